@@ -1,0 +1,165 @@
+"""Descriptions: frozen dataclasses with one canonical serial form.
+
+The form is plain JSON beside a list of arrays. From it come equality, the fingerprint, files on
+disk and a worker's copy, so that two descriptions are equal exactly when they would be stored as
+the same bytes.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from somaflow.errors import StoreError
+from somaflow.units import Parameter
+
+FORMAT = 1
+_classes: dict[str, type] = {"Parameter": Parameter}
+
+
+class Description:
+    """Base of everything that a user describes before a run.
+
+    A subclass is a dataclass with `frozen=True, eq=False`; its fields are texts, numbers,
+    arrays, tuples, dicts with text keys, `Parameter`s or other descriptions.
+
+    Attributes:
+        has_identity: True where it matters that two places name one and the same object: a
+            population at both ends of a projection is written once, and is one object again
+            when read.
+    """
+
+    has_identity: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        _classes[cls.__name__] = cls
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return fingerprint(self) == fingerprint(other)
+
+    def __hash__(self) -> int:
+        return hash(fingerprint(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        text, arrays = encode(self)
+        return decode, (text, arrays)
+
+
+def encode(thing: Any) -> tuple[str, list[np.ndarray]]:
+    """Return the canonical form of a description: JSON text and the arrays it refers to."""
+    arrays: list[np.ndarray] = []
+    seen: dict[int, int] = {}
+
+    def form(item: Any) -> Any:
+        if isinstance(item, np.ndarray):
+            if item.ndim == 0 and item.dtype == np.float64:
+                return {"$float": float(item).hex()}
+            arrays.append(item)
+            return {"$array": len(arrays) - 1}
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            if getattr(item, "has_identity", False):
+                if id(item) in seen:
+                    return {"$same": seen[id(item)]}
+                seen[id(item)] = len(seen)
+            fields = [f for f in dataclasses.fields(item) if f.init]
+            return {"$class": type(item).__name__} | {
+                f.name: form(getattr(item, f.name)) for f in fields
+            }
+        if isinstance(item, dict):
+            return {"$dict": [[key, form(value)] for key, value in item.items()]}
+        if isinstance(item, (tuple, list)):
+            return [form(value) for value in item]
+        if isinstance(item, (np.floating, float)):
+            return {"$float": float(item).hex()}
+        if isinstance(item, np.integer):
+            return int(item)
+        if item is None or isinstance(item, (str, int, bool)):
+            return item
+        raise StoreError(f"a {type(item).__name__} has no serial form: {item!r}")
+
+    return json.dumps({"format": FORMAT, "root": form(thing)}), arrays
+
+
+def decode(text: str, arrays: list[np.ndarray]) -> Any:
+    """Rebuild what `encode` wrote.
+
+    Raises:
+        StoreError: The text is of another format, or names an unknown class.
+    """
+    data = json.loads(text)
+    if data.get("format") != FORMAT:
+        raise StoreError(
+            f"this description has format {data.get('format')!r}; this version reads {FORMAT}."
+        )
+    built: list[Any] = []
+
+    def thing(item: Any) -> Any:
+        if isinstance(item, list):
+            return tuple(thing(value) for value in item)
+        if not isinstance(item, dict):
+            return item
+        if "$float" in item:
+            return float.fromhex(item["$float"])
+        if "$array" in item:
+            return arrays[item["$array"]]
+        if "$same" in item:
+            return built[item["$same"]]
+        if "$dict" in item:
+            return {key: thing(value) for key, value in item["$dict"]}
+        if item["$class"] not in _classes:
+            raise StoreError(f"unknown class {item['$class']!r} in a stored description.")
+        cls = _classes[item["$class"]]
+        place = len(built)
+        if getattr(cls, "has_identity", False):
+            built.append(None)
+        fields = {key: thing(value) for key, value in item.items() if key != "$class"}
+        if cls is Parameter:
+            fields["value"] = np.asarray(fields["value"], dtype=np.float64)
+        made = cls(**fields)
+        if getattr(cls, "has_identity", False):
+            built[place] = made
+        return made
+
+    return thing(data["root"])
+
+
+def fingerprint(thing: Any) -> str:
+    """Return the SHA-256 of the canonical form, as 64 hexadecimal digits."""
+    text, arrays = encode(thing)
+    digest = hashlib.sha256(text.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save(thing: Any, path: str | Path) -> None:
+    """Write a description to one file (JSON and arrays in a NumPy archive)."""
+    text, arrays = encode(thing)
+    contents: dict[str, Any] = {f"array_{k}": array for k, array in enumerate(arrays)}
+    try:
+        with open(path, "wb") as file:
+            np.savez(file, description=np.array(text), **contents)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def load(path: str | Path) -> Any:
+    """Read a description that `save` wrote.
+
+    Raises:
+        StoreError: There is no such file, or it is not a description.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [archive[f"array_{k}"] for k in range(len(archive.files) - 1)]
+            return decode(str(archive["description"]), arrays)
+    except FileNotFoundError as error:
+        raise StoreError(f"there is no file {path}.") from error
+    except (ValueError, KeyError, EOFError) as error:
+        raise StoreError(f"{path} does not hold a somaflow description ({error}).") from error

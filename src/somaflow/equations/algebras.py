@@ -1,0 +1,365 @@
+"""Value types over which an expression can be evaluated, without TensorFlow.
+
+`UnitAlgebra` gives the unit check, `AffineAlgebra` the form a*y + b, `NumberAlgebra` numbers by
+NumPy, and `Symbol` traces a Python function into a tree.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+from pint.util import UnitsContainer
+
+from somaflow import units
+from somaflow.equations.expression import (
+    FUNCTIONS,
+    Binary,
+    Call,
+    Name,
+    Negative,
+    Node,
+    Number,
+    evaluate,
+    names,
+    render,
+    walk,
+)
+from somaflow.errors import EquationError, TraceError, UnitError
+
+PURE = UnitsContainer()
+_COMPARISONS = ("<", "<=", ">", ">=")
+
+
+def describe(dimensions: UnitsContainer) -> str:
+    """Name a dimensionality by the unit of the coherent system that has it."""
+    for text in ("1", "mV", "ms", "1/ms", "uA/cm**2", "mS/cm**2", "uF/cm**2", "mM", "mM/ms"):
+        if units.dimensions(text) == dimensions:
+            return "a pure number" if text == "1" else text
+    for text in ("mV/ms", "uA", "mS", "uF", "cm", "kohm", "mS/cm**2/ms", "uA/cm**2/ms", "mV**2"):
+        if units.dimensions(text) == dimensions:
+            return text
+    return " ".join(f"{name}**{power:g}" for name, power in sorted(dimensions.items()))
+
+
+class UnitAlgebra:
+    """Evaluates dimensions, and fails at the place where they do not fit.
+
+    Args:
+        table: Dimension of every name that is not a unit.
+        line: The user's line, for the caret.
+        number: Its number.
+    """
+
+    def __init__(
+        self, table: Mapping[str, UnitsContainer], line: str, number: int | None = None
+    ) -> None:
+        self.table, self.line, self.number_ = table, line, number
+
+    def fail(self, message: str, node: Node) -> NoReturn:
+        raise UnitError(message, self.line, node.column, self.number_)
+
+    def number(self, node: Number) -> UnitsContainer:
+        return PURE
+
+    def name(self, node: Name) -> UnitsContainer:
+        if node.name in self.table:
+            return self.table[node.name]
+        return units.NAMES[node.name].dimensionality
+
+    def negative(self, node: Negative, operand: UnitsContainer) -> UnitsContainer:
+        return operand
+
+    def binary(self, node: Binary, left: UnitsContainer, right: UnitsContainer) -> UnitsContainer:
+        match node.operator:
+            case "*":
+                return left * right
+            case "/":
+                return left / right
+            case "**":
+                return self.power(node, left, right)
+        if left != right:
+            verb = {"+": "added to", "-": "and"}.get(node.operator, "compared with")
+            second = " are subtracted" if node.operator == "-" else ""
+            self.fail(f"{describe(left)} {verb} {describe(right)}{second}.", node.right)
+        return PURE if node.operator in _COMPARISONS else left
+
+    def power(self, node: Binary, base: UnitsContainer, exponent: UnitsContainer) -> UnitsContainer:
+        if exponent != PURE:
+            self.fail(f"an exponent must be a pure number, not {describe(exponent)}.", node.right)
+        if base == PURE:
+            return PURE
+        value = literal(node.right)
+        if value is None:
+            self.fail(
+                f"the exponent of {describe(base)} must be a literal number, so that the unit "
+                "of the result is known.",
+                node.right,
+            )
+        return base**value
+
+    def call(self, node: Call, arguments: tuple[UnitsContainer, ...]) -> UnitsContainer:
+        rule = FUNCTIONS[node.function][1]
+        if rule == "root":
+            return arguments[0] ** 0.5
+        if rule in ("same", "choose"):
+            first, rest = (arguments[0], 1) if rule == "same" else (arguments[1], 2)
+            for k, other in enumerate(arguments[rest:], rest):
+                if other != first:
+                    message = f"{node.function} of {describe(first)} and {describe(other)}."
+                    self.fail(message, node.arguments[k])
+            if rule == "choose" and not is_condition(node.arguments[0]):
+                self.fail("where() needs a comparison first, such as v > -50*mV.", node)
+            return first
+        wanted = PURE if rule == "pure" else units.dimensions("ms")
+        if arguments[0] != wanted:
+            hint = "divide by a scale first" if wanted == PURE else "give a duration"
+            message = f"{node.function} of {describe(arguments[0])}: {hint}."
+            self.fail(message, node.arguments[0])
+        return PURE
+
+
+def is_condition(node: Node) -> bool:
+    """Tell whether a tree is a comparison."""
+    return isinstance(node, Binary) and node.operator in _COMPARISONS
+
+
+def literal(node: Node) -> float | None:
+    """Return the value of a tree of literal numbers, or None."""
+    if names(node) or any(isinstance(item, Call) for item in walk(node)):
+        return None
+    return float(evaluate(node, NumberAlgebra({})))
+
+
+def exprel(x: Any) -> Any:
+    """Return (exp(x) - 1)/x, which is 1 at x = 0, for a NumPy array.
+
+    Near 0 it is 1/B(x), B being the generating function of the Bernoulli numbers (Abramowitz
+    and Stegun 1964, 23.1.1), cut after x**10: below 1e-16 for |x| < 1/4.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    near = np.abs(x) < 0.25
+    far = np.where(near, 1.0, x)
+    square = np.where(near, x * x, 0.0)
+    series = 1 / 1209600 - square / 47900160
+    for coefficient in (1 / 30240, 1 / 720, 1 / 12):
+        series = coefficient - square * series
+    return np.where(near, 1 / (1 - x / 2 + square * series), np.expm1(far) / far)
+
+
+NUMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "exprel": exprel,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 0.5 * (1 + np.tanh(0.5 * np.asarray(x))),
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "where": np.where,
+    "pulse": lambda duration: 0.0,  # at rest, between spikes
+}
+
+
+class NumberAlgebra:
+    """Evaluates magnitudes in the coherent system, with NumPy."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.table = table
+
+    def number(self, node: Number) -> float:
+        return node.value
+
+    def name(self, node: Name) -> Any:
+        if node.name in self.table:
+            return self.table[node.name]
+        return units.factor(node.name)
+
+    def negative(self, node: Negative, operand: Any) -> Any:
+        return -operand
+
+    def binary(self, node: Binary, left: Any, right: Any) -> Any:
+        return OPERATORS[node.operator](left, right)
+
+    def call(self, node: Call, arguments: tuple[Any, ...]) -> Any:
+        return NUMPY_FUNCTIONS[node.function](*arguments)
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+ZERO, ONE = Number(0.0), Number(1.0)
+
+
+class AffineAlgebra:
+    """Evaluates pairs (a, b) of trees that mean a*y + b, y being one name.
+
+    Raises:
+        EquationError: The expression is not affine in the name; the message says where.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name_ = name
+
+    def number(self, node: Number) -> tuple[Node, Node]:
+        return ZERO, node
+
+    def name(self, node: Name) -> tuple[Node, Node]:
+        return (ONE, ZERO) if node.name == self.name_ else (ZERO, node)
+
+    def negative(self, node: Negative, operand: tuple[Node, Node]) -> tuple[Node, Node]:
+        a, b = operand
+        return _sign(a), _sign(b)
+
+    def binary(
+        self, node: Binary, left: tuple[Node, Node], right: tuple[Node, Node]
+    ) -> tuple[Node, Node]:
+        (a, b), (c, d) = left, right
+        if a == ZERO and c == ZERO:
+            return ZERO, Binary(node.operator, b, d)
+        match node.operator:
+            case "+" | "-":
+                return _plain(node.operator, a, c), _plain(node.operator, b, d)
+            case "*" if c == ZERO:
+                return _plain("*", a, d), _plain("*", b, d)
+            case "*" if a == ZERO:
+                return _plain("*", b, c), _plain("*", b, d)
+            case "/" if c == ZERO:
+                return _plain("/", a, d), _plain("/", b, d)
+        raise EquationError(f"{render(node)} is not affine in {self.name_}.")
+
+    def call(self, node: Call, arguments: tuple[tuple[Node, Node], ...]) -> tuple[Node, Node]:
+        if any(a != ZERO for a, _ in arguments):
+            raise EquationError(f"{render(node)} is not affine in {self.name_}.")
+        return ZERO, Call(node.function, tuple(b for _, b in arguments))
+
+
+def _sign(node: Node) -> Node:
+    return node if node == ZERO else Negative(node)
+
+
+def _plain(operator: str, left: Node, right: Node) -> Node:
+    """Build a tree, leaving out the zeros and ones that the affine algebra makes."""
+    match operator:
+        case "+" | "-" if right == ZERO:
+            return left
+        case "+" if left == ZERO:
+            return right
+        case "-" if left == ZERO:
+            return Negative(right)
+        case "*" if ZERO in (left, right):
+            return ZERO
+        case "/" if left == ZERO:
+            return ZERO
+        case "*" if left == ONE:
+            return right
+        case "*" | "/" if right == ONE:
+            return left
+    return Binary(operator, left, right)
+
+
+class Symbol:
+    """A value that records what is done with it: the tracing of Python functions."""
+
+    __array_ufunc__ = None  # a NumPy array on the left must not take the operation over
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def _combine(self, operator: str, other: Any, reflected: bool = False) -> "Symbol":
+        parts = (self.node, as_node(other))
+        return Symbol(Binary(operator, *(reversed(parts) if reflected else parts)))
+
+    def __add__(self, other: Any) -> "Symbol":
+        return self._combine("+", other)
+
+    def __radd__(self, other: Any) -> "Symbol":
+        return self._combine("+", other, True)
+
+    def __sub__(self, other: Any) -> "Symbol":
+        return self._combine("-", other)
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return self._combine("-", other, True)
+
+    def __mul__(self, other: Any) -> "Symbol":
+        return self._combine("*", other)
+
+    def __rmul__(self, other: Any) -> "Symbol":
+        return self._combine("*", other, True)
+
+    def __truediv__(self, other: Any) -> "Symbol":
+        return self._combine("/", other)
+
+    def __rtruediv__(self, other: Any) -> "Symbol":
+        return self._combine("/", other, True)
+
+    def __pow__(self, other: Any) -> "Symbol":
+        return self._combine("**", other)
+
+    def __rpow__(self, other: Any) -> "Symbol":
+        return self._combine("**", other, True)
+
+    def __neg__(self) -> "Symbol":
+        return Symbol(Negative(self.node))
+
+    def __lt__(self, other: Any) -> "Symbol":
+        return self._combine("<", other)
+
+    def __le__(self, other: Any) -> "Symbol":
+        return self._combine("<=", other)
+
+    def __gt__(self, other: Any) -> "Symbol":
+        return self._combine(">", other)
+
+    def __ge__(self, other: Any) -> "Symbol":
+        return self._combine(">=", other)
+
+    def __bool__(self) -> bool:
+        raise TraceError(
+            "a function that is traced cannot branch with `if` or `and` on a state: "
+            "write sf.math.where(condition, a, b)."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(name)
+
+    def __float__(self) -> NoReturn:
+        raise TraceError(
+            "a function that is traced cannot turn a state into a Python or NumPy number: "
+            "use Python operators and the functions of sf.math."
+        )
+
+
+def as_node(value: Any) -> Node:
+    """Return the tree of a symbol, a number or a pint quantity.
+
+    Raises:
+        TraceError: The value has no tree (an array or a tensor, for example).
+    """
+    if isinstance(value, Symbol):
+        return value.node
+    if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
+        number = float(value)
+        return Number(number) if number >= 0 else Negative(Number(-number))
+    if isinstance(value, units.Quantity) and np.ndim(value.magnitude) == 0:
+        text = units.unit_text(value.units)
+        known = {units.unit_text(unit): name for name, unit in units.NAMES.items()}
+        if text in known:
+            return Binary("*", as_node(float(value.magnitude)), Name(known[text]))
+    raise TraceError(
+        f"a {type(value).__name__} cannot be traced into an equation; use Python operators on "
+        "the arguments, numbers, and the functions of sf.math."
+    )

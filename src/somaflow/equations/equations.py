@@ -1,0 +1,521 @@
+"""Equations: differential equations as text or as a Python function, checked when made."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pint.util import UnitsContainer
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.equations.algebras import (
+    PURE,
+    NumberAlgebra,
+    Symbol,
+    UnitAlgebra,
+    as_node,
+    describe,
+    is_condition,
+)
+from somaflow.equations.expression import (
+    FUNCTIONS,
+    Binary,
+    Call,
+    Name,
+    Node,
+    evaluate,
+    names,
+    parse,
+    render,
+    walk,
+)
+from somaflow.errors import (
+    EquationError,
+    MissingValueError,
+    TraceError,
+    UnitError,
+    UnknownNameError,
+    WrongTypeError,
+    nearest,
+)
+from somaflow.units import Parameter
+
+_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?"
+_DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
+_DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
+_INPUT = re.compile(rf"\s*({_NAME})\s*:\s*(\S.*)$")
+_ON_SPIKE = re.compile(r"\s*on\s+spike\s*:(.*)$")
+_ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One line of equations: a state's derivative, or a definition.
+
+    Attributes:
+        name: What it defines.
+        expression: The right-hand side.
+        unit: The unit of the variable itself (not of its derivative).
+        line: The user's line.
+        number: Its number in the text.
+    """
+
+    name: str
+    expression: Node
+    unit: str
+    line: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What happens at a spike or a reset: `name = expression`; `+=` is written out."""
+
+    name: str
+    expression: Node
+
+
+@dataclass(frozen=True, eq=False)
+class Equations(Description):
+    """A system of ordinary differential equations with units.
+
+    Make one with `Equations.parse` or `Equations.from_function`. The text has one statement a
+    line; `#` begins a comment:
+
+        dv/dt = (E_L - v + R*I)/tau : mV     a state, and the unit of the state
+        I = g*(E_L - v) : nA                 a definition
+        I_ext : nA                           an input, given by whatever drives the equations
+        on spike: g += weight                an assignment at each spike (in synapses)
+
+    Attributes:
+        text: The statements.
+        parameters: Value and unit of each parameter; scalars, or one value per cell.
+        initial: Initial value of states: a value with unit, or an expression as text.
+        states: The states in the order of the text.
+        definitions: The definitions, each after those that it needs.
+        inputs: Unit of each input.
+        on_spike: What happens at a spike.
+        pure_time: True where time is a pure number, because no unit occurs at all.
+    """
+
+    text: str
+    parameters: dict[str, Parameter]
+    initial: dict[str, Any]
+    states: dict[str, Variable] = field(init=False)
+    definitions: dict[str, Variable] = field(init=False)
+    inputs: dict[str, str] = field(init=False)
+    on_spike: tuple[Assignment, ...] = field(init=False)
+    pure_time: bool = field(init=False)
+
+    @classmethod
+    def parse(cls, text: str, **parameters: Any) -> "Equations":
+        """Read equations from text.
+
+        Args:
+            text: The statements; see the class.
+            **parameters: Value of each parameter, as a quantity or a pure number. The name of a
+                state gives its initial value, in its declared unit.
+
+        Returns:
+            The checked equations.
+
+        Raises:
+            EquationError: A syntax slip, a definition cycle, an assignment to a parameter.
+            UnitError: Units that do not fit, in an equation or in a value.
+            UnknownNameError: A name that nothing defines.
+        """
+        if not isinstance(text, str):
+            raise WrongTypeError(
+                f"equations are text, one statement a line, not {text!r}; "
+                "a function goes to Equations.from_function."
+            )
+        defined = {match[1] for line in text.splitlines() if (match := _DERIVATIVE.match(line))}
+        values = {
+            key: units.parameter(value, None, key)
+            for key, value in parameters.items()
+            if key not in defined
+        }
+        initial = {key: value for key, value in parameters.items() if key in defined}
+        return cls(text, values, initial)
+
+    @classmethod
+    def from_function(
+        cls, function: Callable[..., Any], initial: Mapping[str, Any], **parameters: Any
+    ) -> "Equations":
+        """Trace a Python function into equations.
+
+        Args:
+            function: `f(t, y)` or `f(t, y, p)`, which returns a dict of derivatives; `y` and `p`
+                are dicts of states and parameters. It uses Python operators and `sf.math`.
+            initial: Initial value of each state; its unit is the unit of the state.
+            **parameters: Value of each parameter.
+
+        Returns:
+            The same object that `parse` makes from the equivalent text.
+
+        Raises:
+            TraceError: The function does something that cannot be traced, such as calling `tf`.
+        """
+        if not callable(function) or not isinstance(initial, Mapping):
+            raise WrongTypeError(
+                "from_function needs a function f(t, y, p) and initial={'x': ..., ...}."
+            )
+        states = {key: units.parameter(value, None, key) for key, value in initial.items()}
+        y = {key: Symbol(Name(key)) for key in states}
+        p = {key: Symbol(Name(key)) for key in parameters}
+        count = len(inspect.signature(function).parameters)
+        arguments = (Symbol(Name("t")), y, p)[: max(2, min(count, 3))]
+        name = getattr(function, "__name__", "the function")
+        try:
+            derivatives = function(*arguments)
+        except TraceError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                f"{name} cannot be traced into equations ({type(error).__name__}: {error}). "
+                "Use Python operators and sf.math, or pass it to sf.solve, which runs it as it is."
+            ) from error
+        if not isinstance(derivatives, Mapping) or set(derivatives) != set(states):
+            raise TraceError(
+                f"{name} must return a dict with a derivative for each of {sorted(states)}."
+            )
+        lines = [
+            f"d{key}/dt = {render(as_node(derivatives[key]))} : {states[key].unit}"
+            for key in states
+        ]
+        return cls.parse("\n".join(lines), **{**parameters, **states})
+
+    def __post_init__(self) -> None:
+        states: dict[str, Variable] = {}
+        definitions: dict[str, Variable] = {}
+        inputs: dict[str, str] = {}
+        spikes: list[tuple[str, int, int]] = []
+        for number, raw in enumerate(self.text.splitlines(), 1):
+            line = raw.split("#")[0].rstrip()
+            if not line.strip():
+                continue
+            if match := _ON_SPIKE.match(line):
+                spikes.append((line, number, match.start(1)))
+            elif match := _DERIVATIVE.match(line):
+                self._add(states, match, line, number, (states, definitions, inputs))
+            elif match := _DEFINITION.match(line):
+                self._add(definitions, match, line, number, (states, definitions, inputs))
+            elif match := _INPUT.match(line):
+                self._unit(match[2], line, number)
+                self._fresh(match[1], line, number, match.start(1), (states, definitions, inputs))
+                inputs[match[1]] = match[2].strip()
+            else:
+                raise EquationError(
+                    "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
+                    "'name : unit' or 'on spike: name += ...'.",
+                    line,
+                    len(line) - len(line.lstrip()),
+                    number,
+                )
+        if not states and not definitions:
+            raise EquationError("there are no equations in this text.")
+        setter = object.__setattr__
+        setter(self, "states", states)
+        setter(self, "inputs", inputs)
+        setter(self, "definitions", definitions)
+        for variable in (*states.values(), *definitions.values()):
+            self._known(variable.expression, variable.line, variable.number)
+        setter(self, "definitions", self._sorted(definitions))
+        setter(self, "pure_time", self._check_units())
+        on_spike = [
+            item
+            for line, number, start in spikes
+            for item in self.assignments(line[start:], line, start, number)
+        ]
+        setter(self, "on_spike", tuple(on_spike))
+        setter(self, "initial", {key: self._initial(key, v) for key, v in self.initial.items()})
+
+    def _add(
+        self, into: dict[str, Variable], match: re.Match[str], line: str, number: int, all_: Any
+    ) -> None:
+        name = match[1]
+        text, colon, unit = match[2].rpartition(":")
+        if not colon:
+            raise EquationError(
+                f"the unit is missing: end the line with ': mV', or ': 1' for a pure number "
+                f"({name!r}).",
+                line,
+                len(line),
+                number,
+            )
+        self._fresh(name, line, number, match.start(1), all_)
+        self._unit(unit, line, number)
+        node = parse(text, line, match.start(2), number)
+        if is_condition(node):
+            raise EquationError(
+                "a comparison has no value here; use where(condition, a, b).",
+                line,
+                match.start(2),
+                number,
+            )
+        into[name] = Variable(name, node, unit.strip(), line, number)
+
+    def _fresh(self, name: str, line: str, number: int, column: int, tables: Any) -> None:
+        if name in self.parameters:
+            raise EquationError(
+                f"{name!r} is a parameter (given as {self.parameters[name]}); equations cannot "
+                "assign to it. Rename one of the two.",
+                line,
+                column,
+                number,
+            )
+        if name == "t" or name in FUNCTIONS:
+            raise EquationError(f"the name {name!r} is taken.", line, column, number)
+        if any(name in table for table in tables):
+            raise EquationError(f"{name!r} is defined twice.", line, column, number)
+
+    @staticmethod
+    def _unit(text: str, line: str, number: int) -> None:
+        try:
+            units.parse_unit(text.strip())
+        except UnitError as error:
+            raise UnitError(str(error), line, line.rfind(":") + 2, number) from None
+
+    def _known(self, node: Node, line: str, number: int | None) -> None:
+        own = {*self.states, *self.definitions, *self.inputs, *self.parameters, "t"}
+        for item in walk(node):
+            if isinstance(item, Name) and item.name not in own and item.name not in units.NAMES:
+                hint = nearest(item.name, own - {"t"})
+                raise UnknownNameError(
+                    f"{item.name!r} is not defined.{hint} A parameter is given by name: "
+                    f"{item.name}=...",
+                    line,
+                    item.column,
+                    number,
+                )
+
+    @staticmethod
+    def _sorted(definitions: dict[str, Variable]) -> dict[str, Variable]:
+        done: dict[str, Variable] = {}
+
+        def visit(name: str, path: tuple[str, ...]) -> None:
+            if name in done:
+                return
+            variable = definitions[name]
+            if name in path:
+                circle = " -> ".join((*path[path.index(name) :], name))
+                column = variable.line.index(name)
+                raise EquationError(
+                    f"these definitions need each other: {circle}.",
+                    variable.line,
+                    column,
+                    variable.number,
+                )
+            for other in sorted(names(variable.expression) & set(definitions)):
+                visit(other, (*path, name))
+            done[name] = variable
+
+        for name in definitions:
+            visit(name, ())
+        return done
+
+    def dimensions(self, pure_time: bool | None = None) -> dict[str, UnitsContainer]:
+        """Return the dimensionality of every name that the equations define or use."""
+        pure = self.pure_time if pure_time is None else pure_time
+        table = {key: units.dimensions(p.unit) for key, p in self.parameters.items()}
+        table |= {key: units.dimensions(unit) for key, unit in self.inputs.items()}
+        both = {**self.states, **self.definitions}
+        table |= {key: units.dimensions(variable.unit) for key, variable in both.items()}
+        return table | {"t": PURE if pure else units.dimensions("ms")}
+
+    def _check_units(self) -> bool:
+        declared = [v.unit for v in (*self.states.values(), *self.definitions.values())]
+        declared += [*self.inputs.values(), *(p.unit for p in self.parameters.values())]
+        pure = all(units.dimensions(unit) == PURE for unit in declared) and not any(
+            isinstance(item, Name) and item.name in units.NAMES
+            for v in (*self.states.values(), *self.definitions.values())
+            for item in walk(v.expression)
+        )
+        table = self.dimensions(pure)
+        for variable in (*self.definitions.values(), *self.states.values()):
+            found = evaluate(
+                variable.expression, UnitAlgebra(table, variable.line, variable.number)
+            )
+            wanted = table[variable.name]
+            if variable.name in self.states and not pure:
+                wanted = wanted / units.dimensions("ms")
+            if found != wanted:
+                what = f"d{variable.name}/dt" if variable.name in self.states else variable.name
+                hint = ""
+                if variable.name in self.states and found == table[variable.name]:
+                    hint = " Divide by a time constant."
+                raise UnitError(
+                    f"the right-hand side is {describe(found)}, but {what} must be "
+                    f"{describe(wanted)}.{hint}",
+                    variable.line,
+                    variable.line.index("=") + 2,
+                    variable.number,
+                )
+        return pure
+
+    def _initial(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            node = parse(value)
+            self._known(node, value, None)
+            found = evaluate(node, UnitAlgebra(self.dimensions(), value))
+            if found != self.dimensions()[name]:
+                raise UnitError(
+                    f"the initial value of {name!r} is {describe(found)}, not "
+                    f"{self.states[name].unit}.",
+                    value,
+                )
+            return value
+        return units.parameter(value, self.states[name].unit, name, "the initial state")
+
+    def condition(self, text: str) -> Node:
+        """Read a condition such as `v > -50*mV` on these equations.
+
+        Raises:
+            EquationError, UnitError, UnknownNameError: As for equations.
+        """
+        node = parse(text)
+        self._known(node, text, None)
+        if not is_condition(node):
+            raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
+        evaluate(node, UnitAlgebra(self.dimensions(), text))
+        return node
+
+    def assignments(
+        self, text: str, line: str | None = None, offset: int = 0, number: int | None = None
+    ) -> tuple[Assignment, ...]:
+        """Read assignments such as `v = -65*mV; w += b`, separated by `;` or line ends.
+
+        Raises:
+            EquationError: A slip, or an assignment to something that is not a state.
+            UnitError, UnknownNameError: As for equations.
+        """
+        line = text if line is None else line
+        found: list[Assignment] = []
+        table = self.dimensions()
+        position = 0
+        for part in re.split(r"[;\n]", text):
+            start, position = offset + position, position + len(part) + 1
+            if not part.strip():
+                continue
+            match = _ASSIGNMENT.match(part)
+            if not match:
+                raise EquationError(
+                    "an assignment has the form 'v = -65*mV' or 'w += b'.", line, start, number
+                )
+            name, operator, column = match[1], match[2], start + match.start(1)
+            if name not in self.states:
+                kind = "a parameter" if name in self.parameters else "not a state"
+                raise EquationError(
+                    f"{name!r} is {kind}; only states can be assigned to."
+                    f"{nearest(name, self.states)}",
+                    line,
+                    column,
+                    number,
+                )
+            node = parse(match[3], line, start + match.start(3), number)
+            self._known(node, line, number)
+            if operator != "=":
+                node = Binary(operator[0], Name(name), node, column=start + match.start(3))
+            unit = evaluate(node, UnitAlgebra(table, line, number))
+            if unit != table[name]:
+                raise UnitError(
+                    f"{name!r} is {describe(table[name])}; it cannot become {describe(unit)}.",
+                    line,
+                    start + match.start(3),
+                    number,
+                )
+            found.append(Assignment(name, node))
+        return tuple(found)
+
+    def __call__(self, **values: Any) -> "Equations":
+        """Return the equations with other values for parameters or initial states.
+
+        Raises:
+            UnknownNameError: There is no such parameter or state.
+            UnitError: A value has the wrong unit.
+        """
+        parameters, initial = dict(self.parameters), dict(self.initial)
+        for name, value in values.items():
+            if name in self.parameters:
+                unit = self.parameters[name].unit
+                parameters[name] = units.parameter(value, unit, name)
+            elif name in self.states:
+                initial[name] = value
+            else:
+                known = {*self.parameters, *self.states}
+                raise UnknownNameError(f"there is no parameter {name!r}.{nearest(name, known)}")
+        return Equations(self.text, parameters, initial)
+
+    def unit(self, name: str) -> str:
+        """Return the declared unit of a state, definition, parameter or input."""
+        for table in (self.states, self.definitions):
+            if name in table:
+                return table[name].unit
+        return self.inputs[name] if name in self.inputs else self.parameters[name].unit
+
+    @property
+    def uses_pulse(self) -> bool:
+        """Whether an equation calls `pulse`, which only a synapse can answer."""
+        nodes = [v.expression for v in (*self.states.values(), *self.definitions.values())]
+        return any(
+            isinstance(item, Call) and item.function == "pulse" for n in nodes for item in walk(n)
+        )
+
+    def initial_values(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return the initial value of every state, in the coherent system.
+
+        Args:
+            given: Values that take the place of the equations' own, in the coherent system.
+            where: What the equations belong to, for messages.
+
+        Returns:
+            A NumPy value for each state, in the order of the states.
+
+        Raises:
+            MissingValueError: A state has no initial value, or one that is not finite.
+        """
+        held = {key: self.require_initial(key, where) for key in self.states if key not in given}
+        table: dict[str, Any] = {key: p.value for key, p in self.parameters.items()}
+        table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
+        table |= {key: value.value for key, value in held.items() if isinstance(value, Parameter)}
+        waiting = {key: parse(value) for key, value in held.items() if isinstance(value, str)}
+        for _ in range(len(waiting) + 1):
+            for key, definition in self.definitions.items():
+                if names(definition.expression) - set(units.NAMES) <= set(table):
+                    table[key] = evaluate(definition.expression, NumberAlgebra(table))
+            for key, node in list(waiting.items()):
+                if names(node) - set(units.NAMES) <= set(table):
+                    table[key] = evaluate(waiting.pop(key), NumberAlgebra(table))
+        if waiting:
+            key, node = next(iter(waiting.items()))
+            raise MissingValueError(
+                f"the initial value of {key!r} of {where} is {render(node)}, which needs the "
+                f"initial value of {sorted(names(node) - set(table) - set(units.NAMES))}."
+            )
+        for key in self.states:
+            if not np.all(np.isfinite(table[key])):
+                raise MissingValueError(f"the initial value of {key!r} of {where} is not finite.")
+        return {key: table[key] for key in self.states}
+
+    def require_initial(self, name: str, where: str) -> Any:
+        """Return the initial value of a state.
+
+        Raises:
+            MissingValueError: None was given.
+        """
+        if name not in self.initial:
+            variable = self.states[name]
+            raise MissingValueError(
+                f"state {name!r} of {where} has no initial value (line {variable.number}: "
+                f"{variable.line.strip()}). Give {name}=... in {variable.unit} to "
+                f"Equations.parse, or initial={{{where!r}: {{{name!r}: ...}}}} to simulate."
+            )
+        return self.initial[name]
+
+    def __repr__(self) -> str:
+        lines = [line.strip() for line in self.text.strip().splitlines()]
+        values = [f"{key} = {value}" for key, value in self.parameters.items()]
+        return "Equations(\n  " + "\n  ".join(lines + values) + "\n)"

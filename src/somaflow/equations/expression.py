@@ -1,0 +1,262 @@
+"""Expressions: a user's text becomes a small tree of our own, by way of Python's `ast`.
+
+Only the node kinds and functions listed here exist, so a tree can be evaluated over any value
+type (see `algebras`) and a text can never run code.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from somaflow.errors import EquationError, UnknownNameError, nearest
+
+# name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
+FUNCTIONS: dict[str, tuple[int, str]] = {
+    "exp": (1, "pure"),
+    "expm1": (1, "pure"),
+    "exprel": (1, "pure"),
+    "log": (1, "pure"),
+    "sin": (1, "pure"),
+    "cos": (1, "pure"),
+    "tanh": (1, "pure"),
+    "sigmoid": (1, "pure"),
+    "sqrt": (1, "root"),
+    "abs": (1, "same"),
+    "minimum": (2, "same"),
+    "maximum": (2, "same"),
+    "where": (3, "choose"),
+    # 1 while less than the given time has passed since the last presynaptic spike, else 0.
+    "pulse": (1, "duration"),
+}
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+_RANK = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Base of the tree. `column` is where the text has it; it plays no part in equality."""
+
+    column: int = field(default=0, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Node):
+    """A literal number."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    """A variable, a parameter, a unit or the time `t`; `na.m` is one name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negative(Node):
+    """Minus an expression."""
+
+    operand: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    """Arithmetic (`+ - * / **`) or a comparison (`< <= > >=`) of two expressions."""
+
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """A call of one of `FUNCTIONS`."""
+
+    function: str
+    arguments: tuple[Node, ...]
+
+
+class Algebra(Protocol):
+    """What a value type must offer so that a tree can be evaluated over it."""
+
+    def number(self, node: Number) -> Any: ...
+
+    def name(self, node: Name) -> Any: ...
+
+    def negative(self, node: Negative, operand: Any) -> Any: ...
+
+    def binary(self, node: Binary, left: Any, right: Any) -> Any: ...
+
+    def call(self, node: Call, arguments: tuple[Any, ...]) -> Any: ...
+
+
+def evaluate(node: Node, algebra: Algebra) -> Any:
+    """Evaluate a tree over a value type."""
+    match node:
+        case Number():
+            return algebra.number(node)
+        case Name():
+            return algebra.name(node)
+        case Negative():
+            return algebra.negative(node, evaluate(node.operand, algebra))
+        case Binary():
+            left, right = evaluate(node.left, algebra), evaluate(node.right, algebra)
+            return algebra.binary(node, left, right)
+        case Call():
+            return algebra.call(node, tuple(evaluate(a, algebra) for a in node.arguments))
+    raise TypeError(f"not a node: {node!r}")
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """Return the direct parts of a node."""
+    match node:
+        case Negative():
+            return (node.operand,)
+        case Binary():
+            return (node.left, node.right)
+        case Call():
+            return node.arguments
+    return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Iterate over a node and everything below it."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def names(node: Node) -> set[str]:
+    """Return all names in a tree."""
+    return {item.name for item in walk(node) if isinstance(item, Name)}
+
+
+def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
+    """Return the tree with names replaced by trees."""
+    match node:
+        case Name():
+            return replacements.get(node.name, node)
+        case Negative():
+            return Negative(substitute(node.operand, replacements), column=node.column)
+        case Binary():
+            return Binary(
+                node.operator,
+                substitute(node.left, replacements),
+                substitute(node.right, replacements),
+                column=node.column,
+            )
+        case Call():
+            return Call(
+                node.function,
+                tuple(substitute(a, replacements) for a in node.arguments),
+                column=node.column,
+            )
+    return node
+
+
+def render(node: Node) -> str:
+    """Write a tree as text that `parse` reads back to an equal tree."""
+    return _render(node)[0]
+
+
+def _render(node: Node) -> tuple[str, int]:
+    match node:
+        case Number():
+            text = repr(node.value)
+            return text.removesuffix(".0"), 6
+        case Name():
+            return node.name, 6
+        case Call():
+            return f"{node.function}({', '.join(render(a) for a in node.arguments)})", 6
+        case Negative():
+            text, rank = _render(node.operand)
+            return (f"-{text}" if rank >= 4 else f"-({text})"), 4
+        case Binary():
+            own = _RANK[node.operator]
+            left, left_rank = _render(node.left)
+            right, right_rank = _render(node.right)
+            # Python's ** groups to the right and binds tighter than a minus on its left.
+            left_open = left_rank > own if node.operator == "**" else left_rank >= own
+            right_open = right_rank >= 4 if node.operator == "**" else right_rank > own
+            left = left if left_open else f"({left})"
+            right = right if right_open else f"({right})"
+            space = "" if node.operator == "**" else " "
+            return f"{left}{space}{node.operator}{space}{right}", own
+    raise TypeError(f"not a node: {node!r}")
+
+
+def parse(text: str, line: str | None = None, offset: int = 0, number: int | None = None) -> Node:
+    """Read an expression.
+
+    Args:
+        text: The expression, in Python's notation.
+        line: The whole line it stands in, for messages; default the expression itself.
+        offset: The column at which `text` begins in `line`.
+        number: The line's number in the user's text.
+
+    Raises:
+        EquationError: A syntax slip, or something that is not allowed in equations.
+        UnknownNameError: A call of a function that does not exist here.
+    """
+    line = text if line is None else line
+    stripped = text.lstrip()
+    offset += len(text) - len(stripped)
+
+    def fail(message: str, item: Any, kind: type[EquationError] = EquationError) -> EquationError:
+        return kind(message, line, offset + getattr(item, "col_offset", 0), number)
+
+    try:
+        tree = ast.parse(stripped.rstrip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        column = max((getattr(error, "offset", None) or 1) - 1, 0)
+        what = getattr(error, "msg", str(error))
+        raise EquationError(
+            f"this is not an expression: {what}. Powers are written x**2, products a*b.",
+            line,
+            offset + min(column, len(stripped.rstrip())),
+            number,
+        ) from None
+
+    def convert(item: ast.AST) -> Node:
+        column = offset + getattr(item, "col_offset", 0)
+        match item:
+            case ast.Constant(value=value) if type(value) in (int, float):
+                return Number(float(value), column=column)
+            case ast.Name(id=name):
+                return Name(name, column=column)
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                return Name(f"{owner}.{name}", column=column)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return Negative(convert(operand), column=column)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return convert(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                parts = convert(left), convert(right)
+                return Binary(_BINARY[type(op)], *parts, column=column)
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
+                parts = convert(left), convert(right)
+                return Binary(_COMPARE[type(op)], *parts, column=column)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return call(name, arguments, item, column)
+        raise fail(
+            f"{ast.unparse(item)!r} is not allowed in an equation. Allowed are numbers, names, "
+            f"+ - * / **, one comparison, and calls of {', '.join(FUNCTIONS)}.",
+            item,
+        )
+
+    def call(name: str, arguments: list[ast.expr], item: ast.AST, column: int) -> Node:
+        if name not in FUNCTIONS:
+            raise fail(
+                f"a call of {name!r} is not allowed.{nearest(name, FUNCTIONS)}",
+                item,
+                UnknownNameError,
+            )
+        count = FUNCTIONS[name][0]
+        if len(arguments) != count:
+            raise fail(f"{name} takes {count} argument(s), not {len(arguments)}.", item)
+        return Call(name, tuple(convert(a) for a in arguments), column=column)
+
+    return convert(tree)

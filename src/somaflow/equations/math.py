@@ -1,0 +1,92 @@
+"""`sf.math`: functions that work over every value type.
+
+Written once in a user's function, `sf.math.exp(x)` gives a number for a NumPy array, a tree for a
+symbol, and a tensor for a tensor (registered by the compiler).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from somaflow.equations.algebras import NUMPY_FUNCTIONS, Symbol, as_node
+from somaflow.equations.expression import Call
+
+_tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
+
+
+def register(applies: Callable[[Any], bool], table: dict[str, Callable[..., Any]]) -> None:
+    """Add a value type: a test for its values, and its functions by name."""
+    _tables.append((applies, table))
+
+
+def _apply(name: str, *arguments: Any) -> Any:
+    if any(isinstance(argument, Symbol) for argument in arguments):
+        return Symbol(Call(name, tuple(as_node(argument) for argument in arguments)))
+    for applies, table in _tables:
+        if any(applies(argument) for argument in arguments):
+            return table[name](*arguments)
+    return NUMPY_FUNCTIONS[name](*arguments)
+
+
+def exp(x: Any) -> Any:
+    """Return e to the power x."""
+    return _apply("exp", x)
+
+
+def expm1(x: Any) -> Any:
+    """Return exp(x) - 1, exact for small x."""
+    return _apply("expm1", x)
+
+
+def exprel(x: Any) -> Any:
+    """Return (exp(x) - 1)/x, finite at 0; a rate a*x/(exp(x) - 1) is a/exprel(x)."""
+    return _apply("exprel", x)
+
+
+def log(x: Any) -> Any:
+    """Return the natural logarithm."""
+    return _apply("log", x)
+
+
+def sin(x: Any) -> Any:
+    """Return the sine."""
+    return _apply("sin", x)
+
+
+def cos(x: Any) -> Any:
+    """Return the cosine."""
+    return _apply("cos", x)
+
+
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent."""
+    return _apply("tanh", x)
+
+
+def sigmoid(x: Any) -> Any:
+    """Return 1/(1 + exp(-x))."""
+    return _apply("sigmoid", x)
+
+
+def sqrt(x: Any) -> Any:
+    """Return the square root."""
+    return _apply("sqrt", x)
+
+
+def absolute(x: Any) -> Any:
+    """Return the absolute value; in text it is written `abs`."""
+    return _apply("abs", x)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """Return the smaller of two."""
+    return _apply("minimum", a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """Return the larger of two."""
+    return _apply("maximum", a, b)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """Return `a` where the condition holds, else `b`."""
+    return _apply("where", condition, a, b)

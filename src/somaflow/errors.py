@@ -1,0 +1,94 @@
+"""The errors a user can meet. Each says what is wrong, where, and what would be right.
+
+Every class is also the builtin kind that a Python programmer would catch.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SomaflowError(Exception):
+    """The root of all errors that somaflow raises on purpose."""
+
+
+class EquationError(SomaflowError, ValueError):
+    """An equation cannot be read: a syntax slip, a cycle, a call that is not allowed.
+
+    Args:
+        message: What is wrong and what would be right.
+        line: The user's line, or None where there is none to show.
+        column: Zero-based column of the caret in `line`.
+        number: One-based number of the line in the user's text.
+    """
+
+    def __init__(
+        self, message: str, line: str | None = None, column: int = 0, number: int | None = None
+    ) -> None:
+        if line is not None:
+            label = f"  line {number}: " if number is not None else "  "
+            message = f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
+        super().__init__(message)
+
+
+class UnitError(EquationError):
+    """A quantity has the wrong unit, in an equation or as the value of a parameter."""
+
+
+class UnknownNameError(EquationError, NameError):
+    """A name in an equation is neither defined, nor a parameter, nor a unit."""
+
+
+class MissingValueError(SomaflowError, ValueError):
+    """A state has no initial value or a parameter has none."""
+
+
+class TraceError(SomaflowError, TypeError):
+    """A Python function cannot be traced into an expression tree."""
+
+
+class MechanismError(SomaflowError, ValueError):
+    """A mechanism file breaks the rules of the catalogue."""
+
+
+class UnknownMechanismError(SomaflowError, AttributeError):
+    """The catalogue has no mechanism of that name."""
+
+
+class NetworkError(SomaflowError, ValueError):
+    """The description of a network does not fit together."""
+
+
+class WrongTypeError(SomaflowError, TypeError):
+    """An argument is of a kind that cannot be used here."""
+
+
+class RunError(SomaflowError, ValueError):
+    """A run was asked for that cannot be done: its dt, duration, solver or initial values."""
+
+
+class NonFiniteState(SomaflowError, ArithmeticError):  # noqa: N818 - a state, in the user's words
+    """A state became infinite or not-a-number during a run."""
+
+
+class StoreError(SomaflowError, OSError):
+    """Results cannot be written to, or read from, the place that was named."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a `did you mean` clause for a misspelt name, or the names there are.
+
+    Args:
+        name: What the user wrote.
+        known: What could have been meant.
+
+    Returns:
+        A clause that begins with a space, or an empty string where nothing is known.
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f" Known: {shown}."

@@ -1,0 +1,1 @@
+"""Mechanisms: channels, synapses, pools and neurons as data files that test themselves."""

@@ -1,0 +1,258 @@
+"""The catalogue: reads mechanism files, refuses incomplete ones, and runs their checks.
+
+A file states its kind, source, equations, parameters with units, initial values, and at least one
+check: numbers from a paper or from an independent implementation.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.equations.algebras import NumberAlgebra
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import evaluate, names, parse
+from somaflow.errors import (
+    MechanismError,
+    SomaflowError,
+    UnknownMechanismError,
+    UnknownNameError,
+    nearest,
+)
+
+KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
+_FOLDER = Path(__file__).parent
+_REQUIRED = {"kind", "title", "reference", "equations", "parameters", "check"}
+_OPTIONAL = {
+    "channel": {"initial", "ion"},
+    "synapse": {"initial", "weight"},
+    "pool": {"initial", "provides"},
+    "neuron": {"initial", "threshold", "reset", "refractory"},
+}
+_CHECK = {"at", "expect", "source", "tolerance"}
+
+
+@dataclass(frozen=True, eq=False)
+class Mechanism(Description):
+    """A channel, synapse, pool or neuron from the catalogue or a user's own file.
+
+    Call it to set parameters: `leak(g=0.15*mS/cm**2, E=-55*mV)`.
+
+    Attributes:
+        name: The file's name.
+        kind: `channel`, `synapse`, `pool` or `neuron`.
+        title: One line that says what it is.
+        reference: Where the numbers come from.
+        equations: The dynamics, with parameters and initial values.
+        details: What a kind says beyond equations: `weight` (the parameter of a synapse that
+            may differ between synapses), `ion` (what a channel's current carries), `provides`
+            (the states of a pool that others read), `threshold`, `reset`, `refractory`.
+    """
+
+    name: str
+    kind: str
+    title: str
+    reference: str
+    equations: Equations
+    details: dict[str, Any]
+
+    def __call__(self, **values: Any) -> "Mechanism":
+        """Return the mechanism with other parameters or initial values.
+
+        Args:
+            **values: Quantities, or plain numbers in the declared units.
+
+        Raises:
+            UnknownNameError: The mechanism has no such parameter.
+            UnitError: A value has the wrong unit.
+        """
+        try:
+            equations = self.equations(**values)
+        except SomaflowError as error:
+            raise type(error)(f"{self.kind} {self.name!r}: {error}") from None
+        return Mechanism(self.name, self.kind, self.title, self.reference, equations, self.details)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key}={p}" for key, p in self.equations.parameters.items())
+        return f"{self.name}({values})"
+
+
+class Catalogue:
+    """The mechanisms of one kind, as attributes: `sf.catalogue("channels").leak`."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def __dir__(self) -> list[str]:
+        return [path.stem for path in sorted((_FOLDER / self._folder).glob("*.toml"))]
+
+    def __getattr__(self, name: str) -> Mechanism:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in dir(self):
+            raise UnknownMechanismError(
+                f"there is no {self._folder.removesuffix('s')} {name!r} in the catalogue."
+                f"{nearest(name, dir(self))}"
+            )
+        return _read(_FOLDER / self._folder / f"{name}.toml")
+
+    def __iter__(self) -> Any:
+        return iter(dir(self))
+
+
+def catalogue(kind: str) -> Catalogue:
+    """Return the mechanisms of one kind.
+
+    Args:
+        kind: `"channels"`, `"synapses"`, `"pools"` or `"neurons"`.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    if kind not in KINDS.values():
+        raise UnknownNameError(f"no catalogue of {kind!r}.{nearest(str(kind), KINDS.values())}")
+    return Catalogue(kind)
+
+
+def load(name: str) -> Mechanism:
+    """Return a mechanism by its name, or from a file of your own.
+
+    Args:
+        name: A name of the catalogue, such as `"hodgkin_huxley_1952"`, or the path of a
+            `.toml` file.
+
+    Raises:
+        UnknownMechanismError: The catalogue has no such name.
+        MechanismError: The file breaks a rule of the catalogue.
+    """
+    name = str(name)
+    if name.endswith(".toml"):
+        return _read(Path(name))
+    found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
+    if name not in found:
+        raise UnknownMechanismError(f"there is no mechanism {name!r}.{nearest(name, found)}")
+    return _read(found[name])
+
+
+@cache
+def _read(path: Path) -> Mechanism:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise MechanismError(f"cannot read {path}: {error}") from error
+    return from_data(data, path.stem)
+
+
+def from_data(data: dict[str, Any], name: str) -> Mechanism:
+    """Build a mechanism from the contents of its file.
+
+    Args:
+        data: What the TOML file says.
+        name: The mechanism's name.
+
+    Raises:
+        MechanismError: An unknown key, a missing reference, unit or check.
+        EquationError: A slip in the equations.
+    """
+    kind = data.get("kind")
+    if kind not in KINDS:
+        raise MechanismError(f"{name}: kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+    if missing := _REQUIRED - set(data):
+        raise MechanismError(f"{name}: the file lacks {', '.join(sorted(missing))}.")
+    allowed = _REQUIRED | _OPTIONAL[kind]
+    for key in data:
+        if key not in allowed:
+            raise MechanismError(f"{name}: unknown key {key!r}.{nearest(key, allowed)}")
+    if not str(data["reference"]).strip():
+        raise MechanismError(f"{name}: the reference is empty.")
+    parameters = {}
+    for key, value in data["parameters"].items():
+        if not isinstance(value, str) or " " not in value.strip():
+            raise MechanismError(
+                f"{name}: parameter {key!r} is {value!r}; write its unit too, such as '0.3 mV', "
+                "or '0.3 1' for a pure number."
+            )
+        parameters[key] = units.parameter(value, None, key, name)
+    try:
+        equations = Equations(data["equations"], parameters, dict(data.get("initial", {})))
+    except SomaflowError as error:
+        raise type(error)(f"{name}: {error}") from None
+    for number, check in enumerate(data["check"], 1):
+        if set(check) - _CHECK or not {"at", "expect", "source"} <= set(check):
+            raise MechanismError(
+                f"{name}: check {number} has the keys {sorted(check)}; it needs at, expect, "
+                "source, and may have tolerance."
+            )
+    details = {key: data[key] for key in sorted(_OPTIONAL[kind] - {"initial"}) if key in data}
+    if "provides" in details:
+        details["provides"] = tuple(details["provides"])
+    weight = details.get("weight")
+    if kind == "synapse" and weight not in parameters:
+        raise MechanismError(f"{name}: weight is {weight!r}; it must name a parameter.")
+    title, reference = str(data["title"]), str(data["reference"])
+    return Mechanism(name, kind, title, reference, equations, details)
+
+
+def checks(mechanism_name: str) -> list[dict[str, Any]]:
+    """Run the checks of a mechanism of the catalogue.
+
+    Args:
+        mechanism_name: A name of the catalogue.
+
+    Returns:
+        One dict a number: `name`, `expected`, `found`, `tolerance` (relative), `source`, both
+        values in the declared units.
+    """
+    mechanism = load(mechanism_name)
+    path = _FOLDER / KINDS[mechanism.kind] / f"{mechanism_name}.toml"
+    results = []
+    for check in tomllib.loads(path.read_text(encoding="utf-8"))["check"]:
+        for name, expected in check["expect"].items():
+            found = value_at(mechanism.equations, name, check["at"])
+            results.append(
+                {
+                    "name": name,
+                    "expected": expected,
+                    "found": found,
+                    "tolerance": check.get("tolerance", 1e-9),
+                    "source": check["source"],
+                }
+            )
+    return results
+
+
+def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
+    """Evaluate a definition, a derivative (`dm/dt`) or a steady state (`m_inf`) with NumPy.
+
+    Args:
+        equations: The equations.
+        name: A definition; `dm/dt`; or `m`, its initial value.
+        at: Values of inputs and states, in their declared units.
+
+    Returns:
+        The value in its declared unit (derivatives: per ms).
+    """
+    table: dict[str, Any] = {key: p.value for key, p in equations.parameters.items()}
+    table |= {key: value * units.factor(equations.unit(key)) for key, value in at.items()}
+    for key, definition in equations.definitions.items():
+        # A check names only the inputs that it needs; what needs others is left out.
+        if names(definition.expression) - set(units.NAMES) <= set(table):
+            table[key] = evaluate(definition.expression, NumberAlgebra(table))
+    if name.startswith("d") and name.endswith("/dt"):
+        state = equations.states[name[1:-3]]
+        found = evaluate(state.expression, NumberAlgebra(table))
+        return float(found / units.factor(state.unit))
+    if name in equations.states:
+        initial = equations.initial[name]
+        value = (
+            evaluate(parse(initial), NumberAlgebra(table))
+            if isinstance(initial, str)
+            else initial.value
+        )
+        return float(value / units.factor(equations.unit(name)))
+    return float(np.asarray(table[name]) / units.factor(equations.unit(name)))

@@ -1,0 +1,1 @@
+"""Networks: frozen descriptions of populations, projections, stimuli and recorders."""

@@ -1,0 +1,110 @@
+"""Network: populations, projections and stimuli that belong together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from somaflow import description
+from somaflow.description import Description
+from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
+from somaflow.network.population import Population
+from somaflow.network.projection import Projection
+from somaflow.network.stimuli import Stimulus
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Network(Description):
+    """Everything that is simulated together.
+
+    Args:
+        *parts: Populations, projections and stimuli, in any order.
+
+    Raises:
+        WrongTypeError: Something is none of the three.
+        NetworkError: Two parts have one name, or a part refers to a population that is not here.
+    """
+
+    parts: tuple[Population | Projection | Stimulus, ...]
+
+    def __init__(self, *given: Any, parts: Any = ()) -> None:
+        parts = (*given, *parts)
+        for part in parts:
+            if not isinstance(part, (Population, Projection, Stimulus)):
+                raise WrongTypeError(
+                    f"a Network is made of Population, Projection and Stimulus, not {part!r}."
+                )
+        object.__setattr__(self, "parts", parts)
+        if not self.populations:
+            raise NetworkError("a Network needs at least one Population.")
+        for group in (self.populations, self.projections):
+            names = [part.name for part in group]
+            for name in names:
+                if names.count(name) > 1:
+                    raise NetworkError(
+                        f"two parts of the network are called {name!r}; give one of them "
+                        "another name."
+                    )
+        for part in parts:
+            views = ()
+            if isinstance(part, Projection):
+                views = (part.pre, part.post)
+            elif isinstance(part, Stimulus):
+                views = (part.target,)
+            for view in views:
+                if not any(view.population is population for population in self.populations):
+                    raise NetworkError(
+                        f"{part!r} refers to the population {view.population.name!r}, which is "
+                        "not among the parts of this network; pass it to Network too."
+                    )
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """The populations, in the order given."""
+        return tuple(part for part in self.parts if isinstance(part, Population))
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """The projections, in the order given."""
+        return tuple(part for part in self.parts if isinstance(part, Projection))
+
+    @property
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        """The stimuli, in the order given."""
+        return tuple(part for part in self.parts if isinstance(part, Stimulus))
+
+    def population(self, name: str) -> Population:
+        """Return a population by name.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        for population in self.populations:
+            if population.name == name:
+                return population
+        known = [population.name for population in self.populations]
+        raise UnknownNameError(
+            f"the network has no population {name!r}.{nearest(str(name), known)}"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to one file; `sf.load_network` reads it.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        description.save(self, path)
+
+    def __repr__(self) -> str:
+        return f"Network({', '.join(repr(part) for part in self.parts)})"
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Raises:
+        StoreError: There is no such file, or it holds something else.
+    """
+    network = description.load(path)
+    if not isinstance(network, Network):
+        raise StoreError(f"{path} holds a {type(network).__name__}, not a Network.")
+    return network

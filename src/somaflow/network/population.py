@@ -1,0 +1,221 @@
+"""Populations of cells, and views of some of them."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.equations.equations import Assignment, Equations
+from somaflow.equations.expression import Node
+from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
+from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.neuron import Neuron
+from somaflow.network.recorder import Recorder
+from somaflow.units import Parameter
+
+
+def check_name(name: Any, kind: str) -> str:
+    """Return a name that can stand in results and in Python.
+
+    Raises:
+        WrongTypeError, NetworkError: It is not a text, or not an identifier.
+    """
+    if not isinstance(name, str):
+        raise WrongTypeError(f"the name of a {kind} is a text, not {name!r}.")
+    if not name.isidentifier():
+        raise NetworkError(f"{name!r} cannot name a {kind}: use letters, digits and _.")
+    return name
+
+
+@dataclass(frozen=True, eq=False)
+class Population(Description):
+    """Cells that share their equations.
+
+    Args:
+        name: An identifier, unique in a network.
+        size: How many cells.
+        model: A `Neuron`, a neuron of the catalogue, or `Equations`. A parameter may be an array
+            of shape [size].
+        threshold: A condition such as `"v > -50*mV"`; a spike is its upward crossing. Default:
+            what the catalogue says, or none.
+        reset: Assignments at a spike, such as `"v = -65*mV"`, made at the end of the step.
+        refractory: For how long after the step of a spike the reset variables are held and no
+            other spike is counted.
+
+    Raises:
+        NetworkError: A bad name or size, or a parameter of the wrong shape.
+        EquationError, UnitError, UnknownNameError: A slip in the threshold or the reset.
+    """
+
+    has_identity: ClassVar[bool] = True
+    name: str
+    size: int
+    model: Equations | Neuron | Mechanism
+    threshold: str | None = None
+    reset: str | None = None
+    refractory: Any = None
+
+    def __post_init__(self) -> None:
+        setter = object.__setattr__
+        check_name(self.name, "population")
+        if isinstance(self.size, bool) or not isinstance(self.size, (int, np.integer)):
+            raise WrongTypeError(f"the size of {self.name!r} is a whole number, not {self.size!r}.")
+        if self.size < 1:
+            raise NetworkError(f"population {self.name!r} needs at least 1 cell, not {self.size}.")
+        setter(self, "size", int(self.size))
+        model = self.model
+        if isinstance(model, Mechanism) and model.kind != "neuron":
+            raise WrongTypeError(f"{model.name!r} is a {model.kind}; put it into a sf.Neuron.")
+        if not isinstance(model, (Equations, Neuron, Mechanism)):
+            raise WrongTypeError(
+                f"the model of {self.name!r} is a sf.Neuron, a neuron of the catalogue or "
+                f"sf.Equations, not {model!r}. A function goes through Equations.from_function; "
+                "one that calls tf can only be run by sf.solve."
+            )
+        details = model.details if isinstance(model, Mechanism) else {}
+        for key in ("threshold", "reset"):
+            if getattr(self, key) is None:
+                setter(self, key, details.get(key))
+            elif not isinstance(getattr(self, key), str):
+                raise WrongTypeError(
+                    f"the {key} of {self.name!r} is a text, not {getattr(self, key)!r}."
+                )
+        held = self.refractory if self.refractory is not None else details.get("refractory", 0)
+        held = units.parameter(held, "ms", "refractory", self.name)
+        if held.value.ndim or held.value < 0:
+            raise NetworkError(f"refractory of {self.name!r} is {held}; give one time >= 0 ms.")
+        setter(self, "refractory", held)
+        self._check_equations()
+
+    def _check_equations(self) -> None:
+        equations = self.equations
+        if equations.pure_time:
+            raise NetworkError(
+                f"the equations of {self.name!r} have no unit of time. In a network time is in "
+                "ms: divide each right-hand side by a time constant, such as 1*ms."
+            )
+        if not equations.states:
+            raise NetworkError(f"the equations of {self.name!r} have no dx/dt.")
+        if equations.on_spike or equations.uses_pulse:
+            raise NetworkError(
+                f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
+                "and a reset instead."
+            )
+        held = [*equations.parameters.items(), *equations.initial.items()]
+        for key, value in held:
+            if isinstance(value, Parameter) and value.value.ndim:
+                if value.value.shape[-1] not in (1, self.size):
+                    raise NetworkError(
+                        f"{key!r} of {self.name!r} has shape {value.value.shape}; give one "
+                        f"number, or one for each of the {self.size} cells."
+                    )
+        if self.reset is not None and self.threshold is None:
+            raise NetworkError(f"{self.name!r} has a reset but no threshold.")
+        condition = equations.condition(self.threshold) if self.threshold is not None else None
+        resets = equations.assignments(self.reset) if self.reset is not None else ()
+        object.__setattr__(self, "_condition", condition)
+        object.__setattr__(self, "_resets", resets)
+
+    @property
+    def equations(self) -> Equations:
+        """The equations of a cell."""
+        return self.model if isinstance(self.model, Equations) else self.model.equations
+
+    @property
+    def condition(self) -> Node | None:
+        """The threshold as a tree."""
+        return self._condition  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def resets(self) -> tuple[Assignment, ...]:
+        """The reset as assignments."""
+        return self._resets  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def spikes(self) -> Recorder:
+        """The recorder of this population's spikes.
+
+        Raises:
+            NetworkError: The population has no threshold, so that it never spikes.
+        """
+        if self.threshold is None:
+            raise NetworkError(f"{self.name!r} has no threshold, so it has no spikes.")
+        return Recorder(self.name, "spikes")
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return `pop["v"]`, the recorder of a variable, or `pop[:30]`, a view of cells."""
+        whole = PopulationView(self, np.arange(self.size))
+        return whole[key]
+
+    def __repr__(self) -> str:
+        return f"Population({self.name!r}, {self.size})"
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationView(Description):
+    """Some cells of a population, in the order they were asked for.
+
+    Attributes:
+        population: The whole.
+        cells: Indices into it, int64 of shape [n].
+    """
+
+    population: Population
+    cells: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.population, Population):
+            raise WrongTypeError(f"a view is of a Population, not of {self.population!r}.")
+        cells = np.array(self.cells)
+        if cells.ndim != 1 or (cells.size and cells.dtype.kind not in "iu"):
+            raise WrongTypeError(f"cells are given as a list of indices, not {self.cells!r}.")
+        object.__setattr__(self, "cells", cells.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the recorder of a variable, or a view of fewer cells.
+
+        Raises:
+            UnknownNameError: There is no such variable.
+            NetworkError: An index is outside the view.
+        """
+        owner = self.population
+        if isinstance(key, str):
+            known = {*owner.equations.states, *owner.equations.definitions}
+            if key not in known:
+                raise UnknownNameError(
+                    f"{owner.name!r} has no variable {key!r}.{nearest(key, known)}"
+                )
+            whole = len(self.cells) == owner.size and np.array_equal(
+                self.cells, np.arange(owner.size)
+            )
+            return Recorder(owner.name, key, None if whole else self.cells)
+        try:
+            cells = self.cells[np.atleast_1d(key) if not isinstance(key, slice) else key]
+        except (IndexError, TypeError, ValueError) as error:
+            raise NetworkError(
+                f"{owner.name!r}[{key!r}] is not possible: there are {len(self)} cells "
+                f"(0 to {len(self) - 1})."
+            ) from error
+        return PopulationView(owner, cells)
+
+
+def as_view(cells: Any, role: str) -> PopulationView:
+    """Return a population or a view as a view.
+
+    Raises:
+        WrongTypeError: It is neither.
+    """
+    if isinstance(cells, Population):
+        return PopulationView(cells, np.arange(cells.size))
+    if isinstance(cells, PopulationView):
+        return cells
+    raise WrongTypeError(f"{role} is a Population or a view such as pn[:30], not {cells!r}.")

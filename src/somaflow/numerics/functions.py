@@ -1,0 +1,79 @@
+"""Functions over tensors that TensorFlow lacks, or has in a form that XLA runs slowly."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def inverse_exprel(x: tf.Tensor) -> tf.Tensor:
+    """Return x/(exp(x) - 1), finite with its gradient at x = 0.
+
+    Within |x| < 1/4 it is the generating function of the Bernoulli numbers (Abramowitz and Stegun
+    1964, 23.1.1) up to x**10, good to 1e-16; beyond, exp(x) - 1 has lost at most two bits.
+    `tf.math.expm1` is exact too, but takes three times as long under XLA.
+
+    Args:
+        x: Float tensor of any shape.
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    near = tf.abs(x) < 0.25
+    # Both branches of a where() are differentiated, so each gets an argument it can bear.
+    small = tf.where(near, x, tf.zeros_like(x))
+    large = tf.where(near, tf.ones_like(x), x)
+    square = small * small
+    series = 1 / 1209600 - square * (1 / 47900160)
+    for coefficient in (1 / 30240, 1 / 720, 1 / 12):
+        series = coefficient - square * series
+    return tf.where(near, 1 - small / 2 + square * series, large / (tf.exp(large) - 1))
+
+
+def exprel(x: tf.Tensor) -> tf.Tensor:
+    """Return (exp(x) - 1)/x, finite with its gradient at x = 0."""
+    return 1 / inverse_exprel(x)
+
+
+def power(x: tf.Tensor, exponent: float) -> tf.Tensor:
+    """Return x**exponent for a literal exponent; whole ones up to 32 by multiplication.
+
+    XLA turns a general power into a logarithm and an exponential, which costs more than all the
+    rest of a channel.
+    """
+    whole = int(exponent)
+    if whole != exponent or not 1 <= abs(whole) <= 32:
+        return tf.sqrt(x) if exponent == 0.5 else tf.pow(x, tf.cast(exponent, x.dtype))
+    result, square, left = None, x, abs(whole)
+    while left:
+        if left & 1:
+            result = square if result is None else result * square
+        left >>= 1
+        square = square * square if left else square
+    return 1 / result if whole < 0 else result
+
+
+def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
+    """Return `a` where the condition holds, else `b`; numbers take the other's dtype."""
+    like = next(item for item in (a, b, condition) if isinstance(item, tf.Tensor))
+    if like is condition:
+        like = tf.cast(condition, tf.float64)
+    a, b = (tf.convert_to_tensor(item, dtype=like.dtype) for item in (a, b))
+    return tf.where(condition, a, b)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": tf.exp,
+    "expm1": tf.math.expm1,
+    "exprel": exprel,
+    "log": tf.math.log,
+    "sin": tf.sin,
+    "cos": tf.cos,
+    "tanh": tf.tanh,
+    "sigmoid": tf.sigmoid,
+    "sqrt": tf.sqrt,
+    "abs": tf.abs,
+    "minimum": tf.minimum,
+    "maximum": tf.maximum,
+    "where": where,
+}

@@ -1,0 +1,372 @@
+"""The facade: `simulate` for networks, `solve` for any system of differential equations."""
+
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import somaflow.numerics.device  # noqa: F401 - before anything compiles
+from somaflow import description, units
+from somaflow.compiler import ode
+from somaflow.compiler.build import Compiled, compile_network
+from somaflow.errors import RunError, WrongTypeError
+from somaflow.network.distributions import check_seed
+from somaflow.network.network import Network
+from somaflow.network.recorder import Recorder
+from somaflow.simulation import chunks
+from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.loop import build
+from somaflow.simulation.sinks import Column, MemorySink, Sink, ZarrSink
+from somaflow.simulation.solution import Solution
+from somaflow.simulation.system import Carry
+from somaflow.solvers.base import Solver
+from somaflow.solvers.runge_kutta import RK4, ExplicitRungeKutta
+from somaflow.units import ms
+
+Progress = Callable[[float, float, float], None]
+_DEFAULT_STRIDE = 100
+
+
+def simulate(
+    network: Network,
+    duration: Any,
+    *,
+    dt: Any = 0.01 * ms,
+    solver: Solver | None = None,
+    dtype: str = "float64",
+    seed: int = 0,
+    record: Iterable[Recorder] | Recorder = (),
+    initial: Mapping[str, Mapping[str, Any]] | None = None,
+    sink: Sink | str | Path | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """Simulate a network.
+
+    Args:
+        network: What to simulate.
+        duration: Biological time; a whole number of steps.
+        dt: The step.
+        solver: A fixed-step method; default `RK4()`.
+        dtype: `"float64"` or `"float32"`.
+        seed: Kept with the results; every random number of a run is keyed by it.
+        record: Recorders, such as `[pn.spikes, pn["v"].every(1*ms)]`.
+        initial: Initial values in place of the models' own: `{"PN": {"v": ...}}`, one number or
+            one for each cell.
+        sink: Where recordings go: None for memory, or the path of a new Zarr store.
+        progress: Called after each chunk with (biological ms done, ms in all, seconds of
+            computing since the compile).
+
+    Returns:
+        The recordings, labelled, with all that is needed to repeat the run.
+
+    Raises:
+        RunError: A dt, duration, recording interval or initial value that cannot be.
+        NetworkError: A synapse of a form that cannot be computed.
+        StoreError: The sink cannot take the recordings. What was written before stays readable.
+        NonFiniteState: A state became infinite or not a number.
+    """
+    if not isinstance(network, Network):
+        raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
+    step = _positive(dt, "dt")
+    n_steps = whole_steps(_positive(duration, "duration"), step, "duration")
+    method, floats = _solver(solver), _dtype(dtype)
+    recorders = _recorders(network, record, step)
+    strides = [_stride(r, step) for r in recorders if r.variable != "spikes"]
+    stride = math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
+    check_seed(seed)
+    target = _sink(sink)
+    _check_progress(progress)
+    if not isinstance(initial or {}, Mapping):
+        raise WrongTypeError(f"initial is a dict such as {{'PN': {{'v': ...}}}}, not {initial!r}.")
+    compiled = compile_network(network, step, floats.as_numpy_dtype, initial or {}, recorders)
+    columns = _columns(network, compiled, recorders, step, n_steps, floats)
+    meta = _meta(
+        {"network": network, "initial": _held(initial or {}, network)},
+        {"duration_ms": n_steps * step, "dt_ms": step, "seed": seed, "dtype": dtype},
+        method,
+    )
+    statistics = {
+        "cells": sum(p.size for p in network.populations),
+        "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
+        "synapses": compiled.n_synapses,
+        "steps": n_steps,
+    }
+    target.open(columns, meta)
+    width = int(np.prod(compiled.system.crossings or (0,)))
+    schedule = chunks.plan(n_steps, stride, width)
+    try:
+        statistics |= _execute(
+            compiled.system, method, step, n_steps, schedule, floats, columns, target, progress
+        )
+    finally:
+        target.close({"statistics": statistics})
+    return Solution(columns, target, n_steps * step, meta, statistics)
+
+
+def _execute(
+    system: Any,
+    method: Solver,
+    dt: float,
+    n_steps: int,
+    schedule: chunks.Schedule,
+    floats: tf.DType,
+    columns: tuple[Column, ...],
+    sink: Sink,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Compile, run every chunk, and hand what it leaves to the sink."""
+    begin = time.perf_counter()
+    advance = build(system, method, dt, schedule, floats)
+    carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
+    advance(carry, 0, 0, 0, False)
+    started = time.perf_counter()
+    for chunk in chunks.run(system, advance, schedule, carry, n_steps, dt):
+        for column in columns:
+            if column.shape is None:
+                _write_spikes(sink, column, system, chunk, dt)
+            else:
+                _write_rows(sink, column, chunk, schedule.stride, dt)
+        if progress is not None:
+            done = (chunk.step + chunk.steps) * dt
+            progress(done, n_steps * dt, time.perf_counter() - started)
+    return {"compile_seconds": started - begin, "run_seconds": time.perf_counter() - started}
+
+
+def _write_rows(sink: Sink, column: Column, chunk: chunks.Chunk, stride: int, dt: float) -> None:
+    every = round(column.interval / (stride * dt))
+    values = chunk.samples.observed[column.key]
+    skip = -chunk.first_row % every
+    kept = values[skip::every]
+    first = (chunk.first_row + skip) // every
+    kept = kept[: max(0, column.rows - first)]
+    if len(kept):
+        sink.rows(column.key, first, kept)
+
+
+def _write_spikes(sink: Sink, column: Column, system: Any, chunk: chunks.Chunk, dt: float) -> None:
+    name = column.key.removesuffix(".spikes")
+    source = next(source for source in system.sources if source.name == name)
+    since = chunk.samples.since
+    if since is None:
+        return
+    part = since[..., source.start : source.start + source.size]
+    found = np.nonzero(part)
+    ago = part[found].astype(np.float64)
+    # Within a step, spikes are ordered by time and then by cell.
+    times = (chunk.step + found[0] + 1) * dt - ago
+    order = np.lexsort((found[-1], times))
+    sink.spikes(column.key, times[order], found[-1][order].astype(np.int64))
+
+
+# ---------------------------------------------------------------------- checks
+
+
+def _positive(value: Any, name: str) -> float:
+    if isinstance(value, str):
+        raise WrongTypeError(f"{name} is a time such as 0.01*ms, not {value!r}.")
+    number = units.scalar(value, "ms", name)
+    if number <= 0:
+        raise RunError(f"{name} is {number:g} ms; it must be greater than 0.")
+    return number
+
+
+def _solver(solver: Solver | None) -> Solver:
+    if solver is None:
+        return RK4()
+    if not isinstance(solver, ExplicitRungeKutta):
+        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver!r}.")
+    return solver
+
+
+def _dtype(dtype: Any) -> tf.DType:
+    if dtype not in ("float64", "float32"):
+        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}.")
+    return tf.as_dtype(dtype)
+
+
+def _sink(sink: Any) -> Sink:
+    if sink is None:
+        return MemorySink()
+    if isinstance(sink, (str, Path)):
+        return ZarrSink(sink)
+    if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
+        raise WrongTypeError(f"sink is a path, a sf.ZarrSink, or None for memory, not {sink!r}.")
+    return sink
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not callable(progress):
+        raise WrongTypeError(f"progress is a function of (done, total, seconds), not {progress!r}.")
+
+
+def _recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, ...]:
+    recorders = (record,) if isinstance(record, Recorder) else record
+    try:
+        recorders = tuple(recorders)
+    except TypeError as error:
+        raise WrongTypeError(f"record is a list of recorders, not {record!r}.") from error
+    for recorder in recorders:
+        if not isinstance(recorder, Recorder):
+            raise WrongTypeError(
+                f"record takes recorders such as pn.spikes or pn['v'], not {recorder!r}."
+            )
+        population = network.population(recorder.population)
+        if recorder.variable == "spikes":
+            population.spikes  # noqa: B018 - says what is missing
+        else:
+            population[recorder.variable]
+        if recorder.cells is not None:
+            population[recorder.cells]
+        if recorder.variable != "spikes":
+            _stride(recorder, dt)
+    keys = [recorder.key for recorder in recorders]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise RunError(f"{key!r} is recorded twice; record the cells together.")
+    return recorders
+
+
+def _stride(recorder: Recorder, dt: float) -> int:
+    if recorder.interval is None:
+        return 1
+    return whole_steps(recorder.interval, dt, f"the recording interval of {recorder.key!r}")
+
+
+def _columns(
+    network: Network,
+    compiled: Compiled,
+    recorders: tuple[Recorder, ...],
+    dt: float,
+    n_steps: int,
+    floats: tf.DType,
+) -> tuple[Column, ...]:
+    columns = []
+    for recorder in recorders:
+        population = network.population(recorder.population)
+        cells = range(population.size) if recorder.cells is None else recorder.cells.tolist()
+        if recorder.variable == "spikes":
+            if compiled.batch:
+                raise RunError("spikes of a batch are not recorded yet; record a state instead.")
+            spikes = Column(recorder.key, "ms", None, (), tuple(cells), 0.0, 0, "float64")
+            columns.append(spikes)
+            continue
+        stride = _stride(recorder, dt)
+        batch_axes = tuple(f"batch_{k}" for k in range(len(compiled.batch)))
+        reduced = recorder.reduction is not None
+        columns.append(
+            Column(
+                key=recorder.key,
+                unit=population.equations.unit(recorder.variable),
+                shape=compiled.batch if reduced else (*compiled.batch, len(cells)),
+                axes=batch_axes if reduced else (*batch_axes, "cell"),
+                cells=None if reduced else tuple(cells),
+                interval=stride * dt,
+                rows=n_steps // stride + 1,
+                dtype=floats.name,
+            )
+        )
+    return tuple(columns)
+
+
+def _held(initial: Mapping[str, Any], network: Network) -> dict[str, dict[str, Any]]:
+    """Return initial values as a description."""
+    return {
+        name: {
+            state: units.parameter(value, network.population(name).equations.unit(state), state)
+            for state, value in values.items()
+        }
+        for name, values in initial.items()
+    }
+
+
+def _meta(described: dict[str, Any], settings: dict[str, Any], method: Solver) -> dict[str, Any]:
+    """Return all that is needed to repeat a run, as plain JSON."""
+    text, arrays = description.encode(described)
+    return settings | {
+        "solver": method.name,
+        "description": text,
+        "description_arrays": [
+            {"dtype": a.dtype.str, "shape": list(a.shape), "values": a.ravel().tolist()}
+            for a in arrays
+        ],
+        "fingerprint": description.fingerprint(described),
+        "versions": {
+            name: version(name) for name in ("somaflow", "tensorflow", "numpy", "zarr", "xarray")
+        }
+        | {"python": platform.python_version(), "machine": platform.machine()},
+    }
+
+
+def solve(
+    f: Any,
+    y0: Any = None,
+    *,
+    t1: Any,
+    t0: Any = 0.0,
+    dt: Any,
+    every: Any = None,
+    args: Any = None,
+    solver: Solver | None = None,
+    dtype: str = "float64",
+) -> Solution:
+    """Solve a system of ordinary differential equations with fixed steps.
+
+    Args:
+        f: `f(t, y)` or `f(t, y, args)` with the derivative in the structure of `y`, using Python
+            operators, `sf.math` or `tf`; or `Equations`.
+        y0: Initial state: a number, an array, or a dict of those; for `Equations`, values in
+            place of their own.
+        t1: End. A plain number, or a quantity, which is then in ms.
+        t0: Beginning.
+        dt: The step.
+        every: Time between samples; default every step.
+        args: Passed to `f`.
+        solver: Default `RK4()`.
+        dtype: `"float64"` or `"float32"`.
+
+    Returns:
+        `sol["x"]` for each part of the state, labelled; `sol.time`. The state itself, where it is
+        not a dict, is called `"y"`.
+
+    Raises:
+        RunError: Times that do not fit, or a derivative of another structure or shape than `y`.
+        NonFiniteState: The state became infinite or not a number.
+    """
+    method, floats = _solver(solver), _dtype(dtype)
+    step = _positive(dt, "dt")
+    begin, end = (units.scalar(t, _time_unit(t), n) for t, n in ((t0, "t0"), (t1, "t1")))
+    if end <= begin:
+        raise RunError(f"t1 is {end:g}, not after t0 = {begin:g}; integrate forward in time.")
+    n_steps = whole_steps(end - begin, step, "t1 - t0")
+    stride = 1 if every is None else whole_steps(_positive(every, "every"), step, "every")
+    system, leaves = ode.system(f, y0, args, begin, floats.as_numpy_dtype)
+    columns = tuple(
+        Column(
+            key=leaf.name,
+            unit=leaf.unit,
+            shape=leaf.shape,
+            axes=tuple(f"axis_{k}" for k in range(len(leaf.shape))),
+            cells=None,
+            interval=stride * step,
+            rows=n_steps // stride + 1,
+            dtype=floats.name,
+        )
+        for leaf in leaves
+    )
+    sink = MemorySink()
+    sink.open(columns, {})
+    schedule = chunks.plan(n_steps, stride, 1)
+    statistics: dict[str, Any] = {"steps": n_steps}
+    statistics |= _execute(system, method, step, n_steps, schedule, floats, columns, sink, None)
+    settings = {"t0": begin, "t1": end, "dt": step, "dtype": dtype}
+    return Solution(columns, sink, end - begin, _meta({}, settings, method), statistics)
+
+
+def _time_unit(value: Any) -> str | None:
+    return "ms" if isinstance(value, units.Quantity) else None

@@ -1,0 +1,1 @@
+"""Simulation: systems advanced in chunks by one compiled loop, and the results they leave."""

@@ -1,0 +1,144 @@
+"""The compiled loop: the only place that makes a `tf.function`.
+
+Two nested loops: the outer goes from sample to sample, the inner from step to step. The inner one
+knows nothing of recorders, so no recording can change a bit of the trajectory. Both trip counts are
+arguments, so one compilation serves every chunk length.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.simulation.system import Array, Carry, System, Tree
+from somaflow.solvers.base import Problem, Solver
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The fixed sizes of a compiled loop.
+
+    Attributes:
+        stride: Steps from a sample to the next.
+        rows: The most samples in one chunk.
+    """
+
+    stride: int
+    rows: int
+
+    @property
+    def steps(self) -> int:
+        """The most steps in one chunk."""
+        return self.stride * self.rows
+
+
+class Samples(NamedTuple):
+    """What a chunk leaves.
+
+    Attributes:
+        observed: For each key an array `[rows, ...]`; rows beyond those asked for are not set.
+        since: Time from each crossing to the end of its step, `[steps, ..., n_sources]`; 0 where
+            there is none; None for a system without events.
+    """
+
+    observed: dict[str, Array]
+    since: Array | None
+
+
+Advance = Callable[[Carry, int, int, int, bool], tuple[Carry, Samples]]
+
+
+def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any) -> Advance:
+    """Compile a system and a solver into one function.
+
+    Args:
+        system: The model.
+        solver: A fixed-step method.
+        dt: The step in ms (or in the system's own time).
+        schedule: Sizes of the buffers.
+        dtype: `tf.float64` or `tf.float32`.
+
+    Returns:
+        `advance(carry, step, n_steps, n_rows, lead) -> (carry, samples)`: from absolute `step` it
+        makes `n_steps` steps and `n_rows` samples, one after every `stride` steps; with `lead` the
+        first sample is taken before the first step.
+    """
+    nodes = solver.nodes
+    parameters = tf.nest.map_structure(tf.constant, system.parameters)
+
+    def one_step(carry: Carry, drive: tf.Tensor, t: Any, prepared: Any) -> tuple[Carry, Any]:
+        context = system.arrive(carry, prepared)
+        place = {c * dt: k for k, c in enumerate(nodes)}
+
+        def f(offset: Any, y: Tree) -> Tree:
+            k = place[offset]
+            return system.vector_field(k, t + offset, y, drive[k], context, prepared)
+
+        problem = Problem(f)
+        memory = solver.init(problem, 0.0, carry.flow)
+        flow = solver.step(problem, 0.0, dt, carry.flow, memory).y
+        after = system.jump(carry, flow, context, prepared)
+        return Carry(after.flow, after.event), after.since
+
+    @tf.function(jit_compile=True, autograph=False)
+    def chunk(
+        carry: Carry,
+        parameters: Tree,
+        drive: tf.Tensor,
+        start: tf.Tensor,
+        counts: tf.Tensor,
+    ) -> Any:
+        n_steps, n_rows, lead = tf.unstack(counts)
+        prepared = system.prepare(parameters, dt, nodes)
+
+        def observe(carry: Carry, local: tf.Tensor) -> dict[str, tf.Tensor]:
+            return system.observe(carry, drive[local, 0], prepared)
+
+        def inner(local: tf.Tensor, carry: Carry, since: Any) -> tuple[Any, ...]:
+            t = start + tf.cast(local, dtype) * dt
+            carry, crossed = one_step(carry, drive[local], t, prepared)
+            if crossed is not None:
+                since = tf.tensor_scatter_nd_update(since, [[local]], [crossed])
+            return local + 1, carry, since
+
+        def outer(row: tf.Tensor, local: tf.Tensor, carry: Carry, since: Any, out: Any) -> Any:
+            ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
+            end = tf.minimum(local + ahead, n_steps)
+            local, carry, since = tf.while_loop(
+                lambda local, *_: local < end, inner, (local, carry, since)
+            )
+            seen = observe(carry, local)
+            out = {
+                key: tf.tensor_scatter_nd_update(out[key], [[row]], [value])
+                for key, value in seen.items()
+            }
+            return row + 1, local, carry, since, out
+
+        shapes = observe(carry, tf.constant(0))
+        out = {
+            key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
+            for key, value in shapes.items()
+        }
+        crossings = system.crossings
+        since = () if crossings is None else tf.zeros([schedule.steps, *crossings], dtype)
+        zero = tf.constant(0)
+        _, _, carry, since, out = tf.while_loop(
+            lambda row, *_: row < n_rows, outer, (zero, zero, carry, since, out)
+        )
+        return carry, since, out
+
+    def advance(
+        carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
+    ) -> tuple[Carry, Samples]:
+        steps = step + np.arange(schedule.steps + 1, dtype=np.int64)
+        drive = tf.constant(system.inputs(steps, nodes, dt), dtype)
+        counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
+        start = tf.constant(step * dt, dtype)
+        carry, since, out = chunk(carry, parameters, drive, start, counts)
+        observed = {key: value.numpy()[:n_rows] for key, value in out.items()}
+        crossed = None if isinstance(since, tuple) else since.numpy()[:n_steps]
+        return carry, Samples(observed, crossed)
+
+    return advance

@@ -1,0 +1,106 @@
+"""System: a hybrid system of pure functions, all that a simulation knows of a model.
+
+Between events the flow state follows a vector field, which is all that a solver sees. At a step's
+end comes a jump. One step, in this order:
+
+1. arrive: the event state gives the inputs of the step at each of the solver's nodes;
+2. flow: the solver advances the flow state;
+3. threshold, 4. reset, 5. emit: `jump` finds crossings, resets cells and updates the event state.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Tree = Any  # a nest of arrays or tensors
+
+
+class Carry(NamedTuple):
+    """What a step hands to the next.
+
+    Attributes:
+        flow: The continuous state, a nest.
+        event: What only events and the clock change, a nest.
+    """
+
+    flow: Tree
+    event: Tree
+
+
+class Jump(NamedTuple):
+    """What happens at a step's end.
+
+    Attributes:
+        flow: The flow state after resets.
+        event: The event state after this step's crossings.
+        since: Time from each crossing to the step's end in ms, 0 where there was none, shape
+            `[..., n_sources]`; None where a system has no events.
+    """
+
+    flow: Tree
+    event: Tree
+    since: Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """A named part of the flow state, for messages about it.
+
+    Attributes:
+        name: Such as `PN.v`.
+        pick: Takes it out of the flow state: array of shape `[..., n_cells]`.
+    """
+
+    name: str
+    pick: Callable[[Tree], Array]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A population in the list of crossings.
+
+    Attributes:
+        name: Such as `PN`.
+        start: Where its cells begin.
+        size: How many cells it has.
+    """
+
+    name: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class System:
+    """A model as pure functions of tensors.
+
+    Attributes:
+        initial: The state at step 0, as NumPy arrays of the run's dtype.
+        parameters: Nest of NumPy arrays; arguments of the compiled function, not constants.
+        inputs: `(steps, nodes, dt) -> [n_steps, n_nodes, n_channels]`, known beforehand.
+        prepare: `(parameters, dt, nodes) -> prepared`, computed once a chunk.
+        arrive: `(carry, prepared) -> context`.
+        vector_field: `(node, t, flow, drive, context, prepared) -> d flow/dt`, `node` being the
+            place of the stage among the solver's nodes.
+        jump: `(before, flow, context, prepared) -> Jump`.
+        observe: `(carry, drive, prepared) -> {key: tensor}`, what is recorded.
+        rows: Names of the flow state.
+        sources: Who can spike.
+        crossings: Shape of `Jump.since`, or None.
+    """
+
+    initial: Carry
+    parameters: Tree
+    inputs: Callable[[NDArray[np.int64], tuple[float, ...], float], Array]
+    prepare: Callable[..., Any]
+    arrive: Callable[..., Any]
+    vector_field: Callable[..., Tree]
+    jump: Callable[..., Jump]
+    observe: Callable[..., dict[str, Any]]
+    rows: tuple[Row, ...]
+    sources: tuple[Source, ...]
+    crossings: tuple[int, ...] | None

@@ -1,0 +1,1 @@
+"""Solvers: they see a vector field, and nothing of neurons."""
