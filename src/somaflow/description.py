@@ -10,13 +10,16 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any, ClassVar
+from zipfile import BadZipFile
 
 import numpy as np
 
-from somaflow.errors import StoreError
+from somaflow.errors import StoreError, WrongTypeError
 from somaflow.units import Parameter
 
 FORMAT = 1
+# What NumPy, zip and JSON raise for a file that is something else, or a part of one.
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)
 _classes: dict[str, type] = {"Parameter": Parameter}
 
 
@@ -140,6 +143,7 @@ def fingerprint(thing: Any) -> str:
 
 def save(thing: Any, path: str | Path) -> None:
     """Write a description to one file (JSON and arrays in a NumPy archive)."""
+    path = _checked(path)
     text, arrays = encode(thing)
     contents: dict[str, Any] = {f"array_{k}": array for k, array in enumerate(arrays)}
     try:
@@ -149,17 +153,28 @@ def save(thing: Any, path: str | Path) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def _checked(path: Any) -> str | Path:
+    if not isinstance(path, (str, Path)):
+        raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
+    return path
+
+
 def load(path: str | Path) -> Any:
     """Read a description that `save` wrote.
 
     Raises:
         StoreError: There is no such file, or it is not a description.
     """
+    path = _checked(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = [archive[f"array_{k}"] for k in range(len(archive.files) - 1)]
             return decode(str(archive["description"]), arrays)
     except FileNotFoundError as error:
         raise StoreError(f"there is no file {path}.") from error
-    except (ValueError, KeyError, EOFError) as error:
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+    except _DAMAGED as error:
         raise StoreError(f"{path} does not hold a somaflow description ({error}).") from error

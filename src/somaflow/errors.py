@@ -24,10 +24,7 @@ class EquationError(SomaflowError, ValueError):
     def __init__(
         self, message: str, line: str | None = None, column: int = 0, number: int | None = None
     ) -> None:
-        if line is not None:
-            label = f"  line {number}: " if number is not None else "  "
-            message = f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
-        super().__init__(message)
+        super().__init__(message if line is None else point(message, line, column, number))
 
 
 class UnitError(EquationError):
@@ -74,20 +71,27 @@ class StoreError(SomaflowError, OSError):
     """Results cannot be written to, or read from, the place that was named."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def point(message: str, line: str, column: int, number: int | None = None) -> str:
+    """Return a message with the user's line below it, and a caret under one of its columns."""
+    label = f"  line {number}: " if number is not None else "  "
+    return f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
+
+
+def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Return a `did you mean` clause for a misspelt name, or the names there are.
 
     Args:
         name: What the user wrote.
         known: What could have been meant.
+        also: What could have been meant too, but is too common to be listed.
 
     Returns:
         A clause that begins with a space, or an empty string where nothing is known.
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f" Did you mean {close[0]!r}?"
+    for choices in (names, sorted(set(also))):
+        if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.5):
+            return f" Did you mean {close[0]!r}?"
     if not names:
         return ""
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -156,12 +156,14 @@ def _write_spikes(sink: Sink, column: Column, system: Any, chunk: chunks.Chunk, 
     if since is None:
         return
     part = since[..., source.start : source.start + source.size]
-    found = np.nonzero(part)
-    ago = part[found].astype(np.float64)
+    # Nearly all steps are empty; to leave those out first is five times as fast.
+    busy = np.flatnonzero((part != 0).any(axis=-1))
+    rows, cells = np.nonzero(part[busy])
+    ago = part[busy[rows], cells].astype(np.float64)
     # Within a step, spikes are ordered by time and then by cell.
-    times = (chunk.step + found[0] + 1) * dt - ago
-    order = np.lexsort((found[-1], times))
-    sink.spikes(column.key, times[order], found[-1][order].astype(np.int64))
+    times = (chunk.step + busy[rows] + 1) * dt - ago
+    order = np.lexsort((cells, times))
+    sink.spikes(column.key, times[order], cells[order].astype(np.int64))
 
 
 # ---------------------------------------------------------------------- checks

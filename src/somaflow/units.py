@@ -3,6 +3,7 @@
 In this system every product is again a unit of the system: uA/mV is mS, uA*ms/mV is uF. All
 numbers inside somaflow are magnitudes in it; units live at the border.
 """
+# ruff: noqa: N816 - the names are those of the units
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,7 @@ import pint
 from numpy.typing import NDArray
 from pint.util import UnitsContainer
 
-from somaflow.errors import EquationError, MissingValueError, UnitError, WrongTypeError, nearest
+from somaflow.errors import MissingValueError, UnitError, WrongTypeError, nearest
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None)
 Quantity = registry.Quantity
@@ -77,15 +78,23 @@ def parse_unit(text: str) -> Any:
     Raises:
         UnitError: The text names no unit.
     """
+    if not isinstance(text, str):
+        raise UnitError(f"a unit is given as a text such as 'mV/ms', not {text!r}.")
     if text.strip() in ("1", ""):
         return registry.dimensionless
     try:
-        # pint evaluates numbers and offsets too; a unit is a product of names only.
-        return registry.parse_units(text)
+        unit = registry.parse_units(text)
+        zero = cast("Any", Quantity(0.0, unit)).to_root_units().magnitude
     except Exception as error:
         raise UnitError(
             f"{text!r} is not a unit.{nearest(text, NAMES)} Write for example mV, mS/cm**2 or 1."
         ) from error
+    if zero != 0:
+        raise UnitError(
+            f"{text!r} has a zero of its own, so it cannot be multiplied; write a temperature in "
+            "kelvin, or its number as a pure number."
+        )
+    return unit
 
 
 @lru_cache(maxsize=4096)
@@ -138,47 +147,58 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
         WrongTypeError: The value is not numeric.
     """
     place = f" of {where}" if where else ""
-    if isinstance(value, Parameter):
-        value = Quantity(value.declared, parse_unit(value.unit))
-    if isinstance(value, pint.Unit):
-        value = Quantity(1.0, value)
     if isinstance(value, str):
         value = _from_text(value, name, place)
-    if isinstance(value, pint.Quantity):
-        own = unit_text(value.units)
-        unit = own if unit is None else unit
-        if dimensions(own) != dimensions(unit):
-            raise UnitError(
-                f"{name!r}{place} is in {unit}, not {own}. "
-                f"Give a quantity in {unit}, or a plain number, which means {unit}."
-            )
-        magnitude = value.to(parse_unit(unit)).magnitude
-    else:
-        magnitude, unit = value, unit or "1"
-    if isinstance(magnitude, (bool, np.bool_)) or magnitude is None:
-        raise WrongTypeError(f"{name!r}{place} must be a number in {unit}, not {value!r}.")
+    if isinstance(value, pint.Unit):
+        value = Quantity(1.0, value)
+    magnitude, own = value, None
+    if isinstance(value, Parameter):
+        magnitude, own = value.value, value.unit
+    elif isinstance(value, pint.Quantity):
+        magnitude, own = value.magnitude, unit_text(value.units)
+    unit = unit or own or "1"
+    if own is not None and dimensions(own) != dimensions(unit):
+        raise UnitError(
+            f"{name!r}{place} is in {unit}, not {own}. "
+            f"Give a quantity in {unit}, or a plain number, which means {unit}."
+        )
+    array = _numbers(magnitude, f"{name!r}{place}", unit)
+    if not isinstance(value, Parameter):  # which is in the coherent system already, to the bit
+        if own is not None:
+            array = cast("Any", Quantity(array, parse_unit(own))).to(parse_unit(unit)).magnitude
+        array = np.asarray(array * factor(unit))
+    array.flags.writeable = False
+    return Parameter(array, unit)
+
+
+def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
+    wrong = WrongTypeError(f"{what} must be a number or array in {unit}, not {value!r}.")
+    parts = value if isinstance(value, (list, tuple)) else ()
+    if any(isinstance(part, pint.Quantity) for part in parts):
+        raise WrongTypeError(f"{what} is a list of quantities; write [1, 2]*{unit}.")
     try:
-        array = np.array(magnitude, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise WrongTypeError(
-            f"{name!r}{place} must be a number or array in {unit}, not {value!r}."
-        ) from error
+        array = np.array(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+    if array.dtype.kind not in "iuf":
+        raise wrong
+    array = array.astype(np.float64)
     if not np.all(np.isfinite(array)):
         bad = np.argwhere(~np.isfinite(array))[0].tolist()
         at = f" at index {bad}" if bad else ""
         raise MissingValueError(
-            f"{name!r}{place} is {float(array[tuple(bad)])}{at}; it must be a finite number."
+            f"{what} is {float(array[tuple(bad)])}{at}; it must be a finite number."
         )
-    array = np.asarray(array * factor(unit))
-    array.flags.writeable = False
-    return Parameter(array, unit)
+    return array
 
 
 def _from_text(text: str, name: str, place: str) -> Any:
     head, _, tail = text.strip().partition(" ")
     try:
         return Quantity(float(head), parse_unit(tail.strip()))
-    except (ValueError, EquationError) as error:
+    except UnitError as error:
+        raise UnitError(f"{name!r}{place} is {text!r}: {error}") from error
+    except ValueError as error:
         raise UnitError(
             f"{name!r}{place} is {text!r}; write a number and a unit, such as '10 mV'."
         ) from error

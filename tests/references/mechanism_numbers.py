@@ -39,9 +39,7 @@ numbers = {
             1 / (exp(mpf("-34.18") / mpf("19.69")) + exp(-mpf("9.69") / mpf("12.7"))) + mpf("0.37")
         )
         / phi_a,
-        "tau_h": 1
-        / (exp(mpf("-23.95") / 5) + exp(-mpf("168.4") / mpf("37.45")))
-        / phi_a,
+        "tau_h": 1 / (exp(mpf("-23.95") / 5) + exp(-mpf("168.4") / mpf("37.45"))) / phi_a,
     },
     "ka at v=-50": {"tau_h": 19 / phi_a},
     "ka_psst2022 at v=-70": {

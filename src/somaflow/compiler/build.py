@@ -270,6 +270,8 @@ class _Builder:
             if group.kind == "pulsed":
                 gate = np.full((*self.batch, source), group.initial, self.dtype)
                 event[group.key] |= {"gate": gate, "remaining": np.zeros_like(gate)}
+                # Steps until no pulse can last any more: what a step costs follows the spikes.
+                event[group.key]["busy"] = np.zeros((), np.int32)
         for k, population in enumerate(self.populations):
             if self.refractory[k]:
                 shape = (*self.batch, padded(population.size))
@@ -300,8 +302,13 @@ class _Builder:
                 decays.append([])
                 continue
             found = synapses.pulse_rates(group.parts, table)
+            later = tf.stack([tf.exp(found["off"] * (c * dt)) for c in self._fractions(nodes)])
+            spread = [1] * (len(self.batch) + 2 - later.shape.rank)
+            decays.append(tf.reshape(later, [*later.shape, *spread]))
+            if group.kind == "pulsed":
+                steps = tf.math.ceil(tf.reduce_max(found["duration"]) / dt)
+                found["busy"] = tf.cast(steps, tf.int32) + 1
             rates.append(found)
-            decays.append([tf.exp(found["off"] * (c * dt)) for c in (*nodes, 1.0)])
         return {
             "cells": cells,
             "routes": routes,
@@ -312,56 +319,53 @@ class _Builder:
             "nodes": nodes,
         }
 
+    @staticmethod
+    def _fractions(nodes: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the parts of a step after its start at which conductances are needed."""
+        return tuple(sorted({*nodes, 1.0} - {0.0}))
+
     def arrive(self, carry: Carry, prepared: Any) -> dict[str, Any]:
-        """Compute the conductances that events have opened, at each node and at the step's end."""
+        """Compute what events have opened, at each node and at the step's end; who is refractory."""
         context: dict[str, Any] = {}
-        fractions = (*prepared["nodes"], 1.0)
         for k, group in enumerate(self.groups):
-            if group.kind == "graded":
-                continue
-            event = carry.event[group.key]
-            decays = prepared["decays"][k]
-            decayed = [event["sum"] * decay for decay in decays]
-            if group.kind == "jumping":
-                context[group.key] = {"sums": decayed}
-                continue
-            rates, sums = prepared["rates"][k], prepared["sums"][k]
-            gate, remaining = event["gate"], event["remaining"]
-
-            # Outside pulses the conductance only decays. Within them it gains what the gates
-            # gain over decay: zero for cells outside a pulse, so that leaving the sum out where
-            # all terms are zero changes no bit.
-            def pulsing(
-                gate: Any = gate,
-                remaining: Any = remaining,
-                decays: Any = decays,
-                decayed: Any = decayed,
-                rates: Any = rates,
-                sums: Any = sums,
-            ) -> Any:
-                opened = []
-                for c, decay, base in zip(fractions, decays, decayed, strict=True):
-                    if c == 0.0:
-                        opened.append(base)
-                        continue
-                    later = synapses.after(gate, remaining, c * self.dt, rates)
-                    gain = tf.where(remaining > 0, later - gate * decay, tf.zeros_like(gate))
-                    opened.append(base + weighted_sum(*sums, gain))
-                end = synapses.after(gate, remaining, self.dt, rates)
-                end = tf.where(remaining > 0, end, gate * decays[-1])
-                return (*opened, end, tf.maximum(remaining - self.dt, 0))
-
-            def silent(
-                gate: Any = gate,
-                remaining: Any = remaining,
-                decays: Any = decays,
-                decayed: Any = decayed,
-            ) -> Any:
-                return (*decayed, gate * decays[-1], remaining)
-
-            *opened, end, left = tf.cond(tf.reduce_any(remaining > 0), pulsing, silent)
-            context[group.key] = {"sums": opened, "gate": end, "remaining": left}
+            if group.kind != "graded":
+                context[group.key] = self._arrive(k, carry.event[group.key], prepared)
+        for population, steps in zip(self.populations, self.refractory, strict=True):
+            if steps:
+                key = f"refractory {population.name}"
+                context[key] = carry.event[key]
         return context
+
+    def _arrive(self, k: int, event: dict[str, Any], prepared: Any) -> dict[str, Any]:
+        decays, nodes = prepared["decays"][k], prepared["nodes"]
+        fractions = self._fractions(nodes)
+
+        def at_nodes(opened: Any) -> dict[str, Any]:
+            places = {0.0: event["sum"], **dict(zip(fractions, opened, strict=True))}
+            return {"sums": [places[c] for c in nodes], "end": places[1.0]}
+
+        if self.groups[k].kind == "jumping":
+            return at_nodes(tf.unstack(decays * event["sum"][None]))
+        rates, sums = prepared["rates"][k], prepared["sums"][k]
+        gate, remaining = event["gate"], event["remaining"]
+
+        # Outside pulses a conductance only decays. Within them it gains what the gates gain over
+        # decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
+        # zero changes no bit.
+        def pulsing() -> Any:
+            opened = list(tf.unstack(decays * event["sum"][None]))
+            for place, (c, decay) in enumerate(zip(fractions, tf.unstack(decays), strict=True)):
+                later = synapses.after(gate, remaining, c * self.dt, rates)
+                later = tf.where(remaining > 0, later, gate * decay)
+                opened[place] += weighted_sum(*sums, later - gate * decay)
+            return (*opened, later, tf.maximum(remaining - self.dt, 0))
+
+        def silent() -> Any:
+            opened = tf.unstack(decays * event["sum"][None])
+            return (*opened, gate * decays[-1], remaining)
+
+        *opened, end, left = tf.cond(event["busy"] > 0, pulsing, silent)
+        return at_nodes(opened) | {"gate": end, "remaining": left}
 
     def _states(self, flow: tuple[Any, ...]) -> list[dict[str, Any]]:
         return [layout.unpack(b) for layout, b in zip(self.layouts, flow, strict=True)]
@@ -454,15 +458,6 @@ class _Builder:
             for state, row in zip(self.layouts[k].states, rows, strict=True)
         ]
 
-    def arrive_all(self, carry: Carry, prepared: Any) -> dict[str, Any]:
-        """Return the context of a step: opened conductances, and who is refractory."""
-        context = self.arrive(carry, prepared)
-        for population, steps in zip(self.populations, self.refractory, strict=True):
-            if steps:
-                key = f"refractory {population.name}"
-                context[key] = carry.event[key]
-        return context
-
     def jump(self, before: Carry, flow: Any, context: Any, prepared: Any) -> Jump:
         """Find crossings, reset the cells that spiked, and start what their spikes start."""
         old, new = self._states(before.flow), self._states(flow)
@@ -520,10 +515,12 @@ class _Builder:
 
             def jumped() -> Any:
                 gain = tf.where(hit, tf.exp(rates["off"] * since), tf.zeros_like(since))
-                return own["sums"][-1] + weighted_sum(*sums, gain)
+                return own["end"] + weighted_sum(*sums, gain)
 
-            return {"sum": tf.cond(tf.reduce_any(hit), jumped, lambda: own["sums"][-1])}
+            return {"sum": tf.cond(tf.reduce_any(hit), jumped, lambda: own["end"])}
         gate, remaining = before.event[group.key]["gate"], before.event[group.key]["remaining"]
+
+        busy = before.event[group.key]["busy"]
 
         def pulsed() -> Any:
             crossing = synapses.after(gate, remaining, self.dt - since, rates)
@@ -531,13 +528,13 @@ class _Builder:
             opened = synapses.after(crossing, whole, since, rates)
             gain = tf.where(hit, opened - own["gate"], tf.zeros_like(gate))
             left = tf.where(hit, tf.maximum(whole - since, 0), own["remaining"])
-            return own["sums"][-1] + weighted_sum(*sums, gain), own["gate"] + gain, left
+            return own["end"] + weighted_sum(*sums, gain), own["gate"] + gain, left, rates["busy"]
 
         def quiet() -> Any:
-            return own["sums"][-1], own["gate"], own["remaining"]
+            return own["end"], own["gate"], own["remaining"], tf.maximum(busy - 1, 0)
 
-        total, gate_now, left = tf.cond(tf.reduce_any(hit), pulsed, quiet)
-        return {"sum": total, "gate": gate_now, "remaining": left}
+        total, opened, left, busy = tf.cond(tf.reduce_any(hit), pulsed, quiet)
+        return {"sum": total, "gate": opened, "remaining": left, "busy": busy}
 
     def observe(self, carry: Carry, drive: Any, prepared: Any) -> dict[str, Any]:
         """Return what the recorders ask for."""
@@ -598,7 +595,7 @@ class _Builder:
             parameters=parameters,
             inputs=self.inputs,
             prepare=self.prepare,
-            arrive=self.arrive_all,
+            arrive=self.arrive,
             vector_field=self.vector_field,
             jump=self.jump,
             observe=self.observe,

@@ -124,10 +124,12 @@ def is_condition(node: Node) -> bool:
 
 
 def literal(node: Node) -> float | None:
-    """Return the value of a tree of literal numbers, or None."""
+    """Return the value of a tree of literal numbers, or None where there is none, as of 1/0."""
     if names(node) or any(isinstance(item, Call) for item in walk(node)):
         return None
-    return float(evaluate(node, NumberAlgebra({})))
+    with np.errstate(all="ignore"):
+        value = float(evaluate(node, NumberAlgebra({})))
+    return value if np.isfinite(value) else None
 
 
 def exprel(x: Any) -> Any:
@@ -139,11 +141,12 @@ def exprel(x: Any) -> Any:
     x = np.asarray(x, dtype=np.float64)
     near = np.abs(x) < 0.25
     far = np.where(near, 1.0, x)
-    square = np.where(near, x * x, 0.0)
+    close = np.where(near, x, 0.0)  # and no division by zero at x = 2
+    square = close * close
     series = 1 / 1209600 - square / 47900160
     for coefficient in (1 / 30240, 1 / 720, 1 / 12):
         series = coefficient - square * series
-    return np.where(near, 1 / (1 - x / 2 + square * series), np.expm1(far) / far)
+    return np.where(near, 1 / (1 - close / 2 + square * series), np.expm1(far) / far)
 
 
 NUMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -170,8 +173,8 @@ class NumberAlgebra:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.table = table
 
-    def number(self, node: Number) -> float:
-        return node.value
+    def number(self, node: Number) -> np.float64:
+        return np.float64(node.value)  # 1/0 is inf here, not Python's exception
 
     def name(self, node: Name) -> Any:
         if node.name in self.table:
@@ -315,6 +318,17 @@ class Symbol:
     def __neg__(self) -> "Symbol":
         return Symbol(Negative(self.node))
 
+    def __abs__(self) -> "Symbol":
+        return Symbol(Call("abs", (self.node,)))
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TraceError(
+            "a function that is traced cannot compare a state by == or !=: use < <= > >= inside "
+            "sf.math.where(condition, a, b)."
+        )
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
     def __lt__(self, other: Any) -> "Symbol":
         return self._combine("<", other)
 
@@ -353,7 +367,9 @@ def as_node(value: Any) -> Node:
         return value.node
     if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
         number = float(value)
-        return Number(number) if number >= 0 else Negative(Number(-number))
+        if not np.isfinite(number):
+            raise TraceError(f"{number} cannot stand in an equation; numbers are finite.")
+        return Negative(Number(-number)) if np.signbit(number) else Number(number)
     if isinstance(value, units.Quantity) and np.ndim(value.magnitude) == 0:
         text = units.unit_text(value.units)
         known = {units.unit_text(unit): name for name, unit in units.NAMES.items()}

@@ -1,7 +1,6 @@
 """Equations: differential equations as text or as a Python function, checked when made."""
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.description import Description
+from somaflow.equations import statements
 from somaflow.equations.algebras import (
     PURE,
     NumberAlgebra,
@@ -21,7 +21,6 @@ from somaflow.equations.algebras import (
     is_condition,
 )
 from somaflow.equations.expression import (
-    FUNCTIONS,
     Binary,
     Call,
     Name,
@@ -32,6 +31,7 @@ from somaflow.equations.expression import (
     render,
     walk,
 )
+from somaflow.equations.statements import Variable
 from somaflow.errors import (
     EquationError,
     MissingValueError,
@@ -40,34 +40,9 @@ from somaflow.errors import (
     UnknownNameError,
     WrongTypeError,
     nearest,
+    point,
 )
 from somaflow.units import Parameter
-
-_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?"
-_DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
-_DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
-_INPUT = re.compile(rf"\s*({_NAME})\s*:\s*(\S.*)$")
-_ON_SPIKE = re.compile(r"\s*on\s+spike\s*:(.*)$")
-_ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One line of equations: a state's derivative, or a definition.
-
-    Attributes:
-        name: What it defines.
-        expression: The right-hand side.
-        unit: The unit of the variable itself (not of its derivative).
-        line: The user's line.
-        number: Its number in the text.
-    """
-
-    name: str
-    expression: Node
-    unit: str
-    line: str
-    number: int
 
 
 @dataclass(frozen=True)
@@ -132,7 +107,7 @@ class Equations(Description):
                 f"equations are text, one statement a line, not {text!r}; "
                 "a function goes to Equations.from_function."
             )
-        defined = {match[1] for line in text.splitlines() if (match := _DERIVATIVE.match(line))}
+        defined = statements.state_names(text)
         values = {
             key: units.parameter(value, None, key)
             for key, value in parameters.items()
@@ -166,11 +141,10 @@ class Equations(Description):
         states = {key: units.parameter(value, None, key) for key, value in initial.items()}
         y = {key: Symbol(Name(key)) for key in states}
         p = {key: Symbol(Name(key)) for key in parameters}
-        count = len(inspect.signature(function).parameters)
-        arguments = (Symbol(Name("t")), y, p)[: max(2, min(count, 3))]
         name = getattr(function, "__name__", "the function")
         try:
-            derivatives = function(*arguments)
+            count = len(inspect.signature(function).parameters)
+            derivatives = function(*(Symbol(Name("t")), y, p)[: max(2, min(count, 3))])
         except TraceError:
             raise
         except Exception as error:
@@ -189,101 +163,35 @@ class Equations(Description):
         return cls.parse("\n".join(lines), **{**parameters, **states})
 
     def __post_init__(self) -> None:
-        states: dict[str, Variable] = {}
-        definitions: dict[str, Variable] = {}
-        inputs: dict[str, str] = {}
-        spikes: list[tuple[str, int, int]] = []
-        for number, raw in enumerate(self.text.splitlines(), 1):
-            line = raw.split("#")[0].rstrip()
-            if not line.strip():
-                continue
-            if match := _ON_SPIKE.match(line):
-                spikes.append((line, number, match.start(1)))
-            elif match := _DERIVATIVE.match(line):
-                self._add(states, match, line, number, (states, definitions, inputs))
-            elif match := _DEFINITION.match(line):
-                self._add(definitions, match, line, number, (states, definitions, inputs))
-            elif match := _INPUT.match(line):
-                self._unit(match[2], line, number)
-                self._fresh(match[1], line, number, match.start(1), (states, definitions, inputs))
-                inputs[match[1]] = match[2].strip()
-            else:
-                raise EquationError(
-                    "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
-                    "'name : unit' or 'on spike: name += ...'.",
-                    line,
-                    len(line) - len(line.lstrip()),
-                    number,
-                )
+        if not isinstance(self.text, str):
+            raise WrongTypeError(f"equations are text, one statement a line, not {self.text!r}.")
+        for name in self.parameters:
+            statements.check_free(name)
+        found = statements.read(self.text, self.parameters)
+        states, definitions = found.states, found.definitions
         if not states and not definitions:
             raise EquationError("there are no equations in this text.")
         setter = object.__setattr__
         setter(self, "states", states)
-        setter(self, "inputs", inputs)
+        setter(self, "inputs", found.inputs)
         setter(self, "definitions", definitions)
         for variable in (*states.values(), *definitions.values()):
             self._known(variable.expression, variable.line, variable.number)
-        setter(self, "definitions", self._sorted(definitions))
+        setter(self, "definitions", statements.in_order(definitions))
         setter(self, "pure_time", self._check_units())
         on_spike = [
             item
-            for line, number, start in spikes
+            for line, number, start in found.spikes
             for item in self.assignments(line[start:], line, start, number)
         ]
         setter(self, "on_spike", tuple(on_spike))
         setter(self, "initial", {key: self._initial(key, v) for key, v in self.initial.items()})
 
-    def _add(
-        self, into: dict[str, Variable], match: re.Match[str], line: str, number: int, all_: Any
-    ) -> None:
-        name = match[1]
-        text, colon, unit = match[2].rpartition(":")
-        if not colon:
-            raise EquationError(
-                f"the unit is missing: end the line with ': mV', or ': 1' for a pure number "
-                f"({name!r}).",
-                line,
-                len(line),
-                number,
-            )
-        self._fresh(name, line, number, match.start(1), all_)
-        self._unit(unit, line, number)
-        node = parse(text, line, match.start(2), number)
-        if is_condition(node):
-            raise EquationError(
-                "a comparison has no value here; use where(condition, a, b).",
-                line,
-                match.start(2),
-                number,
-            )
-        into[name] = Variable(name, node, unit.strip(), line, number)
-
-    def _fresh(self, name: str, line: str, number: int, column: int, tables: Any) -> None:
-        if name in self.parameters:
-            raise EquationError(
-                f"{name!r} is a parameter (given as {self.parameters[name]}); equations cannot "
-                "assign to it. Rename one of the two.",
-                line,
-                column,
-                number,
-            )
-        if name == "t" or name in FUNCTIONS:
-            raise EquationError(f"the name {name!r} is taken.", line, column, number)
-        if any(name in table for table in tables):
-            raise EquationError(f"{name!r} is defined twice.", line, column, number)
-
-    @staticmethod
-    def _unit(text: str, line: str, number: int) -> None:
-        try:
-            units.parse_unit(text.strip())
-        except UnitError as error:
-            raise UnitError(str(error), line, line.rfind(":") + 2, number) from None
-
     def _known(self, node: Node, line: str, number: int | None) -> None:
         own = {*self.states, *self.definitions, *self.inputs, *self.parameters, "t"}
         for item in walk(node):
             if isinstance(item, Name) and item.name not in own and item.name not in units.NAMES:
-                hint = nearest(item.name, own - {"t"})
+                hint = nearest(item.name, own - {"t"}, units.NAMES)
                 raise UnknownNameError(
                     f"{item.name!r} is not defined.{hint} A parameter is given by name: "
                     f"{item.name}=...",
@@ -291,31 +199,6 @@ class Equations(Description):
                     item.column,
                     number,
                 )
-
-    @staticmethod
-    def _sorted(definitions: dict[str, Variable]) -> dict[str, Variable]:
-        done: dict[str, Variable] = {}
-
-        def visit(name: str, path: tuple[str, ...]) -> None:
-            if name in done:
-                return
-            variable = definitions[name]
-            if name in path:
-                circle = " -> ".join((*path[path.index(name) :], name))
-                column = variable.line.index(name)
-                raise EquationError(
-                    f"these definitions need each other: {circle}.",
-                    variable.line,
-                    column,
-                    variable.number,
-                )
-            for other in sorted(names(variable.expression) & set(definitions)):
-                visit(other, (*path, name))
-            done[name] = variable
-
-        for name in definitions:
-            visit(name, ())
-        return done
 
     def dimensions(self, pure_time: bool | None = None) -> dict[str, UnitsContainer]:
         """Return the dimensionality of every name that the equations define or use."""
@@ -351,14 +234,19 @@ class Equations(Description):
                     f"the right-hand side is {describe(found)}, but {what} must be "
                     f"{describe(wanted)}.{hint}",
                     variable.line,
-                    variable.line.index("=") + 2,
+                    variable.expression.column,
                     variable.number,
                 )
         return pure
 
     def _initial(self, name: str, value: Any) -> Any:
+        if name not in self.states:
+            raise UnknownNameError(
+                f"there is no state {name!r} to give an initial value.{nearest(name, self.states)}"
+            )
         if isinstance(value, str):
             node = parse(value)
+            statements.refuse_condition(node, value)
             self._known(node, value, None)
             found = evaluate(node, UnitAlgebra(self.dimensions(), value))
             if found != self.dimensions()[name]:
@@ -392,20 +280,28 @@ class Equations(Description):
             EquationError: A slip, or an assignment to something that is not a state.
             UnitError, UnknownNameError: As for equations.
         """
+        if not isinstance(text, str):
+            raise WrongTypeError(f"assignments are a text such as 'v = -65*mV', not {text!r}.")
+        if line is None and "\n" in text:
+            return tuple(item for row in text.split("\n") for item in self.assignments(row))
         line = text if line is None else line
         found: list[Assignment] = []
         table = self.dimensions()
         position = 0
-        for part in re.split(r"[;\n]", text):
+        for part in text.split(";"):
             start, position = offset + position, position + len(part) + 1
             if not part.strip():
                 continue
-            match = _ASSIGNMENT.match(part)
+            match = statements.ASSIGNMENT.match(part)
             if not match:
                 raise EquationError(
-                    "an assignment has the form 'v = -65*mV' or 'w += b'.", line, start, number
+                    "an assignment has the form 'v = -65*mV' or 'w += b'.",
+                    line,
+                    start + len(part) - len(part.lstrip()),
+                    number,
                 )
-            name, operator, column = match[1], match[2], start + match.start(1)
+            name, operator = statements.name_of(match), match[2]
+            column = start + match.start(1)
             if name not in self.states:
                 kind = "a parameter" if name in self.parameters else "not a state"
                 raise EquationError(
@@ -416,15 +312,16 @@ class Equations(Description):
                     number,
                 )
             node = parse(match[3], line, start + match.start(3), number)
+            statements.refuse_condition(node, line, number)
             self._known(node, line, number)
             if operator != "=":
-                node = Binary(operator[0], Name(name), node, column=start + match.start(3))
+                node = Binary(operator[0], Name(name), node, column=node.column)
             unit = evaluate(node, UnitAlgebra(table, line, number))
             if unit != table[name]:
                 raise UnitError(
                     f"{name!r} is {describe(table[name])}; it cannot become {describe(unit)}.",
                     line,
-                    start + match.start(3),
+                    node.column,
                     number,
                 )
             found.append(Assignment(name, node))
@@ -450,11 +347,18 @@ class Equations(Description):
         return Equations(self.text, parameters, initial)
 
     def unit(self, name: str) -> str:
-        """Return the declared unit of a state, definition, parameter or input."""
-        for table in (self.states, self.definitions):
+        """Return the declared unit of a state, definition, parameter or input.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        for table in (self.states, self.definitions, self.parameters):
             if name in table:
                 return table[name].unit
-        return self.inputs[name] if name in self.inputs else self.parameters[name].unit
+        if name in self.inputs:
+            return self.inputs[name]
+        known = {*self.states, *self.definitions, *self.parameters, *self.inputs}
+        raise UnknownNameError(f"the equations have no {name!r}.{nearest(str(name), known)}")
 
     @property
     def uses_pulse(self) -> bool:
@@ -482,13 +386,14 @@ class Equations(Description):
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
         table |= {key: value.value for key, value in held.items() if isinstance(value, Parameter)}
         waiting = {key: parse(value) for key, value in held.items() if isinstance(value, str)}
-        for _ in range(len(waiting) + 1):
-            for key, definition in self.definitions.items():
-                if names(definition.expression) - set(units.NAMES) <= set(table):
-                    table[key] = evaluate(definition.expression, NumberAlgebra(table))
-            for key, node in list(waiting.items()):
-                if names(node) - set(units.NAMES) <= set(table):
-                    table[key] = evaluate(waiting.pop(key), NumberAlgebra(table))
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            for _ in range(len(waiting) + 1):
+                for key, definition in self.definitions.items():
+                    if names(definition.expression) - set(units.NAMES) <= set(table):
+                        table[key] = evaluate(definition.expression, NumberAlgebra(table))
+                for key, node in list(waiting.items()):
+                    if names(node) - set(units.NAMES) <= set(table):
+                        table[key] = evaluate(waiting.pop(key), NumberAlgebra(table))
         if waiting:
             key, node = next(iter(waiting.items()))
             raise MissingValueError(
@@ -508,11 +413,13 @@ class Equations(Description):
         """
         if name not in self.initial:
             variable = self.states[name]
-            raise MissingValueError(
-                f"state {name!r} of {where} has no initial value (line {variable.number}: "
-                f"{variable.line.strip()}). Give {name}=... in {variable.unit} to "
-                f"Equations.parse, or initial={{{where!r}: {{{name!r}: ...}}}} to simulate."
+            message = (
+                f"state {name!r} of {where} has no initial value. Give {name}=... in "
+                f"{variable.unit} to Equations.parse, or initial={{{where!r}: {{{name!r}: ...}}}} "
+                "to simulate."
             )
+            column = len(variable.line) - len(variable.line.lstrip()) + 1
+            raise MissingValueError(point(message, variable.line, column, variable.number))
         return self.initial[name]
 
     def __repr__(self) -> str:

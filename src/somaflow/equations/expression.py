@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from somaflow.errors import EquationError, UnknownNameError, nearest
+from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
 FUNCTIONS: dict[str, tuple[int, str]] = {
@@ -200,17 +200,25 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
     Raises:
         EquationError: A syntax slip, or something that is not allowed in equations.
         UnknownNameError: A call of a function that does not exist here.
+        WrongTypeError: The expression is no text.
     """
+    if not isinstance(text, str):
+        raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {text!r}.")
     line = text if line is None else line
     stripped = text.lstrip()
     offset += len(text) - len(stripped)
 
+    def place(item: Any) -> int:
+        # Python counts columns in bytes; a caret stands below characters.
+        before = stripped.encode()[: getattr(item, "col_offset", 0)]
+        return offset + len(before.decode())
+
     def fail(message: str, item: Any, kind: type[EquationError] = EquationError) -> EquationError:
-        return kind(message, line, offset + getattr(item, "col_offset", 0), number)
+        return kind(message, line, place(item), number)
 
     try:
         tree = ast.parse(stripped.rstrip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         column = max((getattr(error, "offset", None) or 1) - 1, 0)
         what = getattr(error, "msg", str(error))
         raise EquationError(
@@ -220,11 +228,11 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
             number,
         ) from None
 
-    def convert(item: ast.AST) -> Node:
-        column = offset + getattr(item, "col_offset", 0)
+    def convert(item: ast.AST, condition: bool = False) -> Node:
+        column = place(item)
         match item:
             case ast.Constant(value=value) if type(value) in (int, float):
-                return Number(float(value), column=column)
+                return Number(finite(value, item), column=column)
             case ast.Name(id=name):
                 return Name(name, column=column)
             case ast.Attribute(value=ast.Name(id=owner), attr=name):
@@ -237,6 +245,8 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
                 parts = convert(left), convert(right)
                 return Binary(_BINARY[type(op)], *parts, column=column)
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
+                if not condition:
+                    raise fail("a comparison has no value here; use where(condition, a, b).", item)
                 parts = convert(left), convert(right)
                 return Binary(_COMPARE[type(op)], *parts, column=column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
@@ -246,6 +256,14 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
             f"+ - * / **, one comparison, and calls of {', '.join(FUNCTIONS)}.",
             item,
         )
+
+    def finite(value: Any, item: ast.AST) -> float:
+        try:
+            if (result := float(value)) < float("inf"):
+                return result
+        except OverflowError:
+            pass
+        raise fail("this number is too large.", item)
 
     def call(name: str, arguments: list[ast.expr], item: ast.AST, column: int) -> Node:
         if name not in FUNCTIONS:
@@ -257,6 +275,11 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
         count = FUNCTIONS[name][0]
         if len(arguments) != count:
             raise fail(f"{name} takes {count} argument(s), not {len(arguments)}.", item)
-        return Call(name, tuple(convert(a) for a in arguments), column=column)
+        first = name == "where"  # whose first argument is a condition
+        parts = (convert(a, first and k == 0) for k, a in enumerate(arguments))
+        return Call(name, tuple(parts), column=column)
 
-    return convert(tree)
+    try:
+        return convert(tree, condition=True)
+    except RecursionError:
+        raise EquationError("this expression is nested too deeply.", line, offset, number) from None

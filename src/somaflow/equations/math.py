@@ -7,8 +7,12 @@ symbol, and a tensor for a tensor (registered by the compiler).
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from somaflow.equations.algebras import NUMPY_FUNCTIONS, Symbol, as_node
 from somaflow.equations.expression import Call
+from somaflow.errors import WrongTypeError
+from somaflow.units import Quantity
 
 _tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
 
@@ -24,6 +28,12 @@ def _apply(name: str, *arguments: Any) -> Any:
     for applies, table in _tables:
         if any(applies(argument) for argument in arguments):
             return table[name](*arguments)
+    for argument in arguments:
+        if isinstance(argument, Quantity) or np.asarray(argument).dtype.kind not in "biufc":
+            raise WrongTypeError(
+                f"sf.math.{name} takes numbers, arrays and the arguments of a traced function, "
+                f"not {argument!r}."
+            )
     return NUMPY_FUNCTIONS[name](*arguments)
 
 

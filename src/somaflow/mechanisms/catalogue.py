@@ -4,6 +4,7 @@ A file states its kind, source, equations, parameters with units, initial values
 check: numbers from a paper or from an independent implementation.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -16,14 +17,16 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import evaluate, names, parse
+from somaflow.equations.expression import Name, Node, evaluate, names, parse
 from somaflow.errors import (
     MechanismError,
+    MissingValueError,
     SomaflowError,
     UnknownMechanismError,
     UnknownNameError,
     nearest,
 )
+from somaflow.units import Parameter
 
 KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
 _FOLDER = Path(__file__).parent
@@ -99,7 +102,7 @@ class Catalogue:
                 f"there is no {self._folder.removesuffix('s')} {name!r} in the catalogue."
                 f"{nearest(name, dir(self))}"
             )
-        return _read(_FOLDER / self._folder / f"{name}.toml")
+        return _catalogued(_FOLDER / self._folder / f"{name}.toml")
 
     def __iter__(self) -> Any:
         return iter(dir(self))
@@ -130,22 +133,29 @@ def load(name: str) -> Mechanism:
         UnknownMechanismError: The catalogue has no such name.
         MechanismError: The file breaks a rule of the catalogue.
     """
-    name = str(name)
-    if name.endswith(".toml"):
-        return _read(Path(name))
+    path = _path(name)
+    return _catalogued(path) if path.is_relative_to(_FOLDER) else from_data(_data(path), path.stem)
+
+
+def _path(name: Any) -> Path:
+    if str(name).endswith(".toml"):
+        return Path(name)
     found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
     if name not in found:
-        raise UnknownMechanismError(f"there is no mechanism {name!r}.{nearest(name, found)}")
-    return _read(found[name])
+        raise UnknownMechanismError(f"there is no mechanism {name!r}.{nearest(str(name), found)}")
+    return found[name]
 
 
 @cache
-def _read(path: Path) -> Mechanism:
+def _catalogued(path: Path) -> Mechanism:
+    return from_data(_data(path), path.stem)
+
+
+def _data(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise MechanismError(f"cannot read {path}: {error}") from error
-    return from_data(data, path.stem)
 
 
 def from_data(data: dict[str, Any], name: str) -> Mechanism:
@@ -159,8 +169,10 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
         MechanismError: An unknown key, a missing reference, unit or check.
         EquationError: A slip in the equations.
     """
+    if not isinstance(data, dict):
+        raise MechanismError(f"{name}: a mechanism is a table of keys, not {data!r}.")
     kind = data.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise MechanismError(f"{name}: kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
     if missing := _REQUIRED - set(data):
         raise MechanismError(f"{name}: the file lacks {', '.join(sorted(missing))}.")
@@ -168,8 +180,7 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
     for key in data:
         if key not in allowed:
             raise MechanismError(f"{name}: unknown key {key!r}.{nearest(key, allowed)}")
-    if not str(data["reference"]).strip():
-        raise MechanismError(f"{name}: the reference is empty.")
+    _check_types(data, name)
     parameters = {}
     for key, value in data["parameters"].items():
         if not isinstance(value, str) or " " not in value.strip():
@@ -182,12 +193,6 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
         equations = Equations(data["equations"], parameters, dict(data.get("initial", {})))
     except SomaflowError as error:
         raise type(error)(f"{name}: {error}") from None
-    for number, check in enumerate(data["check"], 1):
-        if set(check) - _CHECK or not {"at", "expect", "source"} <= set(check):
-            raise MechanismError(
-                f"{name}: check {number} has the keys {sorted(check)}; it needs at, expect, "
-                "source, and may have tolerance."
-            )
     details = {key: data[key] for key in sorted(_OPTIONAL[kind] - {"initial"}) if key in data}
     if "provides" in details:
         details["provides"] = tuple(details["provides"])
@@ -198,20 +203,38 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
     return Mechanism(name, kind, title, reference, equations, details)
 
 
+def _check_types(data: dict[str, Any], name: str) -> None:
+    for key in ("title", "reference", "equations"):
+        if not isinstance(data[key], str) or not data[key].strip():
+            raise MechanismError(f"{name}: the {key} is {data[key]!r}; it must be a text.")
+    for key in ("parameters", "initial"):
+        if not isinstance(data.get(key, {}), dict):
+            raise MechanismError(f"{name}: {key} must be a table, not {data[key]!r}.")
+    given = data["check"]
+    if not isinstance(given, list) or not given:
+        raise MechanismError(f"{name}: the file lacks a [[check]].")
+    for number, check in enumerate(given, 1):
+        keys = set(check) if isinstance(check, dict) else set()
+        if keys - _CHECK or not {"at", "expect", "source"} <= keys or not check["expect"]:
+            raise MechanismError(
+                f"{name}: check {number} has the keys {sorted(keys)}; it needs at, expect (of at "
+                "least one number) and source, and may have tolerance."
+            )
+
+
 def checks(mechanism_name: str) -> list[dict[str, Any]]:
-    """Run the checks of a mechanism of the catalogue.
+    """Run the checks of a mechanism.
 
     Args:
-        mechanism_name: A name of the catalogue.
+        mechanism_name: What `load` takes.
 
     Returns:
         One dict a number: `name`, `expected`, `found`, `tolerance` (relative), `source`, both
         values in the declared units.
     """
     mechanism = load(mechanism_name)
-    path = _FOLDER / KINDS[mechanism.kind] / f"{mechanism_name}.toml"
     results = []
-    for check in tomllib.loads(path.read_text(encoding="utf-8"))["check"]:
+    for check in _data(_path(mechanism_name))["check"]:
         for name, expected in check["expect"].items():
             found = value_at(mechanism.equations, name, check["at"])
             results.append(
@@ -236,23 +259,28 @@ def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
 
     Returns:
         The value in its declared unit (derivatives: per ms).
+
+    Raises:
+        UnknownNameError: The equations have no such name.
+        MissingValueError: The value depends on something that `at` does not give.
     """
+    derivative = re.fullmatch(r"d(.+)/dt", name)
+    state = derivative[1] if derivative else name
+    unit = equations.unit(state)
     table: dict[str, Any] = {key: p.value for key, p in equations.parameters.items()}
     table |= {key: value * units.factor(equations.unit(key)) for key, value in at.items()}
     for key, definition in equations.definitions.items():
         # A check names only the inputs that it needs; what needs others is left out.
         if names(definition.expression) - set(units.NAMES) <= set(table):
             table[key] = evaluate(definition.expression, NumberAlgebra(table))
-    if name.startswith("d") and name.endswith("/dt"):
-        state = equations.states[name[1:-3]]
-        found = evaluate(state.expression, NumberAlgebra(table))
-        return float(found / units.factor(state.unit))
-    if name in equations.states:
-        initial = equations.initial[name]
-        value = (
-            evaluate(parse(initial), NumberAlgebra(table))
-            if isinstance(initial, str)
-            else initial.value
-        )
-        return float(value / units.factor(equations.unit(name)))
-    return float(np.asarray(table[name]) / units.factor(equations.unit(name)))
+    node: Node = Name(name)
+    if derivative and state in equations.states:
+        node = equations.states[state].expression
+    elif name in equations.states:
+        initial = equations.require_initial(name, "the equations")
+        if isinstance(initial, Parameter):
+            return float(initial.declared)
+        node = parse(initial)
+    if missing := names(node) - set(units.NAMES) - set(table):
+        raise MissingValueError(f"{name!r} needs the value of {', '.join(sorted(missing))}.")
+    return float(np.asarray(evaluate(node, NumberAlgebra(table))) / units.factor(unit))

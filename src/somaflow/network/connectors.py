@@ -1,7 +1,9 @@
 """Connectors: which presynaptic cell reaches which postsynaptic cell.
 
-A connector gives two index arrays, ordered by postsynaptic and then by presynaptic cell. Random
-ones are keyed by (seed, post, pre), so every pair is decided by itself.
+A connector is told the cells of both sides, and whether they belong to one population. It gives two
+arrays of positions in them, ordered by postsynaptic and then by presynaptic position (those of
+`FromList` in the order of the list). Random ones are keyed by (seed, post, pre), so every pair is
+decided by itself.
 """
 
 from collections.abc import Iterable
@@ -38,26 +40,29 @@ class AllToAll(Description):
     def __post_init__(self) -> None:
         _check_flag(self.self_connections, "self_connections")
 
-    def connect(self, n_pre: int, n_post: int, same: bool) -> tuple[Indices, Indices]:
-        """Return the presynaptic and the postsynaptic index of each synapse."""
-        post, pre = np.divmod(np.arange(n_pre * n_post, dtype=np.int64), max(n_pre, 1))
-        keep = np.ones(len(pre), bool) if self.self_connections or not same else pre != post
-        return pre[keep], post[keep]
+    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+        """Return the presynaptic and the postsynaptic position of each synapse."""
+        columns = np.tile(np.arange(len(pre)), len(post))
+        rows = np.repeat(np.arange(len(post)), len(pre))
+        if same and not self.self_connections:
+            keep = pre[columns] != post[rows]
+            return columns[keep], rows[keep]
+        return columns, rows
 
 
 @dataclass(frozen=True, eq=False)
 class OneToOne(Description):
     """Cell k reaches cell k; both sides have the same size."""
 
-    def connect(self, n_pre: int, n_post: int, same: bool) -> tuple[Indices, Indices]:
-        """Return the presynaptic and the postsynaptic index of each synapse.
+    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+        """Return the presynaptic and the postsynaptic position of each synapse.
 
         Raises:
             NetworkError: The sizes differ.
         """
-        if n_pre != n_post:
-            raise NetworkError(f"OneToOne joins equal sizes, not {n_pre} cells to {n_post}.")
-        return np.arange(n_pre, dtype=np.int64), np.arange(n_pre, dtype=np.int64)
+        if len(pre) != len(post):
+            raise NetworkError(f"OneToOne joins equal sizes, not {len(pre)} cells to {len(post)}.")
+        return np.arange(len(pre)), np.arange(len(pre))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,8 @@ class FixedProbability(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)):
+        numeric = (int, float, np.integer, np.floating)
+        if isinstance(self.p, bool) or not isinstance(self.p, numeric):
             raise WrongTypeError(f"a probability is a number from 0 to 1, not {self.p!r}.")
         if not 0 <= self.p <= 1:
             raise NetworkError(f"a probability is a number from 0 to 1, not {self.p!r}.")
@@ -83,21 +89,20 @@ class FixedProbability(Description):
         object.__setattr__(self, "seed", check_seed(self.seed))
         _check_flag(self.self_connections, "self_connections")
 
-    def connect(self, n_pre: int, n_post: int, same: bool) -> tuple[Indices, Indices]:
-        """Return the presynaptic and the postsynaptic index of each synapse."""
-        rows = max(1, _BLOCK // max(n_pre, 1))
-        pre_parts, post_parts = [], []
-        for start in range(0, n_post, rows):
-            post = np.arange(start, min(start + rows, n_post), dtype=np.int64)
-            pre = np.arange(n_pre, dtype=np.int64)
-            joined = uniform(self.seed, 0, (post[:, None], pre[None, :])) < self.p
+    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+        """Return the presynaptic and the postsynaptic position of each synapse."""
+        height = max(1, _BLOCK // max(len(pre), 1))
+        pre_parts, post_parts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        columns = np.arange(len(pre))
+        for start in range(0, len(post), height):
+            rows = np.arange(start, min(start + height, len(post)))
+            joined = uniform(self.seed, 0, (rows[:, None], columns[None, :])) < self.p
             if same and not self.self_connections:
-                joined &= post[:, None] != pre[None, :]
-            rows_found, columns = np.nonzero(joined)
-            post_parts.append(post[rows_found])
-            pre_parts.append(columns.astype(np.int64))
-        empty = np.zeros(0, np.int64)
-        return np.concatenate([empty, *pre_parts]), np.concatenate([empty, *post_parts])
+                joined &= post[rows][:, None] != pre[None, :]
+            found_rows, found_columns = np.nonzero(joined)
+            post_parts.append(rows[found_rows])
+            pre_parts.append(found_columns)
+        return np.concatenate(pre_parts), np.concatenate(post_parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +135,14 @@ class FromList(Description):
         array.flags.writeable = False
         object.__setattr__(self, "pairs", array)
 
-    def connect(self, n_pre: int, n_post: int, same: bool) -> tuple[Indices, Indices]:
-        """Return the presynaptic and the postsynaptic index of each synapse, in list order.
+    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+        """Return the presynaptic and the postsynaptic position of each synapse, in list order.
 
         Raises:
             NetworkError: An index outside a population, or a pair named twice.
         """
-        for side, size, name in ((0, n_pre, "presynaptic"), (1, n_post, "postsynaptic")):
+        sides = ((0, len(pre), "presynaptic"), (1, len(post), "postsynaptic"))
+        for side, size, name in sides:
             bad = (self.pairs[:, side] < 0) | (self.pairs[:, side] >= size)
             if bad.any():
                 pair = tuple(self.pairs[bad][0].tolist())

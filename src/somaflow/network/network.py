@@ -27,6 +27,8 @@ class Network(Description):
     parts: tuple[Population | Projection | Stimulus, ...]
 
     def __init__(self, *given: Any, parts: Any = ()) -> None:
+        if not isinstance(parts, (tuple, list)):
+            raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
         parts = (*given, *parts)
         for part in parts:
             if not isinstance(part, (Population, Projection, Stimulus)):

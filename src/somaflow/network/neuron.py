@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Binary, Name, Node, Number, parse, render, substitute
-from somaflow.errors import NetworkError, WrongTypeError, nearest
+from somaflow.errors import MissingValueError, NetworkError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.units import Parameter, mV
 
@@ -31,6 +33,7 @@ class Neuron(Description):
         NetworkError: Two pools provide one ion, or a mechanism needs what none provides.
         UnitError: A current has another unit than C allows.
         WrongTypeError: Something is not a channel or a pool.
+        MissingValueError: C is not greater than 0.
     """
 
     C: Parameter
@@ -39,8 +42,11 @@ class Neuron(Description):
 
     def __init__(self, C: Any, v: Any = -65 * mV, **mechanisms: Any) -> None:
         capacitance = units.parameter(C, None, "C", "Neuron")
-        given = mechanisms.pop("mechanisms", None)
-        mechanisms = given if isinstance(given, dict) else mechanisms
+        # A description is rebuilt with its fields, so all of them may come under this one name.
+        if isinstance(mechanisms.get("mechanisms"), dict):
+            mechanisms = {**mechanisms.pop("mechanisms"), **mechanisms}
+        if np.any(capacitance.value <= 0):
+            raise MissingValueError(f"C is {capacitance}; it must be greater than 0.")
         object.__setattr__(self, "C", capacitance)
         object.__setattr__(self, "v", units.parameter(v, "mV", "v", "Neuron"))
         object.__setattr__(self, "mechanisms", mechanisms)
@@ -70,7 +76,8 @@ class Neuron(Description):
             f"{CURRENT_INPUT} : {unit}",
             f"dv/dt = {render(Binary('/', total, Name('C')))} : mV",
         ]
-        parameters, initial = {"C": self.C}, {"v": self.v}
+        parameters: dict[str, Parameter] = {"C": self.C}
+        initial: dict[str, Any] = {"v": self.v}
         for key, mechanism in self.mechanisms.items():
             own = mechanism.equations
             new = {
@@ -85,9 +92,8 @@ class Neuron(Description):
                 lines.append(f"d{key}.{name}/dt = {text} : {variable.unit}")
             parameters |= {f"{key}.{name}": value for name, value in own.parameters.items()}
             for name, value in own.initial.items():
-                if isinstance(value, str):
-                    value = render(substitute(parse(value), new))
-                initial[f"{key}.{name}"] = value
+                text = render(substitute(parse(value), new)) if isinstance(value, str) else None
+                initial[f"{key}.{name}"] = value if text is None else text
         return Equations("\n".join(lines), parameters, initial)
 
     def _provider(self, reader: str, name: str) -> Node:

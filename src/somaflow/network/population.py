@@ -13,7 +13,7 @@ from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.neuron import Neuron
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, check_cells
 from somaflow.units import Parameter
 
 
@@ -106,12 +106,12 @@ class Population(Description):
             )
         held = [*equations.parameters.items(), *equations.initial.items()]
         for key, value in held:
-            if isinstance(value, Parameter) and value.value.ndim:
-                if value.value.shape[-1] not in (1, self.size):
-                    raise NetworkError(
-                        f"{key!r} of {self.name!r} has shape {value.value.shape}; give one "
-                        f"number, or one for each of the {self.size} cells."
-                    )
+            shape = value.value.shape if isinstance(value, Parameter) else ()
+            if shape and shape[-1] not in (1, self.size):
+                raise NetworkError(
+                    f"{key!r} of {self.name!r} has shape {shape}; give one number, or one for "
+                    f"each of the {self.size} cells."
+                )
         if self.reset is not None and self.threshold is None:
             raise NetworkError(f"{self.name!r} has a reset but no threshold.")
         condition = equations.condition(self.threshold) if self.threshold is not None else None
@@ -172,10 +172,15 @@ class PopulationView(Description):
     def __post_init__(self) -> None:
         if not isinstance(self.population, Population):
             raise WrongTypeError(f"a view is of a Population, not of {self.population!r}.")
-        cells = np.array(self.cells)
-        if cells.ndim != 1 or (cells.size and cells.dtype.kind not in "iu"):
-            raise WrongTypeError(f"cells are given as a list of indices, not {self.cells!r}.")
-        object.__setattr__(self, "cells", cells.astype(np.int64))
+        object.__setattr__(self, "cells", check_cells(self.cells))
+        owner = self.population
+        for bad in self.cells[(self.cells < 0) | (self.cells >= owner.size)][:1]:
+            raise NetworkError(
+                f"{owner.name!r} has no cell {bad}: there are {owner.size} (0 to {owner.size - 1})."
+            )
+        unique, counts = np.unique(self.cells, return_counts=True)
+        for bad in unique[counts > 1][:1]:
+            raise NetworkError(f"a view of {owner.name!r} names cell {bad} twice.")
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -185,7 +190,7 @@ class PopulationView(Description):
 
         Raises:
             UnknownNameError: There is no such variable.
-            NetworkError: An index is outside the view.
+            NetworkError: An index is outside the view, or named twice.
         """
         owner = self.population
         if isinstance(key, str):

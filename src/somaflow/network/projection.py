@@ -60,7 +60,7 @@ class Projection(Description):
     pre: PopulationView
     post: PopulationView
     synapse: Mechanism
-    connector: Connector = AllToAll()
+    connector: Connector = AllToAll()  # noqa: RUF009 - it is frozen
     weight: Any = None
     name: str | None = None
 
@@ -148,7 +148,7 @@ class Projection(Description):
             NetworkError: The connector does not fit the sizes.
         """
         same = self.pre.population is self.post.population
-        pre, post = self.connector.connect(len(self.pre), len(self.post), same)
+        pre, post = self.connector.connect(self.pre.cells, self.post.cells, same)
         weight = self._weights(pre, post)
         pre, post = self.pre.cells[pre], self.post.cells[post]
         order = np.lexsort((pre, post))

@@ -11,6 +11,23 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 
 
+def check_cells(cells: Any) -> NDArray[np.int64]:
+    """Return indices of cells as an array that nobody can change.
+
+    Raises:
+        WrongTypeError: They are not a list of whole numbers.
+    """
+    try:
+        array = np.array(cells)
+    except ValueError:
+        array = np.array(None)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise WrongTypeError(f"cells are given as a list of indices, not {cells!r}.")
+    array = array.astype(np.int64)
+    array.flags.writeable = False
+    return array
+
+
 @dataclass(frozen=True, eq=False)
 class Recorder(Description):
     """One recording. Usually made as `pn["v"].every(1*ms)`, `pn["v"].mean()` or `pn.spikes`.
@@ -36,12 +53,10 @@ class Recorder(Description):
         if self.reduction not in (None, "mean"):
             raise NetworkError(f"the reduction is 'mean' or None, not {self.reduction!r}.")
         if self.interval is not None:
-            units.scalar(self.interval, "ms", "every", positive=True)
+            interval = units.scalar(self.interval, "ms", "every", positive=True)
+            object.__setattr__(self, "interval", interval)
         if self.cells is not None:
-            cells = np.array(self.cells)
-            if cells.ndim != 1 or cells.dtype.kind not in "iu":
-                raise WrongTypeError(f"cells are a list of indices, not {self.cells!r}.")
-            object.__setattr__(self, "cells", cells.astype(np.int64))
+            object.__setattr__(self, "cells", check_cells(self.cells))
 
     @property
     def key(self) -> str:

@@ -1,7 +1,10 @@
-"""Weighted sums over presynaptic cells, always in the order of the presynaptic index.
+"""Weighted sums over presynaptic cells, in one fixed order of additions.
 
-The order is the promise: a cell's sum has the same bits however the postsynaptic cells are split,
-batched or padded. A matrix-vector product does not keep it, and a chaotic network follows.
+The order is the promise: it follows from the number of terms alone, so a cell's sum has the same
+bits however the postsynaptic cells are split, batched or padded, and a chaotic network cannot
+drift apart. A matrix-vector product does not keep it, and neither does `tf.reduce_sum`, which XLA
+hands to LLVM with leave to reassociate. Here every addition is an operation of its own, 16 of them
+in a row over a whole row of cells; that is as fast as the product (docs/design/sums.md).
 """
 
 from dataclasses import dataclass
@@ -10,10 +13,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.numerics.device import materialize
+
 # Dense sums stream the matrix, gathers hop: one dense term costs about a fifth of a gathered one
 # while the matrix stays in the second-level cache (docs/design/sums.md).
 _DENSE_TERMS_FOR_ONE_GATHERED = 5
 _DENSE_LIMIT = 1 << 18
+_RUN = 16
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,35 @@ def weighted_sum(weights: tf.Tensor, sources: tf.Tensor | None, x: tf.Tensor) ->
     Returns:
         `[..., n_post]`.
     """
-    if sources is not None:
-        return tf.reduce_sum(weights * tf.gather(x, sources, axis=-1), axis=-2)
+    x = materialize(x)
     batch = x.shape.rank - 1
     first = tf.transpose(x, [batch, *range(batch)]) if batch else x
     spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, weights.shape[1]])
-    return tf.reduce_sum(spread * first[..., None], axis=0)
+    if sources is None:
+        return materialize(_sum_rows(spread, first[..., None]))
+    gathered = tf.gather(first, sources, axis=0)
+    if batch:
+        gathered = tf.transpose(gathered, [0, *range(2, batch + 2), 1])
+    return materialize(_sum_rows(spread, gathered))
+
+
+def _sum_rows(a: tf.Tensor, b: tf.Tensor | None) -> tf.Tensor:
+    """Return the sum of a*b, or of a, over the first axis: a tree of runs of `_RUN` terms."""
+    count = a.shape[0]
+    runs = -(-count // _RUN)
+
+    def folded(value: tf.Tensor) -> tf.Tensor:
+        if runs * _RUN != count:
+            missing = runs * _RUN - count
+            value = tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1))
+        return tf.reshape(value, [runs, _RUN, *value.shape[1:]])
+
+    if runs == 1:
+        terms = [a[k] if b is None else a[k] * b[k] for k in range(count)]
+    else:
+        a, b = folded(a), None if b is None else folded(b)
+        terms = [a[:, k] if b is None else a[:, k] * b[:, k] for k in range(_RUN)]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total if runs == 1 else _sum_rows(total, None)

@@ -1,0 +1,6 @@
+"""Figures, by matplotlib's objects alone: no global state, and no display is needed."""
+
+from somaflow.plotting.raster import raster
+from somaflow.plotting.response import response
+
+__all__ = ["raster", "response"]

@@ -1,0 +1,42 @@
+# make install   a virtual environment in .venv, and nothing else
+# make demo      the antennal lobe, with its figure and its results in somaflow-out
+# make test      the tests
+# make lint      style and types
+# make bench     speed, beside other simulators
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+OUT := somaflow-out
+
+.PHONY: install demo test lint bench
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "There is no $(PYTHON). Install Python 3.11, 3.12 or 3.13, or name one: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); somaflow needs Python 3.11, 3.12 or 3.13. Name one: make install PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) comes without venv. Install it (on Debian and Ubuntu: apt install python3-venv) and try again." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[test]'
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/somaflow run antennal-lobe --out $(OUT) --overwrite
+	@echo
+	@echo "The figure is   $(CURDIR)/$(OUT)/antennal-lobe.png"
+	@echo "The results are $(CURDIR)/$(OUT)/antennal-lobe.zarr  (xarray.open_zarr reads them)"
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: install
+	$(BIN)/python benchmarks/run.py

@@ -1,0 +1,209 @@
+"""Statements: the lines of a text of equations, read into tables before anything is checked."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from somaflow import units
+from somaflow.equations.algebras import is_condition
+from somaflow.equations.expression import FUNCTIONS, Node, names, parse
+from somaflow.errors import EquationError, UnitError
+
+_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
+_DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
+_DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
+_INPUT = re.compile(rf"\s*({_NAME})\s*:(\s*\S.*)$")
+_ON_SPIKE = re.compile(r"\s*on\s+spike\s*:(.*)$")
+ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One line of equations: a state's derivative, or a definition.
+
+    Attributes:
+        name: What it defines.
+        expression: The right-hand side.
+        unit: The unit of the variable itself (not of its derivative).
+        line: The user's line.
+        number: Its number in the text.
+    """
+
+    name: str
+    expression: Node
+    unit: str
+    line: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The statements of a text, by kind and in the order of the text.
+
+    Attributes:
+        states: The derivative of each state.
+        definitions: The definitions.
+        inputs: Unit of each input.
+        spikes: Line, number and column of each `on spike:` statement, behind its colon.
+    """
+
+    states: dict[str, Variable] = field(default_factory=dict)
+    definitions: dict[str, Variable] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    spikes: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+def name_of(match: re.Match[str]) -> str:
+    """Return the name on the left, in the form that Python gives to names on the right."""
+    return unicodedata.normalize("NFKC", match[1])
+
+
+def state_names(text: str) -> set[str]:
+    """Return the names that a text has derivatives of."""
+    return {name_of(m) for line in text.splitlines() if (m := _DERIVATIVE.match(line))}
+
+
+def check_free(
+    name: str, line: str | None = None, column: int = 0, number: int | None = None
+) -> None:
+    """Refuse a name that means something already.
+
+    Raises:
+        EquationError: It is that of time, a function or a unit.
+    """
+    kinds = {"time": {"t"}, "a function": FUNCTIONS, "a unit": units.NAMES}
+    for kind, taken in kinds.items():
+        if name in taken:
+            raise EquationError(
+                f"the name {name!r} is taken: it is {kind}. Choose another.", line, column, number
+            )
+
+
+def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
+    """Read a text of equations.
+
+    Args:
+        text: One statement a line; see `Equations`.
+        parameters: The parameters, whose names are taken.
+
+    Raises:
+        EquationError: A line that is no statement, a name that is taken, a syntax slip.
+        UnitError: A text that names no unit.
+    """
+    found = Statements()
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#")[0].rstrip()
+        if not line.strip():
+            continue
+        if match := _ON_SPIKE.match(line):
+            found.spikes.append((line, number, match.start(1)))
+            continue
+        match = _DERIVATIVE.match(line)
+        table = found.states if match else found.definitions
+        match = match or _DEFINITION.match(line)
+        declared = None if match else _INPUT.match(line)
+        if match:
+            _check_name(match, parameters, found, line, number)
+            table[name_of(match)] = _variable(match, line, number)
+        elif declared:
+            _check_name(declared, parameters, found, line, number)
+            found.inputs[name_of(declared)] = _unit(declared[2], line, number)
+        else:
+            raise EquationError(
+                "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
+                "'name : unit' or 'on spike: name += ...'.",
+                line,
+                len(line) - len(line.lstrip()),
+                number,
+            )
+    return found
+
+
+def _check_name(
+    match: re.Match[str],
+    parameters: dict[str, units.Parameter],
+    found: Statements,
+    line: str,
+    number: int,
+) -> None:
+    name, column = name_of(match), match.start(1)
+    if name in parameters:
+        raise EquationError(
+            f"{name!r} is a parameter (given as {parameters[name]}); equations cannot assign to "
+            "it. Rename one of the two.",
+            line,
+            column,
+            number,
+        )
+    check_free(name, line, column, number)
+    if any(name in table for table in (found.states, found.definitions, found.inputs)):
+        raise EquationError(f"{name!r} is defined twice.", line, column, number)
+
+
+def _variable(match: re.Match[str], line: str, number: int) -> Variable:
+    text, colon, unit = match[2].rpartition(":")
+    if not colon:
+        raise EquationError(
+            f"the unit is missing: end the line with ': mV', or ': 1' for a pure number "
+            f"({match[1]!r}).",
+            line,
+            len(line),
+            number,
+        )
+    unit = _unit(unit, line, number)
+    node = parse(text, line, match.start(2), number)
+    refuse_condition(node, line, number)
+    return Variable(name_of(match), node, unit, line, number)
+
+
+def _unit(text: str, line: str, number: int) -> str:
+    try:
+        units.parse_unit(text.strip())
+    except UnitError as error:
+        column = len(line) - len(text.lstrip())
+        raise UnitError(str(error), line, column, number) from None
+    return text.strip()
+
+
+def refuse_condition(node: Node, line: str | None, number: int | None = None) -> None:
+    """Refuse a comparison where a number is wanted.
+
+    Raises:
+        EquationError: The tree is a comparison.
+    """
+    if is_condition(node):
+        raise EquationError(
+            "a comparison has no value here; use where(condition, a, b).",
+            line,
+            node.column,
+            number,
+        )
+
+
+def in_order(definitions: dict[str, Variable]) -> dict[str, Variable]:
+    """Return the definitions, each after those that it needs.
+
+    Raises:
+        EquationError: Some need each other.
+    """
+    done: dict[str, Variable] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in done:
+            return
+        variable = definitions[name]
+        if name in path:
+            circle = " -> ".join((*path[path.index(name) :], name))
+            raise EquationError(
+                f"these definitions need each other: {circle}.",
+                variable.line,
+                len(variable.line) - len(variable.line.lstrip()),
+                variable.number,
+            )
+        for other in sorted(names(variable.expression) & set(definitions)):
+            visit(other, (*path, name))
+        done[name] = variable
+
+    for name in definitions:
+        visit(name, ())
+    return done

@@ -1,0 +1,172 @@
+"""The locust antennal lobe: 90 projection neurons (PN) and 30 local neurons (LN).
+
+Bazhenov M, Stopfer M, Rabinovich M, Huerta R, Abarbanel HDI, Sejnowski TJ, Laurent G (2001) Model
+of transient oscillatory synchronization in the locust antennal lobe. Neuron 30:553-567.
+
+No number stands here: each parameter set is a file in `parameters/`, which says where its numbers
+come from.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import somaflow as sf
+
+_FOLDER = Path(__file__).parent / "parameters"
+PARAMETER_SETS = ("al-20hz", "psst-2022")
+_LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network ready to run.
+
+    Attributes:
+        network: The description.
+        initial: Initial values for `sf.simulate(..., initial=...)`: population, state, value; one
+            number, or an array of shape [n_cells].
+        title: One line that says what it is.
+        provenance: Where the numbers come from, and what was changed.
+        pn: The projection neurons.
+        ln: The local neurons.
+        odour: Onset and offset of the odour in ms.
+    """
+
+    network: sf.Network
+    initial: dict[str, dict[str, Any]]
+    title: str
+    provenance: str
+    pn: sf.Population
+    ln: sf.Population
+    odour: tuple[float, float]
+
+
+def parameter_set(name: str) -> dict[str, Any]:
+    """Return the contents of a parameter file.
+
+    Args:
+        name: One of `PARAMETER_SETS`.
+
+    Raises:
+        UnknownNameError: There is no such set.
+    """
+    if name not in PARAMETER_SETS:
+        raise sf.errors.UnknownNameError(
+            f"the antennal lobe has no parameter set {name!r}."
+            f"{sf.errors.nearest(str(name), PARAMETER_SETS)}"
+        )
+    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> Model:
+    """Build the antennal lobe.
+
+    Every random choice (wiring, which cells the odour drives and how strongly, initial voltages)
+    is keyed by `seed` alone, so a seed means the same network on every machine.
+
+    Args:
+        parameters: `"al-20hz"`, tuned by us to oscillate near 20 Hz, or `"psst-2022"`, as
+            published, with its two slips.
+        seed: An integer from 0 to 2**63 - 1.
+
+    Returns:
+        The network, its initial values, and what they are.
+
+    Raises:
+        UnknownNameError: There is no such parameter set.
+        WrongTypeError: The seed is not such an integer.
+    """
+    data = parameter_set(parameters)
+    keys = _Keys(seed)
+    pn, ln = (_population(name, data["populations"][name]) for name in ("PN", "LN"))
+    cells = {"PN": pn, "LN": ln}
+    projections = [_projection(entry, cells, keys) for entry in data["projections"]]
+    stimuli = [
+        _stimulus(cells[name], entry, data["odour"], keys)
+        for name, entry in data["stimuli"].items()
+    ]
+    onset, offset = (sf.units.scalar(data["odour"][key], "ms", key) for key in ("on", "off"))
+    initial = {
+        name: {
+            state: _initial(value, entry["size"], keys) for state, value in entry["initial"].items()
+        }
+        for name, entry in data["populations"].items()
+    }
+    return Model(
+        network=sf.Network(pn, ln, *projections, *stimuli),
+        initial=initial,
+        title=f"{data['title']} ({parameters})",
+        provenance=" ".join(f"{data['origin']}. {data['provenance']} {data['reference']}".split()),
+        pn=pn,
+        ln=ln,
+        odour=(onset, offset),
+    )
+
+
+class _Keys:
+    """Hands out independent seeds, one for each random choice, in the order of the file.
+
+    `SeedSequence` is part of NumPy's reproducibility promise (NEP 19), unlike the distributions.
+    """
+
+    def __init__(self, seed: Any) -> None:
+        whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+        if not whole or not 0 <= seed <= _LARGEST_SEED:
+            raise sf.errors.WrongTypeError(
+                f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}."
+            )
+        self._seed, self._count = int(seed), 0
+
+    def next(self) -> int:
+        self._count += 1
+        words = np.random.SeedSequence([self._seed, self._count]).generate_state(1, np.uint64)
+        return int(words[0] >> np.uint64(1))
+
+
+def _draw(distribution: sf.Uniform | sf.Normal, size: int) -> Any:
+    """Return one value a cell, as a quantity of shape [size]."""
+    drawn = distribution.draw((np.arange(size), 0), 0)
+    return drawn.declared * sf.units.parse_unit(drawn.unit)
+
+
+def _population(name: str, entry: dict[str, Any]) -> sf.Population:
+    mechanisms = {}
+    for key, values in entry["mechanisms"].items():
+        settings = {k: value for k, value in values.items() if k != "name"}
+        mechanisms[key] = sf.load(values["name"])(**settings)
+    neuron = sf.Neuron(entry["C"], **mechanisms)
+    return sf.Population(name, entry["size"], neuron, threshold=entry["threshold"])
+
+
+def _projection(
+    entry: dict[str, Any], cells: dict[str, sf.Population], keys: _Keys
+) -> sf.Projection:
+    synapse = sf.load(entry["synapse"])
+    connector = sf.FixedProbability(entry["p"], seed=keys.next(), self_connections=False)
+    return sf.Projection(
+        cells[entry["pre"]][:],
+        cells[entry["post"]][:],
+        synapse(**{synapse.details["weight"]: entry["weight"]}),
+        connector,
+    )
+
+
+def _stimulus(
+    population: sf.Population, entry: dict[str, Any], odour: dict[str, str], keys: _Keys
+) -> sf.Stimulus:
+    chance = _draw(sf.Uniform(0, 1, seed=keys.next()), population.size).magnitude
+    driven: NDArray[np.int64] = np.sort(np.argsort(chance, kind="stable")[: entry["cells"]])
+    amplitude = _draw(sf.Uniform(entry["lowest"], entry["highest"], seed=keys.next()), len(driven))
+    return sf.Stimulus(population[driven], sf.SaturatingPulse(amplitude, **odour))
+
+
+def _initial(value: Any, size: int, keys: _Keys) -> Any:
+    if isinstance(value, str):
+        return value
+    scatter = _draw(sf.Normal(1, value["relative_sd"], seed=keys.next()), size).magnitude
+    return sf.units.Quantity(value["mean"]) * scatter

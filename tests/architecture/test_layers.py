@@ -1,0 +1,93 @@
+"""The house plan of DESIGN.md, held by reading the imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "somaflow"
+FILES = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
+
+# What each layer may know, besides itself.
+DESCRIPTION = ("errors", "units", "description", "equations", "mechanisms", "network")
+NUMERICS = ("errors", "units", "numerics", "solvers", "simulation")
+KNOWS: dict[str, set[str]] = {
+    layer: set(column[: column.index(layer)])
+    for column in (DESCRIPTION, NUMERICS)
+    for layer in column
+}
+BELOW = {*DESCRIPTION, *NUMERICS}
+KNOWS["compiler"] = BELOW
+KNOWS["run"] = BELOW | {"compiler"}
+for _top in ("models", "analysis", "plotting"):
+    KNOWS[_top] = BELOW | {"compiler", "run"}
+KNOWS["cli"] = BELOW | {"compiler", "run", "models", "analysis", "plotting"}
+KNOWS["__init__"] = set()
+
+# Imported where they are used, because they are optional or slow to load.
+ON_USE = {"neo", "matplotlib"}
+MOST_LINES = 450
+
+
+def layer(name: str) -> str:
+    return name.split("/", maxsplit=1)[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that is imported, and the line. `from somaflow import units` names units."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"a relative import in line {node.lineno}"
+            if node.module == "somaflow":
+                yield from ((f"somaflow.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module or "", node.lineno
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_layer_knows_only_those_below_it(name: str) -> None:
+    own = layer(name)
+    for module, line in imported(ast.parse(FILES[name].read_text())):
+        if module.startswith("somaflow."):
+            other = module.split(".")[1]
+            assert other == own or other in KNOWS[own], f"{name}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if layer(name) in DESCRIPTION])
+def test_the_first_column_never_imports_tensorflow(name: str) -> None:
+    for module, line in imported(ast.parse(FILES[name].read_text())):
+        assert module.split(".")[0] not in ("tensorflow", "keras"), f"{name}:{line}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_stand_at_the_top(name: str) -> None:
+    for function in ast.walk(ast.parse(FILES[name].read_text())):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            for module, line in imported(function):
+                assert module.split(".")[0] in ON_USE, f"{name}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_holds_one_idea(name: str) -> None:
+    lines = len(FILES[name].read_text().splitlines())
+    assert lines <= MOST_LINES, f"{name} has {lines} lines; it holds two ideas"
+
+
+def test_the_readers_see_what_they_look_for() -> None:
+    text = "import a.b\ndef f():\n    from somaflow import units, errors\n    from c import d\n"
+    found = set(imported(ast.parse(text)))
+    assert found == {("a.b", 1), ("somaflow.units", 3), ("somaflow.errors", 3), ("c", 4)}
+    assert {layer(name) for name in FILES} == set(KNOWS)
+
+
+def test_import_linter_agrees() -> None:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 kept, 0 broken" in done.stdout

@@ -1,0 +1,97 @@
+"""The promise of the catalogue: every mechanism says where it comes from and is checked."""
+
+import copy
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+
+import somaflow as sf
+from somaflow import description
+from somaflow.description import encode, fingerprint
+from somaflow.equations.equations import Equations
+from somaflow.mechanisms.catalogue import KINDS, Mechanism, checks
+
+NAMES = [name for folder in KINDS.values() for name in sf.catalogue(folder)]
+WANTED = {
+    "hodgkin_huxley_1952", "na_traub1991", "k_traub1991", "ka", "ka_psst2022", "ca", "kca",
+    "ca_decay", "leak", "lif", "nach", "gaba_a", "exponential_conductance", "exponential_current",
+}  # fmt: skip
+everyone = pytest.mark.parametrize("name", NAMES)
+
+
+def test_the_catalogue_holds_what_was_promised() -> None:
+    assert set(NAMES) >= WANTED
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@everyone
+def test_its_checks_pass(name: str) -> None:
+    results = checks(name)
+    assert results
+    for result in results:
+        close = math.isclose(
+            result["found"], result["expected"], rel_tol=result["tolerance"], abs_tol=1e-15
+        )
+        assert close, result
+        assert result["tolerance"] <= 0.01
+        assert result["source"].strip()
+
+
+@everyone
+def test_a_check_can_fail(name: str) -> None:
+    for result in checks(name):
+        wrong = result["expected"] * (1 + 3 * result["tolerance"]) + 1e-12
+        assert not math.isclose(result["found"], wrong, rel_tol=result["tolerance"])
+
+
+@everyone
+def test_it_names_its_source(name: str) -> None:
+    mechanism = sf.load(name)
+    assert len(mechanism.reference) > 20
+    assert any(year in mechanism.reference for year in ("19", "20"))
+    assert mechanism.title.strip()
+
+
+@everyone
+def test_its_equations_are_read_again_from_their_text(name: str) -> None:
+    equations = sf.load(name).equations
+    again = Equations.parse(equations.text, **equations.parameters)
+    assert again.states == equations.states
+    assert again.definitions == equations.definitions
+    assert again.inputs == equations.inputs
+
+
+@everyone
+def test_every_state_can_begin(name: str) -> None:
+    equations = sf.load(name).equations
+    values = equations.initial_values({}, name)
+    assert list(values) == list(equations.states)
+
+
+@everyone
+def test_it_can_be_printed(name: str) -> None:
+    mechanism = sf.load(name)
+    assert repr(mechanism) == str(mechanism)
+    for key, value in mechanism.equations.parameters.items():
+        assert f"{key}={value}" in repr(mechanism)
+    assert mechanism.equations.text.strip().splitlines()[-1] in repr(mechanism.equations)
+
+
+@everyone
+def test_it_keeps_its_bits_through_a_file_and_a_pickle(name: str, tmp_path: Path) -> None:
+    mechanism = sf.load(name)
+    description.save(mechanism, tmp_path / "m.npz")
+    read = description.load(tmp_path / "m.npz")
+    for other in (read, pickle.loads(pickle.dumps(mechanism)), copy.deepcopy(mechanism)):
+        assert isinstance(other, Mechanism)
+        assert other == mechanism
+        assert fingerprint(other) == fingerprint(mechanism)
+        assert encode(other)[0] == encode(mechanism)[0]
+
+
+@everyone
+def test_each_parameter_can_be_set_to_what_it_is(name: str) -> None:
+    mechanism = sf.load(name)
+    assert mechanism(**mechanism.equations.parameters) == mechanism

@@ -1,0 +1,117 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import somaflow as sf
+from somaflow.errors import (
+    EquationError,
+    NetworkError,
+    SomaflowError,
+    UnitError,
+    UnknownNameError,
+    WrongTypeError,
+)
+from somaflow.units import cm, ms, mV, uF
+
+C = 1 * uF / cm**2
+CHANNELS = sf.catalogue("channels")
+TEXT = "dv/dt = (E - v)/(20*ms) + I_stim/(1*nF) : mV\nI_stim : nA"
+
+
+def cells(name: str = "PN", size: int = 5, **options: Any) -> sf.Population:
+    options = {"threshold": "v > 0*mV"} | options
+    return sf.Population(name, size, sf.Neuron(C, leak=CHANNELS.leak), **options)
+
+
+def point(text: str = TEXT, **options: Any) -> sf.Population:
+    values = options.pop("values", {"E": -65 * mV, "v": -65})
+    return sf.Population("P", 5, sf.Equations.parse(text, **values), **options)
+
+
+def test_a_population_takes_what_the_catalogue_says() -> None:
+    lif = sf.Population("lif", np.int64(3), sf.load("lif"))
+    assert (lif.threshold, lif.reset, lif.refractory.value) == ("v > V_threshold", "v = V_reset", 2)
+    assert len(lif) == 3
+    assert lif.spikes.key == "lif.spikes"
+    assert sf.Population("lif", 3, sf.load("lif"), refractory=3 * ms).refractory.value == 3
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "words"),
+    [
+        (lambda: cells("a b"), NetworkError, "'a b' cannot name a population"),
+        (lambda: cells("a.b"), NetworkError, "cannot name"),
+        (lambda: cells(size=0), NetworkError, "needs at least 1 cell, not 0"),
+        (lambda: cells(size=2.0), WrongTypeError, "a whole number, not 2.0"),
+        (lambda: cells(size=True), WrongTypeError, "a whole number"),
+        (lambda: sf.Population("P", 3, CHANNELS.leak), WrongTypeError, "is a channel; put it into"),
+        (lambda: sf.Population("P", 3, lambda t, y: y), WrongTypeError, "only be run by sf.solve"),
+        (lambda: cells(threshold="v > 0"), UnitError, "mV compared with a pure number"),
+        (lambda: cells(threshold="vv > 0*mV"), UnknownNameError, "Did you mean 'v'"),
+        (lambda: cells(threshold="v"), EquationError, "a threshold is a comparison"),
+        (lambda: cells(threshold=None, reset="v = 0*mV"), NetworkError, "a reset but no threshold"),
+        (lambda: cells(reset="v = 3*ms"), UnitError, "cannot become ms"),
+        (lambda: cells(reset="C = 3"), EquationError, "'C' is a parameter"),
+        (lambda: cells(refractory=-1 * ms), NetworkError, "one time >= 0 ms"),
+        (lambda: cells(refractory=[1, 2]), NetworkError, "one time >= 0 ms"),
+        (lambda: cells(refractory=1 * mV), UnitError, "'refractory' of PN is in ms"),
+        (lambda: point("dx/dt = -x : 1", values={"x": 1}), NetworkError, "no unit of time"),
+        (lambda: point("x = 3*mV : mV", values={}), NetworkError, "no dx/dt"),
+        (lambda: point("dx/dt = pulse(3*ms)/ms : 1", values={}), NetworkError, "synapses"),
+        (lambda: point("dx/dt = -x/ms : 1\non spike: x += 1", values={}), NetworkError, "synapses"),
+        (lambda: point(values={"E": [1, 2] * mV}), NetworkError, r"'E' of 'P' has shape \(2,\)"),
+        (lambda: point(values={"E": 1 * mV, "v": [1] * 6}), NetworkError, r"'v' of 'P' has shape"),
+        (lambda: point().spikes, NetworkError, "no threshold, so it has no spikes"),
+    ],
+)
+def test_a_population_that_does_not_fit(
+    build: Callable[[], Any], kind: type[SomaflowError], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        build()
+
+
+def test_parameters_may_differ_between_cells_and_have_batch_axes() -> None:
+    assert point(values={"E": np.zeros((7, 5)) * mV}).equations.parameters["E"].value.shape == (
+        7,
+        5,
+    )
+
+
+def test_views() -> None:
+    pn = cells()
+    assert pn[:3].cells.tolist() == [0, 1, 2]
+    assert pn[[4, 0]].cells.tolist() == [4, 0]
+    assert pn[-1].cells.tolist() == [4]
+    assert pn[1:][[0, 2]].cells.tolist() == [1, 3]
+    assert pn[np.array([True, False, False, True, False])].cells.tolist() == [0, 3]
+    assert len(pn[2:2]) == 0
+    assert pn[:3].population is pn
+    assert pn[:]["v"].cells is None
+    assert pn[:3]["v"].cells.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        pn[:3].cells[0] = 4
+
+
+@pytest.mark.parametrize("key", [5, -6, [0, 5], 1.5, None, object(), np.ones(4, bool), [[0, 1]]])
+def test_cells_that_are_not_there(key: Any) -> None:
+    with pytest.raises(SomaflowError):
+        cells()[key]
+
+
+@pytest.mark.parametrize("chosen", [[0, 9], [-1], [1, 1], [0.5], [[1]], "ab", object(), None])
+def test_a_view_of_cells_that_cannot_be(chosen: Any) -> None:
+    with pytest.raises((NetworkError, WrongTypeError)):
+        sf.PopulationView(cells(), chosen)
+
+
+def test_a_cell_twice_is_refused() -> None:
+    with pytest.raises(NetworkError, match="a view of 'PN' names cell 1 twice"):
+        cells()[[0, 1, 1]]
+
+
+def test_an_unknown_variable_gets_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"'PN' has no variable 'leak.i'.*'leak.I'"):
+        cells()["leak.i"]

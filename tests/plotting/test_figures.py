@@ -1,0 +1,104 @@
+"""Figures: drawn without a display or pyplot, labelled with units."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import somaflow as sf
+from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.units import ms
+
+
+def made_up(duration: float = 200.0, spikes: int = 60) -> sf.Solution:
+    """A solution with invented recordings, so that no simulation is needed."""
+    rng = np.random.default_rng(3)
+    sizes = {"PN": 12, "LN": 5}
+    rows = int(duration) + 1
+    columns = [
+        Column(f"{name}.spikes", "ms", None, (), tuple(range(n)), 0.0, 0, "float64")
+        for name, n in sizes.items()
+    ]
+    columns.append(Column("PN.v", "mV", (12,), ("cell",), tuple(range(12)), 1.0, rows, "float64"))
+    columns.append(Column("PN.v.mean", "mV", (), (), None, 1.0, rows, "float64"))
+    sink = MemorySink()
+    sink.open(tuple(columns), {})
+    for name, n in sizes.items():
+        times = np.sort(rng.uniform(0, duration, spikes))
+        sink.spikes(f"{name}.spikes", times, rng.integers(0, n, spikes))
+    voltages = rng.normal(-65, 5, (rows, 12))
+    sink.rows("PN.v", 0, voltages)
+    sink.rows("PN.v.mean", 0, voltages.mean(1))
+    return sf.Solution(tuple(columns), sink, duration, {}, {})
+
+
+def test_a_raster_marks_each_spike_where_it_was():
+    spikes = made_up()["PN.spikes"]
+    ax = sf.plotting.raster(spikes)
+    (marks,) = ax.collections
+    places = np.array([path.vertices.mean(0) for path in marks.get_paths()])
+    np.testing.assert_allclose(places[:, 0], spikes.times)
+    np.testing.assert_allclose(places[:, 1], spikes.cells)
+    assert ax.get_xlabel() == "time (ms)"
+    assert ax.get_ylabel() == "cell"
+
+
+def test_a_raster_can_be_drawn_into_axes():
+    ax = Figure().add_subplot()
+    assert sf.plotting.raster(made_up()["LN.spikes"], ax) is ax
+
+
+def test_an_empty_raster(tmp_path):
+    ax = sf.plotting.raster(made_up(spikes=0)["PN.spikes"])
+    ax.figure.savefig(tmp_path / "empty.png")
+
+
+@pytest.mark.parametrize("arguments", [(object(),), (made_up()["PN.spikes"], object())])
+def test_nonsense_has_an_error_of_ours(arguments):
+    with pytest.raises(sf.errors.WrongTypeError):
+        sf.plotting.raster(*arguments)
+
+
+def test_a_response_needs_a_run():
+    with pytest.raises(sf.errors.WrongTypeError, match=r"sf\.simulate"):
+        sf.plotting.response(object())
+
+
+def test_the_response_says_what_and_in_which_units(tmp_path):
+    run = made_up(500.0)
+    signal = 5 * np.sin(2 * np.pi * 22 * np.arange(500) / 1000)
+    spectrum = sf.analysis.power_spectrum(signal)
+    figure = sf.plotting.response(run, spectrum, odour=(100.0, 400.0), title="a title")
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 20_000
+    labels = {ax.get_xlabel() for ax in figure.axes} | {ax.get_ylabel() for ax in figure.axes}
+    for unit in ("(ms)", "(mV)", "(Hz)", "(mV²/Hz)"):
+        assert any(unit in label for label in labels)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert f"{spectrum.peak:.1f} Hz" in texts
+    assert sum(text.startswith("PN ") for text in texts) == 3
+
+
+@pytest.mark.parametrize("duration", [1.0, 40.0])
+def test_a_short_silent_run_has_a_figure(tmp_path, duration):
+    figure = sf.plotting.response(made_up(duration, 0), None, odour=(100.0, 600.0))
+    figure.savefig(tmp_path / "figure.png")
+    assert any("too short" in text.get_text() for ax in figure.axes for text in ax.texts)
+
+
+def test_pyplot_is_not_touched():
+    code = (
+        "import sys, somaflow as sf\n"
+        "sf.plotting.raster\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_real_run_can_be_drawn(tmp_path):
+    cells = sf.Population("PN", 4, sf.load("hodgkin_huxley_1952"))
+    run = sf.simulate(sf.Network(cells), 5 * ms, record=[cells.spikes])
+    sf.plotting.raster(run["PN.spikes"]).figure.savefig(tmp_path / "raster.png")
