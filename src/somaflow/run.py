@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import somaflow.numerics.device  # noqa: F401 - before anything compiles
 from somaflow import description, units
 from somaflow.compiler import ode
 from somaflow.compiler.build import Compiled, compile_network
@@ -19,6 +18,7 @@ from somaflow.errors import RunError, WrongTypeError
 from somaflow.network.distributions import check_seed
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
+from somaflow.numerics.device import choose_threads
 from somaflow.simulation import chunks
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.loop import build
@@ -84,6 +84,7 @@ def simulate(
     _check_progress(progress)
     if not isinstance(initial or {}, Mapping):
         raise WrongTypeError(f"initial is a dict such as {{'PN': {{'v': ...}}}}, not {initial!r}.")
+    choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
     compiled = compile_network(network, step, floats.as_numpy_dtype, initial or {}, recorders)
     columns = _columns(network, compiled, recorders, step, n_steps, floats)
     meta = _meta(
@@ -347,6 +348,7 @@ def solve(
         raise RunError(f"t1 is {end:g}, not after t0 = {begin:g}; integrate forward in time.")
     n_steps = whole_steps(end - begin, step, "t1 - t0")
     stride = 1 if every is None else whole_steps(_positive(every, "every"), step, "every")
+    choose_threads(0)
     system, leaves = ode.system(f, y0, args, begin, floats.as_numpy_dtype)
     columns = tuple(
         Column(
@@ -370,5 +372,5 @@ def solve(
     return Solution(columns, sink, end - begin, _meta({}, settings, method), statistics)
 
 
-def _time_unit(value: Any) -> str | None:
-    return "ms" if isinstance(value, units.Quantity) else None
+def _time_unit(value: Any) -> str:
+    return "ms" if isinstance(value, units.Quantity) else "1"

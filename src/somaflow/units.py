@@ -17,7 +17,7 @@ from pint.util import UnitsContainer
 from somaflow.errors import MissingValueError, UnitError, WrongTypeError, nearest
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None)
-Quantity = registry.Quantity
+Quantity: Any = registry.Quantity
 
 ms, us, second = registry.ms, registry.us, registry.second
 mV, volt = registry.mV, registry.volt
@@ -66,6 +66,11 @@ def unit_text(unit: Any) -> str:
     """Return the canonical text of a pint unit, for example `mS/cm**2`."""
     text = f"{unit:~D}".replace(" ", "").replace("µ", "u")
     return text or "1"
+
+
+def canonical_text(text: str) -> str:
+    """Return the one text of a unit that may be written in several ways."""
+    return unit_text(parse_unit(text))
 
 
 @lru_cache(maxsize=4096)

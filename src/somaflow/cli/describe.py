@@ -52,7 +52,7 @@ def mechanism(name: str) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((found.name, "bold"), f"  ({found.kind})"),
         Text(found.title),
-        *_section("equations", Text(equations.text.strip())),
+        *_section("equations", Text(equations.source.strip())),
     ]
     if equations.inputs:
         parts += _section("inputs", _pairs(equations.inputs))

@@ -163,13 +163,13 @@ def _check(field: Any, state: Any, parameters: Any, names: list[str], dtype: Any
             f"structure; it returned {tf.nest.map_structure(lambda x: '.', slope)}."
         ) from error
     for name, a, b in zip(names, tf.nest.flatten(y), tf.nest.flatten(slope), strict=True):
-        b = tf.convert_to_tensor(b)
-        if b.dtype != a.dtype:
+        found = tf.convert_to_tensor(b)
+        if found.dtype != a.dtype:
             raise RunError(
-                f"f returned {b.dtype.name} for {name!r}, whose state is {a.dtype.name}."
+                f"f returned {found.dtype.name} for {name!r}, whose state is {a.dtype.name}."
             )
-        if not b.shape.is_compatible_with(a.shape) and b.shape.rank:
+        if not found.shape.is_compatible_with(a.shape) and found.shape.rank:
             raise RunError(
-                f"f returned shape {tuple(b.shape)} for {name!r}, whose state has shape "
+                f"f returned shape {tuple(found.shape)} for {name!r}, whose state has shape "
                 f"{tuple(a.shape)}."
             )

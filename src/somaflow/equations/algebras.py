@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
+import pint
 from pint.util import UnitsContainer
 
 from somaflow import units
@@ -370,7 +371,7 @@ def as_node(value: Any) -> Node:
         if not np.isfinite(number):
             raise TraceError(f"{number} cannot stand in an equation; numbers are finite.")
         return Negative(Number(-number)) if np.signbit(number) else Number(number)
-    if isinstance(value, units.Quantity) and np.ndim(value.magnitude) == 0:
+    if isinstance(value, pint.Quantity) and np.ndim(value.magnitude) == 0:
         text = units.unit_text(value.units)
         known = {units.unit_text(unit): name for name, unit in units.NAMES.items()}
         if text in known:

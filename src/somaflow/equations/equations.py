@@ -66,7 +66,8 @@ class Equations(Description):
         on spike: g += weight                an assignment at each spike (in synapses)
 
     Attributes:
-        text: The statements.
+        text: The statements in canonical form, which is what equality compares.
+        source: The statements as they were written.
         parameters: Value and unit of each parameter; scalars, or one value per cell.
         initial: Initial value of states: a value with unit, or an expression as text.
         states: The states in the order of the text.
@@ -84,6 +85,7 @@ class Equations(Description):
     inputs: dict[str, str] = field(init=False)
     on_spike: tuple[Assignment, ...] = field(init=False)
     pure_time: bool = field(init=False)
+    source: str = field(init=False)
 
     @classmethod
     def parse(cls, text: str, **parameters: Any) -> "Equations":
@@ -185,7 +187,23 @@ class Equations(Description):
             for item in self.assignments(line[start:], line, start, number)
         ]
         setter(self, "on_spike", tuple(on_spike))
-        setter(self, "initial", {key: self._initial(key, v) for key, v in self.initial.items()})
+        initial = {key: self._initial(key, v) for key, v in self.initial.items()}
+        setter(self, "initial", {key: initial[key] for key in states if key in initial})
+        setter(self, "parameters", dict(sorted(self.parameters.items())))
+        setter(self, "source", self.text)
+        setter(self, "text", self._canonical())
+
+    def _canonical(self) -> str:
+        """Write the trees as text, so that equal equations have one form, however written."""
+        lines = [f"{key} : {units.canonical_text(unit)}" for key, unit in self.inputs.items()]
+        for variable in self.definitions.values():
+            unit = units.canonical_text(variable.unit)
+            lines.append(f"{variable.name} = {render(variable.expression)} : {unit}")
+        for variable in self.states.values():
+            unit = units.canonical_text(variable.unit)
+            lines.append(f"d{variable.name}/dt = {render(variable.expression)} : {unit}")
+        lines += [f"on spike: {a.name} = {render(a.expression)}" for a in self.on_spike]
+        return "\n".join(lines)
 
     def _known(self, node: Node, line: str, number: int | None) -> None:
         own = {*self.states, *self.definitions, *self.inputs, *self.parameters, "t"}
@@ -255,7 +273,7 @@ class Equations(Description):
                     f"{self.states[name].unit}.",
                     value,
                 )
-            return value
+            return render(node)
         return units.parameter(value, self.states[name].unit, name, "the initial state")
 
     def condition(self, text: str) -> Node:
@@ -344,7 +362,7 @@ class Equations(Description):
             else:
                 known = {*self.parameters, *self.states}
                 raise UnknownNameError(f"there is no parameter {name!r}.{nearest(name, known)}")
-        return Equations(self.text, parameters, initial)
+        return Equations(self.source, parameters, initial)
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.
@@ -423,6 +441,6 @@ class Equations(Description):
         return self.initial[name]
 
     def __repr__(self) -> str:
-        lines = [line.strip() for line in self.text.strip().splitlines()]
+        lines = [line.strip() for line in self.source.strip().splitlines()]
         values = [f"{key} = {value}" for key, value in self.parameters.items()]
         return "Equations(\n  " + "\n  ".join(lines + values) + "\n)"

@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
 
 # XLA asks LLVM for 256-bit vectors even where the processor has 512-bit ones; on such a processor
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the
@@ -20,11 +24,29 @@ LANES = 16
 
 
 @tf.custom_gradient
-def materialize(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+def materialize(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return `x`, computed once and stored, rather than again inside each kernel that reads it.
 
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
-    (held,) = xla.optimization_barrier(x)
-    return held, lambda upstream: upstream
+    held: Any = xla.optimization_barrier(x)
+    return held[0], lambda upstream: upstream
+
+
+# Below this many state variables one XLA thread is faster than two: XLA hands small kernels from
+# thread to thread, which costs more than they do (docs/design/engine.md).
+_ONE_THREAD_BELOW = 1_000_000
+
+
+def choose_threads(variables: int) -> None:
+    """Give XLA one thread for a small model, unless the user chose or TensorFlow runs already.
+
+    Args:
+        variables: Number of state variables of the model.
+    """
+    if variables < _ONE_THREAD_BELOW and not tf.config.threading.get_intra_op_parallelism_threads():
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+        except RuntimeError:
+            return  # too late to choose: something has run in this process before

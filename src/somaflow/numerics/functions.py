@@ -5,8 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-def inverse_exprel(x: tf.Tensor) -> tf.Tensor:
+
+def inverse_exprel(x: Tensor) -> Tensor:
     """Return x/(exp(x) - 1), finite with its gradient at x = 0.
 
     Within |x| < 1/4 it is the generating function of the Bernoulli numbers (Abramowitz and Stegun
@@ -30,12 +32,12 @@ def inverse_exprel(x: tf.Tensor) -> tf.Tensor:
     return tf.where(near, 1 - small / 2 + square * series, large / (tf.exp(large) - 1))
 
 
-def exprel(x: tf.Tensor) -> tf.Tensor:
+def exprel(x: Tensor) -> Tensor:
     """Return (exp(x) - 1)/x, finite with its gradient at x = 0."""
     return 1 / inverse_exprel(x)
 
 
-def power(x: tf.Tensor, exponent: float) -> tf.Tensor:
+def power(x: Tensor, exponent: float) -> Tensor:
     """Return x**exponent for a literal exponent; whole ones up to 32 by multiplication.
 
     XLA turns a general power into a logarithm and an exponential, which costs more than all the
@@ -44,16 +46,19 @@ def power(x: tf.Tensor, exponent: float) -> tf.Tensor:
     whole = int(exponent)
     if whole != exponent or not 1 <= abs(whole) <= 32:
         return tf.sqrt(x) if exponent == 0.5 else tf.pow(x, tf.cast(exponent, x.dtype))
-    result, square, left = None, x, abs(whole)
+    factors, square, left = [], x, abs(whole)
     while left:
         if left & 1:
-            result = square if result is None else result * square
+            factors.append(square)
         left >>= 1
         square = square * square if left else square
-    return 1 / result if whole < 0 else result
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    return 1 / product if whole < 0 else product
 
 
-def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
+def where(condition: Any, a: Any, b: Any) -> Tensor:
     """Return `a` where the condition holds, else `b`; numbers take the other's dtype."""
     like = next(item for item in (a, b, condition) if isinstance(item, tf.Tensor))
     if like is condition:

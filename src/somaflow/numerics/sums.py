@@ -8,12 +8,16 @@ in a row over a whole row of cells; that is as fast as the product (docs/design/
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.device import materialize
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
 
 # Dense sums stream the matrix, gathers hop: one dense term costs about a fifth of a gathered one
 # while the matrix stays in the second-level cache (docs/design/sums.md).
@@ -68,7 +72,7 @@ def plan(
     return Sum(weights, sources)
 
 
-def weighted_sum(weights: tf.Tensor, sources: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
+def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     """Return sum over j of weights[j, i]*x[..., j], for each i.
 
     Args:
@@ -84,19 +88,19 @@ def weighted_sum(weights: tf.Tensor, sources: tf.Tensor | None, x: tf.Tensor) ->
     first = tf.transpose(x, [batch, *range(batch)]) if batch else x
     spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, weights.shape[1]])
     if sources is None:
-        return materialize(_sum_rows(spread, first[..., None]))
+        return materialize(_sum_rows(spread, tf.expand_dims(first, -1)))
     gathered = tf.gather(first, sources, axis=0)
     if batch:
         gathered = tf.transpose(gathered, [0, *range(2, batch + 2), 1])
     return materialize(_sum_rows(spread, gathered))
 
 
-def _sum_rows(a: tf.Tensor, b: tf.Tensor | None) -> tf.Tensor:
+def _sum_rows(a: Tensor, b: Tensor | None) -> Tensor:
     """Return the sum of a*b, or of a, over the first axis: a tree of runs of `_RUN` terms."""
     count = a.shape[0]
     runs = -(-count // _RUN)
 
-    def folded(value: tf.Tensor) -> tf.Tensor:
+    def folded(value: Tensor) -> Tensor:
         if runs * _RUN != count:
             missing = runs * _RUN - count
             value = tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1))

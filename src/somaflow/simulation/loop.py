@@ -15,7 +15,6 @@ import tensorflow as tf
 from somaflow.simulation.system import Array, Carry, System, Tree
 from somaflow.solvers.base import Problem, Solver
 
-
 # Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
 _SINCE = tf.float32
 

@@ -134,16 +134,14 @@ class ZarrSink:
                 self._create(column)
 
     def _check(self, columns: tuple[Column, ...]) -> None:
-        if self.path.exists() and not self.overwrite:
-            if not self.path.is_dir() or any(self.path.iterdir()):
-                raise StoreError(
-                    f"{self.path} exists and holds something already; choose another path, or "
-                    "allow it to be replaced (overwrite=True in Python, --overwrite on the "
-                    "command line)."
-                )
-        if self.path.exists() and self.overwrite and not (self.path / "zarr.json").exists():
-            if not self.path.is_dir() or any(self.path.iterdir()):
-                raise StoreError(f"{self.path} is not a results store, so it is not replaced.")
+        taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        if taken and not self.overwrite:
+            raise StoreError(
+                f"{self.path} exists and holds something already; choose another path, or allow "
+                "it to be replaced (overwrite=True in Python, --overwrite on the command line)."
+            )
+        if taken and not (self.path / "zarr.json").exists():
+            raise StoreError(f"{self.path} is not a results store, so it is not replaced.")
         parent = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
         if not parent.is_dir():
             raise StoreError(f"{self.path} cannot be made: {parent} is not a folder.")
@@ -179,7 +177,7 @@ class ZarrSink:
             ) from error
 
     def _create(self, column: Column) -> None:
-        attributes = {"units": column.unit}
+        attributes: dict[str, Any] = {"units": column.unit}
         if column.shape is None:
             spike = (f"{column.key}.spike",)
             for part, dtype, unit in (("times", "float64", "ms"), ("cells", "int64", "1")):

@@ -50,8 +50,9 @@ class SpikeTrains:
             import neo  # noqa: PLC0415 - optional
         except ImportError as error:
             raise ImportError("to_neo needs the package neo: pip install somaflow[neo]") from error
+        make: Any = neo.SpikeTrain
         return [
-            neo.SpikeTrain(train, units="ms", t_start=0.0, t_stop=self.duration, cell=cell)
+            make(train, units="ms", t_start=0.0, t_stop=self.duration, cell=cell)
             for cell, train in enumerate(self.trains())
         ]
 
