@@ -32,8 +32,8 @@ class Variable:
     name: str
     expression: Node
     unit: str
-    line: str
-    number: int
+    line: str = field(compare=False)
+    number: int = field(compare=False)
 
 
 @dataclass(frozen=True)
