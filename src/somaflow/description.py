@@ -5,9 +5,11 @@ disk and a worker's copy, so that two descriptions are equal exactly when they w
 the same bytes.
 """
 
+import base64
 import dataclasses
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 from zipfile import BadZipFile
@@ -139,6 +141,38 @@ def fingerprint(thing: Any) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def to_json(thing: Any) -> dict[str, Any]:
+    """Return a description as one JSON object, arrays compressed within it."""
+    text, arrays = encode(thing)
+    packed = [
+        {
+            "dtype": array.dtype.str,
+            "shape": list(array.shape),
+            "data": base64.b64encode(zlib.compress(np.ascontiguousarray(array))).decode(),
+        }
+        for array in arrays
+    ]
+    return {"text": text, "arrays": packed}
+
+
+def from_json(data: Any) -> Any:
+    """Rebuild what `to_json` wrote.
+
+    Raises:
+        StoreError: It is something else.
+    """
+    try:
+        arrays = [
+            np.frombuffer(zlib.decompress(base64.b64decode(item["data"])), item["dtype"])
+            .reshape(item["shape"])
+            .copy()
+            for item in data["arrays"]
+        ]
+        return decode(data["text"], arrays)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise StoreError(f"this is not a stored description ({error}).") from error
 
 
 def save(thing: Any, path: str | Path) -> None:

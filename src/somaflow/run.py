@@ -290,14 +290,9 @@ def _held(initial: Mapping[str, Any], network: Network) -> dict[str, dict[str, A
 
 def _meta(described: dict[str, Any], settings: dict[str, Any], method: Solver) -> dict[str, Any]:
     """Return all that is needed to repeat a run, as plain JSON."""
-    text, arrays = description.encode(described)
     return settings | {
         "solver": method.name,
-        "description": text,
-        "description_arrays": [
-            {"dtype": a.dtype.str, "shape": list(a.shape), "values": a.ravel().tolist()}
-            for a in arrays
-        ],
+        "description": description.to_json(described),
         "fingerprint": description.fingerprint(described),
         "versions": {
             name: version(name) for name in ("somaflow", "tensorflow", "numpy", "zarr", "xarray")

@@ -1,5 +1,6 @@
 """Network: populations, projections and stimuli that belong together."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +102,20 @@ class Network(Description):
 
 
 def load_network(path: str | Path) -> Network:
-    """Read a network that `Network.save` wrote.
+    """Read a network that `Network.save` wrote, or the network of a results store.
+
+    Args:
+        path: A saved network, or the folder of a Zarr store that `simulate` wrote.
 
     Raises:
         StoreError: There is no such file, or it holds something else.
     """
-    network = description.load(path)
+    group = Path(path) / "zarr.json" if isinstance(path, (str, Path)) else None
+    if group is not None and group.is_file():
+        attributes = json.loads(group.read_text(encoding="utf-8")).get("attributes", {})
+        network = description.from_json(attributes.get("description"))["network"]
+    else:
+        network = description.load(path)
     if not isinstance(network, Network):
         raise StoreError(f"{path} holds a {type(network).__name__}, not a Network.")
     return network
