@@ -1,5 +1,6 @@
 """Models that several tests describe."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 
 import somaflow as sf
 from somaflow.units import cm, mS, ms, mV, nA, uA, uF
+
+# One thread a run: a step of a small network is too short to share. TensorFlow reads it on import.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def _antennal_lobe() -> sf.Network:

@@ -76,7 +76,7 @@ def test_it_can_be_printed(name: str) -> None:
     assert repr(mechanism) == str(mechanism)
     for key, value in mechanism.equations.parameters.items():
         assert f"{key}={value}" in repr(mechanism)
-    assert mechanism.equations.text.strip().splitlines()[-1] in repr(mechanism.equations)
+    assert mechanism.equations.source.strip().splitlines()[-1] in repr(mechanism.equations)
 
 
 @everyone

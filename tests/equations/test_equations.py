@@ -288,3 +288,15 @@ def test_values_have_their_own_units() -> None:
     assert isinstance(found.initial["c"], Parameter)
     assert units.dimensions("mM") == mM.dimensionality
     assert issubclass(UnitError, SomaflowError)
+
+
+def test_text_and_function_give_the_same_object_however_they_are_written() -> None:
+    def decay(t: Any, y: dict[str, Any], p: dict[str, Any]) -> dict[str, Any]:
+        return {"v": (p["E"] - y["v"]) / p["tau"]}
+
+    values = {"v": -60 * mV, "tau": 20 * ms, "E": -65 * mV}
+    text = Equations.parse("  dv/dt=(E-v)/tau:mV   # a comment", **values)
+    initial = {"v": values["v"]}
+    traced = Equations.from_function(decay, initial, E=-65 * mV, tau=20 * ms)
+    assert text == traced
+    assert text.text == traced.text

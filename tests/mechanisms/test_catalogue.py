@@ -137,8 +137,8 @@ def test_the_catalogue_lists_and_completes() -> None:
 def test_calling_sets_parameters_and_leaves_the_catalogue_alone() -> None:
     leak = sf.load("leak")
     other = leak(g=0.15, E=-0.055 * sf.units.volt)
-    assert repr(other) == "leak(g=0.15 mS/cm**2, E=-55 mV)"
-    assert repr(sf.load("leak")) == "leak(g=0.3 mS/cm**2, E=-54.3 mV)"
+    assert repr(other) == "leak(E=-55 mV, g=0.15 mS/cm**2)"
+    assert repr(sf.load("leak")) == "leak(E=-54.3 mV, g=0.3 mS/cm**2)"
     assert other.reference == leak.reference
 
 

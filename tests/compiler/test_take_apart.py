@@ -1,0 +1,170 @@
+"""Synapses that cannot be computed are refused before anything is, each with its reason."""
+
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+import somaflow as sf
+from somaflow.compiler.synapses import take_apart
+from somaflow.errors import NetworkError
+from somaflow.mechanisms.catalogue import Mechanism, from_data
+from somaflow.units import ms, mV, nA, nF, uS
+
+MODEL = sf.Equations.parse(
+    "dv/dt = (g*(E - v) + I_stim)/C : mV\ndu/dt = 0*mV/ms : mV\nI_stim : nA",
+    E=-60 * mV,
+    g=0.01 * uS,
+    C=0.2 * nF,
+    v=-60,
+    u=0,
+)
+CELLS = sf.Population("cells", 2, MODEL, threshold="v > -50*mV")
+
+
+def synapse(equations: str, **initial: Any) -> Mechanism:
+    data = {
+        "kind": "synapse",
+        "title": "made for a test",
+        "reference": "none",
+        "weight": "g",
+        "equations": equations,
+        "parameters": {"g": "0.1 uS", "E": "0 mV", "tau": "5 ms", "k": "2 1"},
+        "initial": initial,
+        "check": [{"at": {}, "expect": {"I": 0.0}, "source": "none"}],
+    }
+    used = {name: value for name, value in data["parameters"].items() if name in equations}
+    return from_data(data | {"parameters": used}, "odd")
+
+
+def projection(equations: str, **initial: Any) -> sf.Projection:
+    return sf.Projection(CELLS, CELLS, synapse(equations, **initial))
+
+
+REFUSED = {
+    "two states": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\n"
+        "ds/dt = (r - s)/tau : 1\ndr/dt = -r/tau : 1\non spike: r += k",
+        {"s": 0, "r": 0},
+        "has 2 states; synapses of one state",
+    ),
+    "a gate that reads the postsynaptic cell": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (v_post/E - s)/tau : 1",
+        {"s": 0},
+        r"ds/dt depends on \['v_post'\]",
+    ),
+    "a gate that reads the weight": (
+        "v_pre : mV\nv_post : mV\nI = g*s*(v_post - E) : nA\n"
+        "ds/dt = (g/(1*uS)*v_pre/E - s)/tau : 1",
+        {"s": 0},
+        r"ds/dt depends on \['g'\]",
+    ),
+    "a factor that mixes both sides": (
+        "v_pre : mV\nv_post : mV\nI = g*s*(v_post - v_pre) : nA\nds/dt = (v_pre/E - s)/tau : 1",
+        {"s": 0},
+        "mixes what the presynaptic and the postsynaptic cell give",
+    ),
+    "a gap junction without state": (
+        "v_pre : mV\nv_post : mV\nI = g*(v_post - v_pre) : nA",
+        {},
+        "has 0 states",
+    ),
+    "a squared gate": (
+        "v_pre : mV\nv_post : mV\nI = g*s*s*(v_post - E) : nA\nds/dt = (v_pre/E - s)/tau : 1",
+        {"s": 0},
+        r"I must be g \* s times what the postsynaptic cell gives; found g \* s \* s",
+    ),
+    "a current without the weight": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += 2*g",
+        {"s": 0},
+        r"must be 'on spike: s \+= g'",
+    ),
+    "a jump and the weight twice": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1\non spike: s += k",
+        {"s": 0},
+        "I must be s times what the postsynaptic cell gives; found g",
+    ),
+    "a decay that is not linear": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s*s/tau/(1*uS) : uS\non spike: s += g",
+        {"s": 0},
+        "ds/dt is not linear in s",
+    ),
+    "neither pulse nor jump": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1",
+        {"s": 0},
+        r"needs one pulse\(duration\) or one 'on spike' line",
+    ),
+    "two pulses": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\n"
+        "ds/dt = (pulse(tau) + pulse(2*tau))/tau - s/tau : 1",
+        {"s": 0},
+        r"needs one pulse\(duration\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("equations", "initial", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_synapse_that_cannot_be_computed_is_refused(
+    equations: str, initial: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = projection(equations, **initial)
+    with pytest.raises(NetworkError, match=message) as caught:
+        take_apart(given)
+    assert "'odd'" in str(caught.value)
+    assert "'cells_to_cells'" in str(caught.value)
+    monkeypatch.setattr(tf, "function", None)  # nothing is compiled before that
+    with pytest.raises(NetworkError, match=message):
+        sf.simulate(sf.Network(CELLS, given), 1 * ms)
+
+
+@pytest.mark.parametrize(
+    ("equations", "initial"),
+    [
+        ("v_post : mV\nI = s*(v_post - E) : nA\nds/dt = (0.1*uS - s)/tau : uS\non spike: s += g", 0),
+        ("v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g", 0.3),
+        ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) + 0.1 - s)/tau : 1", 0),
+        ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) - s)/tau : 1", 0.3),
+    ],
+    ids=["jump with a source", "jump that starts open", "pulse with a source", "pulse that starts"],
+)
+def test_what_does_not_rest_at_zero_is_refused(equations: str, initial: float) -> None:
+    network = sf.Network(CELLS, projection(equations, s=initial))
+    with pytest.raises(NetworkError, match="must decay to 0 and start there"):
+        sf.simulate(network, 1 * ms)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "state"),
+    [
+        ("gaba_a", "graded", "o"),
+        ("nach", "pulsed", "o"),
+        ("exponential_conductance", "jumping", "G"),
+        ("exponential_conductance_density", "jumping", "G"),
+        ("exponential_current", "jumping", "J"),
+        ("exponential_current_density", "jumping", "J"),
+    ],
+)
+def test_what_the_catalogue_holds(name: str, kind: str, state: str) -> None:
+    point = name in ("exponential_conductance", "exponential_current")
+    unit = "nA" if point else "uA/cm**2"
+    model = sf.Equations.parse(
+        f"dv/dt = I_stim/C : mV\nI_stim : {unit}", C=f"1 {'nF' if point else 'uF/cm**2'}", v=-60
+    )
+    cells = sf.Population("cells", 2, model, threshold="v > 0*mV")
+    parts = take_apart(sf.Projection(cells, cells, sf.load(name)))
+    assert (parts.kind, parts.state) == (kind, state)
+
+
+def test_factors_are_found_through_definitions_signs_and_divisors() -> None:
+    given = projection(
+        "v_post : mV\nI = -drive*opened/k : nA\ndrive = E - v_post : mV\nopened = g*s : uS\n"
+        "ds/dt = pulse(1*ms)*(1 - s)/tau - s/tau : 1",
+        s=0,
+    )
+    assert take_apart(given).kind == "pulsed"
+
+
+def test_spikes_are_needed_where_a_synapse_waits_for_them() -> None:
+    quiet = sf.Population("quiet", 2, MODEL)
+    with pytest.raises(NetworkError, match="threshold"):
+        sf.Projection(quiet, CELLS, sf.load("exponential_current")(i=0.1 * nA))

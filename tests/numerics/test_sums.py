@@ -1,0 +1,146 @@
+"""Sums over synapses: one order of additions, whatever the form, the split and the batch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from somaflow.numerics.sums import Sum, plan, weighted_sum
+
+RUN = 16
+BLOCK = 16
+
+
+def synapses(n_pre: int, n_post: int, p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random synapses as (pre, post, weight), ordered by (post, pre)."""
+    rng = np.random.default_rng(n_pre + n_post)
+    post, pre = np.nonzero(rng.random((n_post, n_pre)) < p)
+    return pre, post, rng.normal(size=len(pre))
+
+
+def tree(terms: list[np.ndarray]) -> np.ndarray:
+    """The documented order: runs of 16 terms one after another, then the runs' sums likewise."""
+    while True:
+        if len(terms) <= RUN:
+            total = terms[0]
+            for term in terms[1:]:
+                total = total + term
+            return total
+        runs = -(-len(terms) // RUN)
+        terms = terms + [np.zeros_like(terms[0])] * (runs * RUN - len(terms))
+        terms = [tree(terms[k * RUN : (k + 1) * RUN]) for k in range(runs)]
+
+
+def by_loop(made: Sum, x: np.ndarray) -> np.ndarray:
+    if made.sources is None:
+        return tree([row * x[..., k, None] for k, row in enumerate(made.weights)])
+    return tree(
+        [row * x[..., cells] for row, cells in zip(made.weights, made.sources, strict=True)]
+    )
+
+
+@tf.function(jit_compile=True)
+def compiled(weights: tf.Tensor, sources: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
+    return weighted_sum(weights, sources, x)
+
+
+def summed(made: Sum, x: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+    sources = None if made.sources is None else tf.constant(made.sources[:, columns])
+    return compiled(tf.constant(made.weights[:, columns]), sources, tf.constant(x)).numpy()
+
+
+FORMS = {
+    "dense": plan(*synapses(48, 64, 0.6), 48, 64),
+    "dense, one run": plan(*synapses(16, 48, 0.7), 16, 48),
+    "dense, three levels": plan(*synapses(272, 32, 0.5), 272, 32),
+    "gather": plan(*synapses(1600, 64, 0.05), 1600, 64),
+    "gather, one run": plan(*synapses(1600, 48, 0.003), 1600, 48),
+}
+
+
+@pytest.fixture(params=FORMS.values(), ids=FORMS.keys())
+def form(request: pytest.FixtureRequest) -> Sum:
+    return request.param
+
+
+def inputs(made: Sum, *batch: int) -> np.ndarray:
+    n_pre = 1600 if made.sources is not None else len(made.weights)
+    return np.random.default_rng(5).normal(size=(*batch, n_pre))
+
+
+def test_the_forms_are_what_their_names_say() -> None:
+    for name, made in FORMS.items():
+        assert (made.sources is None) == name.startswith("dense")
+        assert (len(made.weights) <= RUN) == name.endswith("one run")
+
+
+def test_a_sum_equals_a_loop_in_the_same_order(form: Sum) -> None:
+    x = inputs(form)
+    wanted, size = by_loop(form, x), by_loop(Sum(abs(form.weights), form.sources), abs(x))
+    # A fused multiplication and addition rounds once where NumPy rounds twice.
+    assert np.all(np.abs(summed(form, x) - wanted) <= 1e-15 * size)
+
+
+def test_a_sum_is_that_of_the_synapses() -> None:
+    for n_pre, p in ((48, 0.6), (1600, 0.05)):
+        pre, post, weight = synapses(n_pre, 64, p)
+        x = np.random.default_rng(6).normal(size=n_pre)
+        plain = np.zeros(64)
+        np.add.at(plain, post, weight * x[pre])
+        found = summed(plan(pre, post, weight, n_pre, 64), x)
+        np.testing.assert_allclose(found, plain, atol=1e-13)
+
+
+def test_blocks_of_the_postsynaptic_cells_give_the_same_bits(form: Sum) -> None:
+    x = inputs(form)
+    whole = summed(form, x)
+    width = form.weights.shape[1]
+    parts = [summed(form, x, slice(k, k + BLOCK)) for k in range(0, width, BLOCK)]
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("batch", [(1,), (3,), (2, 3)])
+def test_a_row_of_a_batch_has_the_bits_of_a_sum_alone(form: Sum, batch: tuple[int, ...]) -> None:
+    x = inputs(form, *batch)
+    found = summed(form, x)
+    for row in np.ndindex(*batch):
+        assert found[row].tobytes() == summed(form, x[row]).tobytes()
+
+
+def test_float32_sums_keep_their_dtype(form: Sum) -> None:
+    narrow = Sum(form.weights.astype(np.float32), form.sources)
+    x = inputs(form).astype(np.float32)
+    found = summed(narrow, x)
+    assert found.dtype == np.float32
+    size = by_loop(Sum(abs(form.weights), form.sources), abs(x))
+    assert np.all(np.abs(found - by_loop(form, x)) <= 1e-6 * size)
+
+
+def test_plan_takes_a_matrix_where_a_fifth_of_it_or_more_is_filled() -> None:
+    post = np.repeat(np.arange(32), 10)
+    pre = np.tile(np.arange(10), 32)
+    weight = np.ones(320)
+    assert plan(pre, post, weight, 50, 32).sources is None
+    assert plan(pre, post, weight, 51, 32).sources is not None
+
+
+def test_plan_takes_no_matrix_beyond_the_cache() -> None:
+    pre, post, weight = synapses(512, 528, 0.5)
+    assert plan(pre, post, weight, 512, 528).sources is not None
+    keep = post < 512
+    assert plan(pre[keep], post[keep], weight[keep], 512, 512).sources is None
+
+
+def test_plan_fills_missing_terms_with_weight_zero() -> None:
+    made = plan(np.array([3, 40, 7]), np.array([0, 0, 2]), np.array([1.0, 2.0, 3.0]), 64, 16)
+    assert made.sources is not None
+    assert made.weights.shape == made.sources.shape == (2, 16)
+    assert made.weights[:, 0].tolist() == [1.0, 2.0]
+    assert made.weights[:, 2].tolist() == [3.0, 0.0]
+    assert made.sources[:, 0].tolist() == [3, 40]
+    assert not made.weights[:, 3:].any()
+
+
+def test_plan_of_no_synapse_at_all_sums_to_zero() -> None:
+    none = np.zeros(0, np.int64)
+    made = plan(none, none, np.zeros(0), 32, 16)
+    assert not summed(made, np.ones(32)).any()

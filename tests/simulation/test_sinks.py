@@ -1,0 +1,200 @@
+"""Zarr stores: what is refused, and what survives a disk that fills."""
+
+import errno
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from zarr.storage import LocalStore
+
+from somaflow.errors import StoreError
+from somaflow.simulation.sinks import Column, ZarrSink
+
+V = Column("PN.v", "mV", (3,), ("cell",), (4, 5, 7), 0.5, 40, "float64")
+MEAN = Column("PN.v.mean", "mV", (), (), None, 0.5, 40, "float32")
+SPIKES = Column("PN.spikes", "ms", None, (), tuple(range(8)), 0.0, 0, "float64")
+COLUMNS = (V, MEAN, SPIKES)
+ROWS, SPIKE_COUNT = 10, 6
+
+
+def chunk(k: int) -> dict[str, Any]:
+    """What chunk `k` of four hands to a sink; no stored number is 0, the value of empty space."""
+    first = k * ROWS
+    rows = np.arange(first, first + ROWS, dtype=float)
+    return {
+        "PN.v": rows[:, None] + np.array([0.25, 0.5, 0.75]),
+        "PN.v.mean": (rows + 0.5).astype("float32"),
+        "times": 5.0 * k + np.linspace(0.1, 4.9, SPIKE_COUNT),
+        "cells": np.arange(1, 1 + SPIKE_COUNT),
+    }
+
+
+def fill(sink: Any, chunks: int = 4) -> None:
+    sink.open(COLUMNS, {"seed": 3})
+    try:
+        for k in range(chunks):
+            given = chunk(k)
+            sink.rows("PN.v", k * ROWS, given["PN.v"])
+            sink.rows("PN.v.mean", k * ROWS, given["PN.v.mean"])
+            sink.spikes("PN.spikes", given["times"], given["cells"])
+    finally:
+        sink.close({"statistics": {"steps": 40}})
+
+
+class FullDisk:
+    """A disk with room for a number of writes, of metadata or data."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: float, number: int) -> None:
+        self.writes, self.room, self.number = 0, room, number
+        plain = LocalStore.set
+
+        async def limited(store: LocalStore, key: str, value: Any) -> None:
+            self.writes += 1
+            if self.writes > self.room:
+                raise OSError(self.number, "No space left on device")
+            await plain(store, key, value)
+
+        monkeypatch.setattr(LocalStore, "set", limited)
+
+
+def count_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    with monkeypatch.context() as patch:
+        disk = FullDisk(patch, float("inf"), errno.ENOSPC)
+        fill(ZarrSink(tmp_path / "counted.zarr"))
+    assert disk.writes > 20
+    return disk.writes
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_ends_with_the_path(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in range(count_writes(tmp_path, monkeypatch)):
+        path = tmp_path / f"{number}-{room}.zarr"
+        with monkeypatch.context() as patch:
+            FullDisk(patch, room, number)
+            with pytest.raises(StoreError, match="the disk is full") as caught:
+                fill(ZarrSink(path))
+        assert str(path) in str(caught.value)
+
+
+def test_what_was_written_before_the_disk_was_full_stays_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each write that can fail: all chunks before it are there, and nothing is made up."""
+    total = count_writes(tmp_path, monkeypatch)
+    with monkeypatch.context() as patch:
+        opened = FullDisk(patch, float("inf"), errno.ENOSPC)
+        fill(ZarrSink(tmp_path / "empty.zarr"), chunks=0)
+    kept = []
+    for room in range(opened.writes, total):
+        path = tmp_path / f"{room}.zarr"
+        with monkeypatch.context() as patch:
+            FullDisk(patch, room, errno.ENOSPC)
+            with pytest.raises(StoreError):
+                fill(ZarrSink(path))
+        with xr.open_zarr(path, consolidated=False) as data:
+            rows = {key: len(data[key]) for key in ("PN.v", "PN.v.mean")}
+            spikes = len(data["PN.spikes.times"])
+            v, mean = data["PN.v"].values, data["PN.v.mean"].values
+            times, cells = data["PN.spikes.times"].values, data["PN.spikes.cells"].values
+            clocks = [data[f"{key}.time"].values for key in rows]
+        whole = [chunk(k) for k in range(4)]
+        np.testing.assert_array_equal(v, np.concatenate([c["PN.v"] for c in whole])[: len(v)])
+        np.testing.assert_array_equal(
+            mean, np.concatenate([c["PN.v.mean"] for c in whole])[: len(mean)]
+        )
+        np.testing.assert_array_equal(times, np.concatenate([c["times"] for c in whole])[:spikes])
+        np.testing.assert_array_equal(cells, np.concatenate([c["cells"] for c in whole])[:spikes])
+        for clock, count in zip(clocks, rows.values(), strict=True):
+            np.testing.assert_array_equal(clock, np.arange(count) * 0.5)
+        kept.append((rows["PN.v"], rows["PN.v.mean"], spikes))
+    # Later failures keep as much or more, and the last ones nearly all.
+    assert kept == sorted(kept)
+    assert kept[-1] >= (3 * ROWS, 3 * ROWS, 3 * SPIKE_COUNT)
+
+
+def test_another_failure_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FullDisk(monkeypatch, 12, errno.EIO)
+    with pytest.raises(StoreError, match="stays readable") as caught:
+        fill(ZarrSink(tmp_path / "a.zarr"))
+    assert "disk is full" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------- places
+
+
+def test_a_store_is_not_written_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    fill(ZarrSink(path))
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    with pytest.raises(StoreError, match="overwrite=True") as caught:
+        fill(ZarrSink(path))
+    assert str(path) in str(caught.value)
+    assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_store_is_replaced_where_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    fill(ZarrSink(path))
+    fill(ZarrSink(path, overwrite=True), chunks=1)
+    with xr.open_zarr(path, consolidated=False) as data:
+        assert data["PN.v"].shape == (ROWS, 3)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_store_is_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name in ("thesis", "file"):
+        with pytest.raises(StoreError, match="not a results store|holds something already"):
+            fill(ZarrSink(tmp_path / name, overwrite))
+    assert (tmp_path / "thesis" / "text.txt").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_empty_folder_and_missing_parents_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "not" / "yet" / "there.zarr"):
+        fill(ZarrSink(path), chunks=1)
+        assert zarr.open_group(path, mode="r").attrs["seed"] == 3
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match="file is not a folder"):
+        fill(ZarrSink(tmp_path / "file" / "a.zarr"))
+
+
+def test_an_unwritable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(StoreError, match="cannot be written: Permission denied") as caught:
+        fill(ZarrSink(tmp_path / "a.zarr"))
+    assert str(tmp_path / "a.zarr") in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_free_space_is_refused_with_path_and_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    needed = 40 * 3 * 8 + 40 * 4
+    path = tmp_path / "a.zarr"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**6, 10**6, 900))
+    with pytest.raises(StoreError, match="but 900 bytes are free") as caught:
+        fill(ZarrSink(path))
+    assert str(path) in str(caught.value)
+    named = [int(word.replace(",", "")) for word in str(caught.value).split() if word[0].isdigit()]
+    assert needed <= named[0] <= 3 * needed
+    assert not path.exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**6, 0, 10**6))
+    fill(ZarrSink(path))
