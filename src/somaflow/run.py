@@ -363,7 +363,7 @@ def solve(
     schedule = chunks.plan(n_steps, stride, 1)
     statistics: dict[str, Any] = {"steps": n_steps}
     statistics |= _execute(system, method, step, n_steps, schedule, floats, columns, sink, None)
-    settings = {"t0": begin, "t1": end, "dt": step, "dtype": dtype}
+    settings = {"t0": begin, "t1": end, "dt": step, "dtype": dtype, "time_unit": _time_unit(t1)}
     return Solution(columns, sink, end - begin, _meta({}, settings, method), statistics)
 
 

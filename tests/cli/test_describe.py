@@ -41,7 +41,7 @@ def test_a_mechanism_shows_all_that_its_file_says(name):
     flat = " ".join(result.stdout.split())
     assert found.title in flat
     assert " ".join(found.reference.split()) in flat
-    for line in found.equations.text.strip().splitlines():
+    for line in found.equations.source.strip().splitlines():
         assert " ".join(line.split()) in flat
     for key, parameter in found.equations.parameters.items():
         assert f"{key} {parameter}" in flat

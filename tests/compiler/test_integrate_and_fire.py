@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.units import mV, ms, nA, nF, nS, uS
+from somaflow.units import ms, mV, nA, nF, nS, uS
 
 DT = 0.01
 TAU, DRIVE, TO_THRESHOLD = 20.0, 20.0, 15.0  # ms; R*I and V_threshold - E_L in mV

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.units import cm, mS, ms, mV, nA, nS, nF, uA, uF, uS
+from somaflow.units import cm, mS, ms, mV, nA, nF, nS, uA, uF, uS
 
 DT, STEPS, EVERY = 0.05, 400, 3  # ms; 20 ms; the drive changes every 3 steps
 N_A, N_B = 5, 3
@@ -64,7 +64,9 @@ def compiled(name: str) -> sf.Solution:
     """
     cells = {}
     for key, size in (("a", N_A), ("b", N_B)):
-        model = sf.Equations.parse(text, E=-60 * mV, g=LEAK[key] * conductance, C=1 * capacity, v=-60)
+        model = sf.Equations.parse(
+            text, E=-60 * mV, g=LEAK[key] * conductance, C=1 * capacity, v=-60
+        )
         cells[key] = sf.Population(key, size, model, threshold="v > -20*mV")
     synapse = sf.load(name)
     network = sf.Network(
@@ -127,7 +129,10 @@ class Plain:
             slopes.append(self.slope(v, gates, drive))
         before, ends = self.v, at[1.0]
         total = [
-            {key: sum(w * s[part][key] for w, s in zip((1, 2, 2, 1), slopes, strict=True)) for key in "ab"}
+            {
+                key: sum(w * s[part][key] for w, s in zip((1, 2, 2, 1), slopes, strict=True))
+                for key in "ab"
+            }
             for part in (0, 1)
         ]
         self.v = {key: before[key] + DT / 6 * total[0][key] for key in "ab"}

@@ -120,7 +120,10 @@ def test_a_synapse_that_cannot_be_computed_is_refused(
 @pytest.mark.parametrize(
     ("equations", "initial"),
     [
-        ("v_post : mV\nI = s*(v_post - E) : nA\nds/dt = (0.1*uS - s)/tau : uS\non spike: s += g", 0),
+        (
+            "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = (0.1*uS - s)/tau : uS\non spike: s += g",
+            0,
+        ),
         ("v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g", 0.3),
         ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) + 0.1 - s)/tau : 1", 0),
         ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) - s)/tau : 1", 0.3),

@@ -162,7 +162,11 @@ BAD: dict[str, tuple[dict[str, Any], type[SomaflowError], str]] = {
         RunError,
         "initial names 'cell'. Did you mean 'cells'",
     ),
-    "initial of no state": ({"initial": {"cells": {"w": 0}}}, RunError, "'w', which is not a state"),
+    "initial of no state": (
+        {"initial": {"cells": {"w": 0}}},
+        RunError,
+        "'w', which is not a state",
+    ),
     "initial of another unit": (
         {"initial": {"cells": {"v": 1 * nA}}},
         RunError,
@@ -290,6 +294,8 @@ BAD_SOLVES: dict[str, tuple[dict[str, Any], type[SomaflowError], str]] = {
         RunError,
         r"takes only \(t, y\)",
     ),
+    "a function of args without args": ({"args": None}, RunError, r"cannot be called as f\(t, y\)"),
+    "a function of too few": ({"f": lambda t: t, "args": None}, RunError, "cannot be called as"),
     "another structure": ({"f": lambda t, y, p: {"z": -y["x"]}}, RunError, "same structure"),
     "no structure": ({"f": lambda t, y, p: -y["x"]}, RunError, "same structure"),
     "another shape": (

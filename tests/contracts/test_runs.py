@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import somaflow as sf
 from somaflow.errors import SomaflowError, TraceError, WrongTypeError
-from somaflow.units import mV, ms, nA, nF, uS
+from somaflow.units import ms, mV, nA, nF, uS
 
 DT, DURATION = 0.05, 20.0
 
@@ -60,7 +60,9 @@ def full() -> sf.Solution:
 
 
 def bits(run: sf.Solution) -> list[bytes]:
-    parts = ((run[k].times, run[k].cells) if k.endswith("spikes") else (run[k].values,) for k in run)
+    parts = (
+        (run[k].times, run[k].cells) if k.endswith("spikes") else (run[k].values,) for k in run
+    )
     return [array.tobytes() for array in chain.from_iterable(parts)]
 
 
@@ -253,9 +255,7 @@ def line(**changes: Any) -> sf.Population:
 def batch_run(initial: dict[str, Any] | None = None, **changes: Any) -> np.ndarray:
     cells = line(**changes)
     synapses = (
-        sf.Projection(
-            cells, cells, sf.load(name), sf.FixedProbability(0.6, seed=3), w, name=name
-        )
+        sf.Projection(cells, cells, sf.load(name), sf.FixedProbability(0.6, seed=3), w, name=name)
         for name, w in (
             ("exponential_current", 0.05 * nA),
             ("exponential_conductance", 0.001 * uS),
@@ -304,7 +304,7 @@ def test_batch_axes_of_parameters_and_of_initial_values_go_together() -> None:
 
 @pytest.mark.parametrize("name", ["gaba_a", "nach"])
 def test_rows_of_a_batch_of_transmitter_gates_are_the_solo_runs(name: str) -> None:
-    """To 1e-12: how XLA fuses the closed form of a pulse depends on the rank of the batch."""
+    """To 1e-12: how XLA fuses such a step, and so the last bit, depends on the rank of the batch."""
     leak = sf.load("leak")
 
     def run(g: Any, size: int = 4) -> np.ndarray:
@@ -326,5 +326,13 @@ def test_rows_of_a_batch_of_transmitter_gates_are_the_solo_runs(name: str) -> No
     assert found.shape == (401, 2, 4)
     for row in (0, 1):
         alone = run(float(conductances[row, 0]))
-        print(name, row, np.abs(found[:, row] - alone).max())
         np.testing.assert_allclose(found[:, row], alone, rtol=1e-12, atol=1e-12)
+
+
+def test_a_default_of_a_function_is_its_own() -> None:
+    def growth(t: Any, y: Any, rate: float = 2.0) -> Any:
+        return rate * y
+
+    assert float(sf.solve(growth, 1.0, t1=1.0, dt=0.01)["y"][-1]) == pytest.approx(np.exp(2))
+    given = sf.solve(growth, 1.0, t1=1.0, dt=0.01, args=1.0)
+    assert float(given["y"][-1]) == pytest.approx(np.exp(1))

@@ -18,7 +18,7 @@ SINKS: dict[str, Callable[[Path], Sink]] = {
 }
 COLUMNS = (
     Column("a.v", "mV", (2, 5), ("batch_0", "cell"), (0, 1, 2, 3, 4), 0.1, 30, "float64"),
-    Column("a.w.mean", "1", (), (), None, 0.3, 10, "float32"),
+    Column("a.w.mean", "1", (), (), None, 0.3, 30, "float32"),
     Column("a.spikes", "ms", None, (), (0, 1, 2, 3, 4), 0.0, 0, "float64"),
     Column("none", "mV", (0,), ("cell",), (), 0.1, 30, "float64"),
 )

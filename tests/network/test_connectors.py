@@ -51,7 +51,7 @@ def test_one_to_one_wants_equal_sizes() -> None:
 
 
 @given(sizes, sizes, probabilities, seeds, st.booleans(), st.booleans())
-def test_fixed_probability(  # noqa: PLR0917 - drawn by hypothesis
+def test_fixed_probability(
     n_pre: int, n_post: int, p: float, seed: int, self_connections: bool, same: bool
 ) -> None:
     pre, post = joined(sf.FixedProbability(p, seed, self_connections), n_pre, n_post, same)

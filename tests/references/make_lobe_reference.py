@@ -57,9 +57,15 @@ class Lobe:
         course = -np.expm1(-(t - ONSET) / 75.0) if self.odour else 0.0
         v, m, h, n, am, ah, o = pn
         u = v + 50
-        d_pn[1] = PHI * (1.28 * linear_rate((13 - u) / 4) * (1 - m) - 1.4 * linear_rate((u - 40) / 5) * m)
-        d_pn[2] = PHI * (0.128 * np.exp((17 - u) / 18) * (1 - h) - 4 / (1 + np.exp((40 - u) / 5)) * h)
-        d_pn[3] = PHI * (0.1 * linear_rate((15 - u) / 5) * (1 - n) - 0.5 * np.exp((10 - u) / 40) * n)
+        d_pn[1] = PHI * (
+            1.28 * linear_rate((13 - u) / 4) * (1 - m) - 1.4 * linear_rate((u - 40) / 5) * m
+        )
+        d_pn[2] = PHI * (
+            0.128 * np.exp((17 - u) / 18) * (1 - h) - 4 / (1 + np.exp((40 - u) / 5)) * h
+        )
+        d_pn[3] = PHI * (
+            0.1 * linear_rate((15 - u) / 5) * (1 - n) - 0.5 * np.exp((10 - u) / 40) * n
+        )
         tau_m = (1 / (np.exp((v + 35.82) / 19.69) + np.exp(-(v + 79.69) / 12.7)) + 0.37) / PHI_A
         low = 1 / (np.exp((v + 46.05) / 5) + np.exp(-(v + 238.4) / 37.45))
         tau_h = np.where(self.below, low, 19.0) / PHI_A
@@ -83,7 +89,9 @@ class Lobe:
         tau = 0.3 * np.exp((v - 40) / 13) + 0.002 * np.exp((60 - v) / 29)
         d_ln[2] = (1 / (1 + np.exp((v + 25) / 12)) - h) / tau
         d_ln[3] = PHI_KCA * (0.01 * calcium * (1 - w) - 0.02 * w)
-        d_ln[4] = PHI * (0.1 * linear_rate((15 - u) / 5) * (1 - n) - 0.5 * np.exp((10 - u) / 40) * n)
+        d_ln[4] = PHI * (
+            0.1 * linear_rate((15 - u) / 5) * (1 - n) - 0.5 * np.exp((10 - u) / 40) * n
+        )
         d_ln[5] = -2e-4 * i_ca - (calcium - 2.4e-4) / 150
         d_ln[6] = 10 * (1 - gaba) / (1 + np.exp(-(v + 20) / 1.5)) - 0.16 * gaba
         d_ln[0] = (

@@ -18,9 +18,7 @@ def run(dt: float, **settings: object) -> sf.Solution:
     cells = sf.Population("cells", 1, sf.load("hodgkin_huxley_1952"))
     clamp = sf.CurrentClamp(cells, 10 * uA / cm**2)
     record = [cells.spikes, *(cells[name].every(100 * ms) for name in REST)]
-    return sf.simulate(
-        sf.Network(cells, clamp), 100 * ms, dt=dt * ms, record=record, **settings
-    )  # pyright: ignore
+    return sf.simulate(sf.Network(cells, clamp), 100 * ms, dt=dt * ms, record=record, **settings)  # pyright: ignore
 
 
 @pytest.fixture(scope="module")

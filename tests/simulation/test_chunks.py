@@ -12,7 +12,7 @@ import somaflow as sf
 from somaflow.errors import NonFiniteState
 from somaflow.simulation import chunks
 from somaflow.simulation.loop import Schedule
-from somaflow.units import mV, ms, nA, nF, uS
+from somaflow.units import ms, mV, nA, nF, uS
 
 DT, STEPS = 0.1, 215
 
@@ -123,9 +123,7 @@ def test_chunks_cover_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[float, float, float]] = []
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 30)
     net = network()
-    sf.simulate(
-        net, STEPS * DT * ms, dt=DT * ms, progress=lambda *numbers: seen.append(numbers)
-    )
+    sf.simulate(net, STEPS * DT * ms, dt=DT * ms, progress=lambda *numbers: seen.append(numbers))
     done, total, seconds = (list(column) for column in zip(*seen, strict=True))
     assert done[-1] == pytest.approx(STEPS * DT)
     assert set(total) == {done[-1]}
@@ -139,7 +137,10 @@ def test_chunks_cover_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def explosive() -> sf.Network:
     """Cell 3 alone grows without bound: v' = 100 v a millisecond."""
     model = sf.Equations.parse(
-        "dv/dt = rate*v : mV\ndw/dt = 0*mV/ms : mV", rate=[0, -1, 0, 100, 0] * sf.units.kHz, v=1, w=1
+        "dv/dt = rate*v : mV\ndw/dt = 0*mV/ms : mV",
+        rate=[0, -1, 0, 100, 0] * sf.units.kHz,
+        v=1,
+        w=1,
     )
     return sf.Network(sf.Population("bang", 5, model))
 

@@ -120,14 +120,20 @@ def _from_function(f: Callable[..., Any], y0: Any, args: Any, dtype: Any) -> tup
     state = tf.nest.map_structure(leaf, y0)
     parameters = () if args is None else tf.nest.map_structure(leaf, args)
     try:
-        count = len(inspect.signature(f).parameters)
+        signature = inspect.signature(f)
     except (TypeError, ValueError):
-        count = 3 if args is not None else 2
-    if count < 3 and args is not None:
-        raise RunError("args were given, but the function takes only (t, y).")
+        signature = None
+    if signature is not None:
+        if args is not None and len(signature.parameters) < 3:
+            raise RunError("args were given, but the function takes only (t, y).")
+        try:
+            signature.bind(*[None] * (2 if args is None else 3))
+        except TypeError as error:
+            call = "f(t, y)" if args is None else "f(t, y, args)"
+            raise RunError(f"f{signature} cannot be called as {call}: {error}.") from error
 
     def field(t: Any, y: Any, parameters: Any) -> Any:
-        return f(t, y, parameters) if count >= 3 else f(t, y)
+        return f(t, y) if args is None else f(t, y, parameters)
 
     return field, state, parameters, unit
 

@@ -106,8 +106,11 @@ class Dynamics:
             later = gate
             for place, (c, decay) in enumerate(zip(fractions, tf.unstack(decays), strict=True)):
                 later = synapses.after(gate, remaining, c * self.dt, rates)
+                # Selected, not subtracted to zero: a product and a difference may be contracted,
+                # and leave a rounding residue where 0 is meant.
+                gain = tf.where(remaining > 0, later - gate * decay, tf.zeros_like(gate))
                 later = tf.where(remaining > 0, later, gate * decay)
-                opened[place] += self._sum(k, later - gate * decay, prepared)
+                opened[place] += self._sum(k, gain, prepared)
             return (*opened, later, tf.maximum(remaining - self.dt, 0))
 
         def silent() -> Any:

@@ -45,7 +45,11 @@ def choose_threads(variables: int) -> None:
     Args:
         variables: Number of state variables of the model.
     """
-    if variables < _ONE_THREAD_BELOW and not tf.config.threading.get_intra_op_parallelism_threads():
+    chosen = (
+        tf.config.threading.get_intra_op_parallelism_threads()
+        or "TF_NUM_INTRAOP_THREADS" in os.environ
+    )
+    if variables < _ONE_THREAD_BELOW and not chosen:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(1)
         except RuntimeError:

@@ -118,6 +118,7 @@ class ZarrSink:
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         self.path = Path(path)
         self.overwrite = overwrite
+        self._sound = True
 
     def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Check the place, and write the empty columns.
@@ -128,6 +129,7 @@ class ZarrSink:
         self._check(columns)
         with self._guard():
             self._arrays: dict[str, Any] = {}
+            self._written = {column.key: 0 for column in columns if column.shape is not None}
             self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
             self._group.attrs.update(header)
             for column in columns:
@@ -170,6 +172,7 @@ class ZarrSink:
         try:
             yield
         except OSError as error:
+            self._sound = False
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else (error.strerror or str(error))
             raise StoreError(
@@ -179,14 +182,14 @@ class ZarrSink:
     def _create(self, column: Column) -> None:
         attributes: dict[str, Any] = {"units": column.unit}
         if column.shape is None:
-            spike = (f"{column.key}.spike",)
             for part, dtype, unit in (("times", "float64", "ms"), ("cells", "int64", "1")):
                 self._arrays[f"{column.key}.{part}"] = self._group.create_array(
                     f"{column.key}.{part}",
                     shape=(0,),
                     chunks=(_SPIKE_CHUNK,),
                     dtype=dtype,
-                    dimension_names=spike,
+                    # A dimension each: whatever write fails, no two lengths can contradict.
+                    dimension_names=(f"{column.key}.{part}.spike",),
                     attributes={"units": unit},
                 )
             return
@@ -195,7 +198,8 @@ class ZarrSink:
         time = f"{column.key}.time"
         self._arrays[column.key] = self._group.create_array(
             column.key,
-            shape=(0, *column.shape),
+            shape=(column.rows, *column.shape),
+            fill_value=float("nan"),  # what an interrupted run has not written
             chunks=(rows, *(max(1, n) for n in column.shape)),
             dtype=column.dtype,
             dimension_names=(time, *(f"{column.key}.{axis}" for axis in column.axes)),
@@ -203,12 +207,12 @@ class ZarrSink:
         )
         self._arrays[time] = self._group.create_array(
             time,
-            shape=(0,),
-            chunks=(_SPIKE_CHUNK,),
+            shape=(column.rows,),
             dtype="float64",
             dimension_names=(time,),
             attributes={"units": "ms", "interval": column.interval},
         )
+        self._arrays[time][:] = np.arange(column.rows) * column.interval
         if column.cells is not None:
             cells = self._group.create_array(
                 f"{column.key}.cell",
@@ -218,26 +222,28 @@ class ZarrSink:
             )
             cells[:] = np.array(column.cells, np.int64)
 
-    def _append(self, name: str, values: Array) -> None:
-        self._arrays[name].append(values)
-
     def rows(self, key: str, first: int, values: Array) -> None:
-        """Append samples `first` and following, then their times."""
+        """Write samples `first` and following."""
         with self._guard():
-            self._append(key, values)
-            interval = self._arrays[f"{key}.time"].attrs["interval"]
-            self._append(f"{key}.time", (first + np.arange(len(values))) * interval)
+            self._arrays[key][first : first + len(values)] = values
+            self._written[key] = first + len(values)
 
     def spikes(self, key: str, times: Array, cells: Array) -> None:
         """Append spikes, ordered by time."""
         if len(times):
             with self._guard():
-                self._append(f"{key}.times", times)
-                self._append(f"{key}.cells", cells)
+                self._arrays[f"{key}.times"].append(times)
+                self._arrays[f"{key}.cells"].append(cells)
 
     def close(self, summary: dict[str, Any]) -> None:
         """Write what is known only at the end."""
         with self._guard():
+            # A run that ended early leaves no empty rows; a disk that failed is left alone, since
+            # a data array and its times must not end up with two lengths.
+            for key, rows in self._written.items() if self._sound else ():
+                if rows < self._arrays[key].shape[0]:
+                    for name in (key, f"{key}.time"):
+                        self._arrays[name].resize((rows, *self._arrays[name].shape[1:]))
             self._group.attrs.update(json.loads(json.dumps(summary)))
 
     def read(self, key: str) -> Array:

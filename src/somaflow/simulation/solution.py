@@ -111,7 +111,11 @@ class Solution:
         values = self._sink.read(column.key)
         time = f"{prefix}time"
         coordinates: dict[str, Any] = {
-            time: (time, np.arange(len(values)) * column.interval, {"units": "ms"})
+            time: (
+                time,
+                self.meta.get("t0", 0.0) + np.arange(len(values)) * column.interval,
+                {"units": self._time_unit},
+            )
         }
         if column.cells is not None:
             coordinates[f"{prefix}cell"] = np.array(column.cells, np.int64)
@@ -124,8 +128,12 @@ class Solution:
         )
 
     @property
+    def _time_unit(self) -> str:
+        return self.meta.get("time_unit", "ms")
+
+    @property
     def time(self) -> Array:
-        """Times of the samples in ms, where all recordings share them."""
+        """Times of the samples, in ms unless `solve` was given pure numbers."""
         times = {
             (column.rows, column.interval)
             for column in self._columns.values()
@@ -148,9 +156,10 @@ class Solution:
                 arrays[key] = self._labelled(column, f"{key}.")
                 continue
             times, cells = self._sink.read_spikes(key)
-            arrays[f"{key}.times"] = (f"{key}.spike", times, {"units": "ms"})
-            arrays[f"{key}.cells"] = (f"{key}.spike", cells, {"units": "1"})
+            arrays[f"{key}.times"] = (f"{key}.times.spike", times, {"units": "ms"})
+            arrays[f"{key}.cells"] = (f"{key}.cells.spike", cells, {"units": "1"})
         return xr.Dataset(arrays, attrs=self.meta)
 
     def __repr__(self) -> str:
-        return f"Solution({', '.join(self._columns)}; {self.duration:g} ms)"
+        unit = "" if self._time_unit == "1" else f" {self._time_unit}"
+        return f"Solution({', '.join(self._columns)}; {self.duration:g}{unit})"
