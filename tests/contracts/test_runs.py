@@ -69,12 +69,13 @@ def bits(run: sf.Solution) -> list[bytes]:
 def test_two_runs_with_one_seed_are_bitwise_equal(full: sf.Solution) -> None:
     assert len(full["a.spikes"]) > 5
     assert len(full["b.spikes"]) > 2
-    assert bits(simulated(seed=4)) == bits(full)
-
-
-def test_the_fingerprint_tells_networks_apart_and_nothing_else(full: sf.Solution) -> None:
     again = simulated(seed=4)
+    assert bits(again) == bits(full)
     assert again.meta["fingerprint"] == full.meta["fingerprint"]
+
+
+@pytest.mark.slow
+def test_the_fingerprint_tells_starts_apart(full: sf.Solution) -> None:
     other = simulated(seed=4, initial={"a": {"v": -59}})
     assert other.meta["fingerprint"] != full.meta["fingerprint"]
 
@@ -90,7 +91,16 @@ RECORDINGS: dict[str, Callable[[Any, Any], list]] = {
 }
 
 
-@pytest.mark.parametrize("choice", RECORDINGS.values(), ids=RECORDINGS.keys())
+QUICK = ("a definition", "some cells, in another order", "means")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(choice, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, choice in RECORDINGS.items()
+    ],
+)
 def test_no_recording_changes_a_bit(choice: Callable, full: sf.Solution) -> None:
     network = coupled()
     run = sf.simulate(
@@ -295,6 +305,7 @@ def test_rows_of_a_batched_initial_value_are_the_solo_runs() -> None:
         assert found[:, row].tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 def test_batch_axes_of_parameters_and_of_initial_values_go_together() -> None:
     found = batch_run({"v": VOLTAGES * mV}, g=CONDUCTANCES * uS)
     assert found.shape == (601, 2, 3, 5)
@@ -304,7 +315,7 @@ def test_batch_axes_of_parameters_and_of_initial_values_go_together() -> None:
 
 @pytest.mark.parametrize("name", ["gaba_a", "nach"])
 def test_rows_of_a_batch_of_transmitter_gates_are_the_solo_runs(name: str) -> None:
-    """To 1e-12: how XLA fuses such a step, and so the last bit, depends on the rank of the batch."""
+    """To 1e-12: how XLA fuses the step, and so the last bit, depends on the rank of the batch."""
     leak = sf.load("leak")
 
     def run(g: Any, size: int = 4) -> np.ndarray:

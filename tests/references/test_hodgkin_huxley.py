@@ -1,4 +1,4 @@
-"""The squid axon of 1952, against converged values: rates at rest, and spikes of a constant current.
+"""The squid axon of 1952, against converged values: gates at rest, and spikes of a step.
 
 Upward 0 mV crossings of an integration at rtol 1e-12; halving dt confirms them.
 """
@@ -14,11 +14,11 @@ SPIKES = [1.897977, 16.806214, 31.441397, 46.064463, 60.686632, 75.308734, 89.93
 INTERVAL = 14.622097
 
 
-def run(dt: float, **settings: object) -> sf.Solution:
+def run(dt: float) -> sf.Solution:
     cells = sf.Population("cells", 1, sf.load("hodgkin_huxley_1952"))
     clamp = sf.CurrentClamp(cells, 10 * uA / cm**2)
     record = [cells.spikes, *(cells[name].every(100 * ms) for name in REST)]
-    return sf.simulate(sf.Network(cells, clamp), 100 * ms, dt=dt * ms, record=record, **settings)  # pyright: ignore
+    return sf.simulate(sf.Network(cells, clamp), 100 * ms, dt=dt * ms, record=record)
 
 
 @pytest.fixture(scope="module")

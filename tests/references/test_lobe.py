@@ -90,7 +90,10 @@ def read(name: str) -> dict[str, Any]:
     return json.loads(Path(__file__).with_name(f"{name}.json").read_text())
 
 
-@pytest.fixture(scope="module", params=FILES)
+@pytest.fixture(
+    scope="module",
+    params=["al_small", pytest.param("al_6_2", marks=pytest.mark.slow), "al_10_4"],
+)
 def lobe(request: pytest.FixtureRequest) -> tuple[dict[str, Any], sf.Solution]:
     data = read(request.param)
     return data, simulated(data, 0.01)

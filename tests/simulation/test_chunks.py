@@ -67,7 +67,9 @@ def bits(run: sf.Solution, *keys: str) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("most", [1, 7, 100, 214, 215])
+@pytest.mark.parametrize(
+    "most", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 214, 215)), 100]
+)
 def test_the_length_of_chunks_changes_no_bit(
     most: int, whole: sf.Solution, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,7 +153,7 @@ def test_what_is_no_store_is_never_replaced(tmp_path: Path, overwrite: bool) -> 
     (tmp_path / "thesis" / "text.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for name in ("thesis", "file"):
-        with pytest.raises(StoreError, match="not a results store|holds something already"):
+        with pytest.raises(StoreError, match=r"not a results store|holds something already"):
             fill(ZarrSink(tmp_path / name, overwrite))
     assert (tmp_path / "thesis" / "text.txt").read_text() == "mine"
     assert (tmp_path / "file").read_text() == "mine"
