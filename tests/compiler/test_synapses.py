@@ -2,7 +2,7 @@
 
 Two populations of passive cells, driven so hard that they cross their threshold up to a few times
 a millisecond; `a` reaches itself and `b` with weights of its own. A crossing found at the end of a
-step is seen by the postsynaptic cells from the next step on, with all that it has done since.
+step acts on the postsynaptic cells at its end, with all that it has done since the crossing.
 """
 
 from dataclasses import dataclass
@@ -151,14 +151,22 @@ class Plain:
         hit = ago > 0
         for key in "ab":
             fresh, left = ends[key], np.maximum(self.left[key] - DT, 0)
+            area = np.zeros_like(fresh)
             if self.synapse.kind == "jumping":
-                fresh = fresh + np.where(hit, WEIGHTS[key] * np.exp(-ago / self.p["tau"]), 0)
+                opened = np.exp(-ago / self.p["tau"])
+                fresh = fresh + np.where(hit, WEIGHTS[key] * opened, 0)
+                area = np.where(hit, WEIGHTS[key] * ago * (1 + opened) / 2, 0)
             if self.synapse.kind == "pulsed":
                 crossing = self.later(key, DT - ago)
                 whole = np.full_like(fresh, self.p["t_max"])
-                fresh = np.where(hit, self.later(key, ago, crossing, whole), fresh)
+                gain = np.where(hit, self.later(key, ago, crossing, whole) - fresh, 0)
+                fresh = fresh + gain
                 left = np.where(hit, np.maximum(whole - ago, 0), left)
+                area = WEIGHTS[key] * gain * ago / 2
             self.gates[key], self.left[key] = fresh, left
+            # What the flow of this step could not know: the charge since the crossing.
+            force = 1.0 if self.synapse.E is None else self.synapse.E - self.v[key]
+            self.v[key] = self.v[key] + (area * force).sum(0)
 
 
 @pytest.fixture(scope="module", params=KINETICS)

@@ -207,7 +207,6 @@ def test_bad_input_is_refused_before_anything_is_computed_or_written(
     assert not folder.exists()
 
 
-@pytest.mark.xfail(raises=ValueError, reason="NumPy's own error comes through", strict=True)
 def test_batches_that_do_not_fit_each_other(tmp_path: Path) -> None:
     cells = sf.Population("cells", 3, MODEL(g=np.full((2, 1), 0.01)))
     with pytest.raises(RunError):

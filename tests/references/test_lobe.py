@@ -108,24 +108,15 @@ def worst_spike(data: dict[str, Any], run: sf.Solution) -> float:
     return float(max(np.abs(a - b).max() for a, b in zip(found, wanted, strict=True) if b))
 
 
-def expect_late(request: pytest.FixtureRequest, name: str) -> None:
-    """Two of the 17 spikes of this lobe follow a pulse closely; the others are within 0.0005 ms."""
-    if name == "al_10_4":
-        reason = "what a pulse does before the end of the step of its spike is not seen"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_spikes_at_a_step_of_10_us(lobe: tuple[dict[str, Any], sf.Solution]) -> None:
 
-
-def test_spikes_at_a_step_of_10_us(
-    lobe: tuple[dict[str, Any], sf.Solution], request: pytest.FixtureRequest
-) -> None:
-    expect_late(request, request.node.callspec.params["lobe"])
     assert worst_spike(*lobe) < 0.002
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
-def test_spikes_at_a_step_of_5_us(name: str, request: pytest.FixtureRequest) -> None:
-    expect_late(request, name)
+def test_spikes_at_a_step_of_5_us(name: str) -> None:
+
     data = read(name)
     assert worst_spike(data, simulated(data, 0.005)) < 0.001
 

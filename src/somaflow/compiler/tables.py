@@ -198,7 +198,12 @@ class Tables:
             for p in population.equations.parameters.values()
             if p.value.ndim
         ]
-        self.batch = np.broadcast_shapes(*leading)
+        try:
+            self.batch = np.broadcast_shapes(*leading)
+        except ValueError as error:
+            raise RunError(
+                f"leading axes of parameters and initial values do not fit each other: {leading}."
+            ) from error
         blocks = []
         for layout, cells in zip(self.layouts, per_cell, strict=True):
             gates = {g.key: np.full((), g.initial) for g in self.groups if g.kind == "graded"}
