@@ -150,7 +150,7 @@ def to_json(thing: Any) -> dict[str, Any]:
         {
             "dtype": array.dtype.str,
             "shape": list(array.shape),
-            "data": base64.b64encode(zlib.compress(np.ascontiguousarray(array))).decode(),
+            "data": base64.b64encode(zlib.compress(array.tobytes())).decode(),
         }
         for array in arrays
     ]

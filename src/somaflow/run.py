@@ -79,7 +79,7 @@ def simulate(
     recorders = _recorders(network, record, step)
     strides = [_stride(r, step) for r in recorders if r.variable != "spikes"]
     stride = math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
-    check_seed(seed)
+    seed = check_seed(seed)
     target = _sink(sink)
     _check_progress(progress)
     if not isinstance(initial or {}, Mapping):
@@ -146,6 +146,9 @@ def _write_rows(sink: Sink, column: Column, chunk: chunks.Chunk, stride: int, dt
     kept = values[skip::every]
     first = (chunk.first_row + skip) // every
     kept = kept[: max(0, column.rows - first)]
+    scale = units.factor(column.unit)
+    if scale != 1.0:  # inside, numbers are in the coherent system; results are as declared
+        kept = (kept / scale).astype(kept.dtype)
     if len(kept):
         sink.rows(column.key, first, kept)
 

@@ -24,9 +24,21 @@ from somaflow.equations.expression import (
     names,
     render,
 )
+from somaflow.errors import EquationError
 from somaflow.numerics.functions import FUNCTIONS, inverse_exprel, power
 
 math.register(lambda value: isinstance(value, tf.Tensor), FUNCTIONS)
+
+
+def unit_factor(name: str) -> float:
+    """Return the factor of a unit that equations may name.
+
+    Raises:
+        EquationError: It is no such unit: a variable without a value here.
+    """
+    if name not in units.NAMES:
+        raise EquationError(f"{name!r} has no value here.")
+    return units.factor(name)
 
 
 class TensorAlgebra:
@@ -107,17 +119,6 @@ class Lowered:
         }
         self._kept = {render(node): self._split(node, changing) for node in keep}
 
-    def depends(self, node: Node) -> set[str]:
-        """Return all names that a tree depends on, through definitions."""
-        found: set[str] = set()
-        waiting = [node]
-        while waiting:
-            for name in names(waiting.pop()) - found:
-                found.add(name)
-                if name in self.equations.definitions:
-                    waiting.append(self.equations.definitions[name].expression)
-        return found
-
     def _is_static(self, node: Node, changing: set[str]) -> bool:
         return not names(node) & changing and not _calls_pulse(node)
 
@@ -155,7 +156,7 @@ class Lowered:
         table: dict[str, Any] = dict(parameters)
 
         def lookup(name: str) -> Any:
-            return table[name] if name in table else units.factor(name)
+            return table[name] if name in table else unit_factor(name)
 
         algebra = TensorAlgebra(lookup)
         for name, node in self._static.items():
@@ -182,7 +183,7 @@ class Lowered:
                 if name in self._definitions:
                     table[name] = evaluate(self._definitions[name], algebra)
                 else:
-                    return units.factor(name)
+                    return unit_factor(name)
             return table[name]
 
         algebra = TensorAlgebra(lookup, {"inverse_exprel": inverse_exprel, **(calls or {})})

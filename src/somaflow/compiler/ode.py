@@ -59,7 +59,11 @@ def system(f: Any, y0: Any, args: Any, t0: float, dtype: Any) -> tuple[System, l
 
     def vector_field(node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any) -> Any:
         slope = field(t + t0, flow, prepared)
-        return tf.nest.map_structure(lambda d, y: tf.broadcast_to(d, y.shape), slope, flow)
+        return tf.nest.map_structure(
+            lambda d, y: tf.broadcast_to(tf.convert_to_tensor(d, dtype_hint=y.dtype), y.shape),
+            slope,
+            flow,
+        )
 
     rows = tuple(
         Row(name, lambda flow, k=k: np.asarray(tf.nest.flatten(flow)[k]))
@@ -169,7 +173,7 @@ def _check(field: Any, state: Any, parameters: Any, names: list[str], dtype: Any
             f"structure; it returned {tf.nest.map_structure(lambda x: '.', slope)}."
         ) from error
     for name, a, b in zip(names, tf.nest.flatten(y), tf.nest.flatten(slope), strict=True):
-        found = tf.convert_to_tensor(b)
+        found = tf.convert_to_tensor(b, dtype_hint=a.dtype)
         if found.dtype != a.dtype:
             raise RunError(
                 f"f returned {found.dtype.name} for {name!r}, whose state is {a.dtype.name}."

@@ -283,7 +283,7 @@ class Dynamics:
         for state in self.layouts[k].states:
             row = states[state]
             own = lowered.equations.states.get(state)
-            if own is not None and CURRENT_INPUT in lowered.depends(own.expression):
+            if own is not None and CURRENT_INPUT in lowered.equations.depends(own.expression):
                 slopes = []
                 for current in (tf.ones_like(row), tf.zeros_like(row)):
                     values = {name: tf.zeros_like(row) for name in lowered.equations.inputs}

@@ -18,8 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from somaflow import units
-from somaflow.compiler.lower import Lowered, TensorAlgebra
+from somaflow.compiler.lower import Lowered, TensorAlgebra, unit_factor
 from somaflow.description import fingerprint
 from somaflow.equations.algebras import ZERO, AffineAlgebra
 from somaflow.equations.equations import Equations
@@ -67,7 +66,6 @@ def take_apart(projection: Projection) -> Parts:
     equations = projection.synapse.equations
     weight = projection.synapse.details["weight"]
     place = f"synapse {projection.synapse.name!r} of projection {projection.name!r}"
-    lowered = Lowered(equations, frozenset(equations.inputs))
     inputs_pre = {name for name in equations.inputs if name.endswith("_pre")}
     inputs_post = {name for name in equations.inputs if name.endswith("_post")}
     if len(equations.states) != 1:
@@ -75,16 +73,18 @@ def take_apart(projection: Projection) -> Parts:
             f"{place} has {len(equations.states)} states; synapses of one state are supported."
         )
     state, variable = next(iter(equations.states.items()))
-    needs = lowered.depends(variable.expression)
+    needs = equations.depends(variable.expression)
     if needs & inputs_post or weight in needs:
         raise NetworkError(
             f"{place}: d{state}/dt depends on {sorted(needs & (inputs_post | {weight}))}, so "
             "every synapse would need a state of its own, which is not supported yet."
         )
+    if "t" in needs | equations.depends(Name("I")):
+        raise NetworkError(f"{place} depends on the time t, which synapses do not know.")
     jumps = bool(equations.on_spike)
     before, after = [], []
     for factor in _factors(Name("I"), equations):
-        used = lowered.depends(factor)
+        used = equations.depends(factor)
         if used & (inputs_pre | {state, weight}) and used & inputs_post:
             raise NetworkError(
                 f"{place}: the factor {render(factor)} of I mixes what the presynaptic and the "
@@ -210,8 +210,7 @@ class Group:
 def group_key(projection: Projection, source: int, parts: Parts) -> str:
     """Return what projections must have in common to share their presynaptic states."""
     equations = projection.synapse.equations
-    lowered = Lowered(equations, frozenset(equations.inputs))
-    needed = lowered.depends(equations.states[parts.state].expression)
+    needed = equations.depends(equations.states[parts.state].expression)
     shared = {name: p for name, p in equations.parameters.items() if name in needed}
     return f"{source} {parts.kind} " + fingerprint((equations.text, shared, equations.initial))
 
@@ -241,7 +240,7 @@ def pulse_rates(parts: Parts, prepared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lookup(prepared: dict[str, Any]) -> Any:
-    return lambda name: prepared[name] if name in prepared else units.factor(name)
+    return lambda name: prepared[name] if name in prepared else unit_factor(name)
 
 
 def after(gate: tf.Tensor, remaining: tf.Tensor, time: Any, rates: dict[str, Any]) -> tf.Tensor:

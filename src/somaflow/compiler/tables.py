@@ -287,7 +287,13 @@ def check_rest(group: Group, parameters: dict[str, Array]) -> None:
         return
     table = {name: tf.constant(value) for name, value in parameters.items()}
     prepared = group.lowered.prepare(table)
-    _, b = group.parts.rate
+    a, b = group.parts.rate
+    off = float(synapses.evaluate_between_pulses(a, prepared))
+    if not (np.isfinite(off) and off < 0):
+        raise NetworkError(
+            f"synapse {group.key!r}: between spikes {group.state} must decay, but its rate is "
+            f"{off:g} per ms; are the time constants greater than 0?"
+        )
     rest = synapses.evaluate_between_pulses(b, prepared)
     if abs(float(rest)) > 0 or group.initial != 0:
         raise NetworkError(

@@ -25,6 +25,7 @@ from somaflow.equations.expression import (
     Call,
     Name,
     Node,
+    dependencies,
     evaluate,
     names,
     parse,
@@ -363,6 +364,10 @@ class Equations(Description):
                 known = {*self.parameters, *self.states}
                 raise UnknownNameError(f"there is no parameter {name!r}.{nearest(name, known)}")
         return Equations(self.source, parameters, initial)
+
+    def depends(self, node: Node) -> set[str]:
+        """Return all names that a tree depends on, through definitions."""
+        return dependencies(node, {key: v.expression for key, v in self.definitions.items()})
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.

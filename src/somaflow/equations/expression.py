@@ -134,6 +134,18 @@ def names(node: Node) -> set[str]:
     return {item.name for item in walk(node) if isinstance(item, Name)}
 
 
+def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
+    """Return all names that a tree depends on, through definitions."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for name in names(waiting.pop()) - found:
+            found.add(name)
+            if name in definitions:
+                waiting.append(definitions[name])
+    return found
+
+
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
     """Return the tree with names replaced by trees."""
     match node:

@@ -112,8 +112,11 @@ def load_network(path: str | Path) -> Network:
     """
     group = Path(path) / "zarr.json" if isinstance(path, (str, Path)) else None
     if group is not None and group.is_file():
-        attributes = json.loads(group.read_text(encoding="utf-8")).get("attributes", {})
-        network = description.from_json(attributes.get("description"))["network"]
+        try:
+            stored = json.loads(group.read_text(encoding="utf-8"))
+            network = description.from_json(stored["attributes"]["description"])["network"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} holds no network that can be read ({error}).") from error
     else:
         network = description.load(path)
     if not isinstance(network, Network):

@@ -12,7 +12,7 @@ from somaflow.equations.equations import Assignment, Equations
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
-from somaflow.network.neuron import Neuron
+from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.units import Parameter
 
@@ -99,6 +99,12 @@ class Population(Description):
             )
         if not equations.states:
             raise NetworkError(f"the equations of {self.name!r} have no dx/dt.")
+        for name in equations.inputs:
+            if name != CURRENT_INPUT:
+                raise NetworkError(
+                    f"nothing drives the input {name!r} of {self.name!r}. The input that stimuli "
+                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter."
+                )
         if equations.on_spike or equations.uses_pulse:
             raise NetworkError(
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
@@ -116,6 +122,14 @@ class Population(Description):
             raise NetworkError(f"{self.name!r} has a reset but no threshold.")
         condition = equations.condition(self.threshold) if self.threshold is not None else None
         resets = equations.assignments(self.reset) if self.reset is not None else ()
+        nodes = [] if condition is None else [condition]
+        for node in (*nodes, *(assignment.expression for assignment in resets)):
+            changing = equations.depends(node) & {"t", *equations.inputs}
+            if changing:
+                raise NetworkError(
+                    f"the threshold and the reset of {self.name!r} may use states and parameters, "
+                    f"not {', '.join(sorted(changing))}."
+                )
         object.__setattr__(self, "_condition", condition)
         object.__setattr__(self, "_resets", resets)
 
@@ -181,6 +195,17 @@ class PopulationView(Description):
         unique, counts = np.unique(self.cells, return_counts=True)
         for bad in unique[counts > 1][:1]:
             raise NetworkError(f"a view of {owner.name!r} names cell {bad} twice.")
+
+    @property
+    def spikes(self) -> Recorder:
+        """The recorder of the spikes, where the view is the whole population.
+
+        Raises:
+            NetworkError: The view is a part.
+        """
+        if len(self.cells) == self.population.size:
+            return self.population.spikes
+        return Recorder(self.population.name, "spikes", self.cells)
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -21,6 +21,7 @@ from somaflow.network.connectors import (
 from somaflow.network.distributions import Normal, Uniform
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.stimuli import require_current_input
+from somaflow.units import Parameter
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ class Projection(Description):
                 f"projection {self.name!r} needs a connector such as "
                 f"sf.FixedProbability(0.5, seed=1), not {self.connector!r}."
             )
+        held = {**self.synapse.equations.parameters, **self.synapse.equations.initial}
+        for key, value in held.items():
+            if isinstance(value, Parameter) and value.value.ndim:
+                raise NetworkError(
+                    f"projection {self.name!r}: {key!r} of synapse {self.synapse.name!r} has shape "
+                    f"{value.value.shape}; give one number, and what differs between synapses as "
+                    "weight=..."
+                )
         self._check_ports()
         setter(self, "weight", self._checked_weight())
 

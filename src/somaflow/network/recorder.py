@@ -55,6 +55,11 @@ class Recorder(Description):
         if self.interval is not None:
             interval = units.scalar(self.interval, "ms", "every", positive=True)
             object.__setattr__(self, "interval", interval)
+        if self.cells is not None and self.variable == "spikes":
+            raise NetworkError(
+                "spikes are recorded of a whole population; record them and choose cells from the "
+                "result, by run[key].cells."
+            )
         if self.cells is not None:
             object.__setattr__(self, "cells", check_cells(self.cells))
 

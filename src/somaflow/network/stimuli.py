@@ -36,7 +36,7 @@ def _amplitude(value: Any, kind: str) -> Parameter:
 
 @dataclass(frozen=True, eq=False)
 class Step(Description):
-    """A constant current between two times.
+    """A constant current between two times, each taken to the nearest border of a step.
 
     Args:
         amplitude: The current; one number or one for each cell.
