@@ -138,9 +138,7 @@ class Equations(Description):
             TraceError: The function does something that cannot be traced, such as calling `tf`.
         """
         if not callable(function) or not isinstance(initial, Mapping):
-            raise WrongTypeError(
-                "from_function needs a function f(t, y, p) and initial={'x': ..., ...}."
-            )
+            raise WrongTypeError("from_function needs f(t, y, p) and initial={'x': ..., ...}.")
         states = {key: units.parameter(value, None, key) for key, value in initial.items()}
         y = {key: Symbol(Name(key)) for key in states}
         p = {key: Symbol(Name(key)) for key in parameters}
