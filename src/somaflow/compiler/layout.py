@@ -47,10 +47,6 @@ class Layout:
         """Length of the block's last axis."""
         return padded(self.size)
 
-    def row(self, state: str) -> int:
-        """Return the row of a state."""
-        return self.states.index(state)
-
     def unpack(self, block: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the rows of a block by name."""
         return dict(zip(self.states, tf.unstack(block), strict=True))

@@ -217,7 +217,7 @@ def group_key(projection: Projection, source: int, parts: Parts) -> str:
 
 def evaluate_between_pulses(node: Node, prepared: dict[str, Any]) -> Any:
     """Evaluate a tree of parameters with `pulse` at 0."""
-    return evaluate(node, TensorAlgebra(_lookup(prepared), {"pulse": lambda _: 0.0}))
+    return _with_pulse(0.0, node, prepared)
 
 
 def pulse_rates(parts: Parts, prepared: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def pulse_rates(parts: Parts, prepared: dict[str, Any]) -> dict[str, Any]:
     """
 
     def at(pulse: float, node: Node) -> Any:
-        return evaluate(node, TensorAlgebra(_lookup(prepared), {"pulse": lambda _: pulse}))
+        return _with_pulse(pulse, node, prepared)
 
     (a, b), duration = parts.rate, parts.duration
     rates = {"off": at(0.0, a)}
@@ -239,8 +239,11 @@ def pulse_rates(parts: Parts, prepared: dict[str, Any]) -> dict[str, Any]:
     return rates
 
 
-def _lookup(prepared: dict[str, Any]) -> Any:
-    return lambda name: prepared[name] if name in prepared else unit_factor(name)
+def _with_pulse(pulse: float, node: Node, prepared: dict[str, Any]) -> Any:
+    def lookup(name: str) -> Any:
+        return prepared[name] if name in prepared else unit_factor(name)
+
+    return evaluate(node, TensorAlgebra(lookup, {"pulse": lambda _: pulse}))
 
 
 def after(gate: tf.Tensor, remaining: tf.Tensor, time: Any, rates: dict[str, Any]) -> tf.Tensor:
