@@ -1,18 +1,15 @@
-"""The facade: `simulate` for networks, `solve` for any system of differential equations."""
+"""The facade of networks: `simulate`."""
 
 import math
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow import description, units
-from somaflow.compiler import ode
+from somaflow import units
 from somaflow.compiler.build import Compiled, compile_network
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.network.distributions import check_seed
@@ -25,8 +22,10 @@ from somaflow.simulation.loop import build
 from somaflow.simulation.sinks import Column, MemorySink, Sink, ZarrSink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.system import Carry
+from somaflow.settings import float_type, method, positive
+from somaflow.settings import meta as kept
 from somaflow.solvers.base import Solver
-from somaflow.solvers.runge_kutta import RK4, ExplicitRungeKutta
+from somaflow.solvers.runge_kutta import RK4
 from somaflow.units import ms
 
 Progress = Callable[[float, float, float], None]
@@ -73,9 +72,9 @@ def simulate(
     """
     if not isinstance(network, Network):
         raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
-    step = _positive(dt, "dt")
-    n_steps = whole_steps(_positive(duration, "duration"), step, "duration")
-    method, floats = _solver(solver), _dtype(dtype)
+    step = positive(dt, "dt")
+    n_steps = whole_steps(positive(duration, "duration"), step, "duration")
+    chosen, floats = _clocked(solver), float_type(dtype)
     recorders = _recorders(network, record, step)
     strides = [_stride(r, step) for r in recorders if r.variable != "spikes"]
     stride = math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
@@ -87,10 +86,10 @@ def simulate(
     choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
     compiled = compile_network(network, step, floats.as_numpy_dtype, initial or {}, recorders)
     columns = _columns(network, compiled, recorders, step, n_steps, floats)
-    meta = _meta(
+    meta = kept(
         {"network": network, "initial": _held(initial or {}, network)},
         {"duration_ms": n_steps * step, "dt_ms": step, "seed": seed, "dtype": dtype},
-        method,
+        chosen,
     )
     statistics = {
         "cells": sum(p.size for p in network.populations),
@@ -103,7 +102,7 @@ def simulate(
     schedule = chunks.plan(n_steps, stride, width)
     try:
         statistics |= _execute(
-            compiled.system, method, step, n_steps, schedule, floats, columns, target, progress
+            compiled.system, chosen, step, n_steps, schedule, floats, columns, target, progress
         )
     finally:
         target.close({"statistics": statistics})
@@ -112,7 +111,7 @@ def simulate(
 
 def _execute(
     system: Any,
-    method: Solver,
+    solver: Solver,
     dt: float,
     n_steps: int,
     schedule: chunks.Schedule,
@@ -123,7 +122,7 @@ def _execute(
 ) -> dict[str, Any]:
     """Compile, run every chunk, and hand what it leaves to the sink."""
     begin = time.perf_counter()
-    advance = build(system, method, dt, schedule, floats)
+    advance = build(system, solver, dt, schedule, floats)
     carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
     advance(carry, 0, 0, 0, False)
     started = time.perf_counter()
@@ -171,29 +170,6 @@ def _write_spikes(sink: Sink, column: Column, system: Any, chunk: chunks.Chunk, 
 
 
 # ---------------------------------------------------------------------- checks
-
-
-def _positive(value: Any, name: str) -> float:
-    if isinstance(value, str):
-        raise WrongTypeError(f"{name} is a time such as 0.01*ms, not {value!r}.")
-    number = units.scalar(value, "ms", name)
-    if number <= 0:
-        raise RunError(f"{name} is {number:g} ms; it must be greater than 0.")
-    return number
-
-
-def _solver(solver: Solver | None) -> Solver:
-    if solver is None:
-        return RK4()
-    if not isinstance(solver, ExplicitRungeKutta):
-        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver!r}.")
-    return solver
-
-
-def _dtype(dtype: Any) -> tf.DType:
-    if dtype not in ("float64", "float32"):
-        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}.")
-    return tf.as_dtype(dtype)
 
 
 def _sink(sink: Any) -> Sink:
@@ -291,84 +267,18 @@ def _held(initial: Mapping[str, Any], network: Network) -> dict[str, dict[str, A
     }
 
 
-def _meta(described: dict[str, Any], settings: dict[str, Any], method: Solver) -> dict[str, Any]:
-    """Return all that is needed to repeat a run, as plain JSON."""
-    return settings | {
-        "solver": method.name,
-        "description": description.to_json(described),
-        "fingerprint": description.fingerprint(described),
-        "versions": {
-            name: version(name) for name in ("somaflow", "tensorflow", "numpy", "zarr", "xarray")
-        }
-        | {"python": platform.python_version(), "machine": platform.machine()},
-    }
-
-
-def solve(
-    f: Any,
-    y0: Any = None,
-    *,
-    t1: Any,
-    t0: Any = 0.0,
-    dt: Any,
-    every: Any = None,
-    args: Any = None,
-    solver: Solver | None = None,
-    dtype: str = "float64",
-) -> Solution:
-    """Solve a system of ordinary differential equations with fixed steps.
-
-    Args:
-        f: `f(t, y)` or `f(t, y, args)` with the derivative in the structure of `y`, using Python
-            operators, `sf.math` or `tf`; or `Equations`.
-        y0: Initial state: a number, an array, or a dict of those; for `Equations`, values in
-            place of their own.
-        t1: End. A plain number, or a quantity, which is then in ms.
-        t0: Beginning.
-        dt: The step.
-        every: Time between samples; default every step.
-        args: Passed to `f`.
-        solver: Default `RK4()`.
-        dtype: `"float64"` or `"float32"`.
-
-    Returns:
-        `sol["x"]` for each part of the state, labelled; `sol.time`. The state itself, where it is
-        not a dict, is called `"y"`.
-
-    Raises:
-        RunError: Times that do not fit, or a derivative of another structure or shape than `y`.
-        NonFiniteState: The state became infinite or not a number.
-    """
-    method, floats = _solver(solver), _dtype(dtype)
-    step = _positive(dt, "dt")
-    begin, end = (units.scalar(t, _time_unit(t), n) for t, n in ((t0, "t0"), (t1, "t1")))
-    if end <= begin:
-        raise RunError(f"t1 is {end:g}, not after t0 = {begin:g}; integrate forward in time.")
-    n_steps = whole_steps(end - begin, step, "t1 - t0")
-    stride = 1 if every is None else whole_steps(_positive(every, "every"), step, "every")
-    choose_threads(0)
-    system, leaves = ode.system(f, y0, args, begin, floats.as_numpy_dtype)
-    columns = tuple(
-        Column(
-            key=leaf.name,
-            unit=leaf.unit,
-            shape=leaf.shape,
-            axes=tuple(f"axis_{k}" for k in range(len(leaf.shape))),
-            cells=None,
-            interval=stride * step,
-            rows=n_steps // stride + 1,
-            dtype=floats.name,
+def _clocked(solver: Any) -> Solver:
+    """Return a method that a network can be run with."""
+    chosen = method(solver, RK4())
+    if chosen.calculus is not None:
+        raise RunError(
+            f"{chosen.name} is for stochastic equations, which networks do not take yet: use "
+            "sf.RK4() or sf.ExponentialEuler() here, or sf.solve for equations with noise."
         )
-        for leaf in leaves
-    )
-    sink = MemorySink()
-    sink.open(columns, {})
-    schedule = chunks.plan(n_steps, stride, 1)
-    statistics: dict[str, Any] = {"steps": n_steps}
-    statistics |= _execute(system, method, step, n_steps, schedule, floats, columns, sink, None)
-    settings = {"t0": begin, "t1": end, "dt": step, "dtype": dtype, "time_unit": _time_unit(t1)}
-    return Solution(columns, sink, end - begin, _meta({}, settings, method), statistics)
-
-
-def _time_unit(value: Any) -> str:
-    return "ms" if isinstance(value, units.Quantity) else "1"
+    if chosen.error_order is not None and not chosen.stiff:
+        raise RunError(
+            f"{chosen.name} chooses its own steps, and a network runs by a clock, so that spikes "
+            "and synapses of all cells meet at whole steps. Use sf.RK4(), or "
+            "sf.ExponentialEuler() or sf.ExponentialMidpoint() at large dt."
+        )
+    return chosen

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 import somaflow as sf
 from somaflow import units
 from somaflow.equations.algebras import (
-    AffineAlgebra,
     NumberAlgebra,
     Symbol,
     UnitAlgebra,
@@ -17,8 +16,8 @@ from somaflow.equations.algebras import (
     exprel,
     literal,
 )
-from somaflow.equations.expression import Name, Negative, Number, evaluate, names, parse
-from somaflow.errors import EquationError, TraceError, UnitError
+from somaflow.equations.expression import Name, Negative, Number, evaluate, parse
+from somaflow.errors import TraceError, UnitError
 
 
 def _series(x: float) -> float:
@@ -137,32 +136,6 @@ def test_units_that_do_not_fit_fail_at_their_place(text: str, expected: tuple[st
     assert expected[0] in message
     assert line == f"  {text}"
     assert caret.index("^") - 2 == expected[1]
-
-
-numbers = st.floats(-100, 100).filter(lambda x: abs(x) > 1e-3)
-AFFINE = ["3", "y", "-y", "a*y + b", "(b - y)/a", "a*(1 - y) - b*y", "y*a/b - (y - exp(a/100))",
-          "2*(y + 3*(a - y))", "where(a < b, a, b)*y", "-(a - b*y)/2"]  # fmt: skip
-
-
-@given(st.sampled_from(AFFINE), numbers, numbers, numbers)
-def test_the_affine_form_has_the_value_of_the_expression(
-    text: str, y: float, a: float, b: float
-) -> None:
-    tree, table = parse(text), {"y": y, "a": a, "b": b}
-    slope, offset = evaluate(tree, AffineAlgebra("y"))
-    assert "y" not in names(slope) | names(offset)
-    value = float(evaluate(tree, NumberAlgebra(table)))
-    parts = [float(evaluate(part, NumberAlgebra(table))) for part in (slope, offset)]
-    scale = abs(parts[0] * y) + abs(parts[1]) + 1e-9
-    assert parts[0] * y + parts[1] == pytest.approx(value, abs=1e-11 * scale)
-
-
-@pytest.mark.parametrize(
-    "text", ["y*y", "y**2", "1/y", "exp(y)", "where(y < a, y, 1)", "a/(1 + y)"]
-)
-def test_what_is_not_affine_is_told(text: str) -> None:
-    with pytest.raises(EquationError, match="is not affine in y"):
-        evaluate(parse(text), AffineAlgebra("y"))
 
 
 X = Symbol(Name("x"))

@@ -117,3 +117,14 @@ def test_the_functions_are_those_that_equations_may_call() -> None:
     for name in ("minimum", "maximum"):
         found = FUNCTIONS[name](tf.constant(x), tf.constant(x[::-1])).numpy()
         assert found.tolist() == NUMPY_FUNCTIONS[name](x, x[::-1]).tolist()
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_exprel_of_what_a_stiff_gate_decays_by(dtype: str, compiled: bool) -> None:
+    x = np.array([-38.0, -90.0, -104.0, -800.0, -1e8], dtype)
+    run = tf.function(value_and_gradient, jit_compile=True) if compiled else value_and_gradient
+    value, gradient = run(exprel, tf.constant(x))
+    tolerance = {"float64": 1e-15, "float32": 3e-7}[dtype]
+    np.testing.assert_allclose(value, -1 / x, rtol=tolerance)
+    np.testing.assert_allclose(gradient, x**-2.0, rtol=4 * tolerance)

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from somaflow.compiler.lower import Lowered, TensorAlgebra, unit_factor
 from somaflow.description import fingerprint
-from somaflow.equations.algebras import ZERO, AffineAlgebra
+from somaflow.equations.affine import ZERO, AffineAlgebra, inlined
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
     Binary,
@@ -29,7 +29,6 @@ from somaflow.equations.expression import (
     Negative,
     Node,
     Number,
-    children,
     evaluate,
     render,
     walk,
@@ -57,6 +56,15 @@ class Parts:
     rate: tuple[Node, Node] = (ZERO, ZERO)
 
 
+def no_noise(equations: Equations) -> str:
+    """Return why a network cannot run equations with noise."""
+    noises = ", ".join(equations.noises.values())
+    return (
+        f"equations with noise ({noises}) run in sf.solve(..., solver=sf.EulerMaruyama()); "
+        "networks do not take them yet."
+    )
+
+
 def take_apart(projection: Projection) -> Parts:
     """Find the factors of a projection's current.
 
@@ -68,6 +76,8 @@ def take_apart(projection: Projection) -> Parts:
     place = f"synapse {projection.synapse.name!r} of projection {projection.name!r}"
     inputs_pre = {name for name in equations.inputs if name.endswith("_pre")}
     inputs_post = {name for name in equations.inputs if name.endswith("_post")}
+    if equations.noises:
+        raise NetworkError(f"{place}: {no_noise(equations)}")
     if len(equations.states) != 1:
         raise NetworkError(
             f"{place} has {len(equations.states)} states; synapses of one state are supported."
@@ -103,7 +113,8 @@ def take_apart(projection: Projection) -> Parts:
     if needs & inputs_pre:
         return Parts("graded", state, post)
     try:
-        rate = evaluate(_inline(variable.expression, equations, {state}), AffineAlgebra(state))
+        tree = inlined(variable.expression, equations.definitions, {state})
+        rate = evaluate(tree, AffineAlgebra(state))
     except EquationError as error:
         raise NetworkError(f"{place}: d{state}/dt is not linear in {state}: {error}") from error
     if jumps:
@@ -134,22 +145,6 @@ def _factors(node: Node, equations: Equations) -> list[Node]:
         case Binary(operator="/"):
             return [*_factors(node.left, equations), Binary("/", Number(1.0), node.right)]
     return [node]
-
-
-def _inline(node: Node, equations: Equations, keep: set[str]) -> Node:
-    """Write out the definitions in a tree."""
-    match node:
-        case Name(name=name) if name in equations.definitions and name not in keep:
-            return _inline(equations.definitions[name].expression, equations, keep)
-        case Negative():
-            return Negative(_inline(node.operand, equations, keep))
-        case Binary():
-            left, right = (_inline(child, equations, keep) for child in children(node))
-            return Binary(node.operator, left, right)
-        case Call():
-            arguments = tuple(_inline(child, equations, keep) for child in children(node))
-            return Call(node.function, arguments)
-    return node
 
 
 def _check_jump(equations: Equations, state: str, weight: str, place: str) -> None:

@@ -60,6 +60,9 @@ class Tables:
     # ------------------------------------------------------------------ tables
 
     def _lower(self, population: Population) -> Lowered:
+        if population.equations.noises:
+            reason = synapses.no_noise(population.equations)
+            raise NetworkError(f"population {population.name!r}: {reason}")
         keep = [] if population.condition is None else [population.condition]
         keep += [assignment.expression for assignment in population.resets]
         return Lowered(population.equations, frozenset(population.equations.inputs), tuple(keep))

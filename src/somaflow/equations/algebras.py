@@ -1,7 +1,7 @@
 """Value types over which an expression can be evaluated, without TensorFlow.
 
-`UnitAlgebra` gives the unit check, `AffineAlgebra` the form a*y + b, `NumberAlgebra` numbers by
-NumPy, and `Symbol` traces a Python function into a tree.
+`UnitAlgebra` gives the unit check, `NumberAlgebra` numbers by NumPy, and `Symbol` traces a Python
+function into a tree. `affine.AffineAlgebra` gives the form a*y + b.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ from somaflow.equations.expression import (
     Number,
     evaluate,
     names,
-    render,
     walk,
 )
-from somaflow.errors import EquationError, TraceError, UnitError
+from somaflow.errors import TraceError, UnitError
 
 PURE = UnitsContainer()
+NOISE = units.dimensions("1/ms**0.5")  # of white noise: its integral over time grows as sqrt(t)
 _COMPARISONS = ("<", "<=", ">", ">=")
 
 
@@ -39,6 +39,8 @@ def describe(dimensions: UnitsContainer) -> str:
     for text in ("mV/ms", "uA", "mS", "uF", "cm", "kohm", "mS/cm**2/ms", "uA/cm**2/ms", "mV**2"):
         if units.dimensions(text) == dimensions:
             return text
+    if dimensions == NOISE:
+        return "1/ms**0.5 (that of white noise)"
     return " ".join(f"{name}**{power:g}" for name, power in sorted(dimensions.items()))
 
 
@@ -203,75 +205,6 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
-
-ZERO, ONE = Number(0.0), Number(1.0)
-
-
-class AffineAlgebra:
-    """Evaluates pairs (a, b) of trees that mean a*y + b, y being one name.
-
-    Raises:
-        EquationError: The expression is not affine in the name; the message says where.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name_ = name
-
-    def number(self, node: Number) -> tuple[Node, Node]:
-        return ZERO, node
-
-    def name(self, node: Name) -> tuple[Node, Node]:
-        return (ONE, ZERO) if node.name == self.name_ else (ZERO, node)
-
-    def negative(self, node: Negative, operand: tuple[Node, Node]) -> tuple[Node, Node]:
-        a, b = operand
-        return _sign(a), _sign(b)
-
-    def binary(
-        self, node: Binary, left: tuple[Node, Node], right: tuple[Node, Node]
-    ) -> tuple[Node, Node]:
-        (a, b), (c, d) = left, right
-        if a == ZERO and c == ZERO:
-            return ZERO, Binary(node.operator, b, d)
-        match node.operator:
-            case "+" | "-":
-                return _plain(node.operator, a, c), _plain(node.operator, b, d)
-            case "*" if c == ZERO:
-                return _plain("*", a, d), _plain("*", b, d)
-            case "*" if a == ZERO:
-                return _plain("*", b, c), _plain("*", b, d)
-            case "/" if c == ZERO:
-                return _plain("/", a, d), _plain("/", b, d)
-        raise EquationError(f"{render(node)} is not affine in {self.name_}.")
-
-    def call(self, node: Call, arguments: tuple[tuple[Node, Node], ...]) -> tuple[Node, Node]:
-        if any(a != ZERO for a, _ in arguments):
-            raise EquationError(f"{render(node)} is not affine in {self.name_}.")
-        return ZERO, Call(node.function, tuple(b for _, b in arguments))
-
-
-def _sign(node: Node) -> Node:
-    return node if node == ZERO else Negative(node)
-
-
-def _plain(operator: str, left: Node, right: Node) -> Node:
-    """Build a tree, leaving out the zeros and ones that the affine algebra makes."""
-    match operator:
-        case "+" | "-" if right == ZERO:
-            return left
-        case "+" if left == ZERO:
-            return right
-        case "-" if left == ZERO:
-            return Negative(right)
-        case "*" if ZERO in (left, right):
-            return ZERO
-        case "/" if left == ZERO:
-            return ZERO
-        case "*" if left == ONE:
-            return right
-        case "*" | "/" if right == ONE:
-            return left
-    return Binary(operator, left, right)
 
 
 class Symbol:

@@ -1,6 +1,5 @@
 """Equations: differential equations as text or as a Python function, checked when made."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +9,12 @@ from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import statements
+from somaflow.equations import noise, statements
+from somaflow.equations.affine import ZERO, Form
 from somaflow.equations.algebras import (
+    NOISE,
     PURE,
-    NumberAlgebra,
-    Symbol,
     UnitAlgebra,
-    as_node,
     describe,
     is_condition,
 )
@@ -27,16 +25,17 @@ from somaflow.equations.expression import (
     Node,
     dependencies,
     evaluate,
-    names,
+    is_noise,
     parse,
     render,
     walk,
 )
+from somaflow.equations.initial import resolve
 from somaflow.equations.statements import Variable
+from somaflow.equations.tracing import trace_derivatives
 from somaflow.errors import (
     EquationError,
     MissingValueError,
-    TraceError,
     UnitError,
     UnknownNameError,
     WrongTypeError,
@@ -66,6 +65,9 @@ class Equations(Description):
         I_ext : nA                           an input, given by whatever drives the equations
         on spike: g += weight                an assignment at each spike (in synapses)
 
+    In a derivative `xi`, or `xi_` and more, is white noise of unit 1/sqrt(time):
+    `dx/dt = -x/tau + sigma*sqrt(2/tau)*xi_x : 1`.
+
     Attributes:
         text: The statements in canonical form, which is what equality compares.
         source: The statements as they were written.
@@ -74,6 +76,7 @@ class Equations(Description):
         states: The states in the order of the text.
         definitions: The definitions, each after those that it needs.
         inputs: Unit of each input.
+        noises: The white noise of each state that has one.
         on_spike: What happens at a spike.
         pure_time: True where time is a pure number, because no unit occurs at all.
     """
@@ -84,6 +87,7 @@ class Equations(Description):
     states: dict[str, Variable] = field(init=False)
     definitions: dict[str, Variable] = field(init=False)
     inputs: dict[str, str] = field(init=False)
+    noises: dict[str, str] = field(init=False)
     on_spike: tuple[Assignment, ...] = field(init=False)
     pure_time: bool = field(init=False)
     source: str = field(init=False)
@@ -140,27 +144,8 @@ class Equations(Description):
         if not callable(function) or not isinstance(initial, Mapping):
             raise WrongTypeError("from_function needs f(t, y, p) and initial={'x': ..., ...}.")
         states = {key: units.parameter(value, None, key) for key, value in initial.items()}
-        y = {key: Symbol(Name(key)) for key in states}
-        p = {key: Symbol(Name(key)) for key in parameters}
-        name = getattr(function, "__name__", "the function")
-        try:
-            count = len(inspect.signature(function).parameters)
-            derivatives = function(*(Symbol(Name("t")), y, p)[: max(2, min(count, 3))])
-        except TraceError:
-            raise
-        except Exception as error:
-            raise TraceError(
-                f"{name} cannot be traced into equations ({type(error).__name__}: {error}). "
-                "Use Python operators and sf.math, or pass it to sf.solve, which runs it as it is."
-            ) from error
-        if not isinstance(derivatives, Mapping) or set(derivatives) != set(states):
-            raise TraceError(
-                f"{name} must return a dict with a derivative for each of {sorted(states)}."
-            )
-        lines = [
-            f"d{key}/dt = {render(as_node(derivatives[key]))} : {states[key].unit}"
-            for key in states
-        ]
+        traced = trace_derivatives(function, states, parameters)
+        lines = [f"d{key}/dt = {render(traced[key])} : {states[key].unit}" for key in states]
         return cls.parse("\n".join(lines), **{**parameters, **states})
 
     def __post_init__(self) -> None:
@@ -179,6 +164,7 @@ class Equations(Description):
         for variable in (*states.values(), *definitions.values()):
             self._known(variable.expression, variable.line, variable.number)
         setter(self, "definitions", statements.in_order(definitions))
+        setter(self, "noises", noise.find(states, self.definitions))
         setter(self, "pure_time", self._check_units())
         on_spike = [
             item
@@ -186,8 +172,8 @@ class Equations(Description):
             for item in self.assignments(line[start:], line, start, number)
         ]
         setter(self, "on_spike", tuple(on_spike))
-        initial = {key: self._initial(key, v) for key, v in self.initial.items()}
-        setter(self, "initial", {key: initial[key] for key in states if key in initial})
+        checked = {key: self._initial(key, v) for key, v in self.initial.items()}
+        setter(self, "initial", {key: checked[key] for key in states if key in checked})
         setter(self, "parameters", dict(sorted(self.parameters.items())))
         setter(self, "source", self.text)
         setter(self, "text", self._canonical())
@@ -207,7 +193,9 @@ class Equations(Description):
     def _known(self, node: Node, line: str, number: int | None) -> None:
         own = {*self.states, *self.definitions, *self.inputs, *self.parameters, "t"}
         for item in walk(node):
-            if isinstance(item, Name) and item.name not in own and item.name not in units.NAMES:
+            if isinstance(item, Name) and not (
+                item.name in own or item.name in units.NAMES or is_noise(item.name)
+            ):
                 hint = nearest(item.name, own - {"t"}, units.NAMES)
                 raise UnknownNameError(
                     f"{item.name!r} is not defined.{hint} A parameter is given by name: "
@@ -224,6 +212,7 @@ class Equations(Description):
         table |= {key: units.dimensions(unit) for key, unit in self.inputs.items()}
         both = {**self.states, **self.definitions}
         table |= {key: units.dimensions(variable.unit) for key, variable in both.items()}
+        table |= {name: PURE if pure else NOISE for name in self.noises.values()}
         return table | {"t": PURE if pure else units.dimensions("ms")}
 
     def _check_units(self) -> bool:
@@ -265,6 +254,7 @@ class Equations(Description):
             node = parse(value)
             statements.refuse_condition(node, value)
             self._known(node, value, None)
+            noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
             found = evaluate(node, UnitAlgebra(self.dimensions(), value))
             if found != self.dimensions()[name]:
                 raise UnitError(
@@ -283,6 +273,7 @@ class Equations(Description):
         """
         node = parse(text)
         self._known(node, text, None)
+        noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
         evaluate(node, UnitAlgebra(self.dimensions(), text))
@@ -331,6 +322,7 @@ class Equations(Description):
             node = parse(match[3], line, start + match.start(3), number)
             statements.refuse_condition(node, line, number)
             self._known(node, line, number)
+            noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
             unit = evaluate(node, UnitAlgebra(table, line, number))
@@ -366,6 +358,20 @@ class Equations(Description):
     def depends(self, node: Node) -> set[str]:
         """Return all names that a tree depends on, through definitions."""
         return dependencies(node, {key: v.expression for key, v in self.definitions.items()})
+
+    def drift_and_diffusion(self, state: str) -> Form:
+        """Return the trees of dstate/dt = drift + diffusion*noise.
+
+        Definitions that depend on the noise are written out. Without noise, diffusion is 0.
+
+        Raises:
+            UnknownNameError: There is no such state.
+        """
+        if state not in self.states:
+            raise UnknownNameError(f"there is no state {state!r}.{nearest(state, self.states)}")
+        if state not in self.noises:
+            return self.states[state].expression, ZERO
+        return noise.parts(self.states[state], self.definitions, self.noises[state])
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.
@@ -406,21 +412,8 @@ class Equations(Description):
         table: dict[str, Any] = {key: p.value for key, p in self.parameters.items()}
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
         table |= {key: value.value for key, value in held.items() if isinstance(value, Parameter)}
-        waiting = {key: parse(value) for key, value in held.items() if isinstance(value, str)}
-        with np.errstate(all="ignore"):  # what is not finite is refused below
-            for _ in range(len(waiting) + 1):
-                for key, definition in self.definitions.items():
-                    if names(definition.expression) - set(units.NAMES) <= set(table):
-                        table[key] = evaluate(definition.expression, NumberAlgebra(table))
-                for key, node in list(waiting.items()):
-                    if names(node) - set(units.NAMES) <= set(table):
-                        table[key] = evaluate(waiting.pop(key), NumberAlgebra(table))
-        if waiting:
-            key, node = next(iter(waiting.items()))
-            raise MissingValueError(
-                f"the initial value of {key!r} of {where} is {render(node)}, which needs the "
-                f"initial value of {sorted(names(node) - set(table) - set(units.NAMES))}."
-            )
+        waiting = {key: value for key, value in held.items() if isinstance(value, str)}
+        table = resolve(waiting, table, self.definitions, where)
         for key in self.states:
             if not np.all(np.isfinite(table[key])):
                 raise MissingValueError(f"the initial value of {key!r} of {where} is not finite.")

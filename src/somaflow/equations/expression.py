@@ -50,7 +50,7 @@ class Number(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A variable, a parameter, a unit or the time `t`; `na.m` is one name."""
+    """A variable, a parameter, a unit, a noise or the time `t`; `na.m` is one name."""
 
     name: str
 
@@ -132,6 +132,11 @@ def walk(node: Node) -> Iterator[Node]:
 def names(node: Node) -> set[str]:
     """Return all names in a tree."""
     return {item.name for item in walk(node) if isinstance(item, Name)}
+
+
+def is_noise(name: str) -> bool:
+    """Tell whether a name is that of white noise: `xi` or `xi_...`, in a mechanism `na.xi_m`."""
+    return name.rpartition(".")[2].partition("_")[0] == "xi"
 
 
 def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:

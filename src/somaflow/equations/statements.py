@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from somaflow import units
 from somaflow.equations.algebras import is_condition
-from somaflow.equations.expression import FUNCTIONS, Node, names, parse
+from somaflow.equations.expression import FUNCTIONS, Node, is_noise, names, parse
 from somaflow.errors import EquationError, UnitError
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
@@ -69,9 +69,10 @@ def check_free(
     """Refuse a name that means something already.
 
     Raises:
-        EquationError: It is that of time, a function or a unit.
+        EquationError: It is that of time, a function, a unit or white noise.
     """
     kinds = {"time": {"t"}, "a function": FUNCTIONS, "a unit": units.NAMES}
+    kinds["white noise"] = {name} if is_noise(name) else set()
     for kind, taken in kinds.items():
         if name in taken:
             raise EquationError(

@@ -8,6 +8,7 @@ from typing import Any
 from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
+from somaflow.network import explanation
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.network.stimuli import Stimulus
@@ -88,6 +89,15 @@ class Network(Description):
         raise UnknownNameError(
             f"the network has no population {name!r}.{nearest(str(name), known)}"
         )
+
+    def explain(self) -> str:
+        """Return in words how a run treats each state of populations and synapses.
+
+        Exponential methods are exact, with all other states held fixed, for a state whose
+        derivative is affine in the state itself; for others they take the Rosenbrock form, which
+        is linear around the present value. Text, to be printed.
+        """
+        return explanation.explain(self.populations, self.projections)
 
     def save(self, path: str | Path) -> None:
         """Write the network to one file; `sf.load_network` reads it.

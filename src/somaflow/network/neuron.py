@@ -82,7 +82,12 @@ class Neuron(Description):
             own = mechanism.equations
             new = {
                 name: Name(f"{key}.{name}")
-                for name in (*own.states, *own.definitions, *own.parameters)
+                for name in (
+                    *own.states,
+                    *own.definitions,
+                    *own.parameters,
+                    *own.noises.values(),  # else two mechanisms would share one noise
+                )
             } | {name: self._provider(key, name) for name in own.inputs}
             for name, variable in own.definitions.items():
                 text = render(substitute(variable.expression, new))

@@ -36,6 +36,7 @@ class Column:
         interval: Time between samples in ms; 0 for spikes.
         rows: How many samples there will be; 0 for spikes.
         dtype: NumPy name of the stored numbers.
+        times: Times of the samples where they are not `interval` apart.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Column:
     interval: float
     rows: int
     dtype: str
+    times: Array | None = None
 
     @property
     def bytes(self) -> int:

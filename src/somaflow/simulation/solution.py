@@ -60,6 +60,32 @@ class SpikeTrains:
         return f"SpikeTrains({len(self)} spikes of {self.size} cells in {self.duration:g} ms)"
 
 
+class Occurrences:
+    """Where an event happened.
+
+    Attributes:
+        t: Time of each, a tensor [n_events]; differentiable.
+        y: The state at each, before any change, a nest of tensors with the events along the
+            first axis; differentiable.
+        problems: Index of the problem of each in the batch, int64 [n_events, n_batch_axes]; None
+            without a batch.
+    """
+
+    def __init__(self, t: Any, y: Any, problems: Array | None) -> None:
+        self.t, self.y, self.problems = t, y, problems
+
+    @property
+    def times(self) -> Array:
+        """Time of each, float64 [n_events]."""
+        return np.asarray(self.t)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        return f"Occurrences({len(self)} at {np.array2string(self.times, threshold=6)})"
+
+
 class Solution:
     """The results of a run.
 
@@ -68,7 +94,13 @@ class Solution:
 
     Attributes:
         meta: Versions, seed, dt, solver, dtype and what the run was of.
-        statistics: Numbers of steps, cells and synapses; seconds of compiling and of running.
+        statistics: Numbers of steps, cells and synapses; seconds of compiling and of running. Of
+            `solve`: steps accepted and rejected, evaluations of f, the smallest step; arrays for
+            a batch.
+        status: How the run ended, a sentence.
+        y: Of `solve`: the state in the structure of `y0`, tensors with the samples along the first
+            axis, differentiable; else None.
+        events: Of `solve`: an `Occurrences` for each event, by name.
     """
 
     def __init__(
@@ -78,10 +110,14 @@ class Solution:
         duration: float,
         meta: dict[str, Any],
         statistics: dict[str, Any],
+        status: str = "complete",
+        y: Any = None,
+        events: dict[str, Occurrences] | None = None,
     ) -> None:
         self._columns = {column.key: column for column in columns}
         self._sink, self.duration = sink, duration
         self.meta, self.statistics = meta, statistics
+        self.status, self.y, self.events = status, y, events or {}
 
     def keys(self) -> list[str]:
         """Return what was recorded."""
@@ -113,7 +149,7 @@ class Solution:
         coordinates: dict[str, Any] = {
             time: (
                 time,
-                self.meta.get("t0", 0.0) + np.arange(len(values)) * column.interval,
+                np.arange(len(values)) * column.interval if column.times is None else column.times,
                 {"units": self._time_unit},
             )
         }
@@ -135,7 +171,7 @@ class Solution:
     def time(self) -> Array:
         """Times of the samples, in ms unless `solve` was given pure numbers."""
         times = {
-            (column.rows, column.interval)
+            (column.rows, column.interval, id(column.times))
             for column in self._columns.values()
             if column.shape is not None
         }

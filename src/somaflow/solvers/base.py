@@ -1,7 +1,8 @@
 """What a solver is.
 
-A solver advances a state by one step. It is given a problem, from which it asks what it needs: a
-vector field always, and later perhaps an affine form, a Jacobian or a diffusion.
+A solver advances a state by one step. It is given a problem, from which it takes what it needs: a
+vector field always; derivatives of the vector field within each cell for exponential and implicit
+methods (`derivatives.py`); a diffusion for stochastic ones.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-State = Any  # any nest of tensors
+State = Any  # a nest of blocks `[n_components, ...]`: columns are cells or rows of a batch
 Time = Any  # a tensor, or a Python number where steps are fixed
 
 
@@ -20,9 +21,15 @@ class Problem:
 
     Attributes:
         f: The vector field: `f(t, y)` has the structure, shapes and dtype of `y`.
+        local: The same values as `f`, with what comes from other columns held constant under
+            differentiation; None where columns do not depend on each other.
+        diffusion: `g(t, y)` of dy = f dt + g dW, in the structure of `y`, each component with a
+            Wiener process of its own; None for an ordinary differential equation.
     """
 
     f: Callable[[Time, State], State]
+    local: Callable[[Time, State], State] | None = None
+    diffusion: Callable[[Time, State], State] | None = None
 
 
 class Step(NamedTuple):
@@ -30,14 +37,16 @@ class Step(NamedTuple):
 
     Attributes:
         y: The state at its end.
-        error: An estimate of the local error, or None.
-        dense: What interpolates within the step, or None.
+        error: An estimate of the local error in the structure of `y`, or None.
+        dense: `dense()` returns states c_0, c_1, ... such that c_0 + c_1*s + c_2*s**2 + ... is
+            the solution at t + s*dt, for s from 0 to 1; at s = 1 it is `y`. A function, so that
+            what nobody asks for is not computed.
         memory: What the solver hands to its next step.
     """
 
     y: State
     error: State | None
-    dense: Any
+    dense: Callable[[], tuple[State, ...]]
     memory: Any
 
 
@@ -46,19 +55,32 @@ class Solver(Protocol):
 
     Attributes:
         name: As it is written in a paper.
-        order: The global order of accuracy.
+        order: The global order of accuracy; the strong order for a stochastic method.
         nodes: The fractions of a step at which the vector field is evaluated, ascending, each
             once. Inputs that are known beforehand are computed at these and nowhere else.
+        error_order: The order to which the error estimate is asymptotically right, so that the
+            estimate shrinks as dt**(error_order + 1); None for a method without an estimate.
+        stiff: Whether large steps on stiff equations stay stable.
+        calculus: `"Ito"` or `"Stratonovich"` for a stochastic method, else None.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def order(self) -> int: ...
+    def order(self) -> float: ...
 
     @property
     def nodes(self) -> tuple[float, ...]: ...
+
+    @property
+    def error_order(self) -> int | None: ...
+
+    @property
+    def stiff(self) -> bool: ...
+
+    @property
+    def calculus(self) -> str | None: ...
 
     def init(self, problem: Problem, t: Time, y: State) -> Any: ...
 

@@ -1,0 +1,108 @@
+"""Blocks: any nest of tensors as one block `[n, R]`, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.equations.tracing import component_names
+from somaflow.errors import RunError
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a nest is laid out in a block: a row for each component, a column for each problem.
+
+    Attributes:
+        nest: The structure, with None in place of each leaf.
+        names: Of the leaves, such as `x` or `a.b`.
+        shapes: Of the leaves, without the axes of the batch.
+        batch: Shape of the batch.
+    """
+
+    nest: Any
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    batch: tuple[int, ...]
+
+    @classmethod
+    def of(cls, state: Any, batch: int) -> "Blocks":
+        """Lay out a nest of arrays whose first `batch` axes number independent problems.
+
+        Raises:
+            RunError: The parts have batches of different shapes.
+        """
+        flat, names = tf.nest.flatten(state), component_names(state)
+        shapes = [tuple(np.shape(leaf)) for leaf in flat]
+        rows = {shape[:batch] for shape in shapes}
+        if len(rows) != 1 or any(len(shape) < batch for shape in shapes):
+            found = ", ".join(f"{n}: {s}" for n, s in zip(names, shapes, strict=True))
+            raise RunError(
+                f"batch={batch} says that the first {batch} axes of every part of y0 number the "
+                f"problems, but the shapes are {found}."
+            )
+        own = tuple(shape[batch:] for shape in shapes)
+        empty = tf.nest.map_structure(lambda _: None, state)
+        return cls(empty, tuple(names), own, rows.pop())
+
+    @property
+    def columns(self) -> int:
+        """Number of problems."""
+        return int(np.prod(self.batch, initial=1))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of components of each leaf."""
+        return [int(np.prod(shape, initial=1)) for shape in self.shapes]
+
+    @property
+    def components(self) -> list[str]:
+        """Name of each component, such as `x` or `a[1, 2]`."""
+        found = []
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            for index in np.ndindex(*shape):
+                found.append(f"{name}[{', '.join(map(str, index))}]" if index else name)
+        return found
+
+    def pack(self, nest: Any) -> Tensor:
+        """Return a nest of tensors as a block."""
+        rows = []
+        for leaf, size in zip(tf.nest.flatten(nest), self.sizes, strict=True):
+            if size == 1:
+                rows.append(tf.reshape(leaf, [1, self.columns]))
+            else:
+                rows.append(tf.transpose(tf.reshape(leaf, [self.columns, size])))
+        return tf.concat(rows, axis=0) if len(rows) > 1 else rows[0]
+
+    def unpack(self, block: Tensor) -> Any:
+        """Return a block, with any axes before its two, as a nest of tensors."""
+        lead = block.shape[:-2]
+        found, row = [], 0
+        for shape, size in zip(self.shapes, self.sizes, strict=True):
+            part = block[..., row : row + size, :]
+            if size > 1:
+                axes = list(range(len(lead)))
+                part = tf.transpose(part, [*axes, len(axes) + 1, len(axes)])
+            found.append(tf.reshape(part, [*lead, *self.batch, *shape]))
+            row += size
+        return tf.nest.pack_sequence_as(self.nest, found)
+
+    def time(self, t: Tensor) -> Tensor:
+        """Return time in a shape that broadcasts against the leaves: a scalar, or the batch's."""
+        if t.shape.rank == 0:
+            return t
+        ranks = {len(shape) for shape in self.shapes}
+        ones = [1] * (ranks.pop() if len(ranks) == 1 and self.batch else 0)
+        return tf.reshape(t, [*self.batch, *ones])
+
+
+def spread(leaves: Sequence[Any], blocks: Blocks, dtype: Any) -> list[Tensor]:
+    """Return derivatives in the full shape of their leaves."""
+    return [
+        tf.broadcast_to(tf.convert_to_tensor(leaf, dtype), [*blocks.batch, *shape])
+        for leaf, shape in zip(leaves, blocks.shapes, strict=True)
+    ]

@@ -1,0 +1,145 @@
+"""Events of `solve`: conditions on the state, found where they happen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from somaflow.compiler.lower import Lowered
+from somaflow.compiler.ode import Model, check_call
+from somaflow.equations.equations import Equations
+from somaflow.errors import RunError, WrongTypeError
+from somaflow.simulation.flow import Condition
+
+_DIRECTIONS = {"up": 1, "down": -1, "both": 0}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens where a scalar of the state crosses zero.
+
+    Attributes:
+        condition: `g(t, y)` or `g(t, y, args)`, a number for each problem; for equations also a
+            text such as `"v > -50*mV"`, which is an upward crossing.
+        change: `c(t, y)` or `c(t, y, args)`, the state just after the event, in the structure of
+            `y`; for equations also a text such as `"v = -65*mV; w += b"`. Default: no change.
+        terminal: Whether the solve ends there.
+        direction: `"up"`, `"down"` or `"both"`: which crossings of zero count.
+    """
+
+    condition: Any
+    change: Any = None
+    terminal: bool = False
+    direction: str = "both"
+
+
+def lower(events: Any, made: Model, args: Any, dtype: Any) -> tuple[Condition, ...]:
+    """Check the events of a solve and turn them into functions over blocks.
+
+    Raises:
+        WrongTypeError: They are not `sf.Event`s by name.
+        RunError: One of them cannot be evaluated on the state.
+    """
+    if events is None:
+        return ()
+    if not isinstance(events, Mapping) or not all(isinstance(e, Event) for e in events.values()):
+        raise WrongTypeError(
+            f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not {events!r}."
+        )
+    return tuple(_condition(str(name), event, made, args, dtype) for name, event in events.items())
+
+
+def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> Condition:
+    if event.direction not in _DIRECTIONS:
+        raise RunError(f"event {name!r}: direction is 'up', 'down' or 'both', not "
+                       f"{event.direction!r}.")
+    direction = _DIRECTIONS[event.direction]
+    if isinstance(event.condition, str):
+        margin, direction = _text_margin(name, event, made)
+    else:
+        margin = _function(event.condition, args, f"event {name!r}: condition")
+    _check_scalar(name, margin, made, dtype)
+    change = None
+    if isinstance(event.change, str):
+        change = _text_change(name, event.change, made)
+    elif event.change is not None:
+        change = _function(event.change, args, f"event {name!r}: change")
+    return Condition(
+        name,
+        made.scalar_on_block(margin),
+        direction,
+        bool(event.terminal),
+        None if change is None else made.on_block(change),
+    )
+
+
+def _function(function: Any, args: Any, name: str) -> Callable[..., Any]:
+    if not callable(function):
+        raise WrongTypeError(f"{name} is a function of (t, y), not {function!r}.")
+    check_call(function, args, name)
+    return lambda t, y, p: function(t, y) if args is None else function(t, y, p)
+
+
+def _equations(name: str, made: Model) -> Equations:
+    if made.equations is None:
+        raise WrongTypeError(f"event {name!r} is a text, which goes with equations; a function "
+                             "f needs functions.")
+    return made.equations
+
+
+def _text_margin(name: str, event: Event, made: Model) -> tuple[Callable[..., Any], int]:
+    equations = _equations(name, made)
+    if event.direction != "both":
+        raise RunError(f"event {name!r}: the text {event.condition!r} has a direction already; "
+                       "leave direction= out.")
+    node: Any = equations.condition(event.condition)
+    lowered = Lowered(equations, frozenset(), keep=(node.left, node.right))
+
+    def margin(t: Any, y: Any, parameters: Any) -> Any:
+        value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
+        return value(node.left) - value(node.right)
+
+    return margin, 1 if node.operator in (">", ">=") else -1
+
+
+def _text_change(name: str, text: str, made: Model) -> Callable[..., Any]:
+    equations = _equations(name, made)
+    assignments = equations.assignments(text)
+    lowered = Lowered(equations, frozenset(), keep=tuple(a.expression for a in assignments))
+
+    def change(t: Any, y: Any, parameters: Any) -> Any:
+        values = dict(y)
+        for assignment in assignments:
+            value = lowered.scope(lowered.prepare(parameters), {**values, "t": t})
+            values[assignment.name] = value(assignment.expression)
+        return values
+
+    return change
+
+
+def _check_scalar(name: str, margin: Callable[..., Any], made: Model, dtype: Any) -> None:
+    blocks = made.blocks
+
+    def traced(t: Any, y: Any, parameters: Any) -> Any:
+        return tf.convert_to_tensor(margin(blocks.time(t), y, parameters), dtype)
+
+    spec = tf.nest.map_structure(
+        lambda x: tf.TensorSpec(x.shape, dtype), made.state
+    )
+    given = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), made.parameters)
+    try:
+        time = tf.TensorSpec([blocks.columns], dtype)
+        found = tf.function(traced, autograph=False).get_concrete_function(time, spec, given)
+        shape = found.output_shapes
+    except Exception as error:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise RunError(
+            f"event {name!r}: the condition failed: {type(error).__name__}: {text} It is a "
+            "function of (t, y) that returns one number for each problem, such as y['x']."
+        ) from error
+    if shape.rank and tuple(shape) != blocks.batch:
+        raise RunError(
+            f"event {name!r}: the condition returned shape {tuple(shape)}; it must be one number"
+            + (f" for each problem, {blocks.batch}." if blocks.batch else ".")
+        )

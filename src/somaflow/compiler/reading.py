@@ -1,0 +1,103 @@
+"""Reading: what a Python function depends on beyond its arguments.
+
+A function is compiled once and then kept. It is compiled again when anything that it refers to has
+changed since, so that no solve runs with yesterday's constants.
+"""
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def signature(*functions: Any) -> tuple[Any, ...]:
+    """Return what functions and all that they refer to are now, comparable by ==.
+
+    Global names, closures, defaults, methods' objects and the functions called are followed.
+    """
+    seen: dict[int, None] = {}
+    found: list[Any] = []
+    for function in functions:
+        _visit(getattr(function, "__name__", "f"), function, found, seen)
+    return tuple(found)
+
+
+def changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> str | None:
+    """Return the name of the first thing that differs between two signatures, or None."""
+    for a, b in zip(before, after, strict=False):
+        if a != b:
+            return str(a[0])
+    return None if len(before) == len(after) else str((before + after)[-1][0])
+
+
+def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> None:
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        found.append((name, type(value), value))
+        return
+    if isinstance(value, np.ndarray):
+        content = value.tobytes() if value.dtype != object else id(value)
+        found.append((name, value.dtype.str, value.shape, content))
+        return
+    if isinstance(value, np.generic):
+        found.append((name, value.dtype.str, value.item()))
+        return
+    # The object itself is kept: its id could otherwise pass to another one.
+    found.append((name, _Identity(value)))
+    if id(value) in seen:
+        return
+    seen[id(value)] = None
+    if isinstance(value, types.FunctionType):
+        _visit_function(value, found, seen)
+    elif isinstance(value, types.MethodType):
+        _visit(f"{name}.__self__", value.__self__, found, seen)
+        _visit(name, value.__func__, found, seen)
+    elif isinstance(value, Mapping):
+        for key in value:
+            _visit(f"{name}[{key!r}]", value[key], found, seen)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        found.append((name, len(value)))
+        for k, item in enumerate(value):
+            _visit(f"{name}[{k}]", item, found, seen)
+    elif type(value).__module__.split(".")[0] not in ("tensorflow", "keras", "pint"):
+        for key, item in list(getattr(value, "__dict__", {}).items()):
+            if not isinstance(value, (type, types.ModuleType)):
+                _visit(f"{name}.{key}", item, found, seen)
+        call = getattr(type(value), "__call__", None)  # noqa: B004 - the method is wanted
+        if isinstance(call, types.FunctionType):
+            _visit_function(call, found, seen)
+
+
+def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
+    code = function.__code__
+    for name in _names(code):
+        if name in function.__globals__:
+            _visit(name, function.__globals__[name], found, seen)
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            _visit(name, cell.cell_contents, found, seen)
+        except ValueError:  # a name that is not assigned yet
+            found.append((name, None))
+    for k, value in enumerate(function.__defaults__ or ()):
+        _visit(f"default {k}", value, found, seen)
+
+
+def _names(code: types.CodeType) -> list[str]:
+    names = list(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names += _names(constant)
+    return names
+
+
+class _Identity:
+    """Equal to itself wherever it is wrapped."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

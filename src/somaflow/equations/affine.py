@@ -1,0 +1,244 @@
+"""Affine forms: an expression as a*y + b, where neither a nor b contains y.
+
+Exponential methods and the closed forms of synapses stand on them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NoReturn, Protocol
+
+from somaflow.equations.algebras import literal
+from somaflow.equations.expression import (
+    Binary,
+    Call,
+    Name,
+    Negative,
+    Node,
+    Number,
+    children,
+    dependencies,
+    evaluate,
+    names,
+    render,
+)
+from somaflow.equations.statements import Variable
+from somaflow.errors import EquationError, UnknownNameError, nearest
+
+ZERO, ONE = Number(0.0), Number(1.0)
+Form = tuple[Node, Node]  # (a, b) of a*y + b
+_LONGEST = 80
+
+
+class Dynamics(Protocol):
+    """What an affine form needs to know of `Equations`, which stand above this module."""
+
+    @property
+    def states(self) -> Mapping[str, Variable]: ...
+
+    @property
+    def definitions(self) -> Mapping[str, Variable]: ...
+
+    @property
+    def noises(self) -> Mapping[str, str]: ...
+
+
+class AffineAlgebra:
+    """Evaluates pairs (a, b) of trees that mean a*y + b, y being one name.
+
+    Args:
+        name: The name y.
+        forms: The forms of other names that depend on y.
+        message: Makes the error's text from the part that is not affine, as text.
+        variable: Where the expression stands, for the caret.
+
+    Raises:
+        EquationError: The expression is not affine in the name; the message says where.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forms: Mapping[str, Form] | None = None,
+        message: Callable[[str], str] | None = None,
+        variable: Variable | None = None,
+    ) -> None:
+        self.name_, self.variable = name, variable
+        self.forms: dict[str, Form] = {name: (ONE, ZERO), **(forms or {})}
+        self.message = message or (lambda part: f"{part} is not affine in {name}.")
+
+    def fail(self, node: Node) -> NoReturn:
+        part = render(node)
+        message = self.message(part if len(part) <= _LONGEST else f"{part[:_LONGEST]}...")
+        if self.variable is None:
+            raise EquationError(message)
+        raise EquationError(message, self.variable.line, node.column, self.variable.number)
+
+    def number(self, node: Number) -> Form:
+        return ZERO, node
+
+    def name(self, node: Name) -> Form:
+        return self.forms.get(node.name, (ZERO, node))
+
+    def negative(self, node: Negative, operand: Form) -> Form:
+        a, b = operand
+        return _sign(a), _sign(b)
+
+    def binary(self, node: Binary, left: Form, right: Form) -> Form:
+        (a, b), (c, d) = left, right
+        if a == ZERO and c == ZERO:
+            return ZERO, _plain(node.operator, b, d)
+        match node.operator:
+            case "+" | "-":
+                return _plain(node.operator, a, c), _plain(node.operator, b, d)
+            case "*" if c == ZERO:
+                return _plain("*", a, d), _plain("*", b, d)
+            case "*" if a == ZERO:
+                return _plain("*", b, c), _plain("*", b, d)
+            case "/" if c == ZERO:
+                return _plain("/", a, d), _plain("/", b, d)
+            case "**" if literal(node.right) == 1:
+                return left
+        self.fail(node)
+
+    def call(self, node: Call, arguments: tuple[Form, ...]) -> Form:
+        slopes, offsets = zip(*arguments, strict=True)
+        rest = Call(node.function, offsets)
+        if all(slope == ZERO for slope in slopes):
+            return ZERO, rest
+        if node.function != "where" or slopes[0] != ZERO:
+            self.fail(node)
+        slope = Call("where", (offsets[0], *slopes[1:]))
+        return slope, ZERO if offsets[1:] == (ZERO, ZERO) else rest
+
+
+def _sign(node: Node) -> Node:
+    return node if node == ZERO else Negative(node)
+
+
+def _plain(operator: str, left: Node, right: Node) -> Node:
+    """Build a tree, leaving out the zeros and ones that the affine algebra makes."""
+    match operator:
+        case "+" | "-" if right == ZERO:
+            return left
+        case "+" if left == ZERO:
+            return right
+        case "-" if left == ZERO:
+            return Negative(right)
+        case "*" if ZERO in (left, right):
+            return ZERO
+        case "/" if left == ZERO:
+            return ZERO
+        case "*" if left == ONE:
+            return right
+        case "*" | "/" if right == ONE:
+            return left
+    return Binary(operator, left, right)
+
+
+def affine_in(
+    name: str,
+    variable: Variable,
+    definitions: Mapping[str, Variable],
+    forms: Mapping[str, Form] | None = None,
+    message: Callable[[str], str] | None = None,
+) -> Form:
+    """Return the trees (a, b) of a right-hand side as a*name + b.
+
+    Definitions are written out where they depend on the name, or on a name that has a form, and
+    stay names elsewhere. A form is worked out once for each definition, however often it is used.
+
+    Args:
+        name: A state, an input or a noise.
+        variable: Whose right-hand side is meant.
+        definitions: The definitions, each after those that it needs.
+        forms: The forms of other names that depend on `name`, such as inputs.
+        message: As for `AffineAlgebra`.
+
+    Raises:
+        EquationError: It is not affine; with the user's line, which may be a definition's.
+    """
+    trees = {key: definition.expression for key, definition in definitions.items()}
+    needed = dependencies(variable.expression, trees)
+    known = dict(forms or {})
+    for key, definition in definitions.items():
+        if key in needed and names(definition.expression) & {name, *known}:
+            algebra = AffineAlgebra(name, known, message, definition)
+            known[key] = evaluate(definition.expression, algebra)
+    return evaluate(variable.expression, AffineAlgebra(name, known, message, variable))
+
+
+def affine_parts(equations: Dynamics, state: str, inputs: Mapping[str, Form] | None = None) -> Form:
+    """Return the trees (a, b) of dstate/dt = a*state + b.
+
+    Where the derivative has white noise, they are those of its drift.
+
+    Args:
+        equations: The equations.
+        state: One of their states.
+        inputs: The forms, in this state, of inputs that depend on it.
+
+    Raises:
+        EquationError: The derivative is not affine in the state itself.
+        UnknownNameError: There is no such state.
+    """
+    if state not in equations.states:
+        raise UnknownNameError(f"there is no state {state!r}.{nearest(state, equations.states)}")
+    silent = {noise: (ZERO, ZERO) for noise in equations.noises.values()}
+    forms = {**silent, **(inputs or {})}
+    return affine_in(state, equations.states[state], equations.definitions, forms, _because(state))
+
+
+def not_affine(equations: Dynamics) -> dict[str, str]:
+    """Return each state whose derivative is not affine in the state itself, and why.
+
+    The reason is one sentence, followed by the user's line and a caret.
+    """
+    found = {}
+    for state in equations.states:
+        try:
+            affine_parts(equations, state)
+        except EquationError as error:
+            found[state] = str(error)
+    return found
+
+
+def not_affine_components(trees: Sequence[Node], components: Sequence[str]) -> dict[str, str]:
+    """Return each component whose derivative is not affine in the component itself, and why.
+
+    Args:
+        trees: The derivative of each component, as `trace_components` returns them.
+        components: The name of each.
+    """
+    found = {}
+    for name, tree in zip(components, trees, strict=True):
+        try:
+            evaluate(tree, AffineAlgebra(name, message=_because(name)))
+        except EquationError as error:
+            found[name] = str(error)
+    return found
+
+
+def _because(state: str) -> Callable[[str], str]:
+    return lambda part: f"d{state}/dt is not affine in {state}, because of {part}."
+
+
+def inlined(node: Node, definitions: Mapping[str, Variable], keep: AbstractSet[str]) -> Node:
+    """Write out the definitions in a tree.
+
+    Args:
+        node: The tree.
+        definitions: The definitions.
+        keep: Those that stay names.
+    """
+    match node:
+        case Name(name=name) if name in definitions and name not in keep:
+            return inlined(definitions[name].expression, definitions, keep)
+        case Negative():
+            return Negative(inlined(node.operand, definitions, keep))
+        case Binary():
+            left, right = (inlined(child, definitions, keep) for child in children(node))
+            return Binary(node.operator, left, right)
+        case Call():
+            arguments = tuple(inlined(child, definitions, keep) for child in children(node))
+            return Call(node.function, arguments)
+    return node

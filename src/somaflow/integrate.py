@@ -1,0 +1,475 @@
+"""The facade of differential equations: `solve`."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow import units
+from somaflow.compiler import conditions, ode
+from somaflow.compiler.ode import Model
+from somaflow.compiler.reading import signature
+from somaflow.equations.equations import Equations
+from somaflow.errors import RunError, WrongTypeError
+from somaflow.network.distributions import check_seed
+from somaflow.numerics.device import choose_threads
+from somaflow.settings import float_type, meta, method, positive
+from somaflow.simulation import adjoint
+from somaflow.simulation.flow import Flow
+from somaflow.simulation.lockstep import Lockstep
+from somaflow.simulation.rowwise import Rowwise
+from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.simulation.solution import Occurrences, Solution
+from somaflow.simulation.stretches import Grid, Outcome, Span, run_lockstep, run_rowwise
+from somaflow.solvers.base import Problem, Solver
+from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
+from somaflow.solvers.runge_kutta import RK4, Tsitouras
+from somaflow.status import sentence
+
+_SAMPLES = 101  # of an adaptive solve that was not told when
+_NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
+_COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
+_KEPT = 32  # compiled functions
+
+
+@dataclass(frozen=True)
+class Times:
+    """When: all numbers in the user's unit of time, or in ms.
+
+    Attributes:
+        unit: `"ms"`, or `"1"` for pure numbers.
+        t0: Start.
+        t1: End.
+        dt: Fixed step, or None.
+        at: Times of the samples, float64, from t0 on.
+    """
+
+    unit: str
+    t0: float
+    t1: float
+    dt: float | None
+    at: np.ndarray
+
+    @property
+    def sign(self) -> float:
+        """-1 for a solve backwards in time."""
+        return 1.0 if self.t1 > self.t0 else -1.0
+
+
+def solve(
+    f: Any,
+    y0: Any = None,
+    *,
+    t1: Any,
+    t0: Any = 0.0,
+    dt: Any = None,
+    rtol: Any = None,
+    atol: Any = None,
+    every: Any = None,
+    at: Sequence[Any] | Any = None,
+    solver: Solver | None = None,
+    args: Any = None,
+    events: Any = None,
+    noise: Callable[..., Any] | None = None,
+    seed: int = 0,
+    dtype: str = "float64",
+    batch: int | None = None,
+) -> Solution:
+    """Solve a system of ordinary or stochastic differential equations.
+
+    Steps are fixed where `dt` is given; otherwise they follow the tolerances. With tensors or
+    variables in `y0` or `args`, `solution.y` and the events' `t` are differentiable under an eager
+    `tf.GradientTape`.
+
+    Args:
+        f: `f(t, y)` or `f(t, y, args)` with the derivative in the structure of `y`, using Python
+            operators, `sf.math` or `tf`; or `Equations`.
+        y0: Initial state: any nest of numbers, arrays, quantities or tensors. For equations, a
+            dict of the states whose initial value is not that of the equations.
+        t1: End; before `t0` the solve goes backwards.
+        t0: Start.
+        dt: Fixed step; `t1 - t0` is a whole number of steps.
+        rtol: Relative tolerance of a step's error; default 1e-6, in float32 1e-4.
+        atol: Absolute tolerance: a number, or a nest like `y0`; default a thousandth of `rtol`.
+        every: Interval of the samples; default: every fixed step, or a hundredth of the span.
+        at: Times of the samples, ascending in the direction of the solve.
+        solver: Default `RK4()` with `dt`, else `Tsitouras()`.
+        args: Passed to `f`, `noise` and events; for equations a dict of parameters.
+        events: A dict of `sf.Event`.
+        noise: `g(t, y)` or `g(t, y, args)`, the factor of each variable's white noise, for a
+            stochastic solver, which sets how it is read: Ito or Stratonovich.
+        seed: Of the noise.
+        dtype: `"float64"` or `"float32"`.
+        batch: How many leading axes of every part of `y0` number independent problems, each of
+            which has steps and events of its own. Default 0; all axes for equations.
+
+    Returns:
+        `sol["x"]` for each part of the state, labelled (the state itself, where it is not a
+        dict, is called `"y"`); `sol.time`; `sol.y`, tensors in the structure of `y0` with samples
+        along the first axis; `sol.events`; `sol.statistics`; `sol.status`, a sentence.
+
+    Raises:
+        RunError: Times, tolerances or functions that do not fit, with what would.
+        WrongTypeError: An argument of another kind.
+        NonFiniteState: With fixed steps, the state became infinite or not a number.
+    """
+    floats, number = float_type(dtype), check_seed(seed)
+    made = ode.model(f, y0, args, noise, _batch(batch), floats.as_numpy_dtype)
+    chosen = _solver(solver, dt, rtol, atol, made)
+    times = _times(f, t0, t1, dt, every, at)
+    if isinstance(chosen, (ExponentialEuler, ExponentialMidpoint)):
+        ode.refuse_not_affine(made, f, args, chosen.name)
+    on_grid = _on_grid(times)
+    lockstep = on_grid is not None and not events
+    if made.diffusion is not None and not lockstep:
+        raise RunError("with noise, samples lie on whole steps and there are no events.")
+    rtols, atols = _tolerances(rtol, atol, made, floats)
+    choose_threads(made.blocks.columns * sum(made.blocks.sizes))
+    begin = time.perf_counter()
+    compiled, fresh = _compiled(made, chosen, times, lockstep, events, args, floats)
+    differentiable = _has_tensors(y0) or _has_tensors(args)
+    y = made.blocks.pack(tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, floats), made.state))
+    parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    if lockstep:
+        assert times.dt is not None and on_grid is not None
+        steps = round(abs(times.t1 - times.t0) / times.dt)
+        grid = Grid(times.t0, times.dt, steps, on_grid, number)
+
+        def run(y: Any, parameters: Any, keep: bool) -> Outcome:
+            return run_lockstep(compiled, y, parameters, grid, made.blocks.components, keep)
+
+    else:
+        marks = np.abs(times.at - times.t0)
+        length = abs(times.t1 - times.t0)
+        span = Span(times.t0, length, times.dt or 0.0, rtols, atols, np.minimum(marks, length))
+
+        def run(y: Any, parameters: Any, keep: bool) -> Outcome:
+            return run_rowwise(compiled, y, parameters, span, keep, _length(made))
+
+    try:
+        if differentiable:
+            outcome = adjoint.differentiable(compiled, run, y, parameters)
+        else:
+            outcome = run(y, parameters, False)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        text = str(error).strip().splitlines()[0]
+        raise RunError(f"f uses an operation that XLA does not compile: {text}") from error
+    statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
+    return _solution(made, chosen, times, outcome, statistics, compiled, number, dtype)
+
+
+# ---------------------------------------------------------------------- arguments
+
+
+def _batch(batch: Any) -> int | None:
+    if batch is None:
+        return None
+    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
+        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {batch!r}.")
+    return int(batch)
+
+
+def _solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
+    adaptive = dt is None
+    chosen = method(solver, Tsitouras() if adaptive else RK4())
+    if not adaptive and (rtol is not None or atol is not None):
+        raise RunError("give dt= for fixed steps, or rtol= and atol= for adaptive ones, not both.")
+    if made.diffusion is not None and chosen.calculus is None:
+        raise RunError(
+            "equations with noise need a stochastic solver, which also sets how the noise is read: "
+            "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
+        )
+    if made.diffusion is None and chosen.calculus is not None:
+        raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
+    if adaptive and chosen.error_order is None:
+        raise RunError(
+            f"{chosen.name} takes fixed steps: give dt=. Adaptive methods are sf.Tsitouras(), "
+            "sf.DormandPrince(), sf.BogackiShampine() and, for stiff equations, sf.Rosenbrock()."
+        )
+    return chosen
+
+
+def _times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
+    given = {"t0": t0, "t1": t1, "dt": dt, "every": every}
+    listed = list(at) if isinstance(at, (list, tuple)) else at
+    samples = listed if isinstance(listed, list) else [] if at is None else [at]
+    with_units = [isinstance(value, units.Quantity) for value in (*given.values(), *samples)]
+    unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
+    if any(with_units):
+        for name, value in given.items():
+            if value is not None and not isinstance(value, units.Quantity) and value != 0:
+                raise RunError(f"{name} is {value!r}, without a unit, beside times with units.")
+    begin, end = units.scalar(t0, unit, "t0"), units.scalar(t1, unit, "t1")
+    if not np.isfinite([begin, end]).all():
+        raise RunError(f"t0 and t1 must be finite; they are {begin:g} and {end:g}.")
+    if begin == end:
+        raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
+    step = None if dt is None else positive(dt, "dt", unit)
+    length = abs(end - begin)
+    if step is not None:
+        _whole(length, step, "t1 - t0", unit)
+    if at is not None and every is not None:
+        raise RunError("give every= or at=, not both.")
+    if at is not None:
+        return Times(unit, begin, end, step, _at(listed, unit, begin, end))
+    sign = 1.0 if end > begin else -1.0
+    if every is None and step is None:
+        return Times(unit, begin, end, None, np.linspace(begin, end, _SAMPLES))
+    interval = step if every is None else positive(every, "every", unit)
+    assert interval is not None
+    if step is not None:
+        _whole(interval, step, "every", unit)
+    count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
+    return Times(unit, begin, end, step, begin + sign * interval * np.arange(count + 1))
+
+
+def _whole(duration: float, dt: float, what: str, unit: str) -> int:
+    steps = round(duration / dt)
+    suffix = "" if unit == "1" else f" {unit}"
+    if steps < 1 or abs(duration / dt - steps) > 1e-6:
+        raise RunError(
+            f"{what} is {duration:g}{suffix}, which is not a whole number of steps of dt = "
+            f"{dt:g}{suffix}; use {max(steps, 1) * dt:g}{suffix}, or another dt."
+        )
+    return steps
+
+
+def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
+    if isinstance(at, (list, tuple)):
+        values = np.array([units.scalar(value, unit, "at") for value in at])
+    else:
+        values = np.atleast_1d(units.parameter(at, unit, "at").value)
+    if values.ndim != 1 or not len(values):
+        raise RunError("at is a list of times such as [1.0, 2.0].")
+    low, high = min(begin, end), max(begin, end)
+    for value in values:
+        if not low <= value <= high:
+            raise RunError(f"at contains {value:g}, outside of t0 = {begin:g} to t1 = {end:g}.")
+    steps = np.diff(values) * (1 if end > begin else -1)
+    if (steps < 0).any():
+        way = "ascending" if end > begin else "descending"
+        raise RunError(f"at must be {way} from t0 to t1; {values[1:][steps < 0][0]:g} is not.")
+    if (steps == 0).any():
+        raise RunError(f"at contains {values[1:][steps == 0][0]:g} twice.")
+    return values
+
+
+def _on_grid(times: Times) -> np.ndarray | None:
+    """Return after how many fixed steps each sample is due, or None if one is between steps."""
+    if times.dt is None:
+        return None
+    places = np.abs(times.at - times.t0) / times.dt
+    whole = np.rint(places)
+    return whole.astype(np.int64) if (np.abs(places - whole) < 1e-6).all() else None
+
+
+def _tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
+    epsilon = float(np.finfo(floats.as_numpy_dtype).eps)
+    relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
+    relative = units.scalar(relative, "1", "rtol")
+    if relative < 10 * epsilon:
+        raise RunError(
+            f"rtol is {relative:g}; in {floats.name} it cannot be below {10 * epsilon:.1g}. Where "
+            "the solution passes zero, atol sets the precision."
+        )
+    blocks = made.blocks
+    if tf.nest.is_nested(atol):
+        try:
+            tf.nest.assert_same_structure(made.state, atol)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"atol has another structure than y0, {list(blocks.names)}.") from error
+        leaves = tf.nest.flatten(atol)
+    else:
+        leaves = [1e-3 * relative if atol is None else atol] * len(blocks.names)
+    rows = []
+    for leaf, name, unit, size in zip(leaves, blocks.names, made.units, blocks.sizes, strict=True):
+        held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
+        if (held.value < 0).any():
+            raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
+        rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
+    return relative, np.concatenate(rows)[:, None]
+
+
+# ---------------------------------------------------------------------- compiled functions
+
+
+def _length(made: Model) -> int:
+    """Return how many steps a stretch has that is recomputed backwards."""
+    return int(np.clip(_NUMBERS // (made.blocks.columns * sum(made.blocks.sizes)), 16, 512))
+
+
+def _compiled(
+    made: Model,
+    solver: Solver,
+    times: Times,
+    lockstep: bool,
+    events: Any,
+    args: Any,
+    floats: tf.DType,
+) -> tuple[Any, bool]:
+    """Return the compiled functions of a model, and whether they are new."""
+    parts = [
+        (name, e.condition, e.change, e.terminal, e.direction)
+        for name, e in (events or {}).items()
+        if isinstance(e, conditions.Event)
+    ]
+    key = (
+        made.key,
+        signature(*(part for event in parts for part in event)),
+        repr(made.blocks),
+        repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
+        solver,
+        (times.sign, times.dt is None, lockstep, floats.name),
+    )
+    if key in _COMPILED:
+        _COMPILED.move_to_end(key)
+        return _COMPILED[key], False
+    ode.check(made, made.field, "f", floats, not lockstep)
+    if made.diffusion is not None:
+        ode.check(made, made.diffusion, "noise", floats, False)
+    diffusion = None if made.diffusion is None else made.on_block(made.diffusion)
+    lowered = conditions.lower(events, made, args, floats)
+    flow = Flow(made.on_block(made.field), diffusion, lowered)
+    numbers = made.blocks.columns * sum(made.blocks.sizes)
+    capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
+    if lockstep:
+        found: Any = Lockstep(flow, solver, times.sign, floats, capacity, _length(made))
+    else:
+        slots = int(np.clip(_NUMBERS // numbers, 8, 256))
+        adaptive = times.dt is None
+        found = Rowwise(flow, solver, adaptive, times.sign, floats, capacity, slots, _length(made))
+    _COMPILED[key] = found
+    if len(_COMPILED) > _KEPT:
+        _COMPILED.popitem(last=False)
+    return found, True
+
+
+def _has_tensors(nest: Any) -> bool:
+    return any(isinstance(leaf, (tf.Tensor, tf.Variable)) for leaf in tf.nest.flatten(nest))
+
+
+# ---------------------------------------------------------------------- results
+
+
+def _evaluations(solver: Solver) -> tuple[int, int] | None:
+    """Return how often a method evaluates f before the first step and in each; None if it varies.
+
+    Counted on a step of its own.
+    """
+    if solver.stiff and solver.error_order is None:
+        return None  # Newton's iteration ends when it has converged
+    count = [0]
+
+    def f(t: Any, y: Any) -> Any:
+        count[0] += 1
+        return -y
+
+    y = tf.ones([1, 1], tf.float64)
+    problem = Problem(f, None, None if solver.calculus is None else lambda t, y: 0.1 * y)
+    memory = solver.init(problem, tf.zeros([1], tf.float64), y)
+    first = count[0]
+    solver.step(problem, tf.zeros([1], tf.float64), tf.ones([1], tf.float64), y, memory, 0.0 * y)
+    return first, count[0] - first
+
+
+def _statistics(
+    outcome: Outcome, solver: Solver, seconds: float, fresh: bool
+) -> dict[str, Any]:
+    batch = len(outcome.accepted) > 1
+
+    def total(values: np.ndarray) -> Any:
+        return int(values.sum()) if not batch else values.astype(np.int64)
+
+    found: dict[str, Any] = {
+        "accepted": total(outcome.accepted),
+        "rejected": total(outcome.rejected),
+        "smallest_step": outcome.smallest if batch else float(outcome.smallest[0]),
+        "seconds": seconds,
+        "compiled": fresh,
+    }
+    cost = _EVALUATIONS.setdefault(solver, _evaluations(solver))
+    if cost is not None:
+        attempts = outcome.accepted + outcome.rejected
+        found["evaluations"] = total(cost[0] + cost[1] * attempts)
+    return found
+
+
+_EVALUATIONS: dict[Solver, tuple[int, int] | None] = {}
+
+
+def _solution(
+    made: Model,
+    solver: Solver,
+    times: Times,
+    outcome: Outcome,
+    statistics: dict[str, Any],
+    compiled: Any,
+    seed: int,
+    dtype: str,
+) -> Solution:
+    blocks = made.blocks
+    scaled = [units.factor(unit) for unit in made.units]
+    y = blocks.unpack(outcome.samples)
+    if any(scale != 1.0 for scale in scaled):
+        flat = [leaf / scale for leaf, scale in zip(tf.nest.flatten(y), scaled, strict=True)]
+        y = tf.nest.pack_sequence_as(y, flat)
+    sink, columns = MemorySink(), []
+    for name, unit, leaf in zip(blocks.names, made.units, tf.nest.flatten(y), strict=True):
+        shape = tuple(leaf.shape[1:])
+        axes = tuple(f"axis_{k}" for k in range(len(shape)))
+        columns.append(
+            Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at)
+        )
+    sink.open(tuple(columns), {})
+    for column, leaf in zip(columns, tf.nest.flatten(y), strict=True):
+        sink.rows(column.key, 0, leaf.numpy())
+    settings = {
+        "t0": times.t0,
+        "t1": times.t1,
+        "dt": times.dt,
+        "dtype": dtype,
+        "seed": seed,
+        "time_unit": times.unit,
+    }
+    found = None
+    if outcome.events is not None:
+        found = _occurrences(made, times, outcome, [c.name for c in compiled.flow.conditions])
+    return Solution(
+        tuple(columns),
+        sink,
+        abs(times.t1 - times.t0),
+        meta({}, settings, solver),
+        statistics,
+        status=sentence(outcome, blocks.components, solver, times.t0, times.sign, times.t1),
+        y=y,
+        events=found,
+    )
+
+
+def _occurrences(
+    made: Model, times: Times, outcome: Outcome, names: list[str]
+) -> dict[str, Occurrences]:
+    assert outcome.events is not None
+    inner, kinds, columns, states = outcome.events
+    t = times.t0 + times.sign * inner
+    plain = inner.numpy()
+    found = {}
+    for kind, name in enumerate(names):
+        place = np.flatnonzero(kinds == kind)
+        place = place[np.lexsort((plain[place], columns[place]))]
+        values = tf.gather(states, place)
+        rows, leaves = 0, []
+        for shape, size, unit in zip(
+            made.blocks.shapes, made.blocks.sizes, made.units, strict=True
+        ):
+            part = tf.reshape(values[:, rows : rows + size], [-1, *shape])
+            leaves.append(part / units.factor(unit))
+            rows += size
+        y = tf.nest.pack_sequence_as(made.blocks.nest, leaves)
+        index = np.stack(np.unravel_index(columns[place], made.blocks.batch or (1,)), axis=-1)
+        found[name] = Occurrences(tf.gather(t, place), y, index if made.blocks.batch else None)
+    return found

@@ -1,0 +1,2 @@
+def differentiable(compiled, run, y, parameters):
+    return run(y, parameters, False)

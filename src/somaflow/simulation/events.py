@@ -1,0 +1,254 @@
+"""Events: where a margin crosses zero within a step, and what happens there."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from somaflow.simulation.flow import PILED, STOPPED, Flow, Tensor, Tree, outer_time, polynomial
+from somaflow.solvers.base import Problem, Solver, Step
+
+_HALVINGS = 54  # down to the last bit of a fraction in float64
+_NONE = 2.0  # a fraction of the step that no event has
+
+
+class Event(NamedTuple):
+    """A condition over inner time, parameters filled in.
+
+    Attributes:
+        margin: `(s, y) -> [R]`.
+        change: `(s, y) -> y`, or None.
+        direction: As in `Condition`.
+        terminal: As in `Condition`.
+    """
+
+    margin: Callable[[Tensor, Tensor], Tensor]
+    change: Callable[[Tensor, Tensor], Tensor] | None
+    direction: int
+    terminal: bool
+
+    @property
+    def cuts(self) -> bool:
+        """Whether the step ends at the event."""
+        return self.terminal or self.change is not None
+
+    def crossed(self, side: Tensor, margin: Tensor) -> Tensor:
+        """Tell which columns have crossed zero in the right direction."""
+        up, down = (side < 0) & (margin >= 0), (side > 0) & (margin <= 0)
+        return up if self.direction > 0 else down if self.direction < 0 else up | down
+
+
+def bind(flow: Flow, parameters: Tree, begin: Tensor, sign: float) -> tuple[Event, ...]:
+    """Return the events of a flow for one solve."""
+
+    def inner(function: Any) -> Any:
+        if function is None:
+            return None
+        return lambda s, y: function(outer_time(begin, sign, s), y, parameters)
+
+    return tuple(
+        Event(inner(c.margin), inner(c.change), c.direction, c.terminal) for c in flow.conditions
+    )
+
+
+class Found(NamedTuple):
+    """The events of a stretch, in the order in which each column met them.
+
+    The last slot takes what is to be forgotten.
+
+    Attributes:
+        times: float64 [slots + 1, R].
+        kinds: Which condition, int32 [slots + 1, R].
+        states: The state there, before any change, [slots + 1, R, n].
+        count: How many each column has met, int32 [R].
+    """
+
+    times: Tensor
+    kinds: Tensor
+    states: Tensor
+    count: Tensor
+
+    @classmethod
+    def empty(cls, slots: int, n: int, columns: int, dtype: Any) -> "Found":
+        """Return room for events."""
+        return cls(
+            tf.zeros([slots + 1, columns], tf.float64),
+            tf.zeros([slots + 1, columns], tf.int32),
+            tf.zeros([slots + 1, columns, n], dtype),
+            tf.zeros([columns], tf.int32),
+        )
+
+    def slot(self, hit: Tensor) -> Tensor:
+        """Return where each column's next event goes, as indices [R, 2]."""
+        last = self.times.shape[0] - 1
+        place = tf.where(hit, self.count, last)
+        return tf.stack([place, tf.range(self.times.shape[1])], axis=1)
+
+    def put(self, hit: Tensor, time: Tensor, kind: int, state: Tensor) -> "Found":
+        """Add an event to the columns of a mask."""
+        slot = self.slot(hit)
+        return Found(
+            tf.tensor_scatter_nd_update(self.times, slot, time),
+            tf.tensor_scatter_nd_update(self.kinds, slot, tf.fill(time.shape, kind)),
+            tf.tensor_scatter_nd_update(self.states, slot, tf.transpose(state)),
+            self.count + tf.cast(hit, tf.int32),
+        )
+
+
+def window(h: Tensor) -> Tensor:
+    """Return the time within which a margin that was just zero is not looked at again."""
+    return h * (2.0**-31 if h.dtype == tf.float64 else 2.0**-14)
+
+
+def outset(
+    problem: Problem, events: tuple[Event, ...], s: Tensor, h: Tensor, y: Tensor
+) -> tuple[Tensor, ...]:
+    """Return on which side of zero each margin sets out, as numbers of that sign.
+
+    A ball that was just thrown back up from the floor is on the floor, within rounding on either
+    side: its side is where it is going.
+
+    Args:
+        problem: What the solver sees.
+        events: The events.
+        s: Time, [R].
+        h: The size of the next step, [R].
+        y: State, [n, R].
+    """
+    if not events:
+        return ()
+    slope, probe = problem.f(s, y), h * 2.0**-10
+    found = []
+    for event in events:
+        here = event.margin(s, y)
+        pace = (event.margin(s + probe, y + probe * slope) - here) / probe
+        found.append(here + window(h) * pace)
+    return tuple(found)
+
+
+def root(margin: Any, side: Tensor, coefficients: Any, start: Tensor, span: Tensor) -> Tensor:
+    """Return the fraction of a step just behind the crossing, by bisection, [R]."""
+
+    def halve(k: Tensor, low: Tensor, high: Tensor) -> Any:
+        middle = (low + high) / 2
+        value = margin(start + middle * span, polynomial(coefficients, middle))
+        not_yet = value * side > 0
+        return k + 1, tf.where(not_yet, middle, low), tf.where(not_yet, high, middle)
+
+    low, high = tf.zeros_like(span), tf.ones_like(span)
+    return tf.while_loop(lambda k, *_: k < _HALVINGS, halve, (0, low, high))[2]
+
+
+def fractions(
+    events: tuple[Event, ...], fired: list[Tensor], roots: list[Tensor]
+) -> tuple[list[Tensor], Tensor]:
+    """Return which events happen, and the fraction at which the first of them cuts the step.
+
+    Args:
+        events: The events.
+        fired: For each, which columns crossed in this step, [R].
+        roots: Where.
+
+    Returns:
+        Masks [R] of those that come no later than the cut; and the cut [R], 2 for none.
+    """
+    cut = tf.fill(roots[0].shape, tf.cast(_NONE, roots[0].dtype))
+    for event, hit, theta in zip(events, fired, roots, strict=True):
+        if event.cuts:
+            cut = tf.minimum(cut, tf.where(hit, theta, cut))
+    return [hit & (theta <= cut) for hit, theta in zip(fired, roots, strict=True)], cut
+
+
+def locate(
+    events: tuple[Event, ...],
+    problem: Problem,
+    solver: Solver,
+    rows: Any,
+    made: Any,
+    step: Step,
+    accepted: Tensor,
+    found: Found,
+) -> tuple[Any, Found]:
+    """Find the events of a step, note them, and apply what the first that cuts it changes.
+
+    Args:
+        events: The events.
+        problem: What the solver sees.
+        solver: The method.
+        rows: The columns before the step.
+        made: The columns after it.
+        step: The step.
+        accepted: Which columns made it.
+        found: The events so far.
+
+    Returns:
+        `made` with cuts and changes, and the events.
+    """
+    dtype = made.y.dtype
+    after = [event.margin(tf.cast(made.s, dtype), made.y) for event in events]
+    fired = [
+        accepted & event.crossed(side, value)
+        for event, side, value in zip(events, rows.side, after, strict=True)
+    ]
+    made = made._replace(side=tuple(after))
+
+    def happening() -> Any:
+        coefficients = step.dense()
+        start, span = tf.cast(rows.s, dtype), tf.cast(made.span, dtype)
+        roots = [
+            root(event.margin, side, coefficients, start, span)
+            for event, side in zip(events, rows.side, strict=True)
+        ]
+        hits, cut = fractions(events, fired, roots)
+        noted = found
+        for kind, (hit, theta) in enumerate(zip(hits, roots, strict=True)):
+            time = rows.s + tf.cast(theta, tf.float64) * made.span
+            noted = noted.put(hit, time, kind, polynomial(coefficients, theta))
+        return _cut(events, problem, solver, rows, made, hits, cut, coefficients), noted
+
+    some = tf.reduce_any(tf.stack([tf.reduce_any(hit) for hit in fired]))
+    return tf.cond(some, happening, lambda: (made, found))
+
+
+def _cut(
+    events: tuple[Event, ...],
+    problem: Problem,
+    solver: Solver,
+    rows: Any,
+    made: Any,
+    hits: list[Tensor],
+    cut: Tensor,
+    coefficients: tuple[Tensor, ...],
+) -> Any:
+    """Return the columns with steps that end at an event, and the state changed there."""
+    if not any(event.cuts for event in events):
+        return made
+    dtype, short = made.y.dtype, cut <= 1
+    theta = tf.where(short, cut, tf.ones_like(cut))
+    time = rows.s + tf.cast(theta, tf.float64) * made.span
+    s, span = tf.cast(time, dtype), tf.cast(made.span, dtype)
+    y = tf.where(short, polynomial(coefficients, theta), made.y)
+    stop = tf.zeros_like(short)
+    for event, hit in zip(events, hits, strict=True):
+        if event.change is not None:
+            y = tf.where(hit, event.change(s, y), y)
+        if event.terminal:
+            stop = stop | hit
+    piled = short & (time - rows.recent < 4 * tf.cast(window(span), tf.float64))
+    status = tf.where(piled, PILED, made.status)
+    sides = outset(problem, events, s, tf.where(span > 0, span, tf.ones_like(span)), y)
+
+    def pick(new: Tensor, old: Tensor) -> Tensor:
+        return tf.where(short, new, old)
+
+    return made._replace(
+        y=y,
+        s=pick(time, made.s),
+        low=pick(tf.zeros_like(time), made.low),
+        grid=pick(rows.grid, made.grid),
+        memory=tf.nest.map_structure(pick, solver.init(problem, s, y), made.memory),
+        side=tuple(pick(new, old) for new, old in zip(sides, made.side, strict=True)),
+        recent=pick(time, made.recent),
+        cut=short,
+        status=tf.where(stop, STOPPED, status),
+    )

@@ -1,0 +1,84 @@
+"""Flow: a system of differential equations without a clock, as `solve` knows it.
+
+Its state is one block `[n, R]`: n components, R columns that do not depend on each other, such as
+the rows of a batch. Time inside begins at 0 and grows; backwards in time the slope is turned round.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from somaflow.solvers.base import Problem
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+Tree = Any
+
+# How a column stands.
+RUNNING, DONE, STOPPED, UNDERFLOW, PILED = range(5)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A scalar of the state whose zero is an event.
+
+    Attributes:
+        name: What it is called.
+        margin: `(t, y, parameters) -> [R]`.
+        direction: 1 for upward crossings of zero, -1 for downward ones, 0 for both.
+        terminal: Whether the solve ends there.
+        change: `(t, y, parameters) -> y` just after, or None.
+    """
+
+    name: str
+    margin: Callable[[Tensor, Tensor, Tree], Tensor]
+    direction: int
+    terminal: bool
+    change: Callable[[Tensor, Tensor, Tree], Tensor] | None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A system of differential equations.
+
+    Attributes:
+        field: `(t, y, parameters) -> dy/dt`, blocks `[n, R]`.
+        diffusion: The factor of each component's white noise, likewise, or None.
+        conditions: Its events.
+    """
+
+    field: Callable[[Tensor, Tensor, Tree], Tensor]
+    diffusion: Callable[[Tensor, Tensor, Tree], Tensor] | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
+        """Return what a solver sees: time from 0, growing."""
+
+        def f(s: Tensor, y: Tensor) -> Tensor:
+            slope = self.field(outer_time(begin, sign, s), y, parameters)
+            return slope if sign > 0 else -slope
+
+        def g(s: Tensor, y: Tensor) -> Tensor:
+            return self.diffusion(outer_time(begin, sign, s), y, parameters)  # pyright: ignore
+
+        return Problem(f, None, None if self.diffusion is None else g)
+
+
+def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:
+    """Return the user's time, in the dtype of `s`."""
+    begin = tf.cast(begin, s.dtype)
+    return begin + s if sign > 0 else begin - s
+
+
+def polynomial(coefficients: tuple[Tensor, ...], theta: Tensor) -> Tensor:
+    """Return c_0 + c_1*theta + c_2*theta**2 + ..., by Horner's rule."""
+    total = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = total * theta + c
+    return total
+
+
+def slope_of(coefficients: tuple[Tensor, ...], theta: Tensor) -> Tensor:
+    """Return c_1 + 2*c_2*theta + ..., the derivative of `polynomial` by theta."""
+    return polynomial(tuple(float(d) * c for d, c in enumerate(coefficients) if d), theta)

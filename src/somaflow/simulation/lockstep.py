@@ -1,0 +1,151 @@
+"""Fixed steps of all columns together, and their derivative backwards.
+
+One compiled function for each direction, for any number of steps: trip counts and the steps at
+which samples are due are arguments.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from somaflow.numerics.random import normal
+from somaflow.simulation.flow import Flow, Tensor, Tree
+from somaflow.solvers.base import Solver
+
+
+class Clock(NamedTuple):
+    """What a compiled stretch of steps is told of time.
+
+    Attributes:
+        scales: float64 [2]: time of step 0, and dt.
+        counts: int32 [3]: steps before this stretch, steps in it, samples in it.
+        marks: int32 [capacity]: after how many steps of it each sample is due, ascending.
+        seed: uint32 [2]: the low and the high word of the seed.
+    """
+
+    scales: Tensor
+    counts: Tensor
+    marks: Tensor
+    seed: Tensor
+
+
+class Lockstep:
+    """The compiled functions of a flow under a fixed-step method.
+
+    Args:
+        flow: The system; its conditions are not looked at.
+        solver: The method.
+        sign: -1 for a solve backwards in time.
+        dtype: Of the state.
+        capacity: The most samples of a stretch.
+        length: The most steps of a stretch that is recomputed backwards.
+    """
+
+    def __init__(
+        self, flow: Flow, solver: Solver, sign: float, dtype: Any, capacity: int, length: int
+    ) -> None:
+        self.flow, self.solver, self.sign, self.dtype = flow, solver, sign, dtype
+        self.capacity, self.length = capacity, length
+        self.start = tf.function(self._start, jit_compile=True, autograph=False)
+        self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
+        self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
+
+    def _start(self, y: Tensor, parameters: Tree, clock: Clock) -> Any:
+        """Return the solver's memory before the first step."""
+        problem = self.flow.problem(parameters, clock.scales[0], self.sign)
+        return self.solver.init(problem, tf.zeros((), self.dtype), y)
+
+    def _step(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock, local: Tensor) -> Any:
+        problem = self.flow.problem(parameters, clock.scales[0], self.sign)
+        step = clock.counts[0] + local
+        dt = tf.cast(clock.scales[1], self.dtype)
+        t = tf.cast(tf.cast(step, tf.float64) * clock.scales[1], self.dtype)
+        noise = None
+        if self.flow.diffusion is not None:
+            noise = tf.sqrt(dt) * self._normal(y, clock.seed, step)
+        if memory is None:
+            memory = self.solver.init(problem, t, y)
+        return self.solver.step(problem, t, dt, y, memory, noise)
+
+    def _normal(self, y: Tensor, seed: Tensor, step: Tensor) -> Tensor:
+        n, columns = y.shape
+        # So numbered, a row's noise does not change with the number of rows.
+        index = tf.range(n)[:, None] + n * tf.range(columns)[None]
+        return normal(seed, 0, step, index, self.dtype)
+
+    def _forward(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock) -> Any:
+        """Return the state and the solver's memory after a stretch, and its samples."""
+        _, n_steps, n_rows = tf.unstack(clock.counts)
+
+        def inner(local: Tensor, y: Tensor, memory: Any) -> Any:
+            made = self._step(y, memory, parameters, clock, local)
+            return local + 1, made.y, made.memory
+
+        def until(end: Tensor, local: Tensor, y: Tensor, memory: Any) -> Any:
+            return tf.while_loop(lambda local, *_: local < end, inner, (local, y, memory))
+
+        def outer(row: Tensor, local: Tensor, y: Tensor, memory: Any, out: Tensor) -> Any:
+            local, y, memory = until(clock.marks[row], local, y, memory)
+            return row + 1, local, y, memory, tf.tensor_scatter_nd_update(out, [[row]], [y])
+
+        out = tf.zeros([self.capacity, *y.shape], self.dtype)
+        zero = tf.constant(0)
+        _, local, y, memory, out = tf.while_loop(
+            lambda row, *_: row < n_rows, outer, (zero, zero, y, memory, out)
+        )
+        _, y, memory = until(n_steps, local, y, memory)
+        return y, memory, out
+
+    def _backward(
+        self, y: Tensor, parameters: Tree, clock: Clock, upstream: Tensor, later: Tensor
+    ) -> Any:
+        """Take derivatives back through a stretch.
+
+        Args:
+            y: The state at its start.
+            parameters: As forward.
+            clock: As forward.
+            upstream: Derivative by each sample, `[capacity, n, R]`.
+            later: Derivative by the state at the stretch's end.
+
+        Returns:
+            Derivatives by `y`, and by each of the parameters in a flat list.
+        """
+        _, n_steps, n_rows = tf.unstack(clock.counts)
+        flat = tf.nest.flatten(parameters)
+
+        def again(local: Tensor, y: Tensor, kept: Tensor) -> Any:
+            kept = tf.tensor_scatter_nd_update(kept, [[local]], [y])
+            return local + 1, self._step(y, None, parameters, clock, local).y, kept
+
+        kept = tf.zeros([self.length, *y.shape], self.dtype)
+        _, _, kept = tf.while_loop(
+            lambda local, *_: local < n_steps, again, (tf.constant(0), y, kept)
+        )
+
+        def arrived(count: Tensor, row: Tensor, bar: Tensor) -> Any:
+            """Add the derivative by a sample that was taken after so many steps."""
+            place = tf.maximum(row, 0)
+            due = (row >= 0) & (clock.marks[place] == count)
+            return row - tf.cast(due, tf.int32), bar + tf.where(
+                due, upstream[place], tf.zeros_like(bar)
+            )
+
+        def back(local: Tensor, row: Tensor, bar: Tensor, sums: list[Tensor]) -> Any:
+            row, bar = arrived(local + 1, row, bar)
+            before = kept[local]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch([before, *flat])
+                after = self._step(before, None, parameters, clock, local).y
+            found = tape.gradient(
+                after, [before, *flat], bar, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return local - 1, row, found[0], [s + g for s, g in zip(sums, found[1:], strict=True)]
+
+        _, row, bar, sums = tf.while_loop(
+            lambda local, *_: local >= 0,
+            back,
+            (n_steps - 1, n_rows - 1, later, [tf.zeros_like(p) for p in flat]),
+        )
+        _, bar = arrived(tf.constant(0), row, bar)
+        return bar, sums

@@ -1,0 +1,337 @@
+"""Steps of each column's own: adaptive sizes, and events that cut a step short.
+
+A column is active until it has passed the next sample; the others wait. So a column's steps do not
+depend on those beside it, and a sample is one polynomial in the step that every column made last.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from somaflow.simulation.events import Event, Found, bind, locate, outset
+from somaflow.simulation.flow import (
+    DONE,
+    RUNNING,
+    UNDERFLOW,
+    Flow,
+    Tensor,
+    Tree,
+    polynomial,
+    slope_of,
+)
+from somaflow.solvers import control
+from somaflow.solvers.base import Problem, Solver, Step
+
+_EPSILON = 2.0**-52
+
+
+class Plan(NamedTuple):
+    """What a compiled stretch is told.
+
+    Attributes:
+        scales: float64 [4]: the user's time at 0, the last time, dt (fixed steps), rtol.
+        atol: Absolute tolerance, [n, 1].
+        counts: int32 [2]: the most attempts, and samples in this stretch.
+        marks: float64 [capacity]: times of the samples, ascending, from 0.
+    """
+
+    scales: Tensor
+    atol: Tensor
+    counts: Tensor
+    marks: Tensor
+
+
+class Rows(NamedTuple):
+    """What a step of every column hands to the next.
+
+    Attributes:
+        y: State, [n, R].
+        memory: The solver's.
+        s: Time, float64 [R]; `low` is what adding up has lost of it.
+        low: See `s`.
+        h: Size of the next step, float64 [R].
+        error: Scaled error of the last accepted step, [R].
+        repeated: Whether the last attempt was rejected, [R].
+        status: One of the constants of this module, int32 [R].
+        grid: Steps of a fixed grid that are complete, int32 [R].
+        before: State at the start of the last step made, [n, R].
+        start: Its time, float64 [R].
+        span: Its size, before an event cut it, float64 [R].
+        cut: Whether an event cut it, [R].
+        side: Margin of each condition at `s`, [R] each.
+        recent: Time of the last event that cut a step, float64 [R].
+        worst: The component with the largest error at the last attempt, int32 [R].
+        accepted: Steps made, int32 [R].
+        rejected: Attempts in vain, int32 [R].
+        smallest: The smallest step made, float64 [R].
+    """
+
+    y: Tensor
+    memory: Any
+    s: Tensor
+    low: Tensor
+    h: Tensor
+    error: Tensor
+    repeated: Tensor
+    status: Tensor
+    grid: Tensor
+    before: Tensor
+    start: Tensor
+    span: Tensor
+    cut: Tensor
+    side: tuple[Tensor, ...]
+    recent: Tensor
+    worst: Tensor
+    accepted: Tensor
+    rejected: Tensor
+    smallest: Tensor
+
+
+class Attempt(NamedTuple):
+    """The size of an attempted step.
+
+    Attributes:
+        h: float64 [R]; 0 for columns that wait.
+        target: Where the step ends if it is the last before a set time, float64 [R].
+        last: Whether it is, [R].
+        active: Whether the column does not wait, [R].
+    """
+
+    h: Tensor
+    target: Tensor
+    last: Tensor
+    active: Tensor
+
+
+class Rowwise:
+    """The compiled functions of a flow under steps of each column's own.
+
+    Args:
+        flow: The system.
+        solver: The method.
+        adaptive: Whether its error estimate sets the steps; else they end on a grid.
+        sign: -1 for a solve backwards in time.
+        dtype: Of the state.
+        capacity: The most samples of a stretch.
+        slots: The most events of a column in a stretch.
+        length: The most attempts of a stretch that is recomputed backwards.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        solver: Solver,
+        adaptive: bool,
+        sign: float,
+        dtype: Any,
+        capacity: int,
+        slots: int,
+        length: int,
+    ) -> None:
+        self.flow, self.solver, self.adaptive = flow, solver, adaptive
+        self.sign, self.dtype = sign, dtype
+        self.length = length
+        self.capacity, self.slots = capacity, slots + len(flow.conditions)
+        self.start = tf.function(self._start, jit_compile=True, autograph=False)
+        self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
+
+    def problem(self, parameters: Tree, plan: Plan) -> Problem:
+        """Return what the solver sees."""
+        return self.flow.problem(parameters, plan.scales[0], self.sign)
+
+    def time(self, s: Tensor) -> Tensor:
+        """Return time in the dtype of the state."""
+        return tf.cast(s, self.dtype)
+
+    def events(self, parameters: Tree, plan: Plan) -> tuple[Event, ...]:
+        """Return the events."""
+        return bind(self.flow, parameters, plan.scales[0], self.sign)
+
+    def _start(self, y: Tensor, parameters: Tree, plan: Plan) -> Rows:
+        """Return the columns before their first step."""
+        problem, columns = self.problem(parameters, plan), y.shape[1]
+        zero = tf.zeros([columns], tf.float64)
+        count = tf.zeros([columns], tf.int32)
+        h = zero + plan.scales[2]
+        if self.adaptive:
+            rtol = tf.cast(plan.scales[3], self.dtype)
+            order = self.solver.error_order or 1
+            most = self.time(zero + plan.scales[1])
+            first = control.first_step(problem, self.time(zero), y, order, rtol, plan.atol, most)
+            h = tf.cast(first, tf.float64)
+        events = self.events(parameters, plan)
+        return Rows(
+            y=y,
+            memory=self.solver.init(problem, self.time(zero), y),
+            s=zero,
+            low=zero,
+            h=h,
+            error=tf.fill([columns], tf.cast(1e-4, self.dtype)),
+            repeated=tf.zeros([columns], tf.bool),
+            status=count,
+            grid=count,
+            before=y,
+            start=zero,
+            span=h,
+            cut=tf.zeros([columns], tf.bool),
+            side=outset(problem, events, self.time(zero), self.time(h), y),
+            recent=zero - plan.scales[1],
+            worst=count,
+            accepted=count,
+            rejected=count,
+            smallest=zero + plan.scales[1],
+        )
+
+    def attempt(self, rows: Rows, plan: Plan, active: Tensor) -> Attempt:
+        """Return how far each column goes next."""
+        target = tf.zeros_like(rows.s) + plan.scales[1]
+        if not self.adaptive:
+            target = tf.cast(rows.grid + 1, tf.float64) * plan.scales[2]
+        left = target - rows.s
+        # A step that nearly reaches the end goes there: no sliver of a step is left over.
+        last = rows.h * (1 + 1e-9) >= left if self.adaptive else tf.ones_like(active)
+        h = tf.where(last, left, rows.h)
+        return Attempt(tf.where(active, h, tf.zeros_like(h)), target, last, active)
+
+    def take(self, rows: Rows, size: Attempt, problem: Problem) -> Step:
+        """Take a step of every column; those that wait go nowhere."""
+        s, h = self.time(rows.s), self.time(size.h)
+        return self.solver.step(problem, s, h, rows.y, rows.memory)
+
+    def advance(self, rows: Rows, size: Attempt, parameters: Tree, plan: Plan, found: Any) -> Any:
+        """Attempt a step of every active column, and judge it."""
+        problem = self.problem(parameters, plan)
+        step = self.take(rows, size, problem)
+        accepted, h, error, worst = size.active, rows.h, rows.error, rows.worst
+        if self.adaptive:
+            accepted, h, error, worst = self._judge(rows, size, step, plan)
+        added = size.h + rows.low
+        sum_ = rows.s + added
+        s = tf.where(size.last, size.target, sum_)
+        low = tf.where(size.last, tf.zeros_like(s), added - (sum_ - rows.s))
+        grid = rows.grid if self.adaptive else rows.grid + 1
+        missed = size.active & ~accepted
+        made = rows._replace(
+            y=step.y,
+            memory=step.memory,
+            s=s,
+            low=low,
+            grid=grid,
+            before=rows.y,
+            start=rows.s,
+            span=size.h,
+            error=error,
+            cut=tf.zeros_like(rows.cut),
+            smallest=tf.minimum(rows.smallest, size.h),
+        )
+        events = self.events(parameters, plan)
+        if events:
+            made, found = locate(events, problem, self.solver, rows, made, step, accepted, found)
+        kept = _choose(accepted, made, rows)
+        floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-300)
+        status = tf.where(kept.s >= plan.scales[1], DONE, kept.status)
+        status = tf.where(kept.status == RUNNING, status, kept.status)
+        if self.adaptive:
+            status = tf.where(missed & (h < floor), UNDERFLOW, status)
+        return (
+            kept._replace(
+                h=tf.where(size.active, h, rows.h),
+                repeated=tf.where(size.active, missed, rows.repeated),
+                status=tf.where(size.active, status, rows.status),
+                worst=tf.where(size.active, worst, rows.worst),
+                accepted=rows.accepted + tf.cast(accepted, tf.int32),
+                rejected=rows.rejected + tf.cast(missed, tf.int32),
+            ),
+            found,
+        )
+
+    def _judge(self, rows: Rows, size: Attempt, step: Step, plan: Plan) -> tuple[Tensor, ...]:
+        """Return who is accepted, the next sizes, the errors to remember and the worst parts."""
+        rtol = tf.cast(plan.scales[3], self.dtype)
+        order = self.solver.error_order or 1
+        error = control.scaled_error(step.error, rows.y, step.y, rtol, plan.atol)
+        error = tf.where(tf.math.is_finite(error), error, error.dtype.max * tf.ones_like(error))
+        accepted = size.active & (error <= 1)
+        growth = control.factor(error, rows.error, order, rows.repeated)
+        h = size.h * tf.cast(growth, tf.float64)
+        worst = tf.where(
+            accepted, rows.worst, control.worst(step.error, rows.y, step.y, rtol, plan.atol)
+        )
+        return accepted, h, control.remembered(error), worst
+
+    def _forward(self, rows: Rows, parameters: Tree, plan: Plan) -> Any:
+        """Return the columns after a stretch, its samples, how many are complete, and events."""
+        limit, n_rows = tf.unstack(plan.counts)
+        n, columns = rows.y.shape
+        found = Found.empty(self.slots, n, columns, self.dtype) if self.flow.conditions else ()
+
+        def active(rows: Rows, mark: Tensor, found: Any) -> Tensor:
+            waits = (rows.status != RUNNING) | (rows.s >= mark)
+            if self.flow.conditions:
+                waits = waits | (found.count > self.slots - len(self.flow.conditions))
+            return ~waits
+
+        def inner(count: Tensor, rows: Rows, found: Any, mark: Tensor) -> Any:
+            size = self.attempt(rows, plan, active(rows, mark, found))
+            rows, found = self.advance(rows, size, parameters, plan, found)
+            return count + 1, rows, found, mark
+
+        def outer(row: Tensor, count: Tensor, rows: Rows, found: Any, out: Tensor, _: Any) -> Any:
+            mark = plan.marks[row]
+            count, rows, found, _ = tf.while_loop(
+                lambda count, rows, found, mark: (
+                    (count < limit) & tf.reduce_any(active(rows, mark, found))
+                ),
+                inner,
+                (count, rows, found, mark),
+            )
+            ready = tf.reduce_all((rows.status != RUNNING) | (rows.s >= mark))
+            value = self.sample(rows, mark, parameters, plan)
+            out = tf.tensor_scatter_nd_update(out, [[row]], [value])
+            return row + tf.cast(ready, tf.int32), count, rows, found, out, ready
+
+        out = tf.zeros([self.capacity, n, columns], self.dtype)
+        zero = tf.constant(0)
+        row, count, rows, found, out, _ = tf.while_loop(
+            lambda row, *rest: (row < n_rows) & rest[-1],
+            outer,
+            (zero, zero, rows, found, out, tf.constant(True)),
+        )
+        return rows, out, row, count, found
+
+    def sample(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
+        """Return the state of every column at one time, within the last step that each made."""
+        whole = (mark >= rows.s) & ~rows.cut
+        theta = self.theta(rows, mark)
+
+        def within() -> Tensor:
+            return tf.where(
+                whole, rows.y, polynomial(self.dense(rows, parameters, plan), theta)
+            )
+
+        value = tf.cond(tf.reduce_all(whole), lambda: rows.y, within)
+        ended = (rows.status != RUNNING) & (mark > rows.s)
+        return tf.where(ended, tf.cast(float("nan"), self.dtype), value)
+
+    def theta(self, rows: Rows, mark: Tensor) -> Tensor:
+        """Return where in its last step each column is at a time."""
+        span = tf.where(rows.span > 0, rows.span, tf.ones_like(rows.span))
+        return self.time(tf.clip_by_value((mark - rows.start) / span, 0.0, 1.0))
+
+    def dense(self, rows: Rows, parameters: Tree, plan: Plan) -> tuple[Tensor, ...]:
+        """Return the polynomial of the last step that each column made, by taking it again."""
+        problem = self.problem(parameters, plan)
+        s = self.time(rows.start)
+        memory = self.solver.init(problem, s, rows.before)
+        return self.solver.step(problem, s, self.time(rows.span), rows.before, memory).dense()
+
+    def velocity(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
+        """Return the derivative of that polynomial by its argument."""
+        return slope_of(self.dense(rows, parameters, plan), self.theta(rows, mark))
+
+
+def _choose(mask: Tensor, new: Rows, old: Rows) -> Rows:
+    """Return `new` for the columns of a mask and `old` for the others."""
+    return tf.nest.map_structure(
+        lambda a, b: a if a is b else tf.where(mask, a, b), new, old
+    )

@@ -1,0 +1,273 @@
+"""A solve as a row of stretches: calls of one compiled function, each of bounded length.
+
+The state at the start of each stretch is all that a derivative backwards needs to keep.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from somaflow.errors import NonFiniteState
+from somaflow.simulation.events import Found
+from somaflow.simulation.flow import DONE, RUNNING, Tensor, Tree
+from somaflow.simulation.lockstep import Clock, Lockstep
+from somaflow.simulation.rowwise import Plan, Rows, Rowwise
+
+Array = NDArray[Any]
+
+_STRETCH = 10_000  # steps or attempts of a compiled call, so that a long solve can be interrupted
+
+
+@dataclass
+class Stretch:
+    """What a derivative backwards needs of one compiled call.
+
+    Attributes:
+        start: The state, or the columns, at its start.
+        told: The clock or plan it was called with.
+        rows: Its first sample, and how many samples it has.
+        found: The events in it: for each condition met, its place among all events.
+    """
+
+    start: Any
+    told: Any
+    rows: tuple[int, int]
+    found: Any = None
+
+
+@dataclass
+class Outcome:
+    """What a solve leaves.
+
+    Attributes:
+        samples: `[n_samples, n, R]`.
+        accepted: Steps of each column, [R].
+        rejected: Attempts in vain of each column, [R].
+        smallest: The smallest step of each column, [R].
+        status: How each column ended, [R].
+        end: Time at which it ended, [R].
+        worst: Its component with the largest error at the last attempt, [R].
+        events: Times [M], kinds [M], columns [M] and states [M, n] of all events.
+        stretches: For derivatives, in order.
+    """
+
+    samples: Tensor
+    accepted: Array
+    rejected: Array
+    smallest: Array
+    status: Array
+    end: Array
+    worst: Array
+    events: tuple[Tensor, Array, Array, Tensor] | None = None
+    stretches: list[Stretch] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A fixed-step solve: how far, and which steps are sampled.
+
+    Attributes:
+        begin: The user's time at step 0.
+        dt: The step, positive.
+        steps: How many.
+        marks: After how many steps each sample is due, ascending.
+        seed: Of the noise.
+    """
+
+    begin: float
+    dt: float
+    steps: int
+    marks: NDArray[np.int64]
+    seed: int
+
+
+def run_lockstep(
+    compiled: Lockstep, y: Tensor, parameters: Tree, grid: Grid, names: list[str], keep: bool
+) -> Outcome:
+    """Make all steps of a fixed grid.
+
+    Args:
+        compiled: The functions.
+        y: Initial state, [n, R].
+        parameters: Nest of tensors.
+        grid: Time.
+        names: Of the components, for messages.
+        keep: Whether to keep what a derivative needs.
+
+    Raises:
+        NonFiniteState: A component became infinite or not a number.
+    """
+    longest = compiled.length if keep else _STRETCH
+    first, row, total = 0, 0, len(grid.marks)
+    outs, kept = [], []
+    memory = compiled.start(y, parameters, _clock(compiled, grid, 0, 0, []))
+    while first < grid.steps or row < total:
+        steps = min(longest, grid.steps - first)
+        due = np.searchsorted(grid.marks, first + steps, "right") - row
+        if due > compiled.capacity:
+            due = compiled.capacity
+            steps = int(grid.marks[row + due - 1]) - first
+        clock = _clock(compiled, grid, first, steps, grid.marks[row : row + due] - first)
+        if keep:
+            kept.append(Stretch(y, clock, (row, due)))
+        before = y, memory
+        y, memory, out = compiled.forward(*before, parameters, clock)
+        if not np.isfinite(y.numpy()).all():
+            raise _diagnose(compiled, *before, parameters, grid, first, steps, names)
+        outs.append(out[:due])
+        first, row = first + steps, row + due
+    ones = np.ones(y.shape[1], np.int64)
+    return Outcome(
+        samples=outs[0] if len(outs) == 1 else tf.concat(outs, axis=0),
+        accepted=ones * grid.steps,
+        rejected=ones * 0,
+        smallest=ones * grid.dt,
+        status=ones * DONE,
+        end=ones * (grid.dt * grid.steps),
+        worst=ones * 0,
+        stretches=kept,
+    )
+
+
+def _clock(compiled: Lockstep, grid: Grid, first: int, steps: int, marks: Any) -> Clock:
+    padded = np.zeros(compiled.capacity, np.int32)
+    padded[: len(marks)] = marks
+    words = np.array([grid.seed & 0xFFFFFFFF, grid.seed >> 32], np.uint32)
+    return Clock(
+        tf.constant([grid.begin, grid.dt], tf.float64),
+        tf.constant([first, steps, len(marks)], tf.int32),
+        tf.constant(padded),
+        tf.constant(words),
+    )
+
+
+def _diagnose(
+    compiled: Lockstep,
+    y: Tensor,
+    memory: Any,
+    parameters: Tree,
+    grid: Grid,
+    first: int,
+    steps: int,
+    names: list[str],
+) -> NonFiniteState:
+    """Find the first bad step by bisection: a state that is not finite stays so."""
+
+    def after(count: int) -> Array:
+        clock = _clock(compiled, grid, first, count, [])
+        return compiled.forward(y, memory, parameters, clock)[0].numpy()
+
+    good, bad, last = 0, steps, y.numpy()
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        found = after(middle)
+        if np.isfinite(found).all():
+            good, last = middle, found
+        else:
+            bad = middle
+    found = after(bad)
+    component, column = (int(k) for k in np.argwhere(~np.isfinite(found))[0])
+    time = grid.begin + compiled.sign * (first + bad) * grid.dt
+    where = f" of problem {column}" if found.shape[1] > 1 else ""
+    return NonFiniteState(
+        f"{names[component]}{where} is {found[component, column]} at t = {time:g} (one step before "
+        f"it was {last[component, column]:.6g}). Is dt = {grid.dt:g} too large? A smaller dt, "
+        "rtol= with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
+    )
+
+
+@dataclass(frozen=True)
+class Span:
+    """A solve by steps of each column's own.
+
+    Attributes:
+        begin: The user's time at the start.
+        length: How far, positive.
+        dt: The step of a fixed grid, or 0.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance, [n, 1].
+        marks: Times of the samples from the start, ascending.
+    """
+
+    begin: float
+    length: float
+    dt: float
+    rtol: float
+    atol: Array
+    marks: NDArray[np.float64]
+
+
+def run_rowwise(
+    compiled: Rowwise, y: Tensor, parameters: Tree, span: Span, keep: bool, length: int
+) -> Outcome:
+    """Integrate every column by its own steps.
+
+    Args:
+        compiled: The functions.
+        y: Initial state, [n, R].
+        parameters: Nest of tensors.
+        span: Time and tolerances.
+        keep: Whether to keep what a derivative needs.
+        length: Attempts of a stretch then.
+    """
+    rows = compiled.start(y, parameters, _plan(compiled, span, 0, []))
+    limit, row, total = length if keep else _STRETCH, 0, len(span.marks)
+    outs, kept, met = [], [], []
+    while row < total:
+        marks = span.marks[row : row + compiled.capacity]
+        plan = _plan(compiled, span, limit, marks)
+        start = rows
+        rows, out, done, _, found = compiled.forward(rows, parameters, plan)
+        done = int(done)
+        if compiled.flow.conditions:
+            met.append(found)
+        if keep:
+            kept.append(Stretch(start, plan, (row, done), len(met) - 1))
+        outs.append(out[:done])
+        row += done
+    status = rows.status.numpy()
+    return Outcome(
+        samples=tf.concat(outs, axis=0),
+        accepted=rows.accepted.numpy(),
+        rejected=rows.rejected.numpy(),
+        smallest=rows.smallest.numpy(),
+        status=np.where(status == RUNNING, DONE, status),
+        end=rows.s.numpy(),
+        worst=rows.worst.numpy(),
+        events=_gather(met) if compiled.flow.conditions else None,
+        stretches=kept,
+    )
+
+
+def _plan(compiled: Rowwise, span: Span, limit: int, marks: Any) -> Plan:
+    padded = np.full(compiled.capacity, span.length)
+    padded[: len(marks)] = marks
+    return Plan(
+        tf.constant([span.begin, span.length, span.dt, span.rtol], tf.float64),
+        tf.constant(span.atol, compiled.dtype),
+        tf.constant([limit, len(marks)], tf.int32),
+        tf.constant(padded, tf.float64),
+    )
+
+
+def slots_of(found: Found) -> Array:
+    """Return place and column of each event of a stretch, int [M, 2], in the order of columns."""
+    counts = found.count.numpy()
+    return np.array([(k, r) for r, count in enumerate(counts) for k in range(count)], int).reshape(
+        -1, 2
+    )
+
+
+def _gather(met: list[Found]) -> tuple[Tensor, Array, Array, Tensor]:
+    """Return times, kinds, columns and states of all events, stretch after stretch."""
+    times, kinds, columns, states = [], [], [], []
+    for found in met:
+        slots = slots_of(found)
+        times.append(tf.gather_nd(found.times, slots))
+        kinds.append(tf.gather_nd(found.kinds, slots).numpy())
+        states.append(tf.gather_nd(found.states, slots))
+        columns.append(slots[:, 1])
+    return tf.concat(times, 0), np.concatenate(kinds), np.concatenate(columns), tf.concat(states, 0)
