@@ -4,7 +4,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -341,7 +342,17 @@ def _compiled(
     else:
         slots = int(np.clip(_NUMBERS // numbers, 8, 256))
         adaptive = times.dt is None
-        found = Rowwise(flow, solver, adaptive, times.sign, floats, capacity, slots, _length(made))
+        found = Rowwise(
+            flow,
+            solver,
+            adaptive,
+            times.sign,
+            floats,
+            capacity,
+            slots,
+            _length(made),
+            _traits(solver).degree,
+        )
     _COMPILED[key] = found
     if len(_COMPILED) > _KEPT:
         _COMPILED.popitem(last=False)
@@ -355,25 +366,36 @@ def _has_tensors(nest: Any) -> bool:
 # ---------------------------------------------------------------------- results
 
 
-def _evaluations(solver: Solver) -> tuple[int, int] | None:
-    """Return how often a method evaluates f before the first step and in each; None if it varies.
+class _Traits(NamedTuple):
+    """What one step of a method on its own tells of it.
 
-    Counted on a step of its own.
+    Attributes:
+        first: Evaluations of f before the first step.
+        each: Evaluations in a step; None where an iteration sets it.
+        degree: Of the polynomial in a step.
     """
-    if solver.stiff and solver.error_order is None:
-        return None  # Newton's iteration ends when it has converged
+
+    first: int
+    each: int | None
+    degree: int
+
+
+@cache
+def _traits(solver: Solver) -> _Traits:
     count = [0]
 
     def f(t: Any, y: Any) -> Any:
         count[0] += 1
         return -y
 
-    y = tf.ones([1, 1], tf.float64)
+    y, t = tf.ones([1, 1], tf.float64), tf.zeros([1], tf.float64)
     problem = Problem(f, None, None if solver.calculus is None else lambda t, y: 0.1 * y)
-    memory = solver.init(problem, tf.zeros([1], tf.float64), y)
+    memory = solver.init(problem, t, y)
     first = count[0]
-    solver.step(problem, tf.zeros([1], tf.float64), tf.ones([1], tf.float64), y, memory, 0.0 * y)
-    return first, count[0] - first
+    step = solver.step(problem, t, t + 1, y, memory, 0 * y)
+    each = count[0] - first
+    iterates = solver.stiff and solver.error_order is None  # until it has converged
+    return _Traits(first, None if iterates else each, len(step.dense()) - 1)
 
 
 def _statistics(
@@ -391,14 +413,11 @@ def _statistics(
         "seconds": seconds,
         "compiled": fresh,
     }
-    cost = _EVALUATIONS.setdefault(solver, _evaluations(solver))
-    if cost is not None:
+    traits = _traits(solver)
+    if traits.each is not None:
         attempts = outcome.accepted + outcome.rejected
-        found["evaluations"] = total(cost[0] + cost[1] * attempts)
+        found["evaluations"] = total(traits.first + traits.each * attempts)
     return found
-
-
-_EVALUATIONS: dict[Solver, tuple[int, int] | None] = {}
 
 
 def _solution(

@@ -10,6 +10,8 @@ import tensorflow as tf
 from somaflow.equations.tracing import component_names
 from somaflow.errors import RunError
 
+_ROWS = 256  # components up to which a block is put together row by row
+
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
@@ -70,17 +72,28 @@ class Blocks:
 
     def pack(self, nest: Any) -> Tensor:
         """Return a nest of tensors as a block."""
-        rows = []
+        parts = []
         for leaf, size in zip(tf.nest.flatten(nest), self.sizes, strict=True):
-            if size == 1:
-                rows.append(tf.reshape(leaf, [1, self.columns]))
-            else:
-                rows.append(tf.transpose(tf.reshape(leaf, [self.columns, size])))
-        return tf.concat(rows, axis=0) if len(rows) > 1 else rows[0]
+            shape = [1, self.columns] if size == 1 else [self.columns, size]
+            part = tf.reshape(leaf, shape)
+            parts.append(part if size == 1 else tf.transpose(part))
+        if len(parts) == 1:
+            return parts[0]
+        if sum(self.sizes) > _ROWS:
+            return tf.concat(parts, axis=0)
+        # Row by row: the second derivative of a concatenation is none that TensorFlow has under XLA,
+        # and a Rosenbrock method is differentiated twice.
+        return tf.stack([row for part in parts for row in tf.unstack(part)])
 
     def unpack(self, block: Tensor) -> Any:
         """Return a block, with any axes before its two, as a nest of tensors."""
         lead = block.shape[:-2]
+        if not lead and len(self.names) > 1 and sum(self.sizes) == len(self.names):
+            rows = [
+                tf.reshape(row, [*self.batch, *shape])
+                for row, shape in zip(tf.unstack(block), self.shapes, strict=True)
+            ]
+            return tf.nest.pack_sequence_as(self.nest, rows)
         found, row = [], 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
             part = block[..., row : row + size, :]

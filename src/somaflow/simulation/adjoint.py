@@ -1,2 +1,140 @@
-def differentiable(compiled, run, y, parameters):
-    return run(y, parameters, False)
+"""Derivatives of a solve: stretch by stretch backwards, each recomputed from its start.
+
+An eager `tf.GradientTape` sees one operation with a gradient of its own. What is kept is the state
+at the start of each stretch; a stretch has a fixed greatest length, so memory grows with their
+number and not with that of the steps.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.errors import RunError
+from somaflow.simulation.flow import Tensor, Tree
+from somaflow.simulation.lockstep import Lockstep
+from somaflow.simulation.reverse import Bars
+from somaflow.simulation.rowwise import Rowwise
+from somaflow.simulation.stretches import Outcome, Stretch, slots_of
+
+
+def differentiable(
+    compiled: Lockstep | Rowwise,
+    run: Callable[[Tensor, Tree, bool], Outcome],
+    y: Tensor,
+    parameters: Tree,
+) -> Outcome:
+    """Run a solve as one differentiable operation of its state and its parameters.
+
+    Steps are held as they were chosen: the derivative is that of the map with those steps. Times
+    of events move with the state, by the implicit function theorem.
+
+    Args:
+        compiled: The functions.
+        run: `(y, parameters, keep) -> Outcome`.
+        y: Initial state, [n, R].
+        parameters: Nest of tensors; those of whole numbers are constants.
+
+    Returns:
+        The outcome; its samples, and the times and states of its events, have gradients.
+    """
+    flat = tf.nest.flatten(parameters)
+    moving = [k for k, leaf in enumerate(flat) if leaf.dtype.is_floating]
+    made: list[Outcome] = []
+
+    @tf.custom_gradient
+    def operation(y: Tensor, *_: Tensor) -> Any:
+        full = [_plain(leaf) for leaf in flat]
+        packed = tf.nest.pack_sequence_as(parameters, full)
+        outcome = run(_plain(y), packed, True)
+        made.append(outcome)
+        events = outcome.events
+
+        def gradient(samples: Tensor, *event_bars: Tensor) -> list[Any]:
+            backwards = _lockstep if isinstance(compiled, Lockstep) else _rowwise
+            event_bars = tuple(_plain(bar) for bar in event_bars)
+            bar, sums = backwards(compiled, outcome, packed, _plain(samples), event_bars)
+            return [bar, *(sums[k] for k in moving)]
+
+        outputs = (outcome.samples,)
+        if events is not None:
+            outputs = (outcome.samples, events[0], events[3])
+        return outputs, gradient
+
+    outputs = operation(y, *(flat[k] for k in moving))
+    outcome, events = made[0], made[0].events
+    if events is not None:
+        events = (outputs[1], events[1], events[2], outputs[2])
+    return replace(outcome, samples=outputs[0], events=events)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor that no tape watches: a compiled function that one looks into fails."""
+    return tf.constant(tensor.numpy())
+
+
+def _part(bars: Tensor, rows: tuple[int, int], capacity: int) -> Tensor:
+    """Return the derivatives by a stretch's samples, filled up to the capacity."""
+    first, count = rows
+    part = bars[first : first + count]
+    return tf.pad(part, [[0, capacity - count], *[[0, 0]] * (part.shape.rank - 1)])
+
+
+def _lockstep(
+    compiled: Any, outcome: Outcome, parameters: Tree, samples: Tensor, _: Any
+) -> tuple[Tensor, list[Tensor]]:
+    bar = tf.zeros_like(samples[0])
+    sums = [tf.zeros_like(leaf) for leaf in tf.nest.flatten(parameters)]
+    for stretch in reversed(outcome.stretches):
+        upstream = _part(samples, stretch.rows, compiled.capacity)
+        bar, found = compiled.backward(stretch.start, parameters, stretch.told, upstream, bar)
+        sums = [total + part for total, part in zip(sums, found, strict=True)]
+    return bar, sums
+
+
+def _rowwise(
+    compiled: Any, outcome: Outcome, parameters: Tree, samples: Tensor, event_bars: Any
+) -> tuple[Tensor, list[Tensor]]:
+    shape = samples.shape[1:]
+    bars = Bars.zero(compiled.reverse.degree, shape, samples.dtype)
+    sums = [tf.zeros_like(leaf) for leaf in tf.nest.flatten(parameters)]
+    last = 0 if outcome.events is None else len(outcome.events[1])
+    for stretch in reversed(outcome.stretches):
+        upstream = _part(samples, stretch.rows, compiled.capacity)
+        met = ()
+        if stretch.found is not None:
+            met, last = _events(stretch, event_bars, last, samples.dtype)
+        bars, found, tangent = compiled.reverse.backward(
+            stretch.start, parameters, stretch.told, upstream, met, bars
+        )
+        if bool(tangent):
+            raise RunError(
+                "the derivative of an event's time does not exist: a condition touches zero there "
+                "without crossing it at an angle. Choose a condition that crosses zero steeply."
+            )
+        sums = [total + part for total, part in zip(sums, found, strict=True)]
+    return bars.y + bars.dense[0], sums
+
+
+def _events(stretch: Stretch, event_bars: Any, last: int, dtype: Any) -> tuple[Any, int]:
+    """Return the derivatives by the events of a stretch in the shape of its slots."""
+    found = stretch.found
+    slots = slots_of(found)
+    first = last - len(slots)
+    part = [tf.cast(bar[first:last], dtype) for bar in event_bars]
+    times = tf.scatter_nd(slots, part[0], found.times.shape)
+    states = tf.scatter_nd(slots, part[1], found.states.shape)
+    return (tf.cast(times, dtype), states), first
+
+
+def segments(outcome: Outcome) -> int:
+    """Return how many states are kept for derivatives."""
+    return len(outcome.stretches)
+
+
+def bytes_kept(outcome: Outcome) -> int:
+    """Return how many bytes are kept for derivatives, samples apart."""
+    leaves = [leaf for s in outcome.stretches for leaf in tf.nest.flatten((s.start, s.told))]
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.size for leaf in leaves)

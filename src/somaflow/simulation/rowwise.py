@@ -17,8 +17,8 @@ from somaflow.simulation.flow import (
     Tensor,
     Tree,
     polynomial,
-    slope_of,
 )
+from somaflow.simulation.reverse import Reverse
 from somaflow.solvers import control
 from somaflow.solvers.base import Problem, Solver, Step
 
@@ -115,6 +115,7 @@ class Rowwise:
         capacity: The most samples of a stretch.
         slots: The most events of a column in a stretch.
         length: The most attempts of a stretch that is recomputed backwards.
+        degree: Of the solver's polynomial in a step.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Rowwise:
         capacity: int,
         slots: int,
         length: int,
+        degree: int,
     ) -> None:
         self.flow, self.solver, self.adaptive = flow, solver, adaptive
         self.sign, self.dtype = sign, dtype
@@ -134,6 +136,7 @@ class Rowwise:
         self.capacity, self.slots = capacity, slots + len(flow.conditions)
         self.start = tf.function(self._start, jit_compile=True, autograph=False)
         self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
+        self.reverse = Reverse(self, degree)
 
     def problem(self, parameters: Tree, plan: Plan) -> Problem:
         """Return what the solver sees."""
@@ -261,6 +264,24 @@ class Rowwise:
 
     def _forward(self, rows: Rows, parameters: Tree, plan: Plan) -> Any:
         """Return the columns after a stretch, its samples, how many are complete, and events."""
+        return self.stretch(rows, parameters, plan, (), _nothing, _nothing)[:-1]
+
+    def stretch(
+        self, rows: Rows, parameters: Tree, plan: Plan, kept: Any, attempted: Any, sampled: Any
+    ) -> Any:
+        """Make the steps of a stretch.
+
+        Args:
+            rows: The columns at its start.
+            parameters: Nest of tensors.
+            plan: When and how far.
+            kept: What `attempted` and `sampled` write to.
+            attempted: `(count, before, size, after, found, kept) -> kept`, after each attempt.
+            sampled: `(row, count, mark, rows, kept) -> kept`, at each sample.
+
+        Returns:
+            The columns, samples, number of samples and of attempts, events, and `kept`.
+        """
         limit, n_rows = tf.unstack(plan.counts)
         n, columns = rows.y.shape
         found = Found.empty(self.slots, n, columns, self.dtype) if self.flow.conditions else ()
@@ -271,33 +292,33 @@ class Rowwise:
                 waits = waits | (found.count > self.slots - len(self.flow.conditions))
             return ~waits
 
-        def inner(count: Tensor, rows: Rows, found: Any, mark: Tensor) -> Any:
+        def inner(count: Tensor, rows: Rows, found: Any, kept: Any, mark: Tensor) -> Any:
             size = self.attempt(rows, plan, active(rows, mark, found))
-            rows, found = self.advance(rows, size, parameters, plan, found)
-            return count + 1, rows, found, mark
+            after, found = self.advance(rows, size, parameters, plan, found)
+            kept = attempted(count, rows, size, after, found, kept)
+            return count + 1, after, found, kept, mark
 
-        def outer(row: Tensor, count: Tensor, rows: Rows, found: Any, out: Tensor, _: Any) -> Any:
+        def going(count: Tensor, rows: Rows, found: Any, kept: Any, mark: Tensor) -> Tensor:
+            return (count < limit) & tf.reduce_any(active(rows, mark, found))
+
+        def outer(row: Any, count: Any, rows: Rows, found: Any, kept: Any, out: Any, _: Any) -> Any:
             mark = plan.marks[row]
-            count, rows, found, _ = tf.while_loop(
-                lambda count, rows, found, mark: (
-                    (count < limit) & tf.reduce_any(active(rows, mark, found))
-                ),
-                inner,
-                (count, rows, found, mark),
-            )
+            start = (count, rows, found, kept, mark)
+            count, rows, found, kept, _ = tf.while_loop(going, inner, start)
             ready = tf.reduce_all((rows.status != RUNNING) | (rows.s >= mark))
             value = self.sample(rows, mark, parameters, plan)
             out = tf.tensor_scatter_nd_update(out, [[row]], [value])
-            return row + tf.cast(ready, tf.int32), count, rows, found, out, ready
+            kept = sampled(row, count, mark, rows, kept)
+            return row + tf.cast(ready, tf.int32), count, rows, found, kept, out, ready
 
         out = tf.zeros([self.capacity, n, columns], self.dtype)
         zero = tf.constant(0)
-        row, count, rows, found, out, _ = tf.while_loop(
+        row, count, rows, found, kept, out, _ = tf.while_loop(
             lambda row, *rest: (row < n_rows) & rest[-1],
             outer,
-            (zero, zero, rows, found, out, tf.constant(True)),
+            (zero, zero, rows, found, kept, out, tf.constant(True)),
         )
-        return rows, out, row, count, found
+        return rows, out, row, count, found, kept
 
     def sample(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
         """Return the state of every column at one time, within the last step that each made."""
@@ -325,9 +346,10 @@ class Rowwise:
         memory = self.solver.init(problem, s, rows.before)
         return self.solver.step(problem, s, self.time(rows.span), rows.before, memory).dense()
 
-    def velocity(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
-        """Return the derivative of that polynomial by its argument."""
-        return slope_of(self.dense(rows, parameters, plan), self.theta(rows, mark))
+
+def _nothing(*given: Any) -> Any:
+    """Keep what was kept."""
+    return given[-1]
 
 
 def _choose(mask: Tensor, new: Rows, old: Rows) -> Rows:

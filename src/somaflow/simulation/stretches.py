@@ -29,7 +29,7 @@ class Stretch:
         start: The state, or the columns, at its start.
         told: The clock or plan it was called with.
         rows: Its first sample, and how many samples it has.
-        found: The events in it: for each condition met, its place among all events.
+        found: The events in it, `Found`, or None.
     """
 
     start: Any
@@ -225,7 +225,7 @@ def run_rowwise(
         if compiled.flow.conditions:
             met.append(found)
         if keep:
-            kept.append(Stretch(start, plan, (row, done), len(met) - 1))
+            kept.append(Stretch(start, plan, (row, done), found or None))
         outs.append(out[:done])
         row += done
     status = rows.status.numpy()
