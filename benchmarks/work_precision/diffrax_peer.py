@@ -131,7 +131,6 @@ def prepare(job: peer.Job) -> peer.Solve:
     constant = bool(job.get("dt"))
     key = (name, rows, job["method"], constant, per_row, dtype)
     if key not in _KNOWN:
-        _KNOWN.clear()
         _KNOWN[key] = compiled(name, job["method"], constant, per_row, spread)
     call = _KNOWN[key]
     step = jnp.asarray(job.get("dt") or 0.0)
@@ -148,5 +147,4 @@ def prepare(job: peer.Job) -> peer.Solve:
 _KNOWN: dict[tuple[Any, ...], Any] = {}
 
 if __name__ == "__main__":
-    peer.limit_cores()
     peer.main(prepare)

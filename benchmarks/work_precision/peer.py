@@ -48,38 +48,43 @@ def measure(solve: Solve, job: Job) -> dict[str, Any]:
     return found | counted
 
 
-def answer(prepare: Prepare, job: Job, known: dict[str, Solve]) -> dict[str, Any]:
+def answer(prepare: Prepare, job: Job, known: dict[str, Solve], compiles: bool) -> dict[str, Any]:
     """Return the answer to one job; a failure is an answer too."""
     key = json.dumps([job.get(name) for name in _KEYS])
     first = None
     try:
         if key not in known:
-            known.clear()
             begin = time.perf_counter()
             solve = prepare(job)
-            solve()
+            if compiles:
+                solve()
             first = time.perf_counter() - begin
             known[key] = solve
         found = measure(known[key], job)
-    except Exception as error:  # the other peers go on
-        known.clear()
+    except Exception as error:  # the other jobs go on
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
-    if first is not None:
+    if first is not None and compiles:
         found["compile_seconds"] = max(0.0, first - found["seconds"])
-    # JSON has no NaN: a blown-up solve has no error.
-    return {
-        k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in found.items()
-    }
+    # JSON has no NaN: a solve that blew up has no error.
+    if not math.isfinite(found.get("error", 0.0)):
+        found["error"] = None
+    return found
 
 
-def main(prepare: Prepare) -> None:
-    """Answer the job of the command line, or with `--serve` one job a line until the input ends."""
-    if sys.argv[1:2] != ["--serve"]:
-        print(json.dumps(answer(prepare, json.loads(sys.argv[1]), {})))
-        return
+def main(prepare: Prepare, compiles: bool = True) -> None:
+    """Answer the job of the command line, or with `--serve` one job a line until the input ends.
+
+    Args:
+        prepare: Makes what solves a job.
+        compiles: Whether a first call has to warm it up.
+    """
+    limit_cores()
     known: dict[str, Solve] = {}
+    if sys.argv[1:2] != ["--serve"]:
+        print(json.dumps(answer(prepare, json.loads(sys.argv[1]), known, compiles)))
+        return
     for line in sys.stdin:
-        print(json.dumps(answer(prepare, json.loads(line), known)), flush=True)
+        print(json.dumps(answer(prepare, json.loads(line), known, compiles)), flush=True)
 
 
 def limit_cores() -> None:

@@ -79,7 +79,7 @@ def lorenz(t: Any, y: State, p: State, xp: Any) -> State:
 
 
 def robertson(t: Any, y: State, p: State, xp: Any) -> State:
-    """Return the slope of Robertson (1966), the stiff reaction of Hairer and Wanner, Solving ODEs II, eq. IV.1.4."""
+    """Return the slope of Robertson (1966); Hairer and Wanner, Solving ODEs II, eq. IV.1.4."""
     first = p["k1"] * y["a"]
     second = p["k2"] * y["b"] * y["b"]
     third = p["k3"] * y["b"] * y["c"]
@@ -106,7 +106,10 @@ def squid_rates(v: Any, xp: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def hodgkin_huxley(t: Any, y: State, p: State, xp: Any) -> State:
-    """Return the slope of a squid axon with a step of current from t = 0 on, in ms, mV, mS/cm2 and uA/cm2."""
+    """Return the slope of a squid axon with a step of current from t = 0 on.
+
+    In ms, mV, mS/cm2 and uA/cm2.
+    """
     v = y["v"]
     sodium = 120.0 * y["m"] * y["m"] * y["m"] * y["h"] * (v - 50.0)
     potassium = 36.0 * y["n"] * y["n"] * y["n"] * y["n"] * (v + 77.0)
@@ -121,7 +124,7 @@ _PHI_A = 3.0 ** ((36.0 - 23.5) / 10.0)
 
 
 def lobe_rates(v: Any, xp: Any) -> dict[str, tuple[Any, Any]]:
-    """Return rates of the sodium and potassium channels of Traub and Miles (1991), shifted by -50 mV."""
+    """Return rates of the channels of Traub and Miles (1991), shifted by -50 mV, at 22 degrees."""
     u = v + 50.0
     return {
         "m": (

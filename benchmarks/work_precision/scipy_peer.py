@@ -41,5 +41,4 @@ def prepare(job: peer.Job) -> peer.Solve:
 
 
 if __name__ == "__main__":
-    peer.limit_cores()
-    peer.main(prepare)
+    peer.main(prepare, compiles=False)

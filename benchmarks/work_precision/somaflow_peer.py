@@ -48,11 +48,11 @@ def prepare(job: peer.Job) -> peer.Solve:
         final = np.stack([np.atleast_1d(found[name].values[-1]) for name in y0])
         counted = found.statistics
         steps = np.max(counted["accepted"]) + np.max(counted["rejected"])
-        return final, {"steps": int(steps), "run_seconds": counted.get("run_seconds")}
+        inside = counted.get("run_seconds", counted.get("seconds"))
+        return final, {"steps": int(steps), "run_seconds": inside}
 
     return solve
 
 
 if __name__ == "__main__":
-    peer.limit_cores()
     peer.main(prepare)

@@ -50,6 +50,5 @@ def prepare(job: peer.Job) -> peer.Solve:
 
 
 if __name__ == "__main__":
-    peer.limit_cores()
     torch.set_num_threads(peer.CORES)
-    peer.main(prepare)
+    peer.main(prepare, compiles=False)

@@ -3,22 +3,21 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow import units
+from somaflow import arguments, units
+from somaflow.arguments import Times
 from somaflow.compiler import conditions, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
-from somaflow.equations.equations import Equations
-from somaflow.errors import RunError, WrongTypeError
+from somaflow.errors import RunError
 from somaflow.network.distributions import check_seed
 from somaflow.numerics.device import choose_threads
-from somaflow.settings import float_type, meta, method, positive
+from somaflow.settings import float_type, meta
 from somaflow.simulation import adjoint
 from somaflow.simulation.flow import Flow
 from somaflow.simulation.lockstep import Lockstep
@@ -28,37 +27,11 @@ from somaflow.simulation.solution import Occurrences, Solution
 from somaflow.simulation.stretches import Grid, Outcome, Span, run_lockstep, run_rowwise
 from somaflow.solvers.base import Problem, Solver
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
-from somaflow.solvers.runge_kutta import RK4, Tsitouras
 from somaflow.status import sentence
 
-_SAMPLES = 101  # of an adaptive solve that was not told when
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
 _COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
 _KEPT = 32  # compiled functions
-
-
-@dataclass(frozen=True)
-class Times:
-    """When: all numbers in the user's unit of time, or in ms.
-
-    Attributes:
-        unit: `"ms"`, or `"1"` for pure numbers.
-        t0: Start.
-        t1: End.
-        dt: Fixed step, or None.
-        at: Times of the samples, float64, from t0 on.
-    """
-
-    unit: str
-    t0: float
-    t1: float
-    dt: float | None
-    at: np.ndarray
-
-    @property
-    def sign(self) -> float:
-        """-1 for a solve backwards in time."""
-        return 1.0 if self.t1 > self.t0 else -1.0
 
 
 def solve(
@@ -119,21 +92,23 @@ def solve(
         NonFiniteState: With fixed steps, the state became infinite or not a number.
     """
     floats, number = float_type(dtype), check_seed(seed)
-    made = ode.model(f, y0, args, noise, _batch(batch), floats.as_numpy_dtype)
-    chosen = _solver(solver, dt, rtol, atol, made)
-    times = _times(f, t0, t1, dt, every, at)
+    made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
+    chosen = arguments.choose_solver(solver, dt, rtol, atol, made)
+    times = arguments.read_times(f, t0, t1, dt, every, at)
     if isinstance(chosen, (ExponentialEuler, ExponentialMidpoint)):
         ode.refuse_not_affine(made, f, args, chosen.name)
-    on_grid = _on_grid(times)
+    on_grid = arguments.whole_steps(times)
     lockstep = on_grid is not None and not events
     if made.diffusion is not None and not lockstep:
         raise RunError("with noise, samples lie on whole steps and there are no events.")
-    rtols, atols = _tolerances(rtol, atol, made, floats)
+    rtols, atols = arguments.tolerances(rtol, atol, made, floats)
     choose_threads(made.blocks.columns * sum(made.blocks.sizes))
     begin = time.perf_counter()
     compiled, fresh = _compiled(made, chosen, times, lockstep, events, args, floats)
     differentiable = _has_tensors(y0) or _has_tensors(args)
-    y = made.blocks.pack(tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, floats), made.state))
+    y = made.blocks.pack(
+        tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, floats), made.state)
+    )
     parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
     if lockstep:
         assert times.dt is not None and on_grid is not None
@@ -161,138 +136,6 @@ def solve(
         raise RunError(f"f uses an operation that XLA does not compile: {text}") from error
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
     return _solution(made, chosen, times, outcome, statistics, compiled, number, dtype)
-
-
-# ---------------------------------------------------------------------- arguments
-
-
-def _batch(batch: Any) -> int | None:
-    if batch is None:
-        return None
-    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
-        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {batch!r}.")
-    return int(batch)
-
-
-def _solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
-    adaptive = dt is None
-    chosen = method(solver, Tsitouras() if adaptive else RK4())
-    if not adaptive and (rtol is not None or atol is not None):
-        raise RunError("give dt= for fixed steps, or rtol= and atol= for adaptive ones, not both.")
-    if made.diffusion is not None and chosen.calculus is None:
-        raise RunError(
-            "equations with noise need a stochastic solver, which also sets how the noise is read: "
-            "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
-        )
-    if made.diffusion is None and chosen.calculus is not None:
-        raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
-    if adaptive and chosen.error_order is None:
-        raise RunError(
-            f"{chosen.name} takes fixed steps: give dt=. Adaptive methods are sf.Tsitouras(), "
-            "sf.DormandPrince(), sf.BogackiShampine() and, for stiff equations, sf.Rosenbrock()."
-        )
-    return chosen
-
-
-def _times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
-    given = {"t0": t0, "t1": t1, "dt": dt, "every": every}
-    listed = list(at) if isinstance(at, (list, tuple)) else at
-    samples = listed if isinstance(listed, list) else [] if at is None else [at]
-    with_units = [isinstance(value, units.Quantity) for value in (*given.values(), *samples)]
-    unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
-    if any(with_units):
-        for name, value in given.items():
-            if value is not None and not isinstance(value, units.Quantity) and value != 0:
-                raise RunError(f"{name} is {value!r}, without a unit, beside times with units.")
-    begin, end = units.scalar(t0, unit, "t0"), units.scalar(t1, unit, "t1")
-    if not np.isfinite([begin, end]).all():
-        raise RunError(f"t0 and t1 must be finite; they are {begin:g} and {end:g}.")
-    if begin == end:
-        raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
-    step = None if dt is None else positive(dt, "dt", unit)
-    length = abs(end - begin)
-    if step is not None:
-        _whole(length, step, "t1 - t0", unit)
-    if at is not None and every is not None:
-        raise RunError("give every= or at=, not both.")
-    if at is not None:
-        return Times(unit, begin, end, step, _at(listed, unit, begin, end))
-    sign = 1.0 if end > begin else -1.0
-    if every is None and step is None:
-        return Times(unit, begin, end, None, np.linspace(begin, end, _SAMPLES))
-    interval = step if every is None else positive(every, "every", unit)
-    assert interval is not None
-    if step is not None:
-        _whole(interval, step, "every", unit)
-    count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
-    return Times(unit, begin, end, step, begin + sign * interval * np.arange(count + 1))
-
-
-def _whole(duration: float, dt: float, what: str, unit: str) -> int:
-    steps = round(duration / dt)
-    suffix = "" if unit == "1" else f" {unit}"
-    if steps < 1 or abs(duration / dt - steps) > 1e-6:
-        raise RunError(
-            f"{what} is {duration:g}{suffix}, which is not a whole number of steps of dt = "
-            f"{dt:g}{suffix}; use {max(steps, 1) * dt:g}{suffix}, or another dt."
-        )
-    return steps
-
-
-def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
-    if isinstance(at, (list, tuple)):
-        values = np.array([units.scalar(value, unit, "at") for value in at])
-    else:
-        values = np.atleast_1d(units.parameter(at, unit, "at").value)
-    if values.ndim != 1 or not len(values):
-        raise RunError("at is a list of times such as [1.0, 2.0].")
-    low, high = min(begin, end), max(begin, end)
-    for value in values:
-        if not low <= value <= high:
-            raise RunError(f"at contains {value:g}, outside of t0 = {begin:g} to t1 = {end:g}.")
-    steps = np.diff(values) * (1 if end > begin else -1)
-    if (steps < 0).any():
-        way = "ascending" if end > begin else "descending"
-        raise RunError(f"at must be {way} from t0 to t1; {values[1:][steps < 0][0]:g} is not.")
-    if (steps == 0).any():
-        raise RunError(f"at contains {values[1:][steps == 0][0]:g} twice.")
-    return values
-
-
-def _on_grid(times: Times) -> np.ndarray | None:
-    """Return after how many fixed steps each sample is due, or None if one is between steps."""
-    if times.dt is None:
-        return None
-    places = np.abs(times.at - times.t0) / times.dt
-    whole = np.rint(places)
-    return whole.astype(np.int64) if (np.abs(places - whole) < 1e-6).all() else None
-
-
-def _tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
-    epsilon = float(np.finfo(floats.as_numpy_dtype).eps)
-    relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
-    relative = units.scalar(relative, "1", "rtol")
-    if relative < 10 * epsilon:
-        raise RunError(
-            f"rtol is {relative:g}; in {floats.name} it cannot be below {10 * epsilon:.1g}. Where "
-            "the solution passes zero, atol sets the precision."
-        )
-    blocks = made.blocks
-    if tf.nest.is_nested(atol):
-        try:
-            tf.nest.assert_same_structure(made.state, atol)
-        except (TypeError, ValueError) as error:
-            raise RunError(f"atol has another structure than y0, {list(blocks.names)}.") from error
-        leaves = tf.nest.flatten(atol)
-    else:
-        leaves = [1e-3 * relative if atol is None else atol] * len(blocks.names)
-    rows = []
-    for leaf, name, unit, size in zip(leaves, blocks.names, made.units, blocks.sizes, strict=True):
-        held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
-        if (held.value < 0).any():
-            raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
-        rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
-    return relative, np.concatenate(rows)[:, None]
 
 
 # ---------------------------------------------------------------------- compiled functions
@@ -398,9 +241,7 @@ def _traits(solver: Solver) -> _Traits:
     return _Traits(first, None if iterates else each, len(step.dense()) - 1)
 
 
-def _statistics(
-    outcome: Outcome, solver: Solver, seconds: float, fresh: bool
-) -> dict[str, Any]:
+def _statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) -> dict[str, Any]:
     batch = len(outcome.accepted) > 1
 
     def total(values: np.ndarray) -> Any:
@@ -440,9 +281,7 @@ def _solution(
     for name, unit, leaf in zip(blocks.names, made.units, tf.nest.flatten(y), strict=True):
         shape = tuple(leaf.shape[1:])
         axes = tuple(f"axis_{k}" for k in range(len(shape)))
-        columns.append(
-            Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at)
-        )
+        columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at))
     sink.open(tuple(columns), {})
     for column, leaf in zip(columns, tf.nest.flatten(y), strict=True):
         sink.rows(column.key, 0, leaf.numpy())

@@ -22,10 +22,13 @@ KNOWS: dict[str, set[str]] = {
 }
 BELOW = {*DESCRIPTION, *NUMERICS}
 KNOWS["compiler"] = BELOW
-KNOWS["run"] = BELOW | {"compiler"}
+KNOWS["settings"] = KNOWS["status"] = BELOW | {"compiler"}
+KNOWS["arguments"] = BELOW | {"compiler", "settings"}
+FACADE = BELOW | {"compiler", "settings", "status", "arguments"}
+KNOWS["run"] = KNOWS["integrate"] = FACADE
 for _top in ("models", "analysis", "plotting"):
-    KNOWS[_top] = BELOW | {"compiler", "run"}
-KNOWS["cli"] = BELOW | {"compiler", "run", "models", "analysis", "plotting"}
+    KNOWS[_top] = FACADE | {"run", "integrate"}
+KNOWS["cli"] = FACADE | {"run", "integrate", "models", "analysis", "plotting"}
 KNOWS["__init__"] = set()
 
 # Imported where they are used, because they are optional or slow to load.

@@ -72,5 +72,6 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
+        local=dynamics.local if any(g.kind == "graded" for g in tables.groups) else None,
     )
     return Compiled(system, tables.count_states(), tables.n_synapses, tables.batch)

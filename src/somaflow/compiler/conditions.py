@@ -52,8 +52,9 @@ def lower(events: Any, made: Model, args: Any, dtype: Any) -> tuple[Condition, .
 
 def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> Condition:
     if event.direction not in _DIRECTIONS:
-        raise RunError(f"event {name!r}: direction is 'up', 'down' or 'both', not "
-                       f"{event.direction!r}.")
+        raise RunError(
+            f"event {name!r}: direction is 'up', 'down' or 'both', not {event.direction!r}."
+        )
     direction = _DIRECTIONS[event.direction]
     if isinstance(event.condition, str):
         margin, direction = _text_margin(name, event, made)
@@ -83,16 +84,19 @@ def _function(function: Any, args: Any, name: str) -> Callable[..., Any]:
 
 def _equations(name: str, made: Model) -> Equations:
     if made.equations is None:
-        raise WrongTypeError(f"event {name!r} is a text, which goes with equations; a function "
-                             "f needs functions.")
+        raise WrongTypeError(
+            f"event {name!r} is a text, which goes with equations; a function f needs functions."
+        )
     return made.equations
 
 
 def _text_margin(name: str, event: Event, made: Model) -> tuple[Callable[..., Any], int]:
     equations = _equations(name, made)
     if event.direction != "both":
-        raise RunError(f"event {name!r}: the text {event.condition!r} has a direction already; "
-                       "leave direction= out.")
+        raise RunError(
+            f"event {name!r}: the text {event.condition!r} has a direction already; "
+            "leave direction= out."
+        )
     node: Any = equations.condition(event.condition)
     lowered = Lowered(equations, frozenset(), keep=(node.left, node.right))
 
@@ -124,9 +128,7 @@ def _check_scalar(name: str, margin: Callable[..., Any], made: Model, dtype: Any
     def traced(t: Any, y: Any, parameters: Any) -> Any:
         return tf.convert_to_tensor(margin(blocks.time(t), y, parameters), dtype)
 
-    spec = tf.nest.map_structure(
-        lambda x: tf.TensorSpec(x.shape, dtype), made.state
-    )
+    spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, dtype), made.state)
     given = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), made.parameters)
     try:
         time = tf.TensorSpec([blocks.columns], dtype)

@@ -182,9 +182,7 @@ def _from_equations(equations: Equations, y0: Any, args: Any, dtype: Any) -> Mod
     def over(place: int) -> Function:
         def function(t: Any, y: dict[str, Any], parameters: Any) -> dict[str, Any]:
             value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
-            trees = {
-                n: parts[n][place] if equations.noises else lowered.derivative(n) for n in y
-            }
+            trees = {n: parts[n][place] if equations.noises else lowered.derivative(n) for n in y}
             return {n: tf.cast(value(trees[n]), y[n].dtype) for n in y}
 
         return function
@@ -227,9 +225,7 @@ def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations,
 # ---------------------------------------------------------------------- functions
 
 
-def _from_function(
-    f: Function, y0: Any, args: Any, noise: Any, batch: int, dtype: Any
-) -> Model:
+def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtype: Any) -> Model:
     names = component_names(y0)
     flat = tf.nest.flatten(y0)
     if not flat:

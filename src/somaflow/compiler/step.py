@@ -183,8 +183,21 @@ class Dynamics:
         self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
         """Return the derivative of every block."""
+        sums = self._sums(self._states(flow), context, node, prepared)
+        return self._slopes(flow, sums, drive, context, prepared)
+
+    def local(
+        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
+    ) -> tuple[Any, ...]:
+        """Return the same, with what cells get from each other held under differentiation."""
+        sums = self._sums(self._states(flow), context, node, prepared)
+        held = [tf.stop_gradient(total) for total in sums]
+        return self._slopes(flow, held, drive, context, prepared)
+
+    def _slopes(
+        self, flow: Any, sums: list[Any], drive: Any, context: Any, prepared: Any
+    ) -> tuple[Any, ...]:
         states = self._states(flow)
-        sums = self._sums(states, context, node, prepared)
         scopes = self._scopes(flow, sums, drive, prepared)
         slopes = []
         for k, (layout, value) in enumerate(zip(self.layouts, scopes, strict=True)):

@@ -93,18 +93,22 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         makes `n_steps` steps and `n_rows` samples, one after every `stride` steps; with `lead` the
         first sample is taken before the first step.
     """
-    nodes = solver.nodes
+    # What is recorded is seen at the start of a step, whether the solver looks there or not.
+    nodes = tuple(sorted({0.0, *solver.nodes}))
     parameters = tf.nest.map_structure(tf.constant, system.parameters)
 
     def one_step(carry: Carry, drive: tf.Tensor, t: Any, prepared: Any) -> tuple[Carry, Any]:
         context = system.arrive(carry, prepared)
         place = {c * dt: k for k, c in enumerate(nodes)}
 
-        def f(offset: Any, y: Tree) -> Tree:
-            k = place[offset]
-            return system.vector_field(k, t + offset, y, drive[k], context, prepared)
+        def at_node(field: Any) -> Any:
+            def f(offset: Any, y: Tree) -> Tree:
+                k = place[offset]
+                return field(k, t + offset, y, drive[k], context, prepared)
 
-        problem = Problem(f)
+            return None if field is None else f
+
+        problem = Problem(at_node(system.vector_field), at_node(system.local))
         memory = solver.init(problem, 0.0, carry.flow)
         flow = solver.step(problem, 0.0, dt, carry.flow, memory).y
         after = system.jump(carry, flow, context, prepared)

@@ -91,6 +91,8 @@ class System:
         rows: Names of the flow state.
         sources: Who can spike.
         crossings: Shape of `Jump.since`, or None.
+        local: As `vector_field`, but what a cell gets from the state of others is constant under
+            differentiation; None where cells meet through events alone.
     """
 
     initial: Carry
@@ -104,3 +106,4 @@ class System:
     rows: tuple[Row, ...]
     sources: tuple[Source, ...]
     crossings: tuple[int, ...] | None
+    local: Callable[..., Tree] | None = None

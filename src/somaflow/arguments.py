@@ -1,0 +1,170 @@
+"""The arguments of `solve`, checked before anything is computed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow import units
+from somaflow.compiler.ode import Model
+from somaflow.equations.equations import Equations
+from somaflow.errors import RunError, WrongTypeError
+from somaflow.settings import method, positive
+from somaflow.solvers.base import Solver
+from somaflow.solvers.runge_kutta import RK4, Tsitouras
+
+_SAMPLES = 101  # of an adaptive solve that was not told when
+
+
+@dataclass(frozen=True)
+class Times:
+    """When: all numbers in the user's unit of time, or in ms.
+
+    Attributes:
+        unit: `"ms"`, or `"1"` for pure numbers.
+        t0: Start.
+        t1: End.
+        dt: Fixed step, or None.
+        at: Times of the samples, float64, from t0 on.
+    """
+
+    unit: str
+    t0: float
+    t1: float
+    dt: float | None
+    at: np.ndarray
+
+    @property
+    def sign(self) -> float:
+        """-1 for a solve backwards in time."""
+        return 1.0 if self.t1 > self.t0 else -1.0
+
+
+def batch_axes(batch: Any) -> int | None:
+    if batch is None:
+        return None
+    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
+        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {batch!r}.")
+    return int(batch)
+
+
+def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
+    adaptive = dt is None
+    chosen = method(solver, Tsitouras() if adaptive else RK4())
+    if not adaptive and (rtol is not None or atol is not None):
+        raise RunError("give dt= for fixed steps, or rtol= and atol= for adaptive ones, not both.")
+    if made.diffusion is not None and chosen.calculus is None:
+        raise RunError(
+            "equations with noise need a stochastic solver, which also sets how the noise is read: "
+            "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
+        )
+    if made.diffusion is None and chosen.calculus is not None:
+        raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
+    if adaptive and chosen.error_order is None:
+        raise RunError(
+            f"{chosen.name} takes fixed steps: give dt=. Adaptive methods are sf.Tsitouras(), "
+            "sf.DormandPrince(), sf.BogackiShampine() and, for stiff equations, sf.Rosenbrock()."
+        )
+    return chosen
+
+
+def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
+    given = {"t0": t0, "t1": t1, "dt": dt, "every": every}
+    listed = list(at) if isinstance(at, (list, tuple)) else at
+    samples = listed if isinstance(listed, list) else [] if at is None else [at]
+    with_units = [isinstance(value, units.Quantity) for value in (*given.values(), *samples)]
+    unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
+    if any(with_units):
+        for name, value in given.items():
+            if value is not None and not isinstance(value, units.Quantity) and value != 0:
+                raise RunError(f"{name} is {value!r}, without a unit, beside times with units.")
+    begin, end = units.scalar(t0, unit, "t0"), units.scalar(t1, unit, "t1")
+    if not np.isfinite([begin, end]).all():
+        raise RunError(f"t0 and t1 must be finite; they are {begin:g} and {end:g}.")
+    if begin == end:
+        raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
+    step = None if dt is None else positive(dt, "dt", unit)
+    length = abs(end - begin)
+    if step is not None:
+        _whole(length, step, "t1 - t0", unit)
+    if at is not None and every is not None:
+        raise RunError("give every= or at=, not both.")
+    if at is not None:
+        return Times(unit, begin, end, step, _at(listed, unit, begin, end))
+    sign = 1.0 if end > begin else -1.0
+    if every is None and step is None:
+        return Times(unit, begin, end, None, np.linspace(begin, end, _SAMPLES))
+    interval = step if every is None else positive(every, "every", unit)
+    assert interval is not None
+    if step is not None:
+        _whole(interval, step, "every", unit)
+    count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
+    return Times(unit, begin, end, step, begin + sign * interval * np.arange(count + 1))
+
+
+def _whole(duration: float, dt: float, what: str, unit: str) -> int:
+    steps = round(duration / dt)
+    suffix = "" if unit == "1" else f" {unit}"
+    if steps < 1 or abs(duration / dt - steps) > 1e-6:
+        raise RunError(
+            f"{what} is {duration:g}{suffix}, which is not a whole number of steps of dt = "
+            f"{dt:g}{suffix}; use {max(steps, 1) * dt:g}{suffix}, or another dt."
+        )
+    return steps
+
+
+def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
+    if isinstance(at, (list, tuple)):
+        values = np.array([units.scalar(value, unit, "at") for value in at])
+    else:
+        values = np.atleast_1d(units.parameter(at, unit, "at").value)
+    if values.ndim != 1 or not len(values):
+        raise RunError("at is a list of times such as [1.0, 2.0].")
+    low, high = min(begin, end), max(begin, end)
+    for value in values:
+        if not low <= value <= high:
+            raise RunError(f"at contains {value:g}, outside of t0 = {begin:g} to t1 = {end:g}.")
+    steps = np.diff(values) * (1 if end > begin else -1)
+    if (steps < 0).any():
+        way = "ascending" if end > begin else "descending"
+        raise RunError(f"at must be {way} from t0 to t1; {values[1:][steps < 0][0]:g} is not.")
+    if (steps == 0).any():
+        raise RunError(f"at contains {values[1:][steps == 0][0]:g} twice.")
+    return values
+
+
+def whole_steps(times: Times) -> np.ndarray | None:
+    """Return after how many fixed steps each sample is due, or None if one is between steps."""
+    if times.dt is None:
+        return None
+    places = np.abs(times.at - times.t0) / times.dt
+    whole = np.rint(places)
+    return whole.astype(np.int64) if (np.abs(places - whole) < 1e-6).all() else None
+
+
+def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
+    epsilon = float(np.finfo(floats.as_numpy_dtype).eps)
+    relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
+    relative = units.scalar(relative, "1", "rtol")
+    if relative < 10 * epsilon:
+        raise RunError(
+            f"rtol is {relative:g}; in {floats.name} it cannot be below {10 * epsilon:.1g}. Where "
+            "the solution passes zero, atol sets the precision."
+        )
+    blocks = made.blocks
+    if tf.nest.is_nested(atol):
+        try:
+            tf.nest.assert_same_structure(made.state, atol)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"atol has another structure than y0, {list(blocks.names)}.") from error
+        leaves = tf.nest.flatten(atol)
+    else:
+        leaves = [1e-3 * relative if atol is None else atol] * len(blocks.names)
+    rows = []
+    for leaf, name, unit, size in zip(leaves, blocks.names, made.units, blocks.sizes, strict=True):
+        held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
+        if (held.value < 0).any():
+            raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
+        rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
+    return relative, np.concatenate(rows)[:, None]
