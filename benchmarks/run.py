@@ -1,9 +1,12 @@
 """Run the benchmarks against their peers: `make bench`.
 
-The peers are installed in an environment of their own (`.bench/venv`), the C++ loops are compiled
-with g++. Every peer solves the same problem file; they run in turn, round by round, so that a
-machine whose speed drifts slows all of them alike. What is compared are ratios within a round, and
-what is printed is their median, with the medians of the times beside them.
+Without a name this is the antennal lobe. `run.py work_precision` runs the benchmark of that folder,
+with its own options (`--quick`, `--docs`).
+
+The lobe's peers are installed in an environment of their own (`.bench/venv`), the C++ loops are
+compiled with g++. Every peer solves the same problem file; they run in turn, round by round, so
+that a machine whose speed drifts slows all of them alike. What is compared are ratios within a
+round, and what is printed is their median, with the medians of the times beside them.
 """
 
 import argparse
@@ -73,7 +76,14 @@ def commands(python: Path, problem: Path, dtype: str) -> dict[str, list[str | Pa
 
 def main() -> None:
     """Measure, and print a table."""
+    if sys.argv[1:2] == ["work_precision"]:
+        other = Path(__file__).parent / "work_precision" / "run.py"
+        command = [sys.executable, str(other), *sys.argv[2:]]
+        sys.exit(subprocess.run(command, check=False).returncode)
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "benchmark", nargs="?", choices=("antennal_lobe", "work_precision"), default="antennal_lobe"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--duration", type=float, default=400.0, help="biological ms")
     options = parser.parse_args()

@@ -138,7 +138,7 @@ def prepare(job: peer.Job) -> peer.Solve:
 
     def solve() -> tuple[np.ndarray, dict[str, Any]]:
         final, steps = jax.block_until_ready(call(y, parameters, step, rtol))
-        states = np.stack([np.atleast_1d(final[key]) for key in y0])
+        states = np.stack([np.ravel(final[key]) for key in y0])  # [rows, 1] or [1, rows]
         return states, {"steps": int(np.max(steps))}
 
     return solve

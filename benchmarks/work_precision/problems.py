@@ -303,7 +303,11 @@ def over_floats(name: str) -> Callable[..., list[float]]:
     names = tuple(chosen.y0)
 
     def f(t: float, y: np.ndarray, p: dict[str, float]) -> list[float]:
-        return list(chosen.field(t, dict(zip(names, y.tolist(), strict=True)), p, Scalars).values())
+        state = dict(zip(names, y.tolist(), strict=True))
+        try:
+            return list(chosen.field(t, state, p, Scalars).values())
+        except ZeroDivisionError:  # where a trial step went far off: rejected, as arrays would be
+            return [math.nan] * len(names)
 
     return f
 

@@ -42,6 +42,11 @@ class Times:
 
 
 def batch_axes(batch: Any) -> int | None:
+    """Return the number of leading axes that number problems, or None.
+
+    Raises:
+        WrongTypeError: It is none.
+    """
     if batch is None:
         return None
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
@@ -50,6 +55,12 @@ def batch_axes(batch: Any) -> int | None:
 
 
 def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
+    """Return the method of a solve.
+
+    Raises:
+        RunError: It does not go with the steps or the noise that were asked for.
+        WrongTypeError: It is none.
+    """
     adaptive = dt is None
     chosen = method(solver, Tsitouras() if adaptive else RK4())
     if not adaptive and (rtol is not None or atol is not None):
@@ -62,26 +73,37 @@ def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> So
     if made.diffusion is None and chosen.calculus is not None:
         raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
     if adaptive and chosen.error_order is None:
+        others = (
+            " Adaptive methods are sf.Tsitouras(), sf.DormandPrince(), sf.BogackiShampine() and, "
+            "for stiff equations, sf.Rosenbrock()."
+        )
         raise RunError(
-            f"{chosen.name} takes fixed steps: give dt=. Adaptive methods are sf.Tsitouras(), "
-            "sf.DormandPrince(), sf.BogackiShampine() and, for stiff equations, sf.Rosenbrock()."
+            f"{chosen.name} takes fixed steps: give dt=.{'' if chosen.calculus else others}"
         )
     return chosen
 
 
 def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
+    """Return the times of a solve.
+
+    Raises:
+        RunError: They do not fit.
+        UnitError, MissingValueError, WrongTypeError: One of them is no time.
+    """
     given = {"t0": t0, "t1": t1, "dt": dt, "every": every}
     listed = list(at) if isinstance(at, (list, tuple)) else at
     samples = listed if isinstance(listed, list) else [] if at is None else [at]
     with_units = [isinstance(value, units.Quantity) for value in (*given.values(), *samples)]
     unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
     if any(with_units):
-        for name, value in given.items():
-            if value is not None and not isinstance(value, units.Quantity) and value != 0:
-                raise RunError(f"{name} is {value!r}, without a unit, beside times with units.")
-    begin, end = units.scalar(t0, unit, "t0"), units.scalar(t1, unit, "t1")
-    if not np.isfinite([begin, end]).all():
-        raise RunError(f"t0 and t1 must be finite; they are {begin:g} and {end:g}.")
+        for name, value in [*given.items(), *(("at", value) for value in samples)]:
+            plain = value is not None and not isinstance(value, (units.Quantity, str))
+            if plain and np.any(np.not_equal(value, 0)):
+                raise RunError(
+                    f"{name} is {value!r}, without a unit, beside times with units; write it with "
+                    "one, such as 1*ms."
+                )
+    begin, end = _time(t0, unit, "t0"), _time(t1, unit, "t1")
     if begin == end:
         raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
     step = None if dt is None else positive(dt, "dt", unit)
@@ -99,8 +121,17 @@ def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
     assert interval is not None
     if step is not None:
         _whole(interval, step, "every", unit)
+    if interval > length * (1 + 1e-9):
+        raise RunError(f"every is {interval:g}, longer than the whole solve, {length:g}.")
     count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
     return Times(unit, begin, end, step, begin + sign * interval * np.arange(count + 1))
+
+
+def _time(value: Any, unit: str, name: str) -> float:
+    if value is None or isinstance(value, str):
+        example = "1.0" if unit == "1" else "1.0*ms"
+        raise WrongTypeError(f"{name} is a time such as {example}, not {value!r}.")
+    return units.scalar(value, unit, name)
 
 
 def _whole(duration: float, dt: float, what: str, unit: str) -> int:
@@ -144,6 +175,12 @@ def whole_steps(times: Times) -> np.ndarray | None:
 
 
 def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
+    """Return the relative tolerance, and the absolute one of each component, [n, 1].
+
+    Raises:
+        RunError: They are too small, or do not fit the state.
+        UnitError, MissingValueError, WrongTypeError: One of them is no number.
+    """
     epsilon = float(np.finfo(floats.as_numpy_dtype).eps)
     relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
     relative = units.scalar(relative, "1", "rtol")
@@ -166,5 +203,10 @@ def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[flo
         held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
         if (held.value < 0).any():
             raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
+        if held.value.size not in (1, size):
+            raise RunError(
+                f"atol of {name!r} has {held.value.size} numbers; it is one number, or one for "
+                f"each of the {size} components of a problem."
+            )
         rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
     return relative, np.concatenate(rows)[:, None]

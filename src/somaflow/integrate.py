@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow import arguments, units
 from somaflow.arguments import Times
-from somaflow.compiler import conditions, ode
+from somaflow.compiler import checks, conditions, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
@@ -32,6 +32,8 @@ from somaflow.status import sentence
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
 _COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
 _KEPT = 32  # compiled functions
+# Operations of f above which it is compiled once and not for each stage: 4 times of 600 take 5 s.
+_LONG = 400
 
 
 def solve(
@@ -91,7 +93,12 @@ def solve(
         WrongTypeError: An argument of another kind.
         NonFiniteState: With fixed steps, the state became infinite or not a number.
     """
-    floats, number = float_type(dtype), check_seed(seed)
+    if not tf.executing_eagerly():
+        raise RunError(
+            "solve was called inside a tf.function, where y0 and args have no values yet. Call it "
+            "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
+        )
+    floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
     made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
     chosen = arguments.choose_solver(solver, dt, rtol, atol, made)
     times = arguments.read_times(f, t0, t1, dt, every, at)
@@ -132,8 +139,7 @@ def solve(
         else:
             outcome = run(y, parameters, False)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-        text = str(error).strip().splitlines()[0]
-        raise RunError(f"f uses an operation that XLA does not compile: {text}") from error
+        raise adjoint.refused(error) from error
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
     return _solution(made, chosen, times, outcome, statistics, compiled, number, dtype)
 
@@ -156,11 +162,7 @@ def _compiled(
     floats: tf.DType,
 ) -> tuple[Any, bool]:
     """Return the compiled functions of a model, and whether they are new."""
-    parts = [
-        (name, e.condition, e.change, e.terminal, e.direction)
-        for name, e in (events or {}).items()
-        if isinstance(e, conditions.Event)
-    ]
+    parts = [(name, e.condition, e.change, e.terminal, e.direction) for name, e in events.items()]
     key = (
         made.key,
         signature(*(part for event in parts for part in event)),
@@ -172,16 +174,17 @@ def _compiled(
     if key in _COMPILED:
         _COMPILED.move_to_end(key)
         return _COMPILED[key], False
-    ode.check(made, made.field, "f", floats, not lockstep)
+    operations = checks.check_field(made, made.field, "f", floats, not lockstep)
     if made.diffusion is not None:
-        ode.check(made, made.diffusion, "noise", floats, False)
+        checks.check_field(made, made.diffusion, "noise", floats, False)
     diffusion = None if made.diffusion is None else made.on_block(made.diffusion)
     lowered = conditions.lower(events, made, args, floats)
-    flow = Flow(made.on_block(made.field), diffusion, lowered)
+    flow = Flow(made.on_block(made.field), diffusion, lowered, operations > _LONG)
     numbers = made.blocks.columns * sum(made.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:
-        found: Any = Lockstep(flow, solver, times.sign, floats, capacity, _length(made))
+        remembers = bool(tf.nest.flatten(_traits(solver).memory))
+        found: Any = Lockstep(flow, solver, times.sign, floats, capacity, _length(made), remembers)
     else:
         slots = int(np.clip(_NUMBERS // numbers, 8, 256))
         adaptive = times.dt is None
@@ -216,11 +219,13 @@ class _Traits(NamedTuple):
         first: Evaluations of f before the first step.
         each: Evaluations in a step; None where an iteration sets it.
         degree: Of the polynomial in a step.
+        memory: What it hands to the first step.
     """
 
     first: int
     each: int | None
     degree: int
+    memory: Any
 
 
 @cache
@@ -238,7 +243,7 @@ def _traits(solver: Solver) -> _Traits:
     step = solver.step(problem, t, t + 1, y, memory, 0 * y)
     each = count[0] - first
     iterates = solver.stiff and solver.error_order is None  # until it has converged
-    return _Traits(first, None if iterates else each, len(step.dense()) - 1)
+    return _Traits(first, None if iterates else each, len(step.dense()) - 1, memory)
 
 
 def _statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) -> dict[str, Any]:

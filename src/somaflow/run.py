@@ -16,14 +16,14 @@ from somaflow.network.distributions import check_seed
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.device import choose_threads
+from somaflow.settings import float_type, method, positive
+from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.loop import build
 from somaflow.simulation.sinks import Column, MemorySink, Sink, ZarrSink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.system import Carry
-from somaflow.settings import float_type, method, positive
-from somaflow.settings import meta as kept
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4
 from somaflow.units import ms

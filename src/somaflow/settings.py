@@ -1,4 +1,4 @@
-"""What `simulate` and `solve` have in common: checks of their arguments, and what a result keeps."""
+"""What `simulate` and `solve` share: checks of their arguments, and what a result keeps."""
 
 import platform
 from functools import cache
@@ -25,7 +25,9 @@ def positive(value: Any, name: str, unit: str = "ms") -> float:
         WrongTypeError: It is not a number.
     """
     if isinstance(value, str):
-        raise WrongTypeError(f"{name} is a time such as 0.01*ms, not {value!r}.")
+        raise WrongTypeError(
+            f"{name} is a time such as {'0.01' if unit == '1' else '0.01*ms'}, not {value!r}."
+        )
     number = units.scalar(value, unit, name)
     if number <= 0:
         raise RunError(
@@ -54,7 +56,7 @@ def float_type(dtype: Any) -> tf.DType:
     Raises:
         WrongTypeError: It is neither of the two.
     """
-    if dtype not in ("float64", "float32"):
+    if not isinstance(dtype, str) or dtype not in ("float64", "float32"):
         raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}.")
     return tf.as_dtype(dtype)
 

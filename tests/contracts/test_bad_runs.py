@@ -33,10 +33,6 @@ SYNAPSE = sf.load("exponential_current")
 NETWORK = sf.Network(CELLS, sf.Projection(CELLS, CELLS, SYNAPSE))
 
 
-def decay(t: Any, y: Any, p: Any) -> Any:
-    return {"x": -p["rate"] * y["x"]}
-
-
 SIMULATE: dict[str, Any] = {
     "network": NETWORK,
     "duration": 1 * ms,
@@ -48,17 +44,6 @@ SIMULATE: dict[str, Any] = {
     "initial": {"cells": {"v": -55}},
     "sink": sf.MemorySink(),
     "progress": lambda done, total, seconds: None,
-}
-SOLVE: dict[str, Any] = {
-    "f": decay,
-    "y0": {"x": 1.0},
-    "t0": 0.0,
-    "t1": 1.0,
-    "dt": 0.1,
-    "every": 0.5,
-    "args": {"rate": 2.0},
-    "solver": sf.Euler(),
-    "dtype": "float32",
 }
 
 
@@ -77,14 +62,12 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_calls_that_are_spoiled_below_work() -> None:
     run = sf.simulate(**SIMULATE)
     assert run["cells.v"].shape == (11, 3)
-    assert sf.solve(**SOLVE)["x"].shape == (3,)
 
 
 @pytest.mark.usefixtures("no_compiler")
 def test_a_good_call_comes_as_far_as_the_compiler() -> None:
-    for call, arguments in ((sf.simulate, SIMULATE), (sf.solve, SOLVE)):
-        with pytest.raises(Compiled):
-            call(**arguments)
+    with pytest.raises(Compiled):
+        sf.simulate(**SIMULATE)
 
 
 # --------------------------------------------------------------- nonsense sweep
@@ -92,26 +75,23 @@ def test_a_good_call_comes_as_far_as_the_compiler() -> None:
 # Where None means something.
 NONE = {"solver", "initial", "sink", "progress", "every"}
 SWEEP = [
-    pytest.param(call, arguments, name, wrong, id=f"{call.__name__}-{name}-{label}")
-    for call, arguments in ((sf.simulate, SIMULATE), (sf.solve, SOLVE))
-    for name in arguments
+    pytest.param(name, wrong, id=f"{name}-{label}")
+    for name in SIMULATE
     for label, wrong in (
         ("object", object()), ("None", None), ("text", "nonsense"), ("nan", float("nan")),
         ("list", [object()]), ("class", int), ("complex", 1j),
     )
     if not (label == "None" and name in NONE)
     and not (label == "text" and name == "sink")  # a path
-    and not (label == "class" and name in ("progress", "f"))  # can be called
+    and not (label == "class" and name == "progress")  # can be called
 ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("no_compiler")
-@pytest.mark.parametrize(("call", "arguments", "name", "wrong"), SWEEP)
-def test_nonsense_is_answered_with_our_own_error(
-    call: Callable, arguments: dict[str, Any], name: str, wrong: Any
-) -> None:
+@pytest.mark.parametrize(("name", "wrong"), SWEEP)
+def test_nonsense_is_answered_with_our_own_error(name: str, wrong: Any) -> None:
     with pytest.raises(SomaflowError) as caught:
-        call(**arguments | {name: wrong})
+        sf.simulate(**SIMULATE | {name: wrong})
     assert len(str(caught.value)) > 10
 
 
@@ -276,50 +256,3 @@ def test_places_are_refused_before_the_compiler_starts(tmp_path: Path) -> None:
             sf.simulate(**SIMULATE | {"sink": place})
     found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
     assert found == ["file", "full", "full/mine.txt"]
-
-
-# ----------------------------------------------------------------------- solve
-
-BAD_SOLVES: dict[str, tuple[dict[str, Any], type[SomaflowError], str]] = {
-    "dt negative": ({"dt": -0.1}, RunError, r"dt is -0\.1.*greater than 0"),
-    "dt not dividing the time": ({"dt": 0.3}, RunError, "t1 - t0 is 1"),
-    "dt not dividing every": ({"every": 0.25}, RunError, r"every is 0\.25"),
-    "time backwards": ({"t1": -1.0}, RunError, "not after t0 = 0"),
-    "no time at all": ({"t0": 1.0}, RunError, "not after t0 = 1"),
-    "no initial state": ({"y0": None}, RunError, "initial state y0"),
-    "NaN in the state": ({"y0": {"x": float("nan")}}, MissingValueError, "'x' is nan"),
-    "args for a function without": (
-        {"f": lambda t, y: {"x": -y["x"]}},
-        RunError,
-        r"takes only \(t, y\)",
-    ),
-    "a function of args without args": ({"args": None}, RunError, r"cannot be called as f\(t, y\)"),
-    "a function of too few": ({"f": lambda t: t, "args": None}, RunError, "cannot be called as"),
-    "another structure": ({"f": lambda t, y, p: {"z": -y["x"]}}, RunError, "same structure"),
-    "no structure": ({"f": lambda t, y, p: -y["x"]}, RunError, "same structure"),
-    "another shape": (
-        {"f": lambda t, y, p: {"x": tf.stack([y["x"], y["x"]])}},
-        RunError,
-        r"shape \(2,\) for 'x'",
-    ),
-    "another dtype": (
-        {"f": lambda t, y, p: {"x": tf.cast(y["x"], tf.float64)}},
-        RunError,
-        "float64 for 'x', whose state is float32",
-    ),
-    "equations of a network": ({"f": MODEL, "y0": None}, RunError, "belong in a network"),
-    "an unknown state": (
-        {"f": sf.Equations.parse("dx/dt = -x : 1", x=1), "y0": {"z": 1}},
-        RunError,
-        "y0 names 'z'",
-    ),
-}
-
-
-@pytest.mark.usefixtures("no_compiler")
-@pytest.mark.parametrize(("change", "kind", "message"), BAD_SOLVES.values(), ids=BAD_SOLVES.keys())
-def test_bad_input_of_solve(
-    change: dict[str, Any], kind: type[SomaflowError], message: str
-) -> None:
-    with pytest.raises(kind, match=message):
-        sf.solve(**SOLVE | change)

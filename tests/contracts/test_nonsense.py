@@ -117,6 +117,14 @@ CASES = {
         reduction="mean",
     ),
     "Recorder.every": Case(CELLS["v"].every, interval=1 * ms),
+    "Event": Case(
+        sf.Event,
+        "change",
+        condition=lambda t, y: y,
+        change=lambda t, y: y,
+        terminal=True,
+        direction="up",
+    ),
     "Network": Case(sf.Network, parts=(CELLS,)),
     "Network of one": Case(
         lambda part: sf.Network(CELLS, part), part=sf.CurrentClamp(CELLS, 1 * nA)
@@ -159,12 +167,20 @@ def test_every_public_constructor_of_the_first_column_is_swept() -> None:
         name
         for name in sf.__all__
         if _module(name).startswith(
-            ("somaflow.equations", "somaflow.mechanisms", "somaflow.network")
+            ("somaflow.equations", "somaflow.mechanisms", "somaflow.network", "somaflow.compiler")
         )
     }
     swept = {title.split(".")[0].removesuffix("()") for title in CASES}
     # OneToOne has no argument; load_network and save are in test_description, math in test_math.
     assert described - swept == {"OneToOne", "load_network", "math"}
+
+
+def test_a_solver_is_described_by_its_name_alone() -> None:
+    solvers = [name for name in sf.__all__ if _module(name).startswith("somaflow.solvers")]
+    assert len(solvers) == 15
+    for name in solvers:
+        found = inspect.signature(getattr(sf, name)).parameters.values()
+        assert all(p.default is not p.empty for p in found), name
 
 
 @pytest.mark.parametrize("title", CASES)

@@ -81,8 +81,8 @@ class Blocks:
             return parts[0]
         if sum(self.sizes) > _ROWS:
             return tf.concat(parts, axis=0)
-        # Row by row: the second derivative of a concatenation is none that TensorFlow has under XLA,
-        # and a Rosenbrock method is differentiated twice.
+        # Row by row: TensorFlow lacks the second derivative of a concatenation under XLA, and a
+        # Rosenbrock method is differentiated twice.
         return tf.stack([row for part in parts for row in tf.unstack(part)])
 
     def unpack(self, block: Tensor) -> Any:
@@ -96,7 +96,7 @@ class Blocks:
             return tf.nest.pack_sequence_as(self.nest, rows)
         found, row = [], 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
-            part = block[..., row : row + size, :]
+            part = block if len(self.names) == 1 else block[..., row : row + size, :]
             if size > 1:
                 axes = list(range(len(lead)))
                 part = tf.transpose(part, [*axes, len(axes) + 1, len(axes)])

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
 
+from somaflow.compiler.checks import check_change, check_scalar
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.ode import Model, check_call
 from somaflow.equations.equations import Equations
@@ -33,39 +34,66 @@ class Event:
     terminal: bool = False
     direction: str = "both"
 
+    def __post_init__(self) -> None:
+        """Refuse parts of another kind.
 
-def lower(events: Any, made: Model, args: Any, dtype: Any) -> tuple[Condition, ...]:
-    """Check the events of a solve and turn them into functions over blocks.
+        Raises:
+            WrongTypeError: So it is.
+        """
+        for what in ("condition", "change"):
+            part = getattr(self, what)
+            if not (callable(part) or isinstance(part, str) or (part is None and what == "change")):
+                raise WrongTypeError(
+                    f"an event's {what} is a function of (t, y), or a text for equations, not "
+                    f"{part!r}."
+                )
+        if not isinstance(self.terminal, (bool, np.bool_)):
+            raise WrongTypeError(f"an event's terminal is True or False, not {self.terminal!r}.")
+        if not isinstance(self.direction, str) or self.direction not in _DIRECTIONS:
+            raise WrongTypeError(
+                f"an event's direction is 'up', 'down' or 'both', not {self.direction!r}."
+            )
+
+
+def named(events: Any) -> dict[str, Event]:
+    """Return the events of a solve by name.
 
     Raises:
         WrongTypeError: They are not `sf.Event`s by name.
-        RunError: One of them cannot be evaluated on the state.
     """
     if events is None:
-        return ()
+        return {}
     if not isinstance(events, Mapping) or not all(isinstance(e, Event) for e in events.values()):
         raise WrongTypeError(
             f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not {events!r}."
         )
-    return tuple(_condition(str(name), event, made, args, dtype) for name, event in events.items())
+    return {str(name): event for name, event in events.items()}
+
+
+def lower(events: Mapping[str, Event], made: Model, args: Any, dtype: Any) -> tuple[Condition, ...]:
+    """Check the events of a solve and turn them into functions over blocks.
+
+    Raises:
+        WrongTypeError: A part of one is of another kind.
+        RunError: One of them cannot be evaluated on the state.
+    """
+    return tuple(_condition(name, event, made, args, dtype) for name, event in events.items())
 
 
 def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> Condition:
-    if event.direction not in _DIRECTIONS:
-        raise RunError(
-            f"event {name!r}: direction is 'up', 'down' or 'both', not {event.direction!r}."
-        )
-    direction = _DIRECTIONS[event.direction]
+    direction, what = _DIRECTIONS[event.direction], f"event {name!r}: the condition"
     if isinstance(event.condition, str):
         margin, direction = _text_margin(name, event, made)
     else:
-        margin = _function(event.condition, args, f"event {name!r}: condition")
-    _check_scalar(name, margin, made, dtype)
-    change = None
+        margin = _function(event.condition, args, what)
+    check_scalar(made, margin, what, event.condition, dtype)
+    change, what = None, f"event {name!r}: the change"
     if isinstance(event.change, str):
         change = _text_change(name, event.change, made)
     elif event.change is not None:
-        change = _function(event.change, args, f"event {name!r}: change")
+        change = _function(event.change, args, what)
+    if change is not None:
+        check_change(made, change, what, event.change, dtype)
     return Condition(
         name,
         made.scalar_on_block(margin),
@@ -76,8 +104,6 @@ def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> C
 
 
 def _function(function: Any, args: Any, name: str) -> Callable[..., Any]:
-    if not callable(function):
-        raise WrongTypeError(f"{name} is a function of (t, y), not {function!r}.")
     check_call(function, args, name)
     return lambda t, y, p: function(t, y) if args is None else function(t, y, p)
 
@@ -120,28 +146,3 @@ def _text_change(name: str, text: str, made: Model) -> Callable[..., Any]:
         return values
 
     return change
-
-
-def _check_scalar(name: str, margin: Callable[..., Any], made: Model, dtype: Any) -> None:
-    blocks = made.blocks
-
-    def traced(t: Any, y: Any, parameters: Any) -> Any:
-        return tf.convert_to_tensor(margin(blocks.time(t), y, parameters), dtype)
-
-    spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, dtype), made.state)
-    given = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), made.parameters)
-    try:
-        time = tf.TensorSpec([blocks.columns], dtype)
-        found = tf.function(traced, autograph=False).get_concrete_function(time, spec, given)
-        shape = found.output_shapes
-    except Exception as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise RunError(
-            f"event {name!r}: the condition failed: {type(error).__name__}: {text} It is a "
-            "function of (t, y) that returns one number for each problem, such as y['x']."
-        ) from error
-    if shape.rank and tuple(shape) != blocks.batch:
-        raise RunError(
-            f"event {name!r}: the condition returned shape {tuple(shape)}; it must be one number"
-            + (f" for each problem, {blocks.batch}." if blocks.batch else ".")
-        )

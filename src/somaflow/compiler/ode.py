@@ -11,11 +11,12 @@ import tensorflow as tf
 from somaflow import units
 from somaflow.compiler.blocks import Blocks, spread
 from somaflow.compiler.lower import Lowered
-from somaflow.compiler.reading import changed, signature
+from somaflow.compiler.reading import signature
 from somaflow.equations.affine import not_affine, not_affine_components
 from somaflow.equations.equations import Equations
+from somaflow.equations.expression import parse
 from somaflow.equations.tracing import component_names, trace_components
-from somaflow.errors import RunError, WrongTypeError, nearest
+from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Function = Callable[..., Any]
@@ -90,7 +91,7 @@ def model(f: Any, y0: Any, args: Any, noise: Any, batch: int | None, dtype: Any)
                 "noise= goes with a function; in equations write it into the line, such as "
                 "dx/dt = -x/tau + sigma*xi : 1."
             )
-        return _from_equations(f, y0, args, dtype)
+        return _from_equations(f, y0, args, batch, dtype)
     if callable(f):
         if y0 is None:
             raise RunError("solve needs an initial state y0 for a function.")
@@ -117,22 +118,42 @@ def refuse_not_affine(made: Model, f: Any, args: Any, solver: str) -> None:
 
 
 def real(value: Any, name: str, dtype: Any) -> Any:
-    """Return a leaf as a float tensor, if it is one, or as a NumPy array in the coherent system.
+    """Return a part of the state as a float tensor, if it is one, or as a NumPy array.
 
     Raises:
         WrongTypeError: It is not of real numbers.
+        MissingValueError: It is not finite.
     """
     if isinstance(value, (tf.Tensor, tf.Variable)):
         if not value.dtype.is_floating:
-            raise WrongTypeError(f"{name} is of {value.dtype.name}; {_WHOLE}")
-        return tf.cast(tf.convert_to_tensor(value), dtype)
-    magnitude = value.magnitude if isinstance(value, units.Quantity) else value
-    if np.asarray(magnitude).dtype.kind in "iub":
-        raise WrongTypeError(f"{name} is {value!r}, of whole numbers; {_WHOLE}")
-    return units.parameter(value, None, name).value.astype(dtype)
+            raise WrongTypeError(f"y0 {name!r} is of {value.dtype.name}; {_WHOLE}")
+        return _finite(tf.cast(tf.convert_to_tensor(value), dtype), f"{name!r} of y0")
+    if not isinstance(value, units.Quantity):
+        try:
+            kind = np.asarray(value).dtype.kind
+        except ValueError:
+            raise WrongTypeError(f"y0 {name!r} is {value!r}, which is no array.") from None
+        if kind in "iub":
+            raise WrongTypeError(f"y0 {name!r} is {value!r}, of whole numbers; {_WHOLE}")
+        if kind == "c":
+            raise WrongTypeError(
+                f"y0 {name!r} is {value!r}; a state is real: integrate real and imaginary part."
+            )
+    return units.parameter(value, None, name, "y0").value.astype(dtype)
 
 
 _WHOLE = "a state changes continuously: write 1.0, or array.astype(float)."
+
+
+def _finite(tensor: Any, name: str) -> Any:
+    """Return a tensor, if all its numbers are finite."""
+    if not np.isfinite(tensor.numpy()).all():
+        bad = np.argwhere(~np.isfinite(tensor.numpy()))[0]
+        at = f" at index {bad.tolist()}" if len(bad) else ""
+        raise MissingValueError(
+            f"{name} is {tensor.numpy()[tuple(bad)]}{at}; it must be a finite number."
+        )
+    return tensor
 
 
 def _unit(value: Any, name: str) -> str:
@@ -144,19 +165,21 @@ def _unit(value: Any, name: str) -> str:
 # ---------------------------------------------------------------------- text
 
 
-def _from_equations(equations: Equations, y0: Any, args: Any, dtype: Any) -> Model:
+def _from_equations(
+    equations: Equations, y0: Any, args: Any, batch: int | None, dtype: Any
+) -> Model:
     if equations.inputs or equations.on_spike or equations.uses_pulse:
         raise RunError("equations with inputs or spikes belong in a network, not in solve.")
     equations, tensors = _overridden(equations, args, dtype)
     given, traced = {}, {}
-    if not isinstance(y0 or {}, Mapping):
+    if y0 is not None and not isinstance(y0, Mapping):
         raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {y0!r}.")
     for name, value in dict(y0 or {}).items():
         if name not in equations.states:
             raise RunError(f"y0 names {name!r}; the states are {sorted(equations.states)}.")
         if isinstance(value, (tf.Tensor, tf.Variable)):
             scale = units.factor(equations.unit(name))
-            traced[name] = tf.cast(tf.convert_to_tensor(value), dtype) * scale
+            traced[name] = _number(value, f"{name!r} of y0", dtype) * scale
             given[name] = traced[name].numpy().astype(np.float64)
         else:
             given[name] = units.parameter(value, equations.unit(name), name).value
@@ -169,6 +192,13 @@ def _from_equations(equations: Equations, y0: Any, args: Any, dtype: Any) -> Mod
         shape = np.broadcast_shapes(*arrays)
     except ValueError as error:
         raise RunError(f"y0 and parameters have shapes that do not fit: {arrays}.") from error
+    if batch not in (None, len(shape)):
+        raise RunError(
+            f"batch is {batch}, but each of the {len(shape)} axes of equations numbers problems; "
+            "leave it out."
+        )
+    if traced or tensors:
+        traced |= _initial(equations, given, traced, values, parameters, dtype)
     state = {
         name: tf.broadcast_to(traced[name], shape)
         if name in traced
@@ -200,6 +230,35 @@ def _from_equations(equations: Equations, y0: Any, args: Any, dtype: Any) -> Mod
     )
 
 
+def _initial(
+    equations: Equations,
+    given: Mapping[str, Any],
+    traced: Mapping[str, Any],
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    dtype: Any,
+) -> dict[str, Any]:
+    """Return initial values that are expressions as tensors, with derivatives."""
+    waiting = {
+        name: parse(text)
+        for name, text in equations.initial.items()
+        if isinstance(text, str) and name not in given
+    }
+    lowered = Lowered(equations, frozenset(), keep=tuple(waiting.values()))
+    state = {name: tf.convert_to_tensor(value, dtype) for name, value in values.items()} | traced
+    for _ in waiting:  # each may be an expression of others
+        value = lowered.scope(lowered.prepare(parameters), {**state, "t": tf.zeros((), dtype)})
+        state |= {name: tf.cast(value(node), dtype) for name, node in waiting.items()}
+    return {name: state[name] for name in waiting}
+
+
+def _number(value: Any, name: str, dtype: Any) -> Any:
+    """Return a tensor of real numbers in the run's dtype."""
+    if not (value.dtype.is_floating or value.dtype.is_integer):
+        raise WrongTypeError(f"{name} is of {value.dtype.name}; it must be of real numbers.")
+    return _finite(tf.cast(tf.convert_to_tensor(value), dtype), name)
+
+
 def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations, dict[str, Any]]:
     """Return equations with other parameters, and those parameters that are tensors."""
     if args is None:
@@ -215,7 +274,7 @@ def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations,
             )
         if isinstance(value, (tf.Tensor, tf.Variable)):
             unit = equations.parameters[name].unit
-            tensors[name] = tf.cast(tf.convert_to_tensor(value), dtype) * units.factor(unit)
+            tensors[name] = _number(value, f"{name!r} of args", dtype) * units.factor(unit)
             numbers[name] = tensors[name].numpy() / units.factor(unit) * units.parse_unit(unit)
         else:
             numbers[name] = value
@@ -226,16 +285,15 @@ def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations,
 
 
 def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtype: Any) -> Model:
-    names = component_names(y0)
-    flat = tf.nest.flatten(y0)
-    if not flat:
-        raise RunError("y0 is empty.")
-    leaves = [real(value, f"y0 {n!r}", dtype) for n, value in zip(names, flat, strict=True)]
+    names, flat = _parts(y0, "y")
+    leaves = [real(value, n, dtype) for n, value in zip(names, flat, strict=True)]
+    for name, leaf in zip(names, leaves, strict=True):
+        if 0 in np.shape(leaf):
+            raise RunError(f"y0 {name!r} is empty: its shape is {tuple(np.shape(leaf))}.")
     state = tf.nest.pack_sequence_as(y0, leaves)
     parameters = ()
     if args is not None:
-        given = zip(component_names(args, "args"), tf.nest.flatten(args), strict=True)
-        held = [_argument(value, name, dtype) for name, value in given]
+        held = [_argument(v, n, dtype) for n, v in zip(*_parts(args, "args"), strict=True)]
         parameters = tf.nest.pack_sequence_as(args, held)
     check_call(f, args, "f")
     if noise is not None:
@@ -263,11 +321,26 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
     )
 
 
+def _parts(nest: Any, root: str) -> tuple[list[str], list[Any]]:
+    """Return the names and the values of the parts of y0 or args."""
+    what = "y0" if root == "y" else root
+    try:
+        names, flat = component_names(nest, root), tf.nest.flatten(nest)
+    except TypeError as error:
+        raise RunError(f"{what}: the keys of a dict must be all texts, or all numbers.") from error
+    if not flat and root == "y":
+        raise RunError("y0 is empty.")
+    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    if twice or len(names) != len(flat):
+        raise RunError(f"{what}: two parts are called {(twice or names)[0]!r}; rename one.")
+    return names, flat
+
+
 def _argument(value: Any, name: str, dtype: Any) -> Any:
     """Return an argument: real numbers in the run's dtype, whole ones as they are."""
     if isinstance(value, (tf.Tensor, tf.Variable)):
         tensor = tf.convert_to_tensor(value)
-        return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
+        return _finite(tf.cast(tensor, dtype), name) if tensor.dtype.is_floating else tensor
     if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
         return value
     return units.parameter(value, None, name).value.astype(dtype)
@@ -290,102 +363,3 @@ def check_call(f: Function, args: Any, name: str) -> None:
     except TypeError as error:
         call = f"{name}(t, y)" if args is None else f"{name}(t, y, args)"
         raise RunError(f"{name}{found} cannot be called as {call}: {error}.") from error
-
-
-_STATEFUL = {"PyFunc", "EagerPyFunc", "PyFuncStateless", "PrintV2", "AssignVariableOp"}
-
-
-def check(made: Model, function: Function, name: str, dtype: Any, rowwise: bool) -> None:
-    """Trace a function over the state once, before anything is compiled.
-
-    Args:
-        made: The model.
-        function: `(t, y, parameters) -> nest`.
-        name: What the user calls it.
-        dtype: Of the run.
-        rowwise: Whether every problem has a time of its own.
-
-    Raises:
-        RunError: It returns another structure, shape or dtype than the state, or cannot be traced.
-    """
-    blocks, found = made.blocks, []
-    shape = [blocks.columns] if rowwise else []
-
-    def traced(t: Any, y: Any, parameters: Any) -> None:
-        found.append(function(blocks.time(t), y, parameters))
-
-    spec = [tf.TensorSpec(shape, dtype)]
-    spec.append(tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), dtype), made.state))
-    spec.append(
-        tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), made.parameters)
-    )
-    try:
-        graph = tf.function(traced, autograph=False).get_concrete_function(*spec).graph
-    except RunError:
-        raise
-    except Exception as error:
-        raise RunError(_why(name, error)) from error
-    for operation in graph.get_operations():
-        if operation.type in _STATEFUL or operation.type.startswith("Random"):
-            raise RunError(
-                f"{name} contains the operation {operation.type}, which acts beyond its result; "
-                "a right-hand side only computes a derivative. Noise goes into noise=, what is "
-                "to be recorded comes with every= or at=."
-            )
-    if made.equations is None:
-        _check_pure(name, made)
-    _check_result(made, found[0], name, dtype)
-
-
-def _check_pure(name: str, made: Model) -> None:
-    f, noise = (*made.functions, None)[:2]
-    what = changed(made.key, signature(f, noise))  # pyright: ignore[reportArgumentType]
-    if what is not None:
-        raise RunError(
-            f"{name} changes {what!r} while it computes. It is called once, when it is compiled, "
-            "so such a change would not happen at every step. Return the derivative only; what "
-            "is to be recorded comes with every= or at=."
-        )
-
-
-def _why(name: str, error: Exception) -> str:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, NotImplementedError) and "numpy" in text.lower():
-        return (
-            f"{name} calls NumPy on the state or the time: use Python operators, sf.math "
-            f"(sf.math.exp, sf.math.sin, ...) or tf. ({text})"
-        )
-    if isinstance(error, tf.errors.OperatorNotAllowedInGraphError):
-        return (
-            f"{name} decides by `if`, `and` or `for` on a state, which has no value when {name} is "
-            "compiled: write sf.math.where(condition, a, b)."
-        )
-    return f"{name} failed: {type(error).__name__}: {text}"
-
-
-def _check_result(made: Model, slope: Any, name: str, dtype: Any) -> None:
-    names = list(made.blocks.names)
-    try:
-        tf.nest.assert_same_structure(made.state, slope)
-    except (TypeError, ValueError) as error:
-        found = tf.nest.map_structure(lambda x: ".", slope)
-        raise RunError(
-            f"{name} must return a value for each part of the state, {names}, in the same "
-            f"structure; it returned {found}."
-        ) from error
-    flat = zip(names, tf.nest.flatten(made.state), tf.nest.flatten(slope), strict=True)
-    for leaf, state, value in flat:
-        if value is None or isinstance(value, str):
-            raise RunError(f"{name} returned {value!r} for {leaf!r}; it must be a derivative.")
-        tensor = tf.convert_to_tensor(value, dtype_hint=dtype)
-        if tensor.dtype != dtype and not isinstance(value, (int, float)):
-            raise RunError(
-                f"{name} returned {tensor.dtype.name} for {leaf!r}, whose state is "
-                f"{tf.as_dtype(dtype).name}."
-            )
-        shape = tuple(np.shape(state))
-        if tensor.shape.rank and tuple(tensor.shape) != shape:
-            raise RunError(
-                f"{name} returned shape {tuple(tensor.shape)} for {leaf!r}, whose state has shape "
-                f"{shape}."
-            )

@@ -4,11 +4,16 @@ A function is compiled once and then kept. It is compiled again when anything th
 changed since, so that no solve runs with yesterday's constants.
 """
 
+import functools
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+_LIBRARIES = ("tensorflow", "keras", "pint", "numpy", "scipy", "somaflow")
+_CONSTANTS = (bool, int, float, complex, str, np.ndarray, np.generic, list, tuple, Mapping)
 
 
 def signature(*functions: Any) -> tuple[Any, ...]:
@@ -42,6 +47,8 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
     if isinstance(value, np.generic):
         found.append((name, value.dtype.str, value.item()))
         return
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        found.append((name, repr(_state(value))))
     # The object itself is kept: its id could otherwise pass to another one.
     found.append((name, _Identity(value)))
     if id(value) in seen:
@@ -52,6 +59,11 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
     elif isinstance(value, types.MethodType):
         _visit(f"{name}.__self__", value.__self__, found, seen)
         _visit(name, value.__func__, found, seen)
+    elif isinstance(value, functools.partial):
+        for part, item in (("func", value.func), ("args", value.args), ("kw", value.keywords)):
+            _visit(f"{name}.{part}", item, found, seen)
+    elif isinstance(value, type):
+        _visit_class(name, value, found, seen)
     elif isinstance(value, Mapping):
         for key in value:
             _visit(f"{name}[{key!r}]", value[key], found, seen)
@@ -61,11 +73,40 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
             _visit(f"{name}[{k}]", item, found, seen)
     elif type(value).__module__.split(".")[0] not in ("tensorflow", "keras", "pint"):
         for key, item in list(getattr(value, "__dict__", {}).items()):
-            if not isinstance(value, (type, types.ModuleType)):
+            if not isinstance(value, types.ModuleType):
                 _visit(f"{name}.{key}", item, found, seen)
+        for key in _slots(type(value)):
+            if hasattr(value, key):
+                _visit(f"{name}.{key}", getattr(value, key), found, seen)
+        _visit_class(type(value).__name__, type(value), found, seen)
         call = getattr(type(value), "__call__", None)  # noqa: B004 - the method is wanted
         if isinstance(call, types.FunctionType):
             _visit_function(call, found, seen)
+
+
+def _visit_class(name: str, value: type, found: list[Any], seen: dict[int, None]) -> None:
+    """Visit the constants of a user's class."""
+    root = value.__module__.split(".")[0]
+    if root in sys.stdlib_module_names - {"__main__"} or root in _LIBRARIES:
+        return
+    for key, item in list(vars(value).items()):
+        if not key.startswith("__") and isinstance(item, _CONSTANTS):
+            _visit(f"{name}.{key}", item, found, seen)
+
+
+def _slots(value: type) -> list[str]:
+    found = []
+    for base in value.__mro__:
+        slots = vars(base).get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else list(slots)
+    return found
+
+
+def _state(generator: Any) -> Any:
+    """Return where a random generator stands."""
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.get_state()[1:3]
 
 
 def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
@@ -73,6 +114,7 @@ def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[i
     for name in _names(code):
         if name in function.__globals__:
             _visit(name, function.__globals__[name], found, seen)
+    _visit_modules(function, found, seen)
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
             _visit(name, cell.cell_contents, found, seen)
@@ -80,6 +122,18 @@ def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[i
             found.append((name, None))
     for k, value in enumerate(function.__defaults__ or ()):
         _visit(f"default {k}", value, found, seen)
+
+
+def _visit_modules(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
+    """Visit the constants that a function takes from modules of the user's."""
+    names = _names(function.__code__)
+    for name in names:
+        module = function.__globals__.get(name)
+        if isinstance(module, types.ModuleType) and module.__name__.split(".")[0] not in _LIBRARIES:
+            for key in names:
+                item = vars(module).get(key)
+                if item is not None and isinstance(item, _CONSTANTS):
+                    _visit(f"{name}.{key}", item, found, seen)
 
 
 def _names(code: types.CodeType) -> list[str]:

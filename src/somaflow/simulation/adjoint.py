@@ -5,6 +5,7 @@ at the start of each stretch; a stretch has a fixed greatest length, so memory g
 number and not with that of the steps.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,7 @@ def differentiable(
     flat = tf.nest.flatten(parameters)
     moving = [k for k, leaf in enumerate(flat) if leaf.dtype.is_floating]
     made: list[Outcome] = []
+    y_given = y
 
     @tf.custom_gradient
     def operation(y: Tensor, *_: Tensor) -> Any:
@@ -52,10 +54,20 @@ def differentiable(
         made.append(outcome)
         events = outcome.events
 
-        def gradient(samples: Tensor, *event_bars: Tensor) -> list[Any]:
-            backwards = _lockstep if isinstance(compiled, Lockstep) else _rowwise
-            event_bars = tuple(_plain(bar) for bar in event_bars)
-            bar, sums = backwards(compiled, outcome, packed, _plain(samples), event_bars)
+        def gradient(*bars: Tensor) -> Any:
+            if not tf.executing_eagerly():
+                raise RunError(
+                    "the derivative of a solve is computed eagerly: for tape.jacobian, set "
+                    "experimental_use_pfor=False and take a persistent tape."
+                )
+            return _once(backwards, bars, (y_given, *(flat[k] for k in moving)))
+
+        def backwards(samples: Tensor, *event_bars: Tensor) -> list[Tensor]:
+            through = _lockstep if isinstance(compiled, Lockstep) else _rowwise
+            try:
+                bar, sums = through(compiled, outcome, packed, samples, event_bars)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+                raise refused(error) from error
             return [bar, *(sums[k] for k in moving)]
 
         outputs = (outcome.samples,)
@@ -68,6 +80,34 @@ def differentiable(
     if events is not None:
         events = (outputs[1], events[1], events[2], outputs[2])
     return replace(outcome, samples=outputs[0], events=events)
+
+
+def _once(
+    backwards: Callable[..., list[Tensor]], bars: tuple[Tensor, ...], sources: tuple[Tensor, ...]
+) -> list[Tensor]:
+    """Compute derivatives such that a derivative of them is refused, and not None."""
+
+    @tf.custom_gradient
+    def operation(*given: Tensor) -> Any:
+        def refuse(*_: Tensor) -> Any:
+            raise RunError(
+                "a solve has first derivatives by a tf.GradientTape, no second ones and none in "
+                "forward mode. For a Hessian take differences "
+                "of gradients, or make the sensitivities dy/dp states of the equations."
+            )
+
+        return backwards(*(_plain(bar) for bar in given[: len(bars)])), refuse
+
+    return operation(*bars, *sources)
+
+
+def refused(error: Exception) -> RunError:
+    """Return what a user is told where XLA does not compile an operation."""
+    text = str(error).strip().splitlines()[0]
+    found = re.search(r"No registered '(\w+)' OpKernel", text)
+    if found:
+        text = f"{found[1]}. Where it is tf.linalg.lu, tf.linalg.solve would do."
+    return RunError(f"f or an event uses an operation that XLA does not compile: {text}")
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -137,4 +177,4 @@ def segments(outcome: Outcome) -> int:
 def bytes_kept(outcome: Outcome) -> int:
     """Return how many bytes are kept for derivatives, samples apart."""
     leaves = [leaf for s in outcome.stretches for leaf in tf.nest.flatten((s.start, s.told))]
-    return sum(int(np.prod(leaf.shape)) * leaf.dtype.size for leaf in leaves)
+    return sum(np.asarray(leaf).nbytes for leaf in leaves)

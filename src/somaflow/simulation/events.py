@@ -245,7 +245,7 @@ def _cut(
         y=y,
         s=pick(time, made.s),
         low=pick(tf.zeros_like(time), made.low),
-        grid=pick(rows.grid, made.grid),
+        grid=tf.nest.map_structure(pick, rows.grid, made.grid),
         memory=tf.nest.map_structure(pick, solver.init(problem, s, y), made.memory),
         side=tuple(pick(new, old) for new, old in zip(sides, made.side, strict=True)),
         recent=pick(time, made.recent),

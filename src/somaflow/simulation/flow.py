@@ -46,11 +46,13 @@ class Flow:
         field: `(t, y, parameters) -> dy/dt`, blocks `[n, R]`.
         diffusion: The factor of each component's white noise, likewise, or None.
         conditions: Its events.
+        long: As in `Problem`.
     """
 
     field: Callable[[Tensor, Tensor, Tree], Tensor]
     diffusion: Callable[[Tensor, Tensor, Tree], Tensor] | None = None
     conditions: tuple[Condition, ...] = ()
+    long: bool = False
 
     def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
         """Return what a solver sees: time from 0, growing."""
@@ -62,7 +64,7 @@ class Flow:
         def g(s: Tensor, y: Tensor) -> Tensor:
             return self.diffusion(outer_time(begin, sign, s), y, parameters)  # pyright: ignore
 
-        return Problem(f, None, None if self.diffusion is None else g)
+        return Problem(f, None, None if self.diffusion is None else g, self.long)
 
 
 def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:

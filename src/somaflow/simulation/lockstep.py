@@ -14,19 +14,32 @@ from somaflow.solvers.base import Solver
 
 
 class Clock(NamedTuple):
-    """What a compiled stretch of steps is told of time.
+    """What a compiled stretch of steps is told of time, in few tensors: each costs a call 0.05 ms.
 
     Attributes:
         scales: float64 [2]: time of step 0, and dt.
-        counts: int32 [3]: steps before this stretch, steps in it, samples in it.
-        marks: int32 [capacity]: after how many steps of it each sample is due, ascending.
-        seed: uint32 [2]: the low and the high word of the seed.
+        whole: int64 [5 + capacity]: steps before this stretch, steps in it, samples in it; the low
+            and the high word of the seed; and after how many steps of the stretch each sample is
+            due, ascending.
     """
 
     scales: Tensor
-    counts: Tensor
-    marks: Tensor
-    seed: Tensor
+    whole: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """Steps before, steps, samples; int32 [3]."""
+        return tf.cast(self.whole[:3], tf.int32)
+
+    @property
+    def seed(self) -> Tensor:
+        """Two words, uint32 [2]."""
+        return tf.cast(self.whole[3:5], tf.uint32)
+
+    @property
+    def marks(self) -> Tensor:
+        """When samples are due, int32 [capacity]."""
+        return tf.cast(self.whole[5:], tf.int32)
 
 
 class Lockstep:
@@ -39,13 +52,21 @@ class Lockstep:
         dtype: Of the state.
         capacity: The most samples of a stretch.
         length: The most steps of a stretch that is recomputed backwards.
+        remembers: Whether the method hands anything but the state to its next step.
     """
 
     def __init__(
-        self, flow: Flow, solver: Solver, sign: float, dtype: Any, capacity: int, length: int
+        self,
+        flow: Flow,
+        solver: Solver,
+        sign: float,
+        dtype: Any,
+        capacity: int,
+        length: int,
+        remembers: bool,
     ) -> None:
         self.flow, self.solver, self.sign, self.dtype = flow, solver, sign, dtype
-        self.capacity, self.length = capacity, length
+        self.capacity, self.length, self.remembers = capacity, length, remembers
         self.start = tf.function(self._start, jit_compile=True, autograph=False)
         self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
         self.backward = tf.function(self._backward, jit_compile=True, autograph=False)

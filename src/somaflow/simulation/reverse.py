@@ -79,7 +79,7 @@ class Reverse:
     def __init__(self, frame: "Rowwise", degree: int) -> None:
         self.frame, self.degree = frame, degree
         self.flow: Flow = frame.flow
-        self.timed = any(c.terminal or c.change is not None for c in self.flow.conditions)
+        self.timed = frame.cuts
         self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
 
     def _again(self, rows: "Rows", parameters: Tree, plan: "Plan") -> tuple[Kept, Any, Any, Any]:
@@ -116,7 +116,9 @@ class Reverse:
                 h=put(kept.h, frame.time(size.h)),
                 ends=put(kept.ends, size.last),
                 accepted=put(kept.accepted, after.accepted > before.accepted),
-                cut=put(kept.cut, after.cut & (after.accepted > before.accepted)),
+                cut=put(kept.cut, after.cut & (after.accepted > before.accepted))
+                if self.timed
+                else kept.cut,
                 met=met,
             )
 
@@ -248,7 +250,7 @@ class Reverse:
         bars: Bars,
         tangent: Tensor,
     ) -> Any:
-        found = tape.gradient(targets, sources, step_bars, unconnected_gradients=_ZERO)
+        found: Any = tape.gradient(targets, sources, step_bars, unconnected_gradients=_ZERO)
         zero, none = tf.zeros_like(bars.y), tf.zeros_like(bars.s)
         back = Bars(
             tf.where(made, found[0], bars.y),

@@ -50,16 +50,16 @@ class Rows(NamedTuple):
         s: Time, float64 [R]; `low` is what adding up has lost of it.
         low: See `s`.
         h: Size of the next step, float64 [R].
-        error: Scaled error of the last accepted step, [R].
+        error: Logarithm of the scaled error of the last accepted step, [R].
         repeated: Whether the last attempt was rejected, [R].
         status: One of the constants of this module, int32 [R].
-        grid: Steps of a fixed grid that are complete, int32 [R].
+        grid: Steps of a fixed grid that are complete, int32 [R]; () for adaptive steps.
         before: State at the start of the last step made, [n, R].
         start: Its time, float64 [R].
         span: Its size, before an event cut it, float64 [R].
-        cut: Whether an event cut it, [R].
+        cut: Whether an event cut it, [R]; () where none can.
         side: Margin of each condition at `s`, [R] each.
-        recent: Time of the last event that cut a step, float64 [R].
+        recent: Time of the last event that cut a step, float64 [R]; () where none can.
         worst: The component with the largest error at the last attempt, int32 [R].
         accepted: Steps made, int32 [R].
         rejected: Attempts in vain, int32 [R].
@@ -134,6 +134,7 @@ class Rowwise:
         self.sign, self.dtype = sign, dtype
         self.length = length
         self.capacity, self.slots = capacity, slots + len(flow.conditions)
+        self.cuts = any(c.terminal or c.change is not None for c in flow.conditions)
         self.start = tf.function(self._start, jit_compile=True, autograph=False)
         self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
         self.reverse = Reverse(self, degree)
@@ -169,16 +170,16 @@ class Rowwise:
             s=zero,
             low=zero,
             h=h,
-            error=tf.fill([columns], tf.cast(1e-4, self.dtype)),
+            error=tf.fill([columns], tf.cast(control.LOWEST, self.dtype)),
             repeated=tf.zeros([columns], tf.bool),
             status=count,
-            grid=count,
+            grid=() if self.adaptive else count,
             before=y,
             start=zero,
             span=h,
-            cut=tf.zeros([columns], tf.bool),
+            cut=tf.zeros([columns], tf.bool) if self.cuts else (),
             side=outset(problem, events, self.time(zero), self.time(h), y),
-            recent=zero - plan.scales[1],
+            recent=zero - plan.scales[1] if self.cuts else (),
             worst=count,
             accepted=count,
             rejected=count,
@@ -205,9 +206,9 @@ class Rowwise:
         """Attempt a step of every active column, and judge it."""
         problem = self.problem(parameters, plan)
         step = self.take(rows, size, problem)
-        accepted, h, error, worst = size.active, rows.h, rows.error, rows.worst
+        accepted, h, error = size.active, rows.h, rows.error
         if self.adaptive:
-            accepted, h, error, worst = self._judge(rows, size, step, plan)
+            accepted, h, error = self._judge(rows, size, step, plan)
         added = size.h + rows.low
         sum_ = rows.s + added
         s = tf.where(size.last, size.target, sum_)
@@ -224,7 +225,7 @@ class Rowwise:
             start=rows.s,
             span=size.h,
             error=error,
-            cut=tf.zeros_like(rows.cut),
+            cut=tf.zeros_like(rows.cut) if self.cuts else (),
             smallest=tf.minimum(rows.smallest, size.h),
         )
         events = self.events(parameters, plan)
@@ -233,15 +234,17 @@ class Rowwise:
         kept = _choose(accepted, made, rows)
         floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-300)
         status = tf.where(kept.s >= plan.scales[1], DONE, kept.status)
-        status = tf.where(kept.status == RUNNING, status, kept.status)
+        status, worst = tf.where(kept.status == RUNNING, status, kept.status), rows.worst
         if self.adaptive:
-            status = tf.where(missed & (h < floor), UNDERFLOW, status)
+            small = missed & (h < floor)
+            status = tf.where(small, UNDERFLOW, status)
+            worst = self._worst(rows, step, plan, small)
         return (
             kept._replace(
                 h=tf.where(size.active, h, rows.h),
                 repeated=tf.where(size.active, missed, rows.repeated),
                 status=tf.where(size.active, status, rows.status),
-                worst=tf.where(size.active, worst, rows.worst),
+                worst=worst,
                 accepted=rows.accepted + tf.cast(accepted, tf.int32),
                 rejected=rows.rejected + tf.cast(missed, tf.int32),
             ),
@@ -249,18 +252,23 @@ class Rowwise:
         )
 
     def _judge(self, rows: Rows, size: Attempt, step: Step, plan: Plan) -> tuple[Tensor, ...]:
-        """Return who is accepted, the next sizes, the errors to remember and the worst parts."""
+        """Return who is accepted, the next sizes and the errors to remember."""
         rtol = tf.cast(plan.scales[3], self.dtype)
         order = self.solver.error_order or 1
-        error = control.scaled_error(step.error, rows.y, step.y, rtol, plan.atol)
-        error = tf.where(tf.math.is_finite(error), error, error.dtype.max * tf.ones_like(error))
-        accepted = size.active & (error <= 1)
+        error = control.log_error(step.error, rows.y, step.y, rtol, plan.atol)
         growth = control.factor(error, rows.error, order, rows.repeated)
         h = size.h * tf.cast(growth, tf.float64)
-        worst = tf.where(
-            accepted, rows.worst, control.worst(step.error, rows.y, step.y, rtol, plan.atol)
-        )
-        return accepted, h, control.remembered(error), worst
+        return size.active & (error <= 0), h, control.remembered(error)
+
+    def _worst(self, rows: Rows, step: Step, plan: Plan, small: Tensor) -> Tensor:
+        """Return the component for which a step became too small."""
+        rtol = tf.cast(plan.scales[3], self.dtype)
+
+        def found() -> Tensor:
+            worst = control.worst(step.error, rows.y, step.y, rtol, plan.atol)
+            return tf.where(small, worst, rows.worst)
+
+        return tf.cond(tf.reduce_any(small), found, lambda: rows.worst)
 
     def _forward(self, rows: Rows, parameters: Tree, plan: Plan) -> Any:
         """Return the columns after a stretch, its samples, how many are complete, and events."""
@@ -322,13 +330,11 @@ class Rowwise:
 
     def sample(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
         """Return the state of every column at one time, within the last step that each made."""
-        whole = (mark >= rows.s) & ~rows.cut
+        whole = (mark >= rows.s) & ~rows.cut if self.cuts else mark >= rows.s
         theta = self.theta(rows, mark)
 
         def within() -> Tensor:
-            return tf.where(
-                whole, rows.y, polynomial(self.dense(rows, parameters, plan), theta)
-            )
+            return tf.where(whole, rows.y, polynomial(self.dense(rows, parameters, plan), theta))
 
         value = tf.cond(tf.reduce_all(whole), lambda: rows.y, within)
         ended = (rows.status != RUNNING) & (mark > rows.s)
@@ -354,6 +360,4 @@ def _nothing(*given: Any) -> Any:
 
 def _choose(mask: Tensor, new: Rows, old: Rows) -> Rows:
     """Return `new` for the columns of a mask and `old` for the others."""
-    return tf.nest.map_structure(
-        lambda a, b: a if a is b else tf.where(mask, a, b), new, old
-    )
+    return tf.nest.map_structure(lambda a, b: a if a is b else tf.where(mask, a, b), new, old)

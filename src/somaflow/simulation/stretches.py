@@ -14,7 +14,7 @@ from somaflow.errors import NonFiniteState
 from somaflow.simulation.events import Found
 from somaflow.simulation.flow import DONE, RUNNING, Tensor, Tree
 from somaflow.simulation.lockstep import Clock, Lockstep
-from somaflow.simulation.rowwise import Plan, Rows, Rowwise
+from somaflow.simulation.rowwise import Plan, Rowwise
 
 Array = NDArray[Any]
 
@@ -103,10 +103,12 @@ def run_lockstep(
     longest = compiled.length if keep else _STRETCH
     first, row, total = 0, 0, len(grid.marks)
     outs, kept = [], []
-    memory = compiled.start(y, parameters, _clock(compiled, grid, 0, 0, []))
+    memory: Any = ()
+    if compiled.remembers:
+        memory = compiled.start(y, parameters, _clock(compiled, grid, 0, 0, []))
     while first < grid.steps or row < total:
         steps = min(longest, grid.steps - first)
-        due = np.searchsorted(grid.marks, first + steps, "right") - row
+        due = int(np.searchsorted(grid.marks, first + steps, "right")) - row
         if due > compiled.capacity:
             due = compiled.capacity
             steps = int(grid.marks[row + due - 1]) - first
@@ -133,15 +135,10 @@ def run_lockstep(
 
 
 def _clock(compiled: Lockstep, grid: Grid, first: int, steps: int, marks: Any) -> Clock:
-    padded = np.zeros(compiled.capacity, np.int32)
-    padded[: len(marks)] = marks
-    words = np.array([grid.seed & 0xFFFFFFFF, grid.seed >> 32], np.uint32)
-    return Clock(
-        tf.constant([grid.begin, grid.dt], tf.float64),
-        tf.constant([first, steps, len(marks)], tf.int32),
-        tf.constant(padded),
-        tf.constant(words),
-    )
+    whole = np.zeros(5 + compiled.capacity, np.int64)
+    whole[:5] = first, steps, len(marks), grid.seed & 0xFFFFFFFF, grid.seed >> 32
+    whole[5 : 5 + len(marks)] = marks
+    return Clock(np.array([grid.begin, grid.dt]), whole)
 
 
 def _diagnose(

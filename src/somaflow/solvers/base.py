@@ -25,11 +25,14 @@ class Problem:
             differentiation; None where columns do not depend on each other.
         diffusion: `g(t, y)` of dy = f dt + g dW, in the structure of `y`, each component with a
             Wiener process of its own; None for an ordinary differential equation.
+        long: Whether `f` is so long that a method with many stages should hold it once, in a loop
+            over its stages, for the sake of the time to compile. Time is a tensor then.
     """
 
     f: Callable[[Time, State], State]
     local: Callable[[Time, State], State] | None = None
     diffusion: Callable[[Time, State], State] | None = None
+    long: bool = False
 
 
 class Step(NamedTuple):

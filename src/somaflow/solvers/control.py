@@ -5,6 +5,7 @@ K (1991) Control theoretic techniques for stepsize selection in explicit Runge-K
 Transactions on Mathematical Software 17:533-554.
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -16,6 +17,7 @@ Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexin
 SAFETY, LEAST, MOST = 0.9, 0.2, 10.0
 _PROPORTIONAL, _INTEGRAL = 0.7, 0.4
 _SMALLEST_ERROR = 1e-8
+LOWEST = math.log(1e-4)  # of what is remembered
 
 
 def norm(value: Tensor, scale: Tensor) -> Tensor:
@@ -23,8 +25,8 @@ def norm(value: Tensor, scale: Tensor) -> Tensor:
     return tf.sqrt(tf.reduce_mean(tf.square(value / scale), axis=0))
 
 
-def scaled_error(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> Tensor:
-    """Return an error in units of the tolerance; a step is accepted up to 1.
+def log_error(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> Tensor:
+    """Return the logarithm of an error in units of the tolerance; a step is accepted up to 0.
 
     Args:
         error: Estimate of the local error, [n, R].
@@ -34,9 +36,12 @@ def scaled_error(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tens
         atol: Absolute tolerance, a scalar or [n, 1].
 
     Returns:
-        [R].
+        [R]; infinite where the estimate is not finite.
     """
-    return norm(error, atol + rtol * tf.maximum(tf.abs(y0), tf.abs(y1)))
+    scale = atol + rtol * tf.maximum(tf.abs(y0), tf.abs(y1))
+    square = tf.reduce_mean(tf.square(error / scale), axis=0)
+    logarithm = 0.5 * tf.math.log(tf.maximum(square, _SMALLEST_ERROR**2))
+    return tf.where(tf.math.is_finite(square), logarithm, square.dtype.max * tf.ones_like(square))
 
 
 def worst(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> Tensor:
@@ -49,28 +54,29 @@ def worst(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> 
 def factor(error: Tensor, before: Tensor, order: int, repeated: Tensor) -> Tensor:
     """Return by how much the next step may be longer.
 
+    In logarithms, since a power costs as much as the rest of a step of a small system.
+
     Args:
-        error: Scaled error of this attempt, [R].
-        before: Scaled error of the last accepted step, [R].
+        error: Logarithm of this attempt's scaled error, [R].
+        before: That of the last accepted step, [R].
         order: Order of the error estimate.
         repeated: Whether the last attempt was rejected, after which a step does not grow.
 
     Returns:
         [R]; below 1 where the attempt is rejected.
     """
-    k = order + 1
-    held = tf.maximum(error, _SMALLEST_ERROR)
-    grow = SAFETY * held ** (-_PROPORTIONAL / k) * before ** (_INTEGRAL / k)
+    k, accepted = order + 1, error <= 0
+    exponent = tf.where(
+        accepted, (_INTEGRAL * before - _PROPORTIONAL * error) / k, -tf.minimum(error, 500.0) / k
+    )
     ones = tf.ones_like(error)
-    grow = tf.clip_by_value(grow, LEAST, tf.where(repeated, ones, MOST * ones))
-    shrink = tf.clip_by_value(SAFETY * held ** (-1 / k), LEAST, SAFETY)
-    shrink = tf.where(tf.math.is_finite(error), shrink, LEAST * ones)
-    return tf.where(error <= 1, grow, shrink)
+    most = tf.where(accepted, tf.where(repeated, ones, MOST * ones), SAFETY * ones)
+    return tf.clip_by_value(SAFETY * tf.exp(exponent), LEAST, most)
 
 
 def remembered(error: Tensor) -> Tensor:
-    """Return the error of an accepted step as the next one's `before`."""
-    return tf.maximum(error, 1e-4)
+    """Return the logarithm of an accepted step's error as the next one's `before`."""
+    return tf.maximum(error, LOWEST)
 
 
 def first_step(

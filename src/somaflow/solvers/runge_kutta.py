@@ -66,11 +66,8 @@ class ExplicitRungeKutta:
         self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
     ) -> Step:
         """Advance `y` from `t` by `dt`."""
-        table, slopes, stage = self.tableau, [], y
-        for row, c in zip(((), *table.a), table.c, strict=True):
-            stage = combine(y, dt, _floats(row), slopes) if row else y
-            known = self._hands_on and not row
-            slopes.append(memory if known else problem.f(t + float(c) * dt, stage))
+        table = self.tableau
+        slopes, stage = (self._rolled if problem.long else self._stages)(problem, t, dt, y, memory)
         # The last stage is the result where its row of a equals b.
         y1 = stage if table.first_same_as_last else combine(y, dt, _floats(table.b), slopes)
         error = None
@@ -87,6 +84,43 @@ class ExplicitRungeKutta:
             return hermite(y, y1, dt, slopes[0], problem.f(t + 1.0 * dt, y1))
 
         return Step(y1, error, dense, slopes[-1] if self._hands_on else ())
+
+    def _stages(
+        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any
+    ) -> tuple[list[State], State]:
+        """Return the slope of every stage, and the state of the last."""
+        table, slopes, stage = self.tableau, [], y
+        for row, c in zip(((), *table.a), table.c, strict=True):
+            stage = combine(y, dt, _floats(row), slopes) if row else y
+            known = self._hands_on and not row
+            slopes.append(memory if known else problem.f(t + float(c) * dt, stage))
+        return slopes, stage
+
+    def _rolled(
+        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any
+    ) -> tuple[list[State], State]:
+        """Return the same by a loop over the stages: f stands in the compiled code once."""
+        table, count = self.tableau, len(self.tableau.b)
+        rows = [[*_floats(row), *[0.0] * (count - len(row))] for row in ((), *table.a)]
+        a = tf.constant(rows, y.dtype)
+        c = tf.constant(_floats(table.c), y.dtype)
+        slopes = tf.zeros([count, *y.shape], y.dtype)
+        first = 1 if self._hands_on else 0
+        if first:
+            slopes = tf.concat([memory[None], slopes[1:]], axis=0)
+
+        def body(k: Any, slopes: Any, _: Any) -> Any:
+            stage = y + dt * tf.tensordot(a[k], slopes, 1)
+            slope = problem.f(t + c[k] * dt, stage)
+            return k + 1, tf.tensor_scatter_nd_update(slopes, [[k]], [slope]), stage
+
+        _, slopes, stage = tf.while_loop(
+            lambda k, *_: k < count,
+            body,
+            (tf.constant(first), slopes, y),
+            maximum_iterations=count - first,
+        )
+        return tf.unstack(slopes), stage
 
 
 def _floats(weights: Sequence[Number]) -> tuple[float, ...]:

@@ -1,0 +1,270 @@
+"""Checks of a user's functions: each is traced once over the state before anything is compiled."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.ode import Function, Model
+from somaflow.compiler.reading import changed, signature
+from somaflow.errors import RunError
+
+_PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
+_ACTING = {"Print", "PrintV2", "RngReadAndSkip", "RngSkip", "Multinomial"}
+_PREFIXES = ("Random", "Assign", "ResourceScatter", "StatefulStandard", "StatefulUniform")
+
+
+def check_field(made: Model, function: Function, name: str, dtype: Any, rowwise: bool) -> int:
+    """Trace a right-hand side over the state, and return how many operations it has.
+
+    Args:
+        made: The model.
+        function: `(t, y, parameters) -> nest`.
+        name: What the user calls it.
+        dtype: Of the run.
+        rowwise: Whether every problem has a time of its own.
+
+    Raises:
+        RunError: It returns another structure, shape or dtype than the state, acts beyond its
+            result, couples problems of a batch, or cannot be traced.
+    """
+    slope, graph = _trace(made, function, name, dtype, rowwise, made.functions)
+    _check_nest(made, slope, name, dtype)
+    if made.blocks.columns > 1 and made.equations is None:
+        _check_rows(made, function, name, dtype, rowwise)
+    return sum(1 for _ in _operations(graph))
+
+
+def check_change(made: Model, function: Function, name: str, user: Any, dtype: Any) -> None:
+    """Trace the change at an event over the state.
+
+    Raises:
+        RunError: It returns another structure, shape or dtype than the state, acts beyond its
+            result, or cannot be traced.
+    """
+    after, _ = _trace(made, function, name, dtype, True, (user,))
+    _check_nest(made, after, name, dtype)
+
+
+def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: Any) -> None:
+    """Trace a condition over the state.
+
+    Raises:
+        RunError: It returns something else than one real number for each problem, acts beyond its
+            result, or cannot be traced.
+    """
+    value, _ = _trace(made, function, name, dtype, True, (user,))
+    wanted = "one number" + (f" for each problem, {made.blocks.batch}" if made.blocks.batch else "")
+    if tf.nest.is_nested(value) or value is None or isinstance(value, str):
+        raise RunError(f"{name} returned {_shown(value)}; it must be {wanted}, such as y['x'].")
+    tensor = _tensor(value, name, "", dtype)
+    if tensor.dtype == tf.bool:
+        raise RunError(
+            f"{name} returned a truth value; it must be a number whose sign changes at the event, "
+            "such as y['x'] - 1 in place of y['x'] > 1."
+        )
+    if tensor.dtype != dtype and not isinstance(value, (int, float)):
+        raise RunError(f"{name} returned {tensor.dtype.name}; it must be {wanted}.")
+    shape = tuple(tensor.shape)
+    if shape and shape != made.blocks.batch:
+        raise RunError(f"{name} returned shape {shape}; it must be {wanted}.")
+
+
+# ---------------------------------------------------------------------- tracing
+
+
+def _spec(made: Model, dtype: Any, rowwise: bool) -> list[Any]:
+    """Return the types of `(t, y, parameters)`."""
+
+    def like(nest: Any, of: Any) -> Any:
+        return tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), of or x.dtype), nest)
+
+    shape = [made.blocks.columns] if rowwise else []
+    return [tf.TensorSpec(shape, dtype), like(made.state, dtype), like(made.parameters, None)]
+
+
+def _trace(
+    made: Model, function: Function, name: str, dtype: Any, rowwise: bool, users: tuple[Any, ...]
+) -> tuple[Any, Any]:
+    """Return what a function returns, as symbolic tensors, and the graph."""
+    found = []
+
+    def traced(t: Any, y: Any, parameters: Any) -> None:
+        found.append(function(made.blocks.time(t), y, parameters))
+
+    before = (signature(*users), *_generators())
+    try:
+        concrete: Any = tf.function(traced, autograph=False).get_concrete_function(
+            *_spec(made, dtype, rowwise)
+        )
+    except RunError:
+        raise
+    except Exception as error:
+        raise RunError(_why(name, error)) from error
+    what = changed(before[0], signature(*users))
+    if what is not None:
+        raise RunError(
+            f"{name} changes {what!r} while it computes. It is called once, when it is compiled, "
+            "so such a change would not happen at every step. Return the result only; what "
+            "is to be recorded comes with every= or at=, and noise goes into noise=."
+        )
+    if before[1:] != _generators():
+        raise RunError(
+            f"{name} draws random numbers from Python or NumPy. It is called once, when it is "
+            "compiled, so they would be the same at every step. Noise goes into noise=."
+        )
+    _check_operations(name, concrete.graph)
+    return found[0], concrete.graph
+
+
+def _generators() -> tuple[Any, Any]:
+    """Return where the global random generators of Python and NumPy stand."""
+    state: Any = np.random.get_state(legacy=False)
+    return random.getstate(), (state["state"]["key"].tobytes(), state["state"]["pos"])
+
+
+def _operations(graph: Any) -> Iterator[str]:
+    """Yield the kinds of all operations, those of functions within included."""
+    definition = graph.as_graph_def()
+    for body in (definition.node, *(inner.node_def for inner in definition.library.function)):
+        yield from (node.op for node in body)
+
+
+def _check_operations(name: str, graph: Any) -> None:
+    for kind in _operations(graph):
+        if kind in _PYTHON:
+            raise RunError(
+                f"{name} calls Python or NumPy code through TensorFlow ({kind}), which cannot be "
+                "compiled: use Python operators, sf.math or tf."
+            )
+        if kind in _ACTING or kind.startswith(_PREFIXES):
+            raise RunError(
+                f"{name} contains the operation {kind}, which acts beyond its result; "
+                "a right-hand side only computes a derivative. Noise goes into noise=, what is "
+                "to be recorded comes with every= or at=."
+            )
+    handles = {id(outer) for outer, _ in graph.captures if outer.dtype == tf.resource}
+    if handles:
+        known = [v.name for v in graph.variables if id(v.handle) in handles]
+        raise RunError(
+            f"{name} refers to the tf.Variable {(known or ['of a tf object'])[0]!r}. What it "
+            "refers to is a constant without a derivative; pass the variable in args= and take "
+            "it from there."
+        )
+
+
+def _why(name: str, error: Exception) -> str:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, NotImplementedError) and "numpy" in text.lower():
+        return (
+            f"{name} calls NumPy on the state or the time: use Python operators, sf.math "
+            f"(sf.math.exp, sf.math.sin, ...) or tf. ({text})"
+        )
+    if isinstance(error, tf.errors.OperatorNotAllowedInGraphError):
+        return (
+            f"{name} decides by `if`, `and` or `for` on a state, which has no value when {name} is "
+            "compiled: write sf.math.where(condition, a, b), sf.math.maximum(a, b), ..."
+        )
+    if "should not modify its Python input" in text:
+        return (
+            f"{name} changes the state or the args that it was given; put new values into a new "
+            "dict or list."
+        )
+    if isinstance(error, (TypeError, AttributeError)) and "Symbolic" in text:
+        return (
+            f"{name} needs the number in a state or the time (by float(), math.sin, .numpy(), "
+            f"range(), ...), which has none when {name} is compiled: use Python operators, sf.math "
+            f"or tf. ({text})"
+        )
+    return f"{name} failed: {type(error).__name__}: {text}"
+
+
+# ---------------------------------------------------------------------- results
+
+
+def _shown(value: Any) -> str:
+    """Return the structure of a nest, or its value where it is none."""
+    if tf.nest.is_nested(value):
+        return repr(tf.nest.map_structure(lambda _: "...", value))
+    return "one value" if hasattr(value, "dtype") else repr(value)
+
+
+def _tensor(value: Any, name: str, leaf: str, dtype: Any) -> Any:
+    place = f" for {leaf!r}" if leaf else ""
+    if hasattr(value, "magnitude"):
+        raise RunError(
+            f"{name} returned {value!r}{place}, with a unit; inside functions all numbers are "
+            "plain, in ms, mV, uA, cm, mM. Take the unit out, or write equations as text."
+        )
+    try:
+        return tf.convert_to_tensor(value, dtype_hint=dtype)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{name} returned {value!r}{place}; it must be a number.") from error
+
+
+def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
+    names = list(made.blocks.names)
+    try:
+        tf.nest.assert_same_structure(made.state, nest)
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"{name} must return a value for each part of the state, {names}, in the same "
+            f"structure; it returned {_shown(nest)}."
+        ) from error
+    flat = zip(names, tf.nest.flatten(made.state), tf.nest.flatten(nest), strict=True)
+    for leaf, state, value in flat:
+        if value is None or isinstance(value, str):
+            raise RunError(f"{name} returned {value!r} for {leaf!r}; it must be a number.")
+        tensor = _tensor(value, name, leaf, dtype)
+        if tensor.dtype != dtype and not isinstance(value, (int, float)):
+            raise RunError(
+                f"{name} returned {tensor.dtype.name} for {leaf!r}, whose state is "
+                f"{tf.as_dtype(dtype).name}."
+            )
+        shape = tuple(np.shape(state))
+        if tensor.shape.rank and tuple(tensor.shape) != shape:
+            raise RunError(
+                f"{name} returned shape {tuple(tensor.shape)} for {leaf!r}, whose state has shape "
+                f"{shape}."
+            )
+
+
+def _check_rows(made: Model, function: Function, name: str, dtype: Any, rowwise: bool) -> None:
+    """Refuse a function by which one problem of a batch acts on another, as its derivative tells.
+
+    The problems are divided twice into two groups, even against odd and first against last; at the
+    initial state no group's derivative may depend on the other group.
+    """
+    columns = made.blocks.columns
+    index = np.arange(columns)
+    groups = [index % 2 == 0, index % 2 == 1, index < columns // 2, index >= columns // 2]
+    over: Callable[..., Any] = made.on_block(function)
+
+    def derivatives(t: Any, y: Any, parameters: Any) -> Any:
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(y)
+            slope = over(t, y, parameters)
+        bars = [tf.ones_like(y) * tf.constant(group, y.dtype) for group in groups]
+        return [tape.gradient(slope, y, bar, unconnected_gradients="zero") for bar in bars]
+
+    given = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, dtype), made.state)
+    parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    time = tf.zeros([columns] if rowwise else [], dtype)
+    try:
+        traced = tf.function(derivatives, autograph=False)
+        found = traced(time, made.blocks.pack(given), parameters)
+    except (LookupError, tf.errors.OpError):  # an operation without a derivative, or off the CPU
+        return
+    for group, bar in zip(groups, found, strict=True):
+        other = bar.numpy()[:, ~group]
+        bad = np.argwhere((other != 0) & np.isfinite(other))
+        if len(bad):
+            row = made.blocks.components[bad[0][0]]
+            problem = int(index[~group][bad[0][1]])
+            raise RunError(
+                f"{name} lets problems of the batch act on each other: {row!r} of problem "
+                f"{problem} changes the derivatives of others. They would not share their steps: "
+                "take that axis into the problem by a smaller batch=, such as batch=0."
+            )

@@ -1,0 +1,120 @@
+"""Stiff equations: what the stiff methods promise, and what an explicit one says."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import somaflow as sf
+
+LATE = 10.0 ** np.arange(-1.0, 12.0)
+START = {"a": 1.0, "b": 0.0, "c": 0.0}
+
+
+def robertson(t: Any, y: Any) -> Any:
+    """Robertson HH (1966) The solution of a set of reaction rate equations."""
+    first, second, third = 0.04 * y["a"], 1e4 * y["b"] * y["c"], 3e7 * y["b"] * y["b"]
+    return {"a": second - first, "b": first - second - third, "c": third}
+
+
+def van_der_pol(t: Any, y: Any, mu: Any) -> Any:
+    return {"x": y["y"], "y": mu * (1 - y["x"] * y["x"]) * y["y"] - y["x"]}
+
+
+def reference(f: Any, y0: dict[str, float], at: np.ndarray, atol: Any, *args: Any) -> np.ndarray:
+    def flat(t: float, y: np.ndarray) -> list[float]:
+        return list(f(t, dict(zip(y0, y, strict=True)), *args).values())
+
+    def jacobian(t: float, y: np.ndarray) -> np.ndarray:
+        """Forward differences are too coarse for 1e-10; a complex step is exact."""
+        columns = [np.imag(flat(t, y + 1e-30j * unit)) / 1e-30 for unit in np.eye(len(y))]
+        return np.stack(columns, axis=1)
+
+    done = solve_ivp(
+        flat,
+        (0, at[-1]),
+        list(y0.values()),
+        method="Radau",
+        rtol=1e-10,
+        atol=atol,
+        t_eval=at,
+        jac=jacobian,
+    )
+    assert done.success
+    return done.y
+
+
+@pytest.mark.slow
+def test_robertson_to_a_time_of_1e11() -> None:
+    exact = reference(robertson, START, LATE, [1e-12, 1e-16, 1e-12])
+    atol = {"a": 1e-10, "b": 1e-14, "c": 1e-10}
+    errors, steps = [], []
+    for rtol in (1e-4, 1e-6):
+        run = sf.solve(
+            robertson, START, t1=LATE[-1], at=LATE, rtol=rtol, atol=atol, solver=sf.Rosenbrock()
+        )
+        assert run.status == "reached t1 = 1e+11"
+        found = np.stack([run[key].values for key in START])
+        np.testing.assert_allclose(found.sum(axis=0), 1.0, rtol=1e-13)  # the sum is linear
+        errors.append(float((np.abs(found - exact) / np.abs(exact)).max()))
+        steps.append(run.statistics["accepted"] + run.statistics["rejected"])
+    assert errors[0] < 1e-2
+    assert errors[1] < 1e-4
+    assert steps[1] < 2000  # an explicit method would need 1e14
+
+
+@pytest.mark.slow
+def test_van_der_pol_with_a_stiffness_of_1000() -> None:
+    at, y0, mu = np.array([500.0, 800.0, 807.0, 1200.0, 1600.0, 2000.0]), {"x": 2.0, "y": 0.0}, 1e3
+    exact = reference(van_der_pol, y0, at, 1e-12, mu)
+    run = sf.solve(
+        van_der_pol, y0, t1=2000.0, at=at, rtol=1e-7, atol=1e-9, args=mu, solver=sf.Rosenbrock()
+    )
+    assert run.status == "reached t1 = 2000"
+    np.testing.assert_allclose(run["x"], exact[0], rtol=1e-4)
+    np.testing.assert_allclose(run["y"], exact[1], rtol=1e-3)
+    assert run.statistics["accepted"] < 20_000
+
+
+@pytest.mark.parametrize("solver", [sf.ImplicitEuler(), sf.Rosenbrock()], ids=lambda s: s.name)
+def test_a_huge_step_lands_on_the_slow_solution(solver: Any) -> None:
+    def f(t: Any, y: Any) -> Any:
+        return {"fast": -1e6 * (y["fast"] - y["slow"]), "slow": -0.1 * y["slow"]}
+
+    run = sf.solve(f, {"fast": 5.0, "slow": 1.0}, t1=2.0, dt=0.5, solver=solver)
+    np.testing.assert_allclose(run["slow"].values[-1], np.exp(-0.2), rtol=0.01)
+    np.testing.assert_allclose(run["fast"].values[2:], run["slow"].values[2:], rtol=1e-4)
+
+
+def test_a_blow_up_stops_with_time_variable_and_cause() -> None:
+    run = sf.solve(
+        lambda t, y: {"calm": -y["calm"], "wild": y["wild"] ** 2},
+        {"calm": 1.0, "wild": 1.0},
+        t1=2.0,
+        at=[0.5, 0.9, 1.5, 2.0],
+    )
+    found = re.match(r"stopped at t = (\S+):", run.status)
+    assert found
+    assert float(found[1]) == pytest.approx(1.0, abs=1e-4)
+    assert "'wild'" in run.status
+    assert "grow without bound" in run.status
+    assert "sf.Rosenbrock()" in run.status
+    assert "  " not in run.status
+    np.testing.assert_allclose(run["wild"].values[:2], [2.0, 10.0], rtol=1e-4)
+    assert np.isnan(run["wild"].values[2:]).all()
+    assert np.isnan(run["calm"].values[2:]).all()
+
+
+def test_a_stiff_method_does_not_recommend_itself() -> None:
+    run = sf.solve(lambda t, y: {"x": y["x"] ** 2}, {"x": 1.0}, t1=2.0, solver=sf.Rosenbrock())
+    assert re.match(r"stopped at t = 1(\.0000\d*)?:", run.status)
+    assert "Rosenbrock" not in run.status
+
+
+@pytest.mark.xfail(strict=True, reason="never returns", run=False)
+def test_a_slope_that_is_not_a_number_at_the_start_stops_at_once() -> None:
+    run = sf.solve(lambda t, y: {"x": sf.math.sqrt(1.0 - y["x"])}, {"x": 2.0}, t1=5.0)
+    assert run.status.startswith("stopped at t = 0:")
+    assert run.statistics["accepted"] == 0

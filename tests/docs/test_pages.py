@@ -1,0 +1,67 @@
+"""The pages with code: the Python blocks of each run in order, in one namespace, and are right."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import somaflow as sf
+
+DOCS = Path(__file__).parents[2] / "docs"
+FENCE = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.MULTILINE)
+STABILITY, CHOICE = DOCS / "concepts/stability.md", DOCS / "howto/choose-a-solver.md"
+# Drawn by `make bench`, which takes long.
+LATER = {"work-precision.png", "tutorial-benchmark.png"}
+
+
+def run(page: Path) -> dict[str, object]:
+    """Run a page and return what it defines, block k's last `sol` under `k`."""
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, object] = {"__name__": "page"}
+    for k, match in enumerate(FENCE.finditer(text)):
+        # Blank lines put tracebacks on the page's own lines.
+        lines = "\n" * text[: match.start(1)].count("\n")
+        exec(compile(lines + match[1], str(page), "exec"), namespace)
+        namespace[str(k)] = namespace.get("sol")
+    return namespace
+
+
+@pytest.mark.slow
+def test_the_page_on_stability_runs_and_its_numbers_hold() -> None:
+    names = run(STABILITY)
+    spikes, slip, mended = names["spikes"], names["slip"], names["mended"]
+    rk4 = sf.RK4()
+    count, last = spikes(slip, 0.01, rk4)
+    assert (count, abs(last - 192.8145) < 1e-3) == (10, True)
+    count, last = spikes(slip, 0.0125, rk4)
+    assert (count, abs(last - 192.8388) > 0.5) == (10, True)
+    assert "a is -inf at t = 14.55" in spikes(slip, 0.05, rk4)
+    count, last = spikes(mended, 0.05, rk4)
+    assert (count, abs(last - 190.1281) < 0.005) == (10, True)
+
+
+@pytest.mark.slow
+def test_the_page_on_solvers_runs_and_its_numbers_hold() -> None:
+    names = run(CHOICE)
+    solutions = [names[key] for key in sorted(filter(str.isdigit, names), key=int)]
+    ball = next(s for s in solutions if s is not None and "top" in s.events)
+    fall = np.sqrt(2 * 10 / 9.81)
+    assert ball.events["bounce"].times == pytest.approx([fall, 2.6 * fall], rel=1e-8)
+    lif = next(s for s in solutions if s is not None and "spike" in s.events)
+    assert np.diff(lif.events["spike"].times) == pytest.approx(20 * np.log(4), rel=1e-6)
+    stopped = next(s for s in solutions if s is not None and s.status.startswith("stopped"))
+    page = " ".join(CHOICE.read_text(encoding="utf-8").split())
+    assert " ".join(stopped.status.split()) in page
+    assert names["back"]["x"].values[-1] == pytest.approx(2.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: p.stem)
+def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        compile(match[1], str(page), "exec")
+    for target in LINK.findall(text):
+        if "://" not in target and Path(target).name not in LATER:
+            assert (page.parent / target).exists(), target
