@@ -98,7 +98,7 @@ def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
     if any(with_units):
         for name, value in [*given.items(), *(("at", value) for value in samples)]:
             plain = value is not None and not isinstance(value, (units.Quantity, str))
-            if plain and np.any(np.not_equal(value, 0)):
+            if plain and np.any(np.asarray(value) != 0):
                 raise RunError(
                     f"{name} is {value!r}, without a unit, beside times with units; write it with "
                     "one, such as 1*ms."
@@ -181,7 +181,8 @@ def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[flo
         RunError: They are too small, or do not fit the state.
         UnitError, MissingValueError, WrongTypeError: One of them is no number.
     """
-    epsilon = float(np.finfo(floats.as_numpy_dtype).eps)
+    kind: Any = floats.as_numpy_dtype
+    epsilon = float(np.finfo(kind).eps)
     relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
     relative = units.scalar(relative, "1", "rtol")
     if relative < 10 * epsilon:

@@ -123,7 +123,7 @@ def solve(
         grid = Grid(times.t0, times.dt, steps, on_grid, number)
 
         def run(y: Any, parameters: Any, keep: bool) -> Outcome:
-            return run_lockstep(compiled, y, parameters, grid, made.blocks.components, keep)
+            return run_lockstep(compiled, y, parameters, grid, made.blocks.component, keep)
 
     else:
         marks = np.abs(times.at - times.t0)
@@ -131,7 +131,9 @@ def solve(
         span = Span(times.t0, length, times.dt or 0.0, rtols, atols, np.minimum(marks, length))
 
         def run(y: Any, parameters: Any, keep: bool) -> Outcome:
-            return run_rowwise(compiled, y, parameters, span, keep, _length(made))
+            return run_rowwise(
+                compiled, y, parameters, span, made.blocks.component, keep, _length(made)
+            )
 
     try:
         if differentiable:
@@ -307,7 +309,7 @@ def _solution(
         abs(times.t1 - times.t0),
         meta({}, settings, solver),
         statistics,
-        status=sentence(outcome, blocks.components, solver, times.t0, times.sign, times.t1),
+        status=sentence(outcome, blocks.component, solver, times.t0, times.sign, times.t1),
         y=y,
         events=found,
     )

@@ -1,5 +1,7 @@
 """How a solve ended, in a sentence."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from somaflow.simulation.flow import PILED, STOPPED, UNDERFLOW
@@ -8,13 +10,13 @@ from somaflow.solvers.base import Solver
 
 
 def sentence(
-    outcome: Outcome, names: list[str], solver: Solver, t0: float, sign: float, t1: float
+    outcome: Outcome, name: Callable[[int], str], solver: Solver, t0: float, sign: float, t1: float
 ) -> str:
     """Return why a solve ended, and for the first problem that ended early where and what to do.
 
     Args:
         outcome: What the solve left.
-        names: Of the components.
+        name: Of a component, by its number.
         solver: The method.
         t0: Start.
         sign: -1 for a solve backwards.
@@ -44,5 +46,5 @@ def sentence(
     )
     return (
         f"{who}stopped at t = {time:.10g}: the step fell below the resolution of time, because of "
-        f" {names[outcome.worst[row]]!r}; {cause}"
+        f"{name(int(outcome.worst[row]))!r}; {cause}"
     )

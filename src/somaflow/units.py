@@ -177,16 +177,18 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
 
 
 def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
-    wrong = WrongTypeError(f"{what} must be a number or array in {unit}, not {value!r}.")
+    def wrong() -> WrongTypeError:
+        return WrongTypeError(f"{what} must be a number or array in {unit}, not {value!r}.")
+
     parts = value if isinstance(value, (list, tuple)) else ()
     if any(isinstance(part, pint.Quantity) for part in parts):
         raise WrongTypeError(f"{what} is a list of quantities; write [1, 2]*{unit}.")
     try:
         array = np.array(value)
     except (TypeError, ValueError):
-        raise wrong from None
+        raise wrong() from None
     if array.dtype.kind not in "iuf":
-        raise wrong
+        raise wrong()
     array = array.astype(np.float64)
     if not np.all(np.isfinite(array)):
         bad = np.argwhere(~np.isfinite(array))[0].tolist()

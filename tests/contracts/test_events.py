@@ -7,7 +7,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import RunError
-from somaflow.units import mV, ms, nA
+from somaflow.units import ms, mV, nA
 
 G, LOSS, HEIGHT = 9.81, 0.8, 10.0
 FALL = float(np.sqrt(2 * HEIGHT / G))
@@ -63,7 +63,10 @@ def test_a_ball_bounces_when_it_should(way: str) -> None:
     np.testing.assert_allclose(found.y["h"], 0, atol=1e-8)
     speed, left = -speeds[-1] * LOSS, 10.0 - exact[-1]
     np.testing.assert_allclose(
-        run["h"].values[-1], speed * left - G * left**2 / 2, rtol=1e-6, atol=100 * (tolerance - 1e-9)
+        run["h"].values[-1],
+        speed * left - G * left**2 / 2,
+        rtol=1e-6,
+        atol=100 * (tolerance - 1e-9),
     )
 
 
@@ -143,7 +146,11 @@ def test_events_that_pile_up_end_the_solve(given: dict[str, Any]) -> None:
     assert np.isnan(run["h"].values[run.time > rest]).all()
 
 
-@pytest.mark.parametrize("given", [{"dt": 1 / 49}, {}], ids=["fixed", "adaptive"])
+@pytest.mark.parametrize(
+    "given",
+    [{"dt": 1 / 49}, {}],
+    ids=["fixed", "adaptive"],
+)
 def test_no_event_lies_behind_the_end(given: dict[str, Any]) -> None:
     """49 steps of 1/49 are a little less than 1; there is no fiftieth."""
     late = sf.Event(lambda t, y: y["x"] - 1.01, terminal=True)

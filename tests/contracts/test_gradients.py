@@ -185,12 +185,13 @@ def test_adaptive_steps_have_the_derivatives_of_a_loop_that_holds_them(
     check_against_a_loop(found, solver, steps)
 
 
+@pytest.mark.slow
 def test_rejected_steps_and_many_stretches_change_nothing(caught: list[Any]) -> None:
     def f(t: Any, y: Any, p: Any) -> Any:  # its scale of time changes suddenly
         return -p * (1 + 50 * tf.exp(-200 * (t - 1) ** 2)) * (y - tf.sin(5 * t))
 
     def by(rate: Any) -> Any:
-        return sf.solve(f, np.ones(2000), args=rate, t1=2.0, at=[2.0], rtol=1e-7)
+        return sf.solve(f, np.ones(20_000), args=rate, t1=2.0, at=[2.0], rtol=1e-7)
 
     rate = real(2.0)
     with tf.GradientTape() as tape:
@@ -200,7 +201,9 @@ def test_rejected_steps_and_many_stretches_change_nothing(caught: list[Any]) -> 
     assert found.statistics["rejected"] > 2
     assert len(caught[0][1].stretches) > 1
     ends = [by(2.0 + way * 1e-3)["y"].values.mean() for way in (1, -1)]
-    assert tape.gradient(loss, rate) == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=1e-4)
+    assert np.asarray(tape.gradient(loss, rate)) == pytest.approx(
+        (ends[0] - ends[1]) / 2e-3, rel=1e-4
+    )
 
 
 # ------------------------------------------------------------------------ kinds of sources
@@ -222,7 +225,7 @@ def test_any_nest_of_arrays_and_numbers_has_derivatives() -> None:
             + tf.reduce_sum(end["inner"][1][0] ** 2)
         )
     by_rates, by_one, by_array = tape.gradient(loss, [rates, *both])
-    assert by_one == pytest.approx(3 * np.exp(-1), rel=1e-8)
+    assert np.asarray(by_one) == pytest.approx(3 * np.exp(-1), rel=1e-8)
     assert by_array.numpy() == pytest.approx(np.array([1, 2, 4]) * np.exp(-1), rel=1e-8)
     assert by_rates.numpy() == pytest.approx(-2 * np.exp(-2 * rates.numpy()), rel=1e-6)
 
@@ -240,11 +243,16 @@ def test_parameters_and_initial_values_of_equations_have_derivatives(adaptive: b
         tape.watch(v)
         end = sf.solve(LEAK, {"v": v}, args={"tau": tau}, t1=10 * ms, at=[10] * ms, **steps).y
     decay = np.exp(-0.5)
-    assert tape.gradient(end["v"], tau) == pytest.approx(15 * decay * 0.01 / 0.02**2, rel=1e-7)
-    assert tape.gradient(end["v"], v) == pytest.approx(decay, rel=1e-7)
-    assert tape.gradient(end["w"], v) == pytest.approx(decay / 2, rel=1e-7)  # w begins at v/2
+    assert np.asarray(tape.gradient(end["v"], tau)) == pytest.approx(
+        15 * decay * 0.01 / 0.02**2, rel=1e-7
+    )
+    assert np.asarray(tape.gradient(end["v"], v)) == pytest.approx(decay, rel=1e-7)
+    assert np.asarray(tape.gradient(end["w"], v)) == pytest.approx(
+        decay / 2, rel=1e-7
+    )  # w begins at v/2
 
 
+@pytest.mark.slow
 def test_float32_has_derivatives_too() -> None:
     for steps in ({"dt": 0.01}, {"rtol": 1e-5}):
         y = tf.constant([1.0, 2.0])
@@ -257,6 +265,7 @@ def test_float32_has_derivatives_too() -> None:
 
 
 @pytest.mark.parametrize("steps", [{"dt": 0.01}, {"rtol": 1e-10}])
+@pytest.mark.slow
 def test_backwards_in_time(steps: dict[str, Any]) -> None:
     y, rate = real(1.5), real(0.8)
     twice = sf.Event(lambda t, y, p: y - 2.0)
@@ -268,11 +277,13 @@ def test_backwards_in_time(steps: dict[str, Any]) -> None:
         )  # fmt: skip
         end, when = found.y[-1], found.events["twice"].t[0]
     grown = np.exp(0.8 * 1.5)
-    assert tape.gradient(end, y) == pytest.approx(grown, rel=1e-7)
-    assert tape.gradient(end, rate) == pytest.approx(1.5 * 1.5 * grown, rel=1e-7)
-    assert when == pytest.approx(2 - np.log(2 / 1.5) / 0.8, rel=1e-7)
-    assert tape.gradient(when, y) == pytest.approx(1 / (1.5 * 0.8), rel=1e-6)
-    assert tape.gradient(when, rate) == pytest.approx(np.log(2 / 1.5) / 0.8**2, rel=1e-6)
+    assert np.asarray(tape.gradient(end, y)) == pytest.approx(grown, rel=1e-7)
+    assert np.asarray(tape.gradient(end, rate)) == pytest.approx(1.5 * 1.5 * grown, rel=1e-7)
+    assert np.asarray(when) == pytest.approx(2 - np.log(2 / 1.5) / 0.8, rel=1e-7)
+    assert np.asarray(tape.gradient(when, y)) == pytest.approx(1 / (1.5 * 0.8), rel=1e-6)
+    assert np.asarray(tape.gradient(when, rate)) == pytest.approx(
+        np.log(2 / 1.5) / 0.8**2, rel=1e-6
+    )
 
 
 # ------------------------------------------------------------------------ events
@@ -318,15 +329,16 @@ def test_a_bouncing_ball_has_the_derivatives_of_its_closed_form(solver: Any) -> 
         pairs = [(found.y["h"][1], height), (speeds[2], -(e**2) * tf.sqrt(2 * g * h))]
         pairs += [(when[k], times[k]) for k in range(3)]
     for got, wanted in pairs:
-        assert got == pytest.approx(wanted.numpy(), rel=1e-9)
+        assert np.asarray(got) == pytest.approx(wanted.numpy(), rel=1e-9)
         for source in sources:
-            assert tape.gradient(got, source, unconnected_gradients=ZERO) == pytest.approx(
-                tape.gradient(wanted, source, unconnected_gradients=ZERO).numpy(),
-                rel=1e-7,
-                abs=1e-9,
+            ours, theirs = (
+                tape.gradient(end, source, unconnected_gradients=ZERO).numpy()
+                for end in (got, wanted)
             )
+            assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_rows_with_different_numbers_of_events_have_their_own_derivatives() -> None:
     heights, g, e = real([1.0, 3.0, 8.0, 40.0]), 9.81, 0.8
     with tf.GradientTape(persistent=True) as tape:
@@ -349,9 +361,9 @@ def test_rows_with_different_numbers_of_events_have_their_own_derivatives() -> N
             for when in times:
                 wanted += (k + 1) * when
                 k += 1
-    assert loss == pytest.approx(wanted.numpy(), rel=1e-9)
+    assert np.asarray(loss) == pytest.approx(wanted.numpy(), rel=1e-9)
     by_hand = tape.gradient(wanted, heights).numpy()
-    assert tape.gradient(loss, heights).numpy() == pytest.approx(by_hand, rel=1e-7)
+    assert np.asarray(tape.gradient(loss, heights).numpy()) == pytest.approx(by_hand, rel=1e-7)
 
 
 @pytest.mark.parametrize("steps", [{"rtol": 1e-10}, {"dt": 0.01}])
@@ -369,13 +381,16 @@ def test_recorded_events_have_the_derivatives_of_their_times(steps: dict[str, An
         when, speeds = [found.t[k] for k in range(3)], [found.y["v"][k] for k in range(3)]
     for k in range(3):  # cos(omega*t + phase) = 0
         time = (np.pi * (k + 0.5) - 0.3) / 2
-        assert when[k] == pytest.approx(time, rel=1e-7)
-        assert tape.gradient(when[k], omega) == pytest.approx(-time / 2, rel=1e-6)
-        assert tape.gradient(when[k], phase) == pytest.approx(-1 / 2, rel=1e-6)
-        assert tape.gradient(speeds[k], omega) == pytest.approx((-1.0) ** (k + 1), rel=1e-6)
+        assert np.asarray(when[k]) == pytest.approx(time, rel=1e-7)
+        assert np.asarray(tape.gradient(when[k], omega)) == pytest.approx(-time / 2, rel=1e-6)
+        assert np.asarray(tape.gradient(when[k], phase)) == pytest.approx(-1 / 2, rel=1e-6)
+        assert np.asarray(tape.gradient(speeds[k], omega)) == pytest.approx(
+            (-1.0) ** (k + 1), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("steps", [{"rtol": 1e-10}, {"dt": 0.01}])
+@pytest.mark.slow
 def test_a_terminal_event_and_samples_that_come_after_it(steps: dict[str, Any]) -> None:
     half = sf.Event(lambda t, y, p: y - 0.5, terminal=True)
     y, rate = real(2.0), real(1.5)
@@ -389,11 +404,13 @@ def test_a_terminal_event_and_samples_that_come_after_it(steps: dict[str, Any]) 
         before = tf.reduce_sum(tf.where(tf.math.is_finite(found.y), found.y, 0.0))
         everything = tf.reduce_sum(found.y)
     assert np.isnan(found.y.numpy()).tolist() == [False, False, True, True]
-    assert tape.gradient(when, y) == pytest.approx(1 / (2.0 * 1.5), rel=1e-6)
-    assert tape.gradient(when, rate) == pytest.approx(-np.log(4) / 1.5**2, rel=1e-6)
+    assert np.asarray(tape.gradient(when, y)) == pytest.approx(1 / (2.0 * 1.5), rel=1e-6)
+    assert np.asarray(tape.gradient(when, rate)) == pytest.approx(-np.log(4) / 1.5**2, rel=1e-6)
     wanted = np.exp(-1.5 * 0.25) + np.exp(-1.5 * 0.9)
-    assert tape.gradient(before, y) == pytest.approx(wanted, rel=1e-6)
-    assert tape.gradient(everything, y) == pytest.approx(wanted, rel=1e-6)  # NaN has none
+    assert np.asarray(tape.gradient(before, y)) == pytest.approx(wanted, rel=1e-6)
+    assert np.asarray(tape.gradient(everything, y)) == pytest.approx(
+        wanted, rel=1e-6
+    )  # NaN has none
 
 
 def test_the_time_of_a_tangential_crossing_has_no_derivative() -> None:
@@ -424,7 +441,7 @@ def test_a_second_derivative_is_refused_and_not_silently_none() -> None:
         first = inner.gradient(loss, x)
         norm = tf.reduce_sum(first**2)
     assert outer.gradient(loss, x).numpy() == pytest.approx(first.numpy(), rel=1e-14)
-    with pytest.raises(RunError, match="first derivatives.* no second ones.*Hessian"):
+    with pytest.raises(RunError, match=r"first derivatives.* no second ones.*Hessian"):
         outer.gradient(norm, x)
 
 
@@ -440,6 +457,7 @@ def test_a_jacobian_row_by_row() -> None:
 
 
 @pytest.mark.parametrize("steps", [{"dt": 1e-3}, {"rtol": 1e-9}])
+@pytest.mark.slow
 def test_memory_grows_with_segments_and_not_with_steps(
     steps: dict[str, Any], caught: list[Any]
 ) -> None:
@@ -455,7 +473,9 @@ def test_memory_grows_with_segments_and_not_with_steps(
             )  # fmt: skip
             loss = found.y[0, 0]
         end = times * length
-        assert tape.gradient(loss, y).numpy() == pytest.approx([np.cos(end), np.sin(end)], abs=1e-4)
+        assert np.asarray(tape.gradient(loss, y).numpy()) == pytest.approx(
+            [np.cos(end), np.sin(end)], abs=1e-4
+        )
         kept.append(adjoint.bytes_kept(caught[-1][1]))
         segments.append(adjoint.segments(caught[-1][1]))
         taken.append(found.statistics["accepted"])

@@ -75,9 +75,7 @@ def test_a_method_keeps_its_order_in_a_network(method: str, name: str) -> None:
     make, length = NETWORKS[name]
     network = make()
     steps = (0.1, 0.05) if name == "exponential" and order > 2 else (0.02, 0.01)
-    errors = [
-        np.abs(voltage(network, length, dt, solver) - reference(name)).max() for dt in steps
-    ]
+    errors = [np.abs(voltage(network, length, dt, solver) - reference(name)).max() for dt in steps]
     slope = np.log2(errors[0] / errors[1])
     assert slope > order - 0.15, errors
 

@@ -48,7 +48,11 @@ def compare(f: Any, y0: dict[str, Any], args: dict[str, Any], close: float, **gi
         one = alone(f, y0, args, row, **given)
         for key in y0:
             np.testing.assert_allclose(
-                together[key][:, row], one[key][:, 0], rtol=close, atol=close, err_msg=f"{key} {row}"
+                together[key][:, row],
+                one[key][:, 0],
+                rtol=close,
+                atol=close,
+                err_msg=f"{key} {row}",
             )
         for what in ("accepted", "rejected", "evaluations"):
             assert together.statistics[what][row] == one.statistics[what], (what, row)

@@ -377,11 +377,11 @@ def test_other_arguments_ends_and_tolerances_do_not_compile_again(kind: str) -> 
         return {"x": p["rate"] * y["x"]}
 
     def run(rate: float, end: float, **given: Any) -> sf.Solution:
-        args = {"rate": rate}
-        return sf.solve(f, {"x": 1.0}, t1=end, every=0.5, args=args, events=events, **given)
+        return sf.solve(f, {"x": 1.0}, t1=end, every=0.5, args={"rate": rate}, **given)
 
-    before, after = AGAIN[kind]
-    for events in (None, {"low": sf.Event(lambda t, y, p: y["x"] - 0.9)}):
+    low = {"low": sf.Event(lambda t, y, p: y["x"] - 0.9)}
+    for events in (None, low):
+        before, after = ({**given, "events": events} for given in AGAIN[kind])
         assert run(-1.0, 1.0, **before).statistics["compiled"]
         made = next(traces)
         again = run(0.5, 2.0, **after)
@@ -444,14 +444,10 @@ def changing(kind: str) -> tuple[Callable[..., Any], Callable[[], None]]:
     return table[kind]
 
 
-MISSED = ("keyword", "class", "module", "slots", "partial")
+CHANGING = "closure global array dict helper object class slots partial keyword module".split()
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["closure", "global", "array", "dict", "helper", "object"]
-    + [pytest.param(kind, marks=pytest.mark.xfail(strict=True)) for kind in MISSED],
-)
+@pytest.mark.parametrize("kind", CHANGING)
 def test_a_constant_that_changed_is_seen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "level", 1.0)
     monkeypatch.setitem(globals(), "LEVEL", 1.0)

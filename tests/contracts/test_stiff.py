@@ -48,8 +48,11 @@ def reference(f: Any, y0: dict[str, float], at: np.ndarray, atol: Any, *args: An
 
 @pytest.mark.slow
 def test_robertson_to_a_time_of_1e11() -> None:
-    exact = reference(robertson, START, LATE, [1e-12, 1e-16, 1e-12])
-    atol = {"a": 1e-10, "b": 1e-14, "c": 1e-10}
+    exact = reference(robertson, START, LATE, [1e-17, 1e-21, 1e-12])
+    # Mazzia F, Magherini C (2008) Test set for initial value problem solvers, release 2.4.
+    published = [0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050]
+    np.testing.assert_allclose(exact[:, -1], published, rtol=1e-7)
+    atol = {"a": 1e-14, "b": 1e-19, "c": 1e-10}
     errors, steps = [], []
     for rtol in (1e-4, 1e-6):
         run = sf.solve(
@@ -60,9 +63,9 @@ def test_robertson_to_a_time_of_1e11() -> None:
         np.testing.assert_allclose(found.sum(axis=0), 1.0, rtol=1e-13)  # the sum is linear
         errors.append(float((np.abs(found - exact) / np.abs(exact)).max()))
         steps.append(run.statistics["accepted"] + run.statistics["rejected"])
-    assert errors[0] < 1e-2
-    assert errors[1] < 1e-4
-    assert steps[1] < 2000  # an explicit method would need 1e14
+    assert errors[0] < 1e-3
+    assert errors[1] < 1e-5
+    assert steps[1] < 3000  # an explicit method would need 1e14
 
 
 @pytest.mark.slow
@@ -113,7 +116,6 @@ def test_a_stiff_method_does_not_recommend_itself() -> None:
     assert "Rosenbrock" not in run.status
 
 
-@pytest.mark.xfail(strict=True, reason="never returns", run=False)
 def test_a_slope_that_is_not_a_number_at_the_start_stops_at_once() -> None:
     run = sf.solve(lambda t, y: {"x": sf.math.sqrt(1.0 - y["x"])}, {"x": 2.0}, t1=5.0)
     assert run.status.startswith("stopped at t = 0:")

@@ -61,14 +61,14 @@ class Blocks:
         """Number of components of each leaf."""
         return [int(np.prod(shape, initial=1)) for shape in self.shapes]
 
-    @property
-    def components(self) -> list[str]:
-        """Name of each component, such as `x` or `a[1, 2]`."""
-        found = []
-        for name, shape in zip(self.names, self.shapes, strict=True):
-            for index in np.ndindex(*shape):
-                found.append(f"{name}[{', '.join(map(str, index))}]" if index else name)
-        return found
+    def component(self, row: int) -> str:
+        """Return the name of a row of the block, such as `x` or `a[1, 2]`."""
+        for name, shape, size in zip(self.names, self.shapes, self.sizes, strict=True):
+            if row < size:
+                index = ", ".join(str(int(k)) for k in np.unravel_index(row, shape))
+                return f"{name}[{index}]" if shape else name
+            row -= size
+        raise IndexError(row)
 
     def pack(self, nest: Any) -> Tensor:
         """Return a nest of tensors as a block."""

@@ -11,6 +11,7 @@ from somaflow.compiler.ode import Function, Model
 from somaflow.compiler.reading import changed, signature
 from somaflow.errors import RunError
 
+_ZERO: Any = tf.UnconnectedGradients.ZERO
 _PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
 _ACTING = {"Print", "PrintV2", "RngReadAndSkip", "RngSkip", "Multinomial"}
 _PREFIXES = ("Random", "Assign", "ResourceScatter", "StatefulStandard", "StatefulUniform")
@@ -247,7 +248,7 @@ def _check_rows(made: Model, function: Function, name: str, dtype: Any, rowwise:
             tape.watch(y)
             slope = over(t, y, parameters)
         bars = [tf.ones_like(y) * tf.constant(group, y.dtype) for group in groups]
-        return [tape.gradient(slope, y, bar, unconnected_gradients="zero") for bar in bars]
+        return [tape.gradient(slope, y, bar, unconnected_gradients=_ZERO) for bar in bars]
 
     given = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, dtype), made.state)
     parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
@@ -261,7 +262,7 @@ def _check_rows(made: Model, function: Function, name: str, dtype: Any, rowwise:
         other = bar.numpy()[:, ~group]
         bad = np.argwhere((other != 0) & np.isfinite(other))
         if len(bad):
-            row = made.blocks.components[bad[0][0]]
+            row = made.blocks.component(bad[0][0])
             problem = int(index[~group][bad[0][1]])
             raise RunError(
                 f"{name} lets problems of the batch act on each other: {row!r} of problem "

@@ -157,7 +157,7 @@ def _finite(tensor: Any, name: str) -> Any:
 
 
 def _unit(value: Any, name: str) -> str:
-    if isinstance(value, (tf.Tensor, tf.Variable)):
+    if isinstance(value, (tf.Tensor, tf.Variable, float, np.ndarray)):
         return "1"
     return units.parameter(value, None, name).unit
 
@@ -245,7 +245,8 @@ def _initial(
         if isinstance(text, str) and name not in given
     }
     lowered = Lowered(equations, frozenset(), keep=tuple(waiting.values()))
-    state = {name: tf.convert_to_tensor(value, dtype) for name, value in values.items()} | traced
+    state: dict[str, Any] = {n: tf.convert_to_tensor(v, dtype) for n, v in values.items()}
+    state |= traced
     for _ in waiting:  # each may be an expression of others
         value = lowered.scope(lowered.prepare(parameters), {**state, "t": tf.zeros((), dtype)})
         state |= {name: tf.cast(value(node), dtype) for name, node in waiting.items()}

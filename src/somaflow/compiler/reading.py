@@ -5,6 +5,7 @@ changed since, so that no solve runs with yesterday's constants.
 """
 
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Mapping
@@ -122,13 +123,16 @@ def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[i
             found.append((name, None))
     for k, value in enumerate(function.__defaults__ or ()):
         _visit(f"default {k}", value, found, seen)
+    for name, value in (function.__kwdefaults__ or {}).items():
+        _visit(name, value, found, seen)
 
 
 def _visit_modules(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
     """Visit the constants that a function takes from modules of the user's."""
     names = _names(function.__code__)
-    for name in names:
-        module = function.__globals__.get(name)
+    closure = inspect.getclosurevars(function).nonlocals
+    for name in (*names, *closure):
+        module = closure.get(name, function.__globals__.get(name))
         if isinstance(module, types.ModuleType) and module.__name__.split(".")[0] not in _LIBRARIES:
             for key in names:
                 item = vars(module).get(key)

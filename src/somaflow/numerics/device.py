@@ -54,3 +54,20 @@ def choose_threads(variables: int) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
         except RuntimeError:
             return  # too late to choose: something has run in this process before
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function compiled by XLA at its first call, for arguments of those shapes only.
+
+    TensorFlow would look at every argument of every call, and warn of retracing where a process
+    compiles many systems.
+    """
+    traced: Any = tf.function(function, jit_compile=True, autograph=False)
+    held: list[Any] = []
+
+    def call(*arguments: Any) -> Any:
+        if not held:
+            held.append(traced.get_concrete_function(*arguments))
+        return held[0](*arguments)
+
+    return call

@@ -60,7 +60,8 @@ def differentiable(
                     "the derivative of a solve is computed eagerly: for tape.jacobian, set "
                     "experimental_use_pfor=False and take a persistent tape."
                 )
-            return _once(backwards, bars, (y_given, *(flat[k] for k in moving)))
+            dense = tuple(tf.convert_to_tensor(bar) for bar in bars)  # a gather's is sparse
+            return _once(backwards, dense, (y_given, *(flat[k] for k in moving)))
 
         def backwards(samples: Tensor, *event_bars: Tensor) -> list[Tensor]:
             through = _lockstep if isinstance(compiled, Lockstep) else _rowwise

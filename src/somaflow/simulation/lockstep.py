@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from somaflow.numerics.device import compiled
 from somaflow.numerics.random import normal
 from somaflow.simulation.flow import Flow, Tensor, Tree
 from somaflow.solvers.base import Solver
@@ -67,9 +68,9 @@ class Lockstep:
     ) -> None:
         self.flow, self.solver, self.sign, self.dtype = flow, solver, sign, dtype
         self.capacity, self.length, self.remembers = capacity, length, remembers
-        self.start = tf.function(self._start, jit_compile=True, autograph=False)
-        self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
-        self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
+        self.start = compiled(self._start)
+        self.forward = compiled(self._forward)
+        self.backward = compiled(self._backward)
 
     def _start(self, y: Tensor, parameters: Tree, clock: Clock) -> Any:
         """Return the solver's memory before the first step."""
@@ -92,7 +93,7 @@ class Lockstep:
         n, columns = y.shape
         # So numbered, a row's noise does not change with the number of rows.
         index = tf.range(n)[:, None] + n * tf.range(columns)[None]
-        return normal(seed, 0, step, index, self.dtype)
+        return normal(tuple(tf.unstack(seed)), 0, step, index, self.dtype)
 
     def _forward(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock) -> Any:
         """Return the state and the solver's memory after a stretch, and its samples."""
@@ -147,10 +148,11 @@ class Lockstep:
         def arrived(count: Tensor, row: Tensor, bar: Tensor) -> Any:
             """Add the derivative by a sample that was taken after so many steps."""
             place = tf.maximum(row, 0)
-            due = (row >= 0) & (clock.marks[place] == count)
-            return row - tf.cast(due, tf.int32), bar + tf.where(
-                due, upstream[place], tf.zeros_like(bar)
-            )
+            # A slice at an index from a loop would be a constant to XLA, and the clock with it:
+            # every stretch would compile anew.
+            due = (row >= 0) & (tf.gather(clock.marks, place) == count)
+            sampled = tf.where(due, tf.gather(upstream, place), tf.zeros_like(bar))
+            return row - tf.cast(due, tf.int32), bar + sampled
 
         def back(local: Tensor, row: Tensor, bar: Tensor, sums: list[Tensor]) -> Any:
             row, bar = arrived(local + 1, row, bar)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 
+from somaflow.numerics.device import compiled
 from somaflow.simulation.events import Event, Found
 from somaflow.simulation.flow import RUNNING, Flow, Tensor, Tree, polynomial, slope_of
 
@@ -80,7 +81,7 @@ class Reverse:
         self.frame, self.degree = frame, degree
         self.flow: Flow = frame.flow
         self.timed = frame.cuts
-        self.backward = tf.function(self._backward, jit_compile=True, autograph=False)
+        self.backward = compiled(self._backward)
 
     def _again(self, rows: "Rows", parameters: Tree, plan: "Plan") -> tuple[Kept, Any, Any, Any]:
         """Recompute a stretch as it went forward, and note what each step began with."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from somaflow.numerics.device import compiled
 from somaflow.simulation.events import Event, Found, bind, locate, outset
 from somaflow.simulation.flow import (
     DONE,
@@ -135,8 +136,8 @@ class Rowwise:
         self.length = length
         self.capacity, self.slots = capacity, slots + len(flow.conditions)
         self.cuts = any(c.terminal or c.change is not None for c in flow.conditions)
-        self.start = tf.function(self._start, jit_compile=True, autograph=False)
-        self.forward = tf.function(self._forward, jit_compile=True, autograph=False)
+        self.start = compiled(self._start)
+        self.forward = compiled(self._forward)
         self.reverse = Reverse(self, degree)
 
     def problem(self, parameters: Tree, plan: Plan) -> Problem:
@@ -191,6 +192,9 @@ class Rowwise:
         target = tf.zeros_like(rows.s) + plan.scales[1]
         if not self.adaptive:
             target = tf.cast(rows.grid + 1, tf.float64) * plan.scales[2]
+            # The last step ends at the end, wherever rounding would put it.
+            near = target >= plan.scales[1] - 0.5 * plan.scales[2]
+            target = tf.where(near, plan.scales[1], target)
         left = target - rows.s
         # A step that nearly reaches the end goes there: no sliver of a step is left over.
         last = rows.h * (1 + 1e-9) >= left if self.adaptive else tf.ones_like(active)
@@ -232,11 +236,12 @@ class Rowwise:
         if events:
             made, found = locate(events, problem, self.solver, rows, made, step, accepted, found)
         kept = _choose(accepted, made, rows)
-        floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-300)
+        # At t = 0 still above the denormal numbers, which XLA takes for 0.
+        floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-290)
         status = tf.where(kept.s >= plan.scales[1], DONE, kept.status)
         status, worst = tf.where(kept.status == RUNNING, status, kept.status), rows.worst
         if self.adaptive:
-            small = missed & (h < floor)
+            small = missed & ~(h >= floor)  # also a step that is not a number
             status = tf.where(small, UNDERFLOW, status)
             worst = self._worst(rows, step, plan, small)
         return (

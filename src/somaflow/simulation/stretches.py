@@ -3,6 +3,7 @@
 The state at the start of each stretch is all that a derivative backwards needs to keep.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from somaflow.errors import NonFiniteState
 from somaflow.simulation.events import Found
 from somaflow.simulation.flow import DONE, RUNNING, Tensor, Tree
 from somaflow.simulation.lockstep import Clock, Lockstep
-from somaflow.simulation.rowwise import Plan, Rowwise
+from somaflow.simulation.rowwise import Plan, Rows, Rowwise
 
 Array = NDArray[Any]
 
@@ -85,7 +86,12 @@ class Grid:
 
 
 def run_lockstep(
-    compiled: Lockstep, y: Tensor, parameters: Tree, grid: Grid, names: list[str], keep: bool
+    compiled: Lockstep,
+    y: Tensor,
+    parameters: Tree,
+    grid: Grid,
+    name: Callable[[int], str],
+    keep: bool,
 ) -> Outcome:
     """Make all steps of a fixed grid.
 
@@ -94,7 +100,7 @@ def run_lockstep(
         y: Initial state, [n, R].
         parameters: Nest of tensors.
         grid: Time.
-        names: Of the components, for messages.
+        name: Of a component by its number, for messages.
         keep: Whether to keep what a derivative needs.
 
     Raises:
@@ -118,7 +124,7 @@ def run_lockstep(
         before = y, memory
         y, memory, out = compiled.forward(*before, parameters, clock)
         if not np.isfinite(y.numpy()).all():
-            raise _diagnose(compiled, *before, parameters, grid, first, steps, names)
+            raise _diagnose(compiled, *before, parameters, grid, first, steps, name)
         outs.append(out[:due])
         first, row = first + steps, row + due
     ones = np.ones(y.shape[1], np.int64)
@@ -149,7 +155,7 @@ def _diagnose(
     grid: Grid,
     first: int,
     steps: int,
-    names: list[str],
+    name: Callable[[int], str],
 ) -> NonFiniteState:
     """Find the first bad step by bisection: a state that is not finite stays so."""
 
@@ -168,12 +174,7 @@ def _diagnose(
     found = after(bad)
     component, column = (int(k) for k in np.argwhere(~np.isfinite(found))[0])
     time = grid.begin + compiled.sign * (first + bad) * grid.dt
-    where = f" of problem {column}" if found.shape[1] > 1 else ""
-    return NonFiniteState(
-        f"{names[component]}{where} is {found[component, column]} at t = {time:g} (one step before "
-        f"it was {last[component, column]:.6g}). Is dt = {grid.dt:g} too large? A smaller dt, "
-        "rtol= with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
-    )
+    return _not_finite(found, last, component, column, time, grid.dt, name)
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,13 @@ class Span:
 
 
 def run_rowwise(
-    compiled: Rowwise, y: Tensor, parameters: Tree, span: Span, keep: bool, length: int
+    compiled: Rowwise,
+    y: Tensor,
+    parameters: Tree,
+    span: Span,
+    name: Callable[[int], str],
+    keep: bool,
+    length: int,
 ) -> Outcome:
     """Integrate every column by its own steps.
 
@@ -207,8 +214,12 @@ def run_rowwise(
         y: Initial state, [n, R].
         parameters: Nest of tensors.
         span: Time and tolerances.
+        name: Of a component by its number, for messages.
         keep: Whether to keep what a derivative needs.
         length: Attempts of a stretch then.
+
+    Raises:
+        NonFiniteState: With fixed steps, a component became infinite or not a number.
     """
     rows = compiled.start(y, parameters, _plan(compiled, span, 0, []))
     limit, row, total = length if keep else _STRETCH, 0, len(span.marks)
@@ -217,7 +228,9 @@ def run_rowwise(
         marks = span.marks[row : row + compiled.capacity]
         plan = _plan(compiled, span, limit, marks)
         start = rows
-        rows, out, done, _, found = compiled.forward(rows, parameters, plan)
+        rows, out, done, count, found = compiled.forward(rows, parameters, plan)
+        if not compiled.adaptive and not np.isfinite(rows.y.numpy()).all():
+            raise _diagnose_rows(compiled, start, parameters, span, plan, int(count), name)
         done = int(done)
         if compiled.flow.conditions:
             met.append(found)
@@ -236,6 +249,52 @@ def run_rowwise(
         worst=rows.worst.numpy(),
         events=_gather(met) if compiled.flow.conditions else None,
         stretches=kept,
+    )
+
+
+def _diagnose_rows(
+    compiled: Rowwise,
+    rows: Rows,
+    parameters: Tree,
+    span: Span,
+    plan: Plan,
+    attempts: int,
+    name: Callable[[int], str],
+) -> NonFiniteState:
+    """Find the first bad step of a fixed grid with events, by bisection."""
+
+    def after(count: int) -> Rows:
+        counts = tf.stack([tf.constant(count), plan.counts[1]])
+        return compiled.forward(rows, parameters, plan._replace(counts=counts))[0]
+
+    good, bad, last = 0, attempts, rows
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        found = after(middle)
+        if np.isfinite(found.y.numpy()).all():
+            good, last = middle, found
+        else:
+            bad = middle
+    found = after(bad)
+    component, column = (int(k) for k in np.argwhere(~np.isfinite(found.y.numpy()))[0])
+    time = span.begin + compiled.sign * float(found.s[column])
+    return _not_finite(found.y.numpy(), last.y.numpy(), component, column, time, span.dt, name)
+
+
+def _not_finite(
+    found: Array,
+    last: Array,
+    component: int,
+    column: int,
+    time: float,
+    dt: float,
+    name: Callable[[int], str],
+) -> NonFiniteState:
+    where = f" of problem {column}" if found.shape[1] > 1 else ""
+    return NonFiniteState(
+        f"{name(component)}{where} is {found[component, column]} at t = {time:g} (one step before "
+        f"it was {last[component, column]:.6g}). Is dt = {dt:g} too large? A smaller dt, "
+        "rtol= with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
     )
 
 
