@@ -113,10 +113,11 @@ def solve(
     begin = time.perf_counter()
     compiled, fresh = _compiled(made, chosen, times, lockstep, events, args, floats)
     differentiable = _has_tensors(y0) or _has_tensors(args)
-    y = made.blocks.pack(
-        tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, floats), made.state)
-    )
-    parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    if differentiable:
+        y = made.blocks.pack(tf.nest.map_structure(tf.convert_to_tensor, made.state))
+        parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    else:
+        y, parameters = tf.constant(made.blocks.pack_arrays(made.state)), made.parameters
     if lockstep:
         assert times.dt is not None and on_grid is not None
         steps = round(abs(times.t1 - times.t0) / times.dt)
@@ -280,18 +281,26 @@ def _solution(
 ) -> Solution:
     blocks = made.blocks
     scaled = [units.factor(unit) for unit in made.units]
-    y = blocks.unpack(outcome.samples)
-    if any(scale != 1.0 for scale in scaled):
-        flat = [leaf / scale for leaf, scale in zip(tf.nest.flatten(y), scaled, strict=True)]
-        y = tf.nest.pack_sequence_as(y, flat)
+    if isinstance(outcome.samples, np.ndarray):
+        arrays = blocks.unpack_arrays(outcome.samples)
+    else:
+        arrays = blocks.unpack_arrays(outcome.samples.numpy())
     sink, columns = MemorySink(), []
-    for name, unit, leaf in zip(blocks.names, made.units, tf.nest.flatten(y), strict=True):
+    for name, unit, leaf in zip(blocks.names, made.units, arrays, strict=True):
         shape = tuple(leaf.shape[1:])
         axes = tuple(f"axis_{k}" for k in range(len(shape)))
         columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at))
     sink.open(tuple(columns), {})
-    for column, leaf in zip(columns, tf.nest.flatten(y), strict=True):
-        sink.rows(column.key, 0, leaf.numpy())
+    for column, leaf, scale in zip(columns, arrays, scaled, strict=True):
+        sink.rows(column.key, 0, leaf if scale == 1.0 else (leaf / scale).astype(leaf.dtype))
+
+    def tensors() -> Any:
+        y = blocks.unpack(tf.convert_to_tensor(outcome.samples))
+        flat = zip(tf.nest.flatten(y), scaled, strict=True)
+        return tf.nest.pack_sequence_as(y, [x if u == 1.0 else x / u for x, u in flat])
+
+    # Under a tape they must be made while it watches; else only if somebody wants them.
+    y = tensors() if not isinstance(outcome.samples, np.ndarray) else tensors
     settings = {
         "t0": times.t0,
         "t1": times.t1,

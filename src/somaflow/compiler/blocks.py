@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from somaflow.equations.tracing import component_names
 from somaflow.errors import RunError
@@ -103,6 +104,20 @@ class Blocks:
             found.append(tf.reshape(part, [*lead, *self.batch, *shape]))
             row += size
         return tf.nest.pack_sequence_as(self.nest, found)
+
+    def pack_arrays(self, nest: Any) -> NDArray[Any]:
+        """Return a nest of NumPy arrays as a block; TensorFlow takes longer than a small solve."""
+        leaves = zip(tf.nest.flatten(nest), self.sizes, strict=True)
+        return np.concatenate([np.reshape(x, [self.columns, size]).T for x, size in leaves])
+
+    def unpack_arrays(self, block: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return a block with one axis before its two as a list of leaves."""
+        found, row = [], 0
+        for shape, size in zip(self.shapes, self.sizes, strict=True):
+            part = np.swapaxes(block[:, row : row + size], 1, 2)
+            found.append(part.reshape([len(block), *self.batch, *shape]))
+            row += size
+        return found
 
     def time(self, t: Tensor) -> Tensor:
         """Return time in a shape that broadcasts against the leaves: a scalar, or the batch's."""

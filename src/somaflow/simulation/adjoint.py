@@ -71,9 +71,9 @@ def differentiable(
                 raise refused(error) from error
             return [bar, *(sums[k] for k in moving)]
 
-        outputs = (outcome.samples,)
+        outputs = (tf.constant(outcome.samples),)
         if events is not None:
-            outputs = (outcome.samples, events[0], events[3])
+            outputs = (*outputs, events[0], events[3])
         return outputs, gradient
 
     outputs = operation(y, *(flat[k] for k in moving))

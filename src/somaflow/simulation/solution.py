@@ -117,7 +117,14 @@ class Solution:
         self._columns = {column.key: column for column in columns}
         self._sink, self.duration = sink, duration
         self.meta, self.statistics = meta, statistics
-        self.status, self.y, self.events = status, y, events or {}
+        self.status, self._y, self.events = status, y, events or {}
+
+    @property
+    def y(self) -> Any:
+        """Of `solve`: the state in the structure of `y0`, tensors; else None."""
+        if callable(self._y):
+            self._y = self._y()
+        return self._y
 
     def keys(self) -> list[str]:
         """Return what was recorded."""

@@ -44,7 +44,7 @@ class Outcome:
     """What a solve leaves.
 
     Attributes:
-        samples: `[n_samples, n, R]`.
+        samples: `[n_samples, n, R]`, an array; a tensor where it is differentiable.
         accepted: Steps of each column, [R].
         rejected: Attempts in vain of each column, [R].
         smallest: The smallest step of each column, [R].
@@ -55,7 +55,7 @@ class Outcome:
         stretches: For derivatives, in order.
     """
 
-    samples: Tensor
+    samples: Any
     accepted: Array
     rejected: Array
     smallest: Array
@@ -125,11 +125,11 @@ def run_lockstep(
         y, memory, out = compiled.forward(*before, parameters, clock)
         if not np.isfinite(y.numpy()).all():
             raise _diagnose(compiled, *before, parameters, grid, first, steps, name)
-        outs.append(out[:due])
+        outs.append(out.numpy()[:due])
         first, row = first + steps, row + due
     ones = np.ones(y.shape[1], np.int64)
     return Outcome(
-        samples=outs[0] if len(outs) == 1 else tf.concat(outs, axis=0),
+        samples=outs[0] if len(outs) == 1 else np.concatenate(outs),
         accepted=ones * grid.steps,
         rejected=ones * 0,
         smallest=ones * grid.dt,
@@ -236,11 +236,11 @@ def run_rowwise(
             met.append(found)
         if keep:
             kept.append(Stretch(start, plan, (row, done), found or None))
-        outs.append(out[:done])
+        outs.append(out.numpy()[:done])
         row += done
     status = rows.status.numpy()
     return Outcome(
-        samples=tf.concat(outs, axis=0),
+        samples=np.concatenate(outs),
         accepted=rows.accepted.numpy(),
         rejected=rows.rejected.numpy(),
         smallest=rows.smallest.numpy(),
