@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.functions import FUNCTIONS, exprel, inverse_exprel, power, where
+from somaflow.numerics.functions import FUNCTIONS, cos, exprel, inverse_exprel, power, sin, where
 
 MAGNITUDES = [0, 1e-300, 1e-30, 1e-8, 1e-4, 0.01, 0.1, 0.2499, 0.25, 0.2501, 0.5, 1, 3, 10, 30, 50]
 POINTS = np.array([sign * x for x in MAGNITUDES for sign in (1, -1)])
@@ -128,3 +128,41 @@ def test_exprel_of_what_a_stiff_gate_decays_by(dtype: str, compiled: bool) -> No
     tolerance = {"float64": 1e-15, "float32": 3e-7}[dtype]
     np.testing.assert_allclose(value, -1 / x, rtol=tolerance)
     np.testing.assert_allclose(gradient, x**-2.0, rtol=4 * tolerance)
+
+
+@pytest.mark.parametrize("scale", [1, 100, 1e4, 1e6])
+@pytest.mark.parametrize(("function", "exact"), [(sin, np.sin), (cos, np.cos)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sine_and_cosine_are_right_in_the_last_places(
+    dtype: type, function: Callable, exact: Callable, scale: float
+) -> None:
+    if dtype == np.float32 and scale > 1e4:
+        pytest.skip("beyond, float32 answers for a rounded argument")
+    x = (np.random.default_rng(1).uniform(-1, 1, 2000) * scale).astype(dtype)
+    x[:3] = 0, np.pi / 4, np.pi / 2
+    wide = np.longdouble if dtype == np.float64 else np.float64
+    wanted = exact(x.astype(wide))
+    found = tf.function(function, jit_compile=True)(tf.constant(x)).numpy()
+    units = np.abs(found.astype(wide) - wanted) / np.spacing(np.abs(wanted).astype(dtype))
+    assert units.max() < 3
+
+
+def test_sine_stays_a_sine_of_anything() -> None:
+    for dtype in (tf.float64, tf.float32):
+        x = tf.constant([1e15, 1e30, float("inf"), float("nan")], dtype)
+        for function in (sin, cos):
+            found = function(x).numpy()
+            assert (np.abs(found[:2]) <= 1).all()
+            assert np.isnan(found[2:]).all()
+
+
+def test_derivatives_of_sine_and_cosine_are_each_other() -> None:
+    x = tf.constant(np.linspace(-7, 7, 31))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = sin(x)
+        slope = inner.gradient(y, x)
+    np.testing.assert_allclose(slope, np.cos(x), atol=1e-15)
+    np.testing.assert_allclose(outer.gradient(slope, x), -np.sin(x), atol=1e-15)

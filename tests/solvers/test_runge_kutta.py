@@ -128,3 +128,28 @@ def test_methods_are_equal_by_value() -> None:
     assert made == [make(name) for name in METHODS]
     assert len(set(made)) == len(METHODS)
     assert not any(solver.stiff or solver.calculus for solver in made)
+
+
+@pytest.mark.parametrize("name", ["RK4", "DormandPrince"])
+def test_stages_in_a_loop_give_what_stages_in_a_row_give(name: str) -> None:
+    """A long right-hand side stands in the compiled step once; results and gradients are equal."""
+    solver = make(name)
+
+    def f(t: Any, y: Any) -> Any:
+        return tf.stack([y[1] * tf.cos(t), -y[0] * y[1]])
+
+    y, t, dt = tf.constant([[1.0, 0.3], [0.5, -0.2]], tf.float64), tf.constant(0.7), 0.1
+
+    @tf.function(jit_compile=True, autograph=False)
+    def stepped(y: Any, long: bool) -> Any:
+        problem = Problem(f, long=long)
+        time, size = tf.cast(t, y.dtype), tf.cast(dt, y.dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            step = solver.step(problem, time, size, y, solver.init(problem, time, y))
+            end = step.y
+        found = [end, tape.gradient(end, y), *step.dense()]
+        return found if step.error is None else [*found, step.error]
+
+    for a, b in zip(stepped(y, False), stepped(y, True), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-16)
