@@ -108,8 +108,11 @@ def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
         raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
     step = None if dt is None else positive(dt, "dt", unit)
     length = abs(end - begin)
-    if step is not None:
-        _whole(length, step, "t1 - t0", unit)
+    if step is not None and _whole(length, step, "t1 - t0", unit) >= 2**31:
+        raise RunError(
+            f"t1 - t0 is {length / step:.3g} steps of dt; at most 2**31 can be counted. Solve in "
+            "parts, or with rtol= in steps that follow the solution."
+        )
     if at is not None and every is not None:
         raise RunError("give every= or at=, not both.")
     if at is not None:

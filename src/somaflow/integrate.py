@@ -108,6 +108,12 @@ def solve(
     lockstep = on_grid is not None and not events
     if made.diffusion is not None and not lockstep:
         raise RunError("with noise, samples lie on whole steps and there are no events.")
+    if not lockstep and made.blocks.batch and len({len(s) for s in made.blocks.shapes}) > 1:
+        raise RunError(
+            "with batch= every problem has a time of its own, which has to fit every part of y0: "
+            "give all parts the same number of axes, such as [rows, 1] beside [rows, 5]; they "
+            f"have {[len(s) + len(made.blocks.batch) for s in made.blocks.shapes]}."
+        )
     rtols, atols = arguments.tolerances(rtol, atol, made, floats)
     choose_threads(made.blocks.columns * sum(made.blocks.sizes))
     begin = time.perf_counter()
@@ -144,7 +150,13 @@ def solve(
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise adjoint.refused(error) from error
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
-    return _solution(made, chosen, times, outcome, statistics, compiled, number, dtype)
+    described = {} if made.equations is None else {"equations": made.equations}
+    settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
+    settings |= {"time_unit": times.unit, "batch": list(made.blocks.batch)}
+    if times.dt is None:
+        settings |= {"rtol": rtols, "atol": atols[:, 0].tolist()}
+    kept = meta(described, settings, chosen)
+    return _solution(made, chosen, times, outcome, statistics, compiled, kept)
 
 
 # ---------------------------------------------------------------------- compiled functions
@@ -276,8 +288,7 @@ def _solution(
     outcome: Outcome,
     statistics: dict[str, Any],
     compiled: Any,
-    seed: int,
-    dtype: str,
+    kept: dict[str, Any],
 ) -> Solution:
     blocks = made.blocks
     scaled = [units.factor(unit) for unit in made.units]
@@ -289,7 +300,8 @@ def _solution(
     for name, unit, leaf in zip(blocks.names, made.units, arrays, strict=True):
         shape = tuple(leaf.shape[1:])
         axes = tuple(f"axis_{k}" for k in range(len(shape)))
-        columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at))
+        stored = leaf.dtype.name
+        columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), stored, times.at))
     sink.open(tuple(columns), {})
     for column, leaf, scale in zip(columns, arrays, scaled, strict=True):
         sink.rows(column.key, 0, leaf if scale == 1.0 else (leaf / scale).astype(leaf.dtype))
@@ -301,14 +313,6 @@ def _solution(
 
     # Under a tape they must be made while it watches; else only if somebody wants them.
     y = tensors() if not isinstance(outcome.samples, np.ndarray) else tensors
-    settings = {
-        "t0": times.t0,
-        "t1": times.t1,
-        "dt": times.dt,
-        "dtype": dtype,
-        "seed": seed,
-        "time_unit": times.unit,
-    }
     found = None
     if outcome.events is not None:
         found = _occurrences(made, times, outcome, [c.name for c in compiled.flow.conditions])
@@ -316,7 +320,7 @@ def _solution(
         tuple(columns),
         sink,
         abs(times.t1 - times.t0),
-        meta({}, settings, solver),
+        kept,
         statistics,
         status=sentence(outcome, blocks.component, solver, times.t0, times.sign, times.t1),
         y=y,

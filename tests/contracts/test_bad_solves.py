@@ -524,3 +524,18 @@ def test_a_constant_that_has_changed_is_read_again() -> None:
     for rate in (1.0, 2.0):
         Constants.rate = rate
         assert sf.solve(f, 0.0, t1=1.0, dt=0.5)["y"].values[-1] == pytest.approx(rate, rel=1e-14)
+
+
+def test_a_tensor_of_another_shape_is_not_spread_over_a_part() -> None:
+    with pytest.raises(RunError, match=r"shape \(\) for 'x', whose state has shape \(3,\)"):
+        sf.solve(lambda t, y: {"x": -tf.reduce_sum(y["x"])}, {"x": np.ones(3)}, t1=1.0)
+
+
+def test_parts_with_other_numbers_of_axes_have_no_common_time_in_a_batch() -> None:
+    with pytest.raises(RunError, match="same number of axes"):
+        sf.solve(
+            lambda t, y: {"a": -y["a"], "b": -y["b"]},
+            {"a": np.ones((3, 3)), "b": np.ones(3)},
+            t1=1.0,
+            batch=1,
+        )

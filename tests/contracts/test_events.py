@@ -213,3 +213,43 @@ def test_a_text_can_cross_downwards() -> None:
     falling = sf.Equations.parse("dv/dt = -v/tau : mV", tau=10 * ms, v=10 * mV)
     run = sf.solve(falling, t1=20 * ms, rtol=1e-10, events={"low": sf.Event("v < 5*mV")})
     np.testing.assert_allclose(run.events["low"].times, [10 * np.log(2)], rtol=1e-8)
+
+
+@pytest.mark.parametrize("behind", [0.0, 1e-12, 1e-9])
+def test_events_that_come_together_all_happen(behind: float) -> None:
+    """Two equal cells, each with a reset of its own, written so that rounding tells them apart."""
+
+    def up(t: Any, y: Any) -> Any:
+        return {"a": 1.0 + 0 * y["a"], "b": 1.0 + 0 * y["b"]}
+
+    resets = {
+        "a": sf.Event(lambda t, y: y["a"] - 1, lambda t, y: y | {"a": 0 * y["a"]}, direction="up"),
+        "b": sf.Event(
+            lambda t, y: 2 * y["b"] - 2, lambda t, y: y | {"b": 0 * y["b"]}, direction="up"
+        ),
+    }
+    run = sf.solve(up, {"a": 0.0, "b": -behind}, t1=5.5, events=resets)
+    assert [len(run.events[name]) for name in "ab"] == [5, 5]
+    assert run.status == "reached t1 = 5.5"
+    np.testing.assert_allclose([run[name].values[-1] for name in "ab"], 0.5, atol=1e-8)
+
+
+@pytest.mark.parametrize("steps", [{}, {"dt": 0.1}], ids=["adaptive", "fixed"])
+def test_an_event_beside_a_reset_is_noted(steps: dict) -> None:
+    events = {
+        "reset": sf.Event(lambda t, y: y - 3, lambda t, y: 0 * y, direction="up"),
+        "clock": sf.Event(lambda t, y: t - 3),
+    }
+    run = sf.solve(lambda t, y: 1 + 0 * y, 0.0, t1=10.0, events=events, **steps)
+    np.testing.assert_allclose(run.events["reset"].times, [3, 6, 9], atol=1e-7)
+    np.testing.assert_allclose(run.events["clock"].times, [3], atol=1e-7)
+    assert run.statistics["smallest_step"] > 1e-6
+
+
+@pytest.mark.parametrize("steps", [{}, {"dt": 0.01}], ids=["adaptive", "fixed"])
+def test_a_solve_goes_on_behind_its_last_sample(steps: dict) -> None:
+    half = {"half": sf.Event(lambda t, y: y - 0.5, terminal=True)}
+    run = sf.solve(lambda t, y: -y, 1.0, t1=2.0, at=[0.1], events=half, **steps)
+    assert run.status.startswith("stopped at t = 0.6931")
+    assert len(run.events["half"]) == 1
+    np.testing.assert_allclose(run["y"].values, [np.exp(-0.1)], rtol=1e-6)

@@ -444,7 +444,8 @@ def changing(kind: str) -> tuple[Callable[..., Any], Callable[[], None]]:
     return table[kind]
 
 
-CHANGING = "closure global array dict helper object class slots partial keyword module".split()
+CHANGING = ["closure", "global", "array", "dict", "helper", "object", "class", "slots", "partial"]
+CHANGING += ["keyword", "module"]
 
 
 @pytest.mark.parametrize("kind", CHANGING)

@@ -225,7 +225,8 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
                 f"{tf.as_dtype(dtype).name}."
             )
         shape = tuple(np.shape(state))
-        if tensor.shape.rank and tuple(tensor.shape) != shape:
+        spreads = isinstance(value, (int, float)) or made.equations is not None
+        if tuple(tensor.shape) != shape and not (spreads and tensor.shape.rank == 0):
             raise RunError(
                 f"{name} returned shape {tuple(tensor.shape)} for {leaf!r}, whose state has shape "
                 f"{shape}."

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow import units
 from somaflow.equations import math
-from somaflow.equations.algebras import OPERATORS, literal
+from somaflow.equations.algebras import NUMPY_FUNCTIONS, OPERATORS, literal
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
     Binary,
@@ -83,8 +83,7 @@ class TensorAlgebra:
             if node.function == "where":
                 return arguments[1] if arguments[0] else arguments[2]
             if node.function != "pulse":
-                arguments = tuple(tf.constant(a, tf.float64) for a in arguments)
-                return float(self.calls[node.function](*arguments).numpy())
+                return float(NUMPY_FUNCTIONS[node.function](*arguments))
         return self.calls[node.function](*arguments)
 
 

@@ -357,10 +357,10 @@ def check_call(f: Function, args: Any, name: str) -> None:
         found = inspect.signature(f)
     except (TypeError, ValueError):
         return
-    if args is not None and len(found.parameters) < 3:
-        raise RunError(f"args were given, but {name} takes only (t, y).")
     try:
         found.bind(*[None] * (2 if args is None else 3))
     except TypeError as error:
+        if args is not None and len(found.parameters) == 2:
+            raise RunError(f"args were given, but {name} takes only (t, y).") from error
         call = f"{name}(t, y)" if args is None else f"{name}(t, y, args)"
         raise RunError(f"{name}{found} cannot be called as {call}: {error}.") from error

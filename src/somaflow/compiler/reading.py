@@ -90,8 +90,9 @@ def _visit_class(name: str, value: type, found: list[Any], seen: dict[int, None]
     root = value.__module__.split(".")[0]
     if root in sys.stdlib_module_names - {"__main__"} or root in _LIBRARIES:
         return
-    for key, item in list(vars(value).items()):
-        if not key.startswith("__") and isinstance(item, _CONSTANTS):
+    for key, member in list(vars(value).items()):
+        item = member.fget if isinstance(member, property) else member
+        if not key.startswith("__") and isinstance(item, (*_CONSTANTS, types.FunctionType)):
             _visit(f"{name}.{key}", item, found, seen)
 
 
@@ -136,7 +137,7 @@ def _visit_modules(function: types.FunctionType, found: list[Any], seen: dict[in
         if isinstance(module, types.ModuleType) and module.__name__.split(".")[0] not in _LIBRARIES:
             for key in names:
                 item = vars(module).get(key)
-                if item is not None and isinstance(item, _CONSTANTS):
+                if isinstance(item, (*_CONSTANTS, types.FunctionType)):
                     _visit(f"{name}.{key}", item, found, seen)
 
 

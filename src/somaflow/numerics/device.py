@@ -34,6 +34,15 @@ def materialize(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     return held[0], lambda upstream: upstream
 
 
+def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
+    """Return a buffer with one row replaced; in compiled code only.
+
+    A scatter in a loop copies the whole buffer each time, which this operation does not.
+    """
+    start = tf.stack([row, *[tf.zeros_like(row)] * value.shape.rank])
+    return xla.dynamic_update_slice(buffer, value[None], start)
+
+
 # Below this many state variables one XLA thread is faster than two: XLA hands small kernels from
 # thread to thread, which costs more than they do (docs/design/engine.md).
 _ONE_THREAD_BELOW = 1_000_000

@@ -75,13 +75,15 @@ _HALF_PI = {
 @tf.custom_gradient
 def sin(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return the sine; XLA calls a library number by number, several times slower in float64."""
-    return _turned(x, 0.0), lambda upstream: upstream * cos(x)
+    value = _turned(x, 0.0) if x.dtype in _HALF_PI else tf.sin(x)
+    return value, lambda upstream: upstream * cos(x)
 
 
 @tf.custom_gradient
 def cos(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return the cosine."""
-    return _turned(x, 1.0), lambda upstream: -upstream * sin(x)
+    value = _turned(x, 1.0) if x.dtype in _HALF_PI else tf.cos(x)
+    return value, lambda upstream: -upstream * sin(x)
 
 
 def _turned(x: Tensor, quarters: float) -> Tensor:

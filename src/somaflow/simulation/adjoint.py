@@ -120,7 +120,8 @@ def _part(bars: Tensor, rows: tuple[int, int], capacity: int) -> Tensor:
     """Return the derivatives by a stretch's samples, filled up to the capacity."""
     first, count = rows
     part = bars[first : first + count]
-    return tf.pad(part, [[0, capacity - count], *[[0, 0]] * (part.shape.rank - 1)])
+    missing = capacity - part.shape[0]  # the end of a solve may be no sample
+    return tf.pad(part, [[0, missing], *[[0, 0]] * (part.shape.rank - 1)])
 
 
 def _lockstep(

@@ -150,13 +150,16 @@ def fractions(
         roots: Where.
 
     Returns:
-        Masks [R] of those that come no later than the cut; and the cut [R], 2 for none.
+        Masks [R] of those that come no later than the cut, or together with it; and the cut [R],
+        2 for none.
     """
     cut = tf.fill(roots[0].shape, tf.cast(_NONE, roots[0].dtype))
     for event, hit, theta in zip(events, fired, roots, strict=True):
         if event.cuts:
             cut = tf.minimum(cut, tf.where(hit, theta, cut))
-    return [hit & (theta <= cut) for hit, theta in zip(fired, roots, strict=True)], cut
+    # What comes within the window in which PILED is said comes together.
+    limit = cut + (2.0**-28 if cut.dtype == tf.float64 else 2.0**-11)
+    return [hit & (theta <= limit) for hit, theta in zip(fired, roots, strict=True)], cut
 
 
 def locate(
@@ -228,15 +231,20 @@ def _cut(
     time = rows.s + tf.cast(theta, tf.float64) * made.span
     s, span = tf.cast(time, dtype), tf.cast(made.span, dtype)
     y = tf.where(short, polynomial(coefficients, theta), made.y)
-    stop = tf.zeros_like(short)
-    for event, hit in zip(events, hits, strict=True):
+    stop, status = tf.zeros_like(short), made.status
+    gap = 4 * tf.cast(window(span), tf.float64)
+    for event, hit, recent in zip(events, hits, rows.recent, strict=True):
+        status = tf.where(short & hit & (time - recent < gap), PILED, status)
         if event.change is not None:
             y = tf.where(hit, event.change(s, y), y)
         if event.terminal:
             stop = stop | hit
-    piled = short & (time - rows.recent < 4 * tf.cast(window(span), tf.float64))
-    status = tf.where(piled, PILED, made.status)
-    sides = outset(problem, events, s, tf.where(span > 0, span, tf.ones_like(span)), y)
+    ahead = outset(problem, events, s, tf.where(span > 0, span, tf.ones_like(span)), y)
+    sides = []
+    for event, hit, later, before in zip(events, hits, ahead, rows.side, strict=True):
+        # An event that did not happen here may be about to: its side is where it is.
+        here = event.margin(s, y)
+        sides.append(tf.where(hit, later, tf.where(here == 0, before, here)))
 
     def pick(new: Tensor, old: Tensor) -> Tensor:
         return tf.where(short, new, old)
@@ -245,10 +253,17 @@ def _cut(
         y=y,
         s=pick(time, made.s),
         low=pick(tf.zeros_like(time), made.low),
-        grid=tf.nest.map_structure(pick, rows.grid, made.grid),
+        grid=tf.nest.map_structure(
+            lambda old, new: tf.where(short & (time < made.s), old, new), rows.grid, made.grid
+        ),
         memory=tf.nest.map_structure(pick, solver.init(problem, s, y), made.memory),
         side=tuple(pick(new, old) for new, old in zip(sides, made.side, strict=True)),
-        recent=pick(time, made.recent),
+        recent=tuple(
+            tf.where(short & hit, time, old) for hit, old in zip(hits, rows.recent, strict=True)
+        ),
+        smallest=tf.where(
+            short & (time > rows.s), tf.minimum(rows.smallest, time - rows.s), made.smallest
+        ),
         cut=short,
         status=tf.where(stop, STOPPED, status),
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from somaflow.numerics.device import compiled
+from somaflow.numerics.device import compiled, put
 from somaflow.numerics.random import normal
 from somaflow.simulation.flow import Flow, Tensor, Tree
 from somaflow.solvers.base import Solver
@@ -103,19 +103,20 @@ class Lockstep:
             made = self._step(y, memory, parameters, clock, local)
             return local + 1, made.y, made.memory
 
-        def until(end: Tensor, local: Tensor, y: Tensor, memory: Any) -> Any:
-            return tf.while_loop(lambda local, *_: local < end, inner, (local, y, memory))
-
+        # One row more than there are samples: the way from the last sample to the stretch's end is
+        # a row like the others, and the step stands in the compiled code once.
         def outer(row: Tensor, local: Tensor, y: Tensor, memory: Any, out: Tensor) -> Any:
-            local, y, memory = until(clock.marks[row], local, y, memory)
-            return row + 1, local, y, memory, tf.tensor_scatter_nd_update(out, [[row]], [y])
+            end = tf.where(row < n_rows, clock.marks[tf.minimum(row, self.capacity - 1)], n_steps)
+            local, y, memory = tf.while_loop(
+                lambda local, *_: local < end, inner, (local, y, memory)
+            )
+            return row + 1, local, y, memory, put(out, row, y)
 
-        out = tf.zeros([self.capacity, *y.shape], self.dtype)
+        out = tf.zeros([self.capacity + 1, *y.shape], self.dtype)
         zero = tf.constant(0)
-        _, local, y, memory, out = tf.while_loop(
-            lambda row, *_: row < n_rows, outer, (zero, zero, y, memory, out)
+        _, _, y, memory, out = tf.while_loop(
+            lambda row, *_: row <= n_rows, outer, (zero, zero, y, memory, out)
         )
-        _, y, memory = until(n_steps, local, y, memory)
         return y, memory, out
 
     def _backward(

@@ -60,7 +60,7 @@ class Rows(NamedTuple):
         span: Its size, before an event cut it, float64 [R].
         cut: Whether an event cut it, [R]; () where none can.
         side: Margin of each condition at `s`, [R] each.
-        recent: Time of the last event that cut a step, float64 [R]; () where none can.
+        recent: Time at which each event last cut a step, float64 [R]; () where none can.
         worst: The component with the largest error at the last attempt, int32 [R].
         accepted: Steps made, int32 [R].
         rejected: Attempts in vain, int32 [R].
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
     span: Tensor
     cut: Tensor
     side: tuple[Tensor, ...]
-    recent: Tensor
+    recent: tuple[Tensor, ...]
     worst: Tensor
     accepted: Tensor
     rejected: Tensor
@@ -180,7 +180,7 @@ class Rowwise:
             span=h,
             cut=tf.zeros([columns], tf.bool) if self.cuts else (),
             side=outset(problem, events, self.time(zero), self.time(h), y),
-            recent=zero - plan.scales[1] if self.cuts else (),
+            recent=tuple(zero - plan.scales[1] for _ in events) if self.cuts else (),
             worst=count,
             accepted=count,
             rejected=count,
@@ -230,7 +230,7 @@ class Rowwise:
             span=size.h,
             error=error,
             cut=tf.zeros_like(rows.cut) if self.cuts else (),
-            smallest=tf.minimum(rows.smallest, size.h),
+            smallest=tf.where(size.h > 0, tf.minimum(rows.smallest, size.h), rows.smallest),
         )
         events = self.events(parameters, plan)
         if events:

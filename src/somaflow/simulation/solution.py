@@ -93,10 +93,11 @@ class Solution:
     `SpikeTrains`.
 
     Attributes:
-        meta: Versions, seed, dt, solver, dtype and what the run was of.
+        meta: Versions, seed, dt, solver, dtype and what the run was of; of `solve` the equations
+            if they were text, and never y0, args or a function.
         statistics: Numbers of steps, cells and synapses; seconds of compiling and of running. Of
-            `solve`: steps accepted and rejected, evaluations of f, the smallest step; arrays for
-            a batch.
+            `solve`: steps accepted and rejected, evaluations of f in them (not for
+            `ImplicitEuler`, whose iteration sets it), the smallest step; arrays for a batch.
         status: How the run ended, a sentence.
         y: Of `solve`: the state in the structure of `y0`, tensors with the samples along the first
             axis, differentiable; else None.

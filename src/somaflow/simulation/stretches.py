@@ -222,10 +222,12 @@ def run_rowwise(
         NonFiniteState: With fixed steps, a component became infinite or not a number.
     """
     rows = compiled.start(y, parameters, _plan(compiled, span, 0, []))
-    limit, row, total = length if keep else _STRETCH, 0, len(span.marks)
+    # A solve goes on to its end, whatever is sampled last.
+    ends = span.marks if span.marks[-1] >= span.length else np.append(span.marks, span.length)
+    limit, row, total = length if keep else _STRETCH, 0, len(ends)
     outs, kept, met = [], [], []
     while row < total:
-        marks = span.marks[row : row + compiled.capacity]
+        marks = ends[row : row + compiled.capacity]
         plan = _plan(compiled, span, limit, marks)
         start = rows
         rows, out, done, count, found = compiled.forward(rows, parameters, plan)
@@ -240,7 +242,7 @@ def run_rowwise(
         row += done
     status = rows.status.numpy()
     return Outcome(
-        samples=np.concatenate(outs),
+        samples=np.concatenate(outs)[: len(span.marks)],
         accepted=rows.accepted.numpy(),
         rejected=rows.rejected.numpy(),
         smallest=rows.smallest.numpy(),

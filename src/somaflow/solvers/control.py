@@ -17,12 +17,19 @@ Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexin
 SAFETY, LEAST, MOST = 0.9, 0.2, 10.0
 _PROPORTIONAL, _INTEGRAL = 0.7, 0.4
 _SMALLEST_ERROR = 1e-8
+_TINY = 1e-15
 LOWEST = math.log(1e-4)  # of what is remembered
+
+
+def ratio(value: Tensor, scale: Tensor) -> Tensor:
+    """Return value/scale; 0 for 0/0, as of a component that is exactly 0 with atol = 0."""
+    safe = tf.where(scale > 0, scale, _TINY * tf.ones_like(scale))
+    return tf.where(value == 0, tf.zeros_like(value), value / safe)
 
 
 def norm(value: Tensor, scale: Tensor) -> Tensor:
     """Return the root mean square of value/scale over the components, shape [R] for [n, R]."""
-    return tf.sqrt(tf.reduce_mean(tf.square(value / scale), axis=0))
+    return tf.sqrt(tf.reduce_mean(tf.square(ratio(value, scale)), axis=0))
 
 
 def log_error(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> Tensor:
@@ -39,14 +46,14 @@ def log_error(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor)
         [R]; infinite where the estimate is not finite.
     """
     scale = atol + rtol * tf.maximum(tf.abs(y0), tf.abs(y1))
-    square = tf.reduce_mean(tf.square(error / scale), axis=0)
+    square = tf.reduce_mean(tf.square(ratio(error, scale)), axis=0)
     logarithm = 0.5 * tf.math.log(tf.maximum(square, _SMALLEST_ERROR**2))
     return tf.where(tf.math.is_finite(square), logarithm, square.dtype.max * tf.ones_like(square))
 
 
 def worst(error: Tensor, y0: Tensor, y1: Tensor, rtol: Tensor, atol: Tensor) -> Tensor:
     """Return the component with the largest scaled error, int32 [R]; one not finite goes first."""
-    scaled = tf.abs(error / (atol + rtol * tf.maximum(tf.abs(y0), tf.abs(y1))))
+    scaled = tf.abs(ratio(error, atol + rtol * tf.maximum(tf.abs(y0), tf.abs(y1))))
     scaled = tf.where(tf.math.is_finite(scaled), scaled, tf.fill(scaled.shape, error.dtype.max))
     return tf.argmax(scaled, axis=0, output_type=tf.int32)
 
