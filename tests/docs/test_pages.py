@@ -12,8 +12,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 FENCE = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.MULTILINE)
 STABILITY, CHOICE = DOCS / "concepts/stability.md", DOCS / "howto/choose-a-solver.md"
-# Drawn by `make bench`, which takes long.
-LATER = {"work-precision.png", "tutorial-benchmark.png"}
 
 
 def run(page: Path) -> dict[str, object]:
@@ -63,5 +61,5 @@ def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> Non
     for match in FENCE.finditer(text):
         compile(match[1], str(page), "exec")
     for target in LINK.findall(text):
-        if "://" not in target and Path(target).name not in LATER:
+        if "://" not in target:
             assert (page.parent / target).exists(), target
