@@ -225,7 +225,9 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
                 f"{tf.as_dtype(dtype).name}."
             )
         shape = tuple(np.shape(state))
-        spreads = isinstance(value, (int, float)) or made.equations is not None
+        # One number for all problems of a batch, or a constant written as a number, is meant so.
+        alone = len(shape) == len(made.blocks.batch)
+        spreads = alone or isinstance(value, (int, float)) or made.equations is not None
         if tuple(tensor.shape) != shape and not (spreads and tensor.shape.rank == 0):
             raise RunError(
                 f"{name} returned shape {tuple(tensor.shape)} for {leaf!r}, whose state has shape "

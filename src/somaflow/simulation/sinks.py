@@ -85,8 +85,8 @@ class MemorySink:
         self._shapes = {column.key: column for column in columns}
 
     def rows(self, key: str, first: int, values: Array) -> None:
-        """Take samples `first` and following."""
-        self._parts[key].append(np.array(values))
+        """Take samples `first` and following; the array is the sink's from then on."""
+        self._parts[key].append(values)
 
     def spikes(self, key: str, times: Array, cells: Array) -> None:
         """Take spikes, ordered by time."""
@@ -97,6 +97,8 @@ class MemorySink:
 
     def read(self, key: str) -> Array:
         """Return all samples of a column."""
+        if len(self._parts[key]) == 1:
+            return self._parts[key][0]
         column = self._shapes[key]
         empty = np.zeros((0, *(column.shape or ())), column.dtype)
         self._parts[key] = [np.concatenate([empty, *self._parts[key]])]

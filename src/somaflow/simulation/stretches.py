@@ -108,7 +108,8 @@ def run_lockstep(
     """
     longest = compiled.length if keep else _STRETCH
     first, row, total = 0, 0, len(grid.marks)
-    outs, kept = [], []
+    samples = np.empty((total, *y.shape), y.dtype.as_numpy_dtype)
+    kept = []
     memory: Any = ()
     if compiled.remembers:
         memory = compiled.start(y, parameters, _clock(compiled, grid, 0, 0, []))
@@ -125,11 +126,11 @@ def run_lockstep(
         y, memory, out = compiled.forward(*before, parameters, clock)
         if not np.isfinite(y.numpy()).all():
             raise _diagnose(compiled, *before, parameters, grid, first, steps, name)
-        outs.append(out.numpy()[:due])
+        samples[row : row + due] = out.numpy()[:due]
         first, row = first + steps, row + due
     ones = np.ones(y.shape[1], np.int64)
     return Outcome(
-        samples=outs[0] if len(outs) == 1 else np.concatenate(outs),
+        samples=samples,
         accepted=ones * grid.steps,
         rejected=ones * 0,
         smallest=ones * grid.dt,
@@ -225,7 +226,8 @@ def run_rowwise(
     # A solve goes on to its end, whatever is sampled last.
     ends = span.marks if span.marks[-1] >= span.length else np.append(span.marks, span.length)
     limit, row, total = length if keep else _STRETCH, 0, len(ends)
-    outs, kept, met = [], [], []
+    samples = np.empty((total, *y.shape), y.dtype.as_numpy_dtype)
+    kept, met = [], []
     while row < total:
         marks = ends[row : row + compiled.capacity]
         plan = _plan(compiled, span, limit, marks)
@@ -238,11 +240,11 @@ def run_rowwise(
             met.append(found)
         if keep:
             kept.append(Stretch(start, plan, (row, done), found or None))
-        outs.append(out.numpy()[:done])
+        samples[row : row + done] = out.numpy()[:done]
         row += done
     status = rows.status.numpy()
     return Outcome(
-        samples=np.concatenate(outs)[: len(span.marks)],
+        samples=samples[: len(span.marks)],
         accepted=rows.accepted.numpy(),
         rejected=rows.rejected.numpy(),
         smallest=rows.smallest.numpy(),
