@@ -296,15 +296,13 @@ def _solution(
         arrays = blocks.unpack_arrays(outcome.samples)
     else:
         arrays = blocks.unpack_arrays(outcome.samples.numpy())
-    sink, columns = MemorySink(), []
-    for name, unit, leaf in zip(blocks.names, made.units, arrays, strict=True):
-        shape = tuple(leaf.shape[1:])
+    columns, stored = [], []
+    for name, unit, leaf, scale in zip(blocks.names, made.units, arrays, scaled, strict=True):
+        shape, dtype = tuple(leaf.shape[1:]), leaf.dtype.name
         axes = tuple(f"axis_{k}" for k in range(len(shape)))
-        stored = leaf.dtype.name
-        columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), stored, times.at))
-    sink.open(tuple(columns), {})
-    for column, leaf, scale in zip(columns, arrays, scaled, strict=True):
-        sink.rows(column.key, 0, leaf if scale == 1.0 else (leaf / scale).astype(leaf.dtype))
+        columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at))
+        stored.append(leaf if scale == 1.0 else (leaf / scale).astype(leaf.dtype))
+    sink = MemorySink.holding(tuple(columns), stored)
 
     def tensors() -> Any:
         y = blocks.unpack(tf.convert_to_tensor(outcome.samples))

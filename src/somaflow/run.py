@@ -149,8 +149,7 @@ def _write_rows(sink: Sink, column: Column, chunk: chunks.Chunk, stride: int, dt
     if scale != 1.0:  # inside, numbers are in the coherent system; results are as declared
         kept = (kept / scale).astype(kept.dtype)
     if len(kept):
-        # A copy: a part of a chunk would hold the whole chunk in memory.
-        sink.rows(column.key, first, np.array(kept))
+        sink.rows(column.key, first, kept)
 
 
 def _write_spikes(sink: Sink, column: Column, system: Any, chunk: chunks.Chunk, dt: float) -> None:

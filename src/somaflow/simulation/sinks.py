@@ -79,14 +79,23 @@ class MemorySink:
     def __init__(self) -> None:
         self._parts: dict[str, list[Any]] = {}
 
+    @classmethod
+    def holding(cls, columns: tuple[Column, ...], arrays: list[Array]) -> "MemorySink":
+        """Return a sink that has all samples already, and does not copy them."""
+        made = cls()
+        made.open(columns, {})
+        for column, values in zip(columns, arrays, strict=True):
+            made._parts[column.key].append(values)
+        return made
+
     def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Make room for the columns."""
         self._parts = {column.key: [] for column in columns}
         self._shapes = {column.key: column for column in columns}
 
     def rows(self, key: str, first: int, values: Array) -> None:
-        """Take samples `first` and following; the array is the sink's from then on."""
-        self._parts[key].append(values)
+        """Take samples `first` and following."""
+        self._parts[key].append(np.array(values))
 
     def spikes(self, key: str, times: Array, cells: Array) -> None:
         """Take spikes, ordered by time."""
