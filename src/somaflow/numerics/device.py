@@ -35,10 +35,13 @@ def materialize(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
 
 
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
-    """Return a buffer with one row replaced; in compiled code only.
+    """Return a buffer with one row replaced.
 
-    A scatter in a loop copies the whole buffer each time, which this operation does not.
+    A scatter in a compiled loop copies the whole buffer each time, which XLA's own operation, known
+    to compiled code only, does not.
     """
+    if tf.executing_eagerly():
+        return tf.tensor_scatter_nd_update(buffer, [[row]], [value])
     start = tf.stack([row, *[tf.zeros_like(row)] * value.shape.rank])
     return xla.dynamic_update_slice(buffer, value[None], start)
 
@@ -75,6 +78,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     held: list[Any] = []
 
     def call(*arguments: Any) -> Any:
+        if tf.config.functions_run_eagerly():  # somebody is looking for a fault
+            return function(*arguments)
         if not held:
             held.append(traced.get_concrete_function(*arguments))
         return held[0](*arguments)
