@@ -30,8 +30,10 @@ demo: install
 	@echo "The figure is   $(CURDIR)/$(OUT)/antennal-lobe.png"
 	@echo "The results are $(CURDIR)/$(OUT)/antennal-lobe.zarr  (xarray.open_zarr reads them)"
 
+# TensorFlow never lets go of what it has compiled, and a process has room for some 1,000 compiled
+# functions (memory maps); so the tests are spread over several processes.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
