@@ -110,3 +110,8 @@ def network(request: pytest.FixtureRequest) -> sf.Network:
 def lobe() -> sf.Network:
     """A small antennal lobe with every kind of part."""
     return _antennal_lobe()
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a value without its address, so that all processes collect tests of the same names."""
+    return type(val).__name__ if " at 0x" in repr(val) else None
