@@ -458,12 +458,12 @@ def test_good_input_comes_as_far_as_the_compiler(change: dict[str, Any]) -> None
         sf.solve(**GOOD | change)
 
 
-@pytest.mark.usefixtures("no_compiler")
-@pytest.mark.parametrize("name", ["f", "y0", "t0", "t1", "dt", "every", "at", "args", "solver"])
 WRONG = [object(), [object()], int, 1j, {"a": object()}]
 WRONG_NAMES = ["object", "list", "class", "complex", "dict"]
 
 
+@pytest.mark.usefixtures("no_compiler")
+@pytest.mark.parametrize("name", ["f", "y0", "t0", "t1", "dt", "every", "at", "args", "solver"])
 @pytest.mark.parametrize("wrong", WRONG, ids=WRONG_NAMES)
 def test_nonsense_is_answered_with_our_own_error(name: str, wrong: Any) -> None:
     if name == "f" and wrong is int:  # which can be called
