@@ -1,6 +1,7 @@
 """Models that several tests describe."""
 
 import os
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -110,6 +111,22 @@ def network(request: pytest.FixtureRequest) -> sf.Network:
 def lobe() -> sf.Network:
     """A small antennal lobe with every kind of part."""
     return _antennal_lobe()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer `--part k/n`, the k-th of n parts of the tests."""
+    parser.addoption("--part", default="1/1", help="run the k-th of n parts: k/n")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of one part; the cases of a parametrised test stay together."""
+    part, parts = map(int, config.getoption("part").split("/"))
+    kept, left = [], []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        (kept if zlib.crc32(name.encode()) % parts == part % parts else left).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
