@@ -10,18 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow import units
-from somaflow.compiler.build import Compiled, compile_network
+from somaflow.compiler.build import compile_network
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.network.distributions import check_seed
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.device import choose_threads
+from somaflow.recording import Writer, columns_of, common_stride, read_recorders, writers
 from somaflow.settings import float_type, method, positive
 from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.loop import build
-from somaflow.simulation.sinks import Column, MemorySink, Sink, ZarrSink
+from somaflow.simulation.sinks import MemorySink, Sink, ZarrSink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.system import Carry
 from somaflow.solvers.base import Solver
@@ -29,7 +30,6 @@ from somaflow.solvers.runge_kutta import RK4
 from somaflow.units import ms
 
 Progress = Callable[[float, float, float], None]
-_DEFAULT_STRIDE = 100
 
 
 def simulate(
@@ -53,7 +53,7 @@ def simulate(
         dt: The step.
         solver: A fixed-step method; default `RK4()`.
         dtype: `"float64"` or `"float32"`.
-        seed: Kept with the results; every random number of a run is keyed by it.
+        seed: Of all that is drawn during the run: noise, Poisson spikes. Kept with the results.
         record: Recorders, such as `[pn.spikes, pn["v"].every(1*ms)]`.
         initial: Initial values in place of the models' own: `{"PN": {"v": ...}}`, one number or
             one for each cell.
@@ -75,17 +75,18 @@ def simulate(
     step = positive(dt, "dt")
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen, floats = _clocked(solver), float_type(dtype)
-    recorders = _recorders(network, record, step)
-    strides = [_stride(r, step) for r in recorders if r.variable != "spikes"]
-    stride = math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
+    recorders = read_recorders(network, record, step)
+    stride = common_stride(recorders, step, n_steps)
     seed = check_seed(seed)
     target = _sink(sink)
     _check_progress(progress)
     if not isinstance(initial or {}, Mapping):
         raise WrongTypeError(f"initial is a dict such as {{'PN': {{'v': ...}}}}, not {initial!r}.")
     choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
-    compiled = compile_network(network, step, floats.as_numpy_dtype, initial or {}, recorders)
-    columns = _columns(network, compiled, recorders, step, n_steps, floats)
+    compiled = compile_network(
+        network, step, n_steps * step, floats.as_numpy_dtype, initial or {}, recorders, seed
+    )
+    columns = columns_of(network, compiled, recorders, step, n_steps, dtype)
     meta = kept(
         {"network": network, "initial": _held(initial or {}, network)},
         {"duration_ms": n_steps * step, "dt_ms": step, "seed": seed, "dtype": dtype},
@@ -99,10 +100,12 @@ def simulate(
     }
     target.open(columns, meta)
     width = int(np.prod(compiled.system.crossings or (0,)))
-    schedule = chunks.plan(n_steps, stride, width)
+    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
+    schedule = chunks.plan(n_steps, stride, max(width, -(-sampled // stride)))
+    store = writers(recorders, columns, compiled.system, target, stride, step)
     try:
         statistics |= _execute(
-            compiled.system, chosen, step, n_steps, schedule, floats, columns, target, progress
+            compiled.system, chosen, step, n_steps, schedule, floats, store, progress
         )
     finally:
         target.close({"statistics": statistics})
@@ -116,57 +119,22 @@ def _execute(
     n_steps: int,
     schedule: chunks.Schedule,
     floats: tf.DType,
-    columns: tuple[Column, ...],
-    sink: Sink,
+    store: list[Writer],
     progress: Progress | None,
 ) -> dict[str, Any]:
-    """Compile, run every chunk, and hand what it leaves to the sink."""
+    """Compile, run every chunk, and hand what it leaves to the writers."""
     begin = time.perf_counter()
     advance = build(system, solver, dt, schedule, floats)
     carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
     advance(carry, 0, 0, 0, False)
     started = time.perf_counter()
     for chunk in chunks.run(system, advance, schedule, carry, n_steps, dt):
-        for column in columns:
-            if column.shape is None:
-                _write_spikes(sink, column, system, chunk, dt)
-            else:
-                _write_rows(sink, column, chunk, schedule.stride, dt)
+        for write in store:
+            write(chunk)
         if progress is not None:
             done = (chunk.step + chunk.steps) * dt
             progress(done, n_steps * dt, time.perf_counter() - started)
     return {"compile_seconds": started - begin, "run_seconds": time.perf_counter() - started}
-
-
-def _write_rows(sink: Sink, column: Column, chunk: chunks.Chunk, stride: int, dt: float) -> None:
-    every = round(column.interval / (stride * dt))
-    values = chunk.samples.observed[column.key]
-    skip = -chunk.first_row % every
-    kept = values[skip::every]
-    first = (chunk.first_row + skip) // every
-    kept = kept[: max(0, column.rows - first)]
-    scale = units.factor(column.unit)
-    if scale != 1.0:  # inside, numbers are in the coherent system; results are as declared
-        kept = (kept / scale).astype(kept.dtype)
-    if len(kept):
-        sink.rows(column.key, first, kept)
-
-
-def _write_spikes(sink: Sink, column: Column, system: Any, chunk: chunks.Chunk, dt: float) -> None:
-    name = column.key.removesuffix(".spikes")
-    source = next(source for source in system.sources if source.name == name)
-    since = chunk.samples.since
-    if since is None:
-        return
-    part = since[..., source.start : source.start + source.size]
-    # Nearly all steps are empty; to leave those out first is five times as fast.
-    busy = np.flatnonzero((part != 0).any(axis=-1))
-    rows, cells = np.nonzero(part[busy])
-    ago = part[busy[rows], cells].astype(np.float64)
-    # Within a step, spikes are ordered by time and then by cell.
-    times = (chunk.step + busy[rows] + 1) * dt - ago
-    order = np.lexsort((cells, times))
-    sink.spikes(column.key, times[order], cells[order].astype(np.int64))
 
 
 # ---------------------------------------------------------------------- checks
@@ -185,75 +153,6 @@ def _sink(sink: Any) -> Sink:
 def _check_progress(progress: Any) -> None:
     if progress is not None and not callable(progress):
         raise WrongTypeError(f"progress is a function of (done, total, seconds), not {progress!r}.")
-
-
-def _recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, ...]:
-    recorders = (record,) if isinstance(record, Recorder) else record
-    try:
-        recorders = tuple(recorders)
-    except TypeError as error:
-        raise WrongTypeError(f"record is a list of recorders, not {record!r}.") from error
-    for recorder in recorders:
-        if not isinstance(recorder, Recorder):
-            raise WrongTypeError(
-                f"record takes recorders such as pn.spikes or pn['v'], not {recorder!r}."
-            )
-        population = network.population(recorder.population)
-        if recorder.variable == "spikes":
-            population.spikes  # noqa: B018 - says what is missing
-        else:
-            population[recorder.variable]
-        if recorder.cells is not None:
-            population[recorder.cells]
-        if recorder.variable != "spikes":
-            _stride(recorder, dt)
-    keys = [recorder.key for recorder in recorders]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise RunError(f"{key!r} is recorded twice; record the cells together.")
-    return recorders
-
-
-def _stride(recorder: Recorder, dt: float) -> int:
-    if recorder.interval is None:
-        return 1
-    return whole_steps(recorder.interval, dt, f"the recording interval of {recorder.key!r}")
-
-
-def _columns(
-    network: Network,
-    compiled: Compiled,
-    recorders: tuple[Recorder, ...],
-    dt: float,
-    n_steps: int,
-    floats: tf.DType,
-) -> tuple[Column, ...]:
-    columns = []
-    for recorder in recorders:
-        population = network.population(recorder.population)
-        cells = range(population.size) if recorder.cells is None else recorder.cells.tolist()
-        if recorder.variable == "spikes":
-            if compiled.batch:
-                raise RunError("spikes of a batch are not recorded yet; record a state instead.")
-            spikes = Column(recorder.key, "ms", None, (), tuple(cells), 0.0, 0, "float64")
-            columns.append(spikes)
-            continue
-        stride = _stride(recorder, dt)
-        batch_axes = tuple(f"batch_{k}" for k in range(len(compiled.batch)))
-        reduced = recorder.reduction is not None
-        columns.append(
-            Column(
-                key=recorder.key,
-                unit=population.equations.unit(recorder.variable),
-                shape=compiled.batch if reduced else (*compiled.batch, len(cells)),
-                axes=batch_axes if reduced else (*batch_axes, "cell"),
-                cells=None if reduced else tuple(cells),
-                interval=stride * dt,
-                rows=n_steps // stride + 1,
-                dtype=floats.name,
-            )
-        )
-    return tuple(columns)
 
 
 def _held(initial: Mapping[str, Any], network: Network) -> dict[str, dict[str, Any]]:

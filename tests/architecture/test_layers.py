@@ -23,8 +23,8 @@ KNOWS: dict[str, set[str]] = {
 BELOW = {*DESCRIPTION, *NUMERICS}
 KNOWS["compiler"] = BELOW
 KNOWS["settings"] = KNOWS["status"] = BELOW | {"compiler"}
-KNOWS["arguments"] = BELOW | {"compiler", "settings"}
-FACADE = BELOW | {"compiler", "settings", "status", "arguments"}
+KNOWS["arguments"] = KNOWS["recording"] = BELOW | {"compiler", "settings"}
+FACADE = BELOW | {"compiler", "settings", "status", "arguments", "recording"}
 KNOWS["run"] = KNOWS["integrate"] = FACADE
 for _top in ("models", "analysis", "plotting"):
     KNOWS[_top] = FACADE | {"run", "integrate"}
@@ -32,7 +32,7 @@ KNOWS["cli"] = FACADE | {"run", "integrate", "models", "analysis", "plotting"}
 KNOWS["__init__"] = set()
 
 # Imported where they are used, because they are optional or slow to load.
-ON_USE = {"neo", "matplotlib"}
+ON_USE = {"matplotlib", "neo", "scipy", "xarray"}
 MOST_LINES = 450
 
 

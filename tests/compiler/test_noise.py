@@ -6,9 +6,9 @@ import tensorflow as tf
 
 import somaflow as sf
 from somaflow.compiler.lower import Lowered
-from somaflow.compiler.synapses import take_apart
 from somaflow.errors import NetworkError
 from somaflow.mechanisms.catalogue import Mechanism, from_data
+from somaflow.network.forms import take_apart
 from somaflow.units import cm, ms, mV, uA, uF
 
 NOISY = sf.Equations.parse(
@@ -21,7 +21,7 @@ NOISY = sf.Equations.parse(
 )
 REASON = (
     r"equations with noise \({}\) run in sf.solve\(..., solver=sf.EulerMaruyama\(\)\); "
-    "networks do not take them yet"
+    "a network takes noise as a stimulus, such as sf.OrnsteinUhlenbeck"
 )
 
 

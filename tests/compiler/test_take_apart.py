@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import somaflow as sf
-from somaflow.compiler.synapses import take_apart
 from somaflow.errors import NetworkError
 from somaflow.mechanisms.catalogue import Mechanism, from_data
+from somaflow.network.forms import Graded, Jumping, Pulsed, take_apart
 from somaflow.units import ms, mV, nA, nF, uS
 
 MODEL = sf.Equations.parse(
@@ -42,12 +42,6 @@ def projection(equations: str, **initial: Any) -> sf.Projection:
 
 
 REFUSED = {
-    "two states": (
-        "v_post : mV\nI = g*s*(v_post - E) : nA\n"
-        "ds/dt = (r - s)/tau : 1\ndr/dt = -r/tau : 1\non spike: r += k",
-        {"s": 0, "r": 0},
-        "has 2 states; synapses of one state",
-    ),
     "a gate that reads the postsynaptic cell": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (v_post/E - s)/tau : 1",
         {"s": 0},
@@ -60,45 +54,52 @@ REFUSED = {
         r"ds/dt depends on \['g'\]",
     ),
     "a factor that mixes both sides": (
-        "v_pre : mV\nv_post : mV\nI = g*s*(v_post - v_pre) : nA\nds/dt = (v_pre/E - s)/tau : 1",
+        "v_pre : mV\nv_post : mV\nI = g*s*(v_post - v_pre)**2/(1*mV) : nA\n"
+        "ds/dt = (v_pre/E - s)/tau : 1",
         {"s": 0},
         "mixes what the presynaptic and the postsynaptic cell give",
     ),
-    "a gap junction without state": (
-        "v_pre : mV\nv_post : mV\nI = g*(v_post - v_pre) : nA",
-        {},
-        "has 0 states",
-    ),
-    "a squared gate": (
-        "v_pre : mV\nv_post : mV\nI = g*s*s*(v_post - E) : nA\nds/dt = (v_pre/E - s)/tau : 1",
+    "the weight squared": (
+        "v_pre : mV\nv_post : mV\nI = g*g/(1*uS)*s*(v_post - E) : nA\nds/dt = (v_pre/E - s)/tau : 1",
         {"s": 0},
-        r"I must be g \* s times what the postsynaptic cell gives; found g \* s \* s",
+        "each term of I must be g times what the presynaptic and the postsynaptic cell give",
     ),
-    "a current without the weight": (
-        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += 2*g",
+    "a jump that is no addition": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s = g",
         {"s": 0},
-        r"must be 'on spike: s \+= g'",
+        r"a spike can only add to s \('s \+= ...'\)",
     ),
-    "a jump and the weight twice": (
-        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1\non spike: s += k",
+    "a current that is not linear in what jumps": (
+        "v_post : mV\nI = s*s/(1*uS)*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g",
         {"s": 0},
-        "I must be s times what the postsynaptic cell gives; found g",
+        "is not affine in s",
+    ),
+    "a current that flows without a spike": (
+        "v_post : mV\nI = (s + g)*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += 1*uS",
+        {"s": 0},
+        "I must be proportional to the weight g",
     ),
     "a decay that is not linear": (
         "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s*s/tau/(1*uS) : uS\non spike: s += g",
         {"s": 0},
-        "ds/dt is not linear in s",
+        "is not affine in s",
+    ),
+    "a variable of the synapse that decays": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\ndc/dt = -c/tau : uS\n"
+        "on spike: c += g; s += c\non post spike: c += g",
+        {"s": 0, "c": 0},
+        "c is a state of every single synapse, and such a state may only change at spikes",
     ),
     "neither pulse nor jump": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1",
         {"s": 0},
-        r"needs one pulse\(duration\) or one 'on spike' line",
+        "has states that nothing drives",
     ),
     "two pulses": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\n"
         "ds/dt = (pulse(tau) + pulse(2*tau))/tau - s/tau : 1",
         {"s": 0},
-        r"needs one pulse\(duration\)",
+        "has pulses of 2 durations; give one",
     ),
 }
 
@@ -137,17 +138,17 @@ def test_what_does_not_rest_at_zero_is_refused(equations: str, initial: float) -
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "state"),
+    ("name", "kind", "states"),
     [
-        ("gaba_a", "graded", "o"),
-        ("nach", "pulsed", "o"),
-        ("exponential_conductance", "jumping", "G"),
-        ("exponential_conductance_density", "jumping", "G"),
-        ("exponential_current", "jumping", "J"),
-        ("exponential_current_density", "jumping", "J"),
+        ("gaba_a", Graded, ("o",)),
+        ("nach", Pulsed, "o"),
+        ("exponential_conductance", Jumping, ("G",)),
+        ("exponential_conductance_density", Jumping, ("G",)),
+        ("exponential_current", Jumping, ("J",)),
+        ("exponential_current_density", Jumping, ("J",)),
     ],
 )
-def test_what_the_catalogue_holds(name: str, kind: str, state: str) -> None:
+def test_what_the_catalogue_holds(name: str, kind: type, states: object) -> None:
     point = name in ("exponential_conductance", "exponential_current")
     unit = "nA" if point else "uA/cm**2"
     model = sf.Equations.parse(
@@ -155,7 +156,9 @@ def test_what_the_catalogue_holds(name: str, kind: str, state: str) -> None:
     )
     cells = sf.Population("cells", 2, model, threshold="v > 0*mV")
     parts = take_apart(sf.Projection(cells, cells, sf.load(name)))
-    assert (parts.kind, parts.state) == (kind, state)
+    found = {Graded: "rows", Pulsed: "state", Jumping: "sums"}[kind]
+    assert isinstance(parts, kind)
+    assert getattr(parts, found) == states
 
 
 def test_factors_are_found_through_definitions_signs_and_divisors() -> None:
@@ -164,7 +167,7 @@ def test_factors_are_found_through_definitions_signs_and_divisors() -> None:
         "ds/dt = pulse(1*ms)*(1 - s)/tau - s/tau : 1",
         s=0,
     )
-    assert take_apart(given).kind == "pulsed"
+    assert isinstance(take_apart(given), Pulsed)
 
 
 def test_spikes_are_needed_where_a_synapse_waits_for_them() -> None:

@@ -11,19 +11,53 @@ import somaflow as sf
 from somaflow import description
 from somaflow.description import encode, fingerprint
 from somaflow.equations.equations import Equations
-from somaflow.mechanisms.catalogue import KINDS, Mechanism, checks
+from somaflow.mechanisms.catalogue import KINDS, Mechanism, checks, value_at
 
 NAMES = [name for folder in KINDS.values() for name in sf.catalogue(folder)]
 WANTED = {
-    "hodgkin_huxley_1952", "na_traub1991", "k_traub1991", "ka", "ka_psst2022", "ca", "kca",
-    "ca_decay", "leak", "lif", "nach", "gaba_a", "exponential_conductance", "exponential_current",
+    "na_traub1991", "k_traub1991", "ka", "ka_psst2022", "ca", "kca", "ca_decay", "leak",
+    # neurons
+    "hodgkin_huxley_1952", "lif", "qif", "eif", "adex", "izhikevich", "hh_cond_exp",
+    "hh_cond_exp_traub", "morris_lecar", "wang_buzsaki", "connor_stevens",
+    # synapses
+    "nach", "gaba_a", "gaba_a_facilitating", "slow_gaba", "slow_gaba_mohanta2021", "delta",
+    "graded_prinz2004", "stdp_pair_all_to_all", "stdp_pair_nearest",
+}  # fmt: skip
+BOTH = {  # for point neurons, and per area
+    "exponential_conductance", "exponential_current", "alpha_conductance", "alpha_current",
+    "double_exponential_conductance", "double_exponential_current", "ampa", "nmda",
+    "gaba_a_destexhe", "gaba_b", "graded_conductance", "gap_junction",
+    "tsodyks_markram_conductance", "tsodyks_markram_current",
 }  # fmt: skip
 everyone = pytest.mark.parametrize("name", NAMES)
 
 
 def test_the_catalogue_holds_what_was_promised() -> None:
-    assert set(NAMES) >= WANTED
+    assert set(NAMES) >= WANTED | BOTH | {f"{name}_density" for name in BOTH}
     assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", sorted(BOTH))
+def test_the_two_forms_of_a_synapse_differ_in_their_units_alone(name: str) -> None:
+    point, density = sf.load(name), sf.load(f"{name}_density")
+    units = ((": uA/cm**2", ": nA"), (": mS/cm**2", ": uS"))
+    text = density.equations.source
+    for per_area, whole in units:
+        text = text.replace(per_area, whole)
+    assert text == point.equations.source
+    assert density.details == point.details
+    initial = [m.equations.initial_values({}, name) for m in (point, density)]
+    assert initial[0] == initial[1]
+
+
+@pytest.mark.parametrize("name", list(sf.catalogue("synapses")))
+def test_the_weight_of_a_synapse_is_a_parameter_or_changes_at_spikes_alone(name: str) -> None:
+    mechanism = sf.load(name)
+    equations, weight = mechanism.equations, mechanism.details["weight"]
+    assert (weight in equations.parameters) != (weight in equations.states)
+    if weight in equations.states:
+        assert weight in {a.name for a in equations.on_spike}
+        assert value_at(equations, f"d{weight}/dt", {}) == 0
 
 
 @everyone

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import somaflow as sf
 from somaflow import units
 from somaflow.errors import SomaflowError
 from somaflow.mechanisms.catalogue import checks, from_data
-from somaflow.units import cm, mS, ms, mV, nA, uA, uF
+from somaflow.units import cm, mS, ms, mV, nA, uA, uF, um
 
 TEXT = "dv/dt = (E - v)/tau + I_stim/C : mV\nI_stim : nA"
 MODEL = sf.Equations.parse(TEXT, E=-65 * mV, tau=20 * ms, C=1 * nA * ms / mV, v=-65)
@@ -70,12 +71,14 @@ CASES = {
         "threshold",
         "reset",
         "refractory",
+        "positions",
         name="a",
         size=3,
         model=MODEL,
         threshold="v > E",
         reset="v = E",
         refractory=1 * ms,
+        positions=[1, 2, 3] * um,
     ),
     "Population[]": Case(CELLS.__getitem__, key="v"),
     "PopulationView": Case(sf.PopulationView, population=CELLS, cells=[0, 1]),
@@ -89,13 +92,30 @@ CASES = {
         synapse=SYNAPSE,
         connector=sf.OneToOne(),
         weight=1 * nA,
+        delay=1 * ms,
         name="p",
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
     "FixedProbability": Case(sf.FixedProbability, p=0.5, seed=1, self_connections=True),
+    "FixedTotal": Case(sf.FixedTotal, n=3, seed=1, self_connections=True),
+    "FixedInDegree": Case(sf.FixedInDegree, n=3, seed=1, self_connections=True),
+    "FixedOutDegree": Case(sf.FixedOutDegree, n=3, seed=1, self_connections=True),
+    "DistanceDependent": Case(
+        sf.DistanceDependent,
+        "radius",
+        probability="exp(-d/(20*um))",
+        seed=1,
+        radius=50 * um,
+        self_connections=True,
+    ),
     "FromList": Case(sf.FromList, pairs=[(0, 1)]),
+    "FromSparse": Case(sf.FromSparse, matrix=sparse.eye_array(3)),
+    "OfDistance": Case(sf.OfDistance, text="1*ms + d/(0.3*mm/ms)"),
     "Uniform": Case(sf.Uniform, low=1 * mV, high=2 * mV, seed=1),
-    "Normal": Case(sf.Normal, mean=1 * mV, sd=2 * mV, seed=1),
+    "Normal": Case(
+        sf.Normal, "low", "high", mean=1 * mV, sd=2 * mV, seed=1, low=0 * mV, high=2 * mV
+    ),
+    "LogNormal": Case(sf.LogNormal, mean=1 * mV, sd=2 * mV, seed=1),
     "Step": Case(sf.Step, "stop", amplitude=1 * nA, start=1 * ms, stop=2 * ms),
     "SaturatingPulse": Case(
         sf.SaturatingPulse, amplitude=1 * nA, on=1 * ms, off=2 * ms, rise=1 * ms, decay=1 * ms
@@ -110,13 +130,20 @@ CASES = {
         "cells",
         "interval",
         "reduction",
-        population="cells",
+        "over_time",
+        owner="cells",
         variable="v",
         cells=[0],
         interval=1.0,
         reduction="mean",
+        over_time="max",
+        time_first=True,
+        of_projection=False,
     ),
-    "Recorder.every": Case(CELLS["v"].every, interval=1 * ms),
+    "Recorder.every": Case(CELLS["v"].every, "reduction", interval=1 * ms, reduction="max"),
+    "Recorder.histogram": Case(CELLS["v"].histogram, edges=[-70, -60] * mV),
+    "Recorder[]": Case(CELLS["v"].__getitem__, places=[0]),
+    "Population.rate": Case(CELLS.rate, interval=1 * ms),
     "Event": Case(
         sf.Event,
         "change",

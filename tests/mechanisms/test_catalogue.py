@@ -65,7 +65,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "check without a source": ({"check": [{"at": {}, "expect": {"I": 1}}]}, "it needs at, expect"),
     "check with another key": ({"check": [CHECK | {"tol": 1}]}, "'tol'"),
     "synapse without a weight": ({"kind": "synapse"}, "weight is None; it must name a parameter"),
-    "synapse with a wrong weight": ({"kind": "synapse", "weight": "w"}, "weight is 'w'"),
+    "synapse with a wrong weight": (
+        {"kind": "synapse", "weight": "w"},
+        "weight is 'w'; it must name a parameter or a state",
+    ),
 }
 
 
@@ -172,3 +175,33 @@ def test_value_at() -> None:
     for name, at in (("no", {}), ("dno/dt", {}), ("y", {"no": 1.0})):
         with pytest.raises(UnknownNameError, match="the equations have no 'no'"):
             value_at(found, name, at)
+
+
+def test_value_at_a_spike() -> None:
+    """Assignments are made in the order written, and later ones see earlier ones."""
+    found = Equations.parse(
+        "dx/dt = -x/(2*ms) : 1\ndw/dt = 0/ms : 1\nv_post : mV\ny = x + 1 : 1\nz : 1\n"
+        "on spike: x += 1; w = y*2; v_post += w*mV\non post spike: w += x; x = z",
+        x=0,
+        w=0,
+    )
+    at = {"x": 3.0, "w": 5.0, "v_post": -60.0}
+    assert value_at(found, "x after spike", at) == 4
+    assert value_at(found, "w after spike", at) == 10
+    assert value_at(found, "v_post after spike", at) == -50
+    assert value_at(found, "y after spike", at) == 5
+    assert value_at(found, "w after post spike", at) == 8
+    assert value_at(found, "w after spike", {"x": 0.0}) == 4
+    with pytest.raises(MissingValueError, match="needs the value of w"):
+        value_at(found, "w after post spike", {"x": 3.0})
+    with pytest.raises(MissingValueError, match="needs the value of w"):
+        value_at(found, "w after post spike", {"w": 3.0})
+    with pytest.raises(MissingValueError, match="needs the value of x"):
+        value_at(found, "x after post spike", {"w": 3.0})
+    with pytest.raises(UnknownNameError, match="the equations have no 'no'"):
+        value_at(found, "no after spike", at)
+
+
+def test_a_plastic_weight_is_a_state() -> None:
+    assert sf.load("stdp_pair_nearest").details["weight"] == "w"
+    assert "w" in sf.load("stdp_pair_nearest").equations.states

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from somaflow.errors import (
     UnknownNameError,
     WrongTypeError,
 )
-from somaflow.units import cm, ms, mV, uF
+from somaflow.units import cm, mm, mS, ms, mV, uF, um
 
 C = 1 * uF / cm**2
 CHANNELS = sf.catalogue("channels")
@@ -115,3 +116,79 @@ def test_a_cell_twice_is_refused() -> None:
 def test_an_unknown_variable_gets_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"'PN' has no variable 'leak.i'.*'leak.I'"):
         cells()["leak.i"]
+
+
+def test_parameters_and_initial_values_are_drawn_for_each_cell() -> None:
+    lif = sf.load("lif")(
+        tau=sf.Normal(20 * ms, 2 * ms, seed=3), v=sf.Uniform(-65 * mV, -55 * mV, 3)
+    )
+    cells = sf.Population("lif", 400, lif)
+    tau = cells.equations.parameters["tau"].value
+    v = cells.equations.initial["v"].value
+    assert tau.shape == v.shape == (400,)
+    assert abs(tau.mean() - 20) < 4 * 2 / 20
+    assert np.all((v > -65) & (v < -55))
+    # One seed, and yet the two have nothing to do with each other.
+    assert abs(np.corrcoef(tau, v)[0, 1]) < 0.2
+    fewer = sf.Population("other", 7, lif).equations.parameters["tau"].value
+    assert np.array_equal(fewer, tau[:7])
+    assert cells.model.equations.parameters["tau"].unit == "ms"
+
+
+def test_two_parameters_with_one_distribution_differ() -> None:
+    text = "dv/dt = (a + b - v)/(20*ms) : mV"
+    width = sf.Uniform(1 * mV, 2 * mV, seed=4)
+    model = sf.Equations.parse(text, a=width, b=width, v=0)
+    parameters = sf.Population("P", 50, model).equations.parameters
+    assert not np.any(parameters["a"].value == parameters["b"].value)
+    assert abs(np.corrcoef(parameters["a"].value, parameters["b"].value)[0, 1]) < 0.5
+
+
+def test_what_is_drawn_has_the_declared_unit() -> None:
+    model = sf.load("lif")(tau=sf.Uniform(0.01 * sf.units.second, 0.02 * sf.units.second))
+    tau = sf.Population("P", 5, model).equations.parameters["tau"]
+    assert tau.unit == sf.load("lif").equations.parameters["tau"].unit
+    assert np.all((tau.value > 10) & (tau.value < 20))
+    with pytest.raises(UnitError, match=r"'tau' is in ms, but Uniform\(.*\) is in mV"):
+        sf.load("lif")(tau=sf.Uniform(1 * mV, 2 * mV))
+    with pytest.raises(UnitError, match=r"'v' of the initial state is in mV"):
+        sf.load("lif")(v=sf.Uniform(1, 2))
+
+
+def test_a_copy_draws_the_same() -> None:
+    model = point(values={"E": sf.Normal(-60 * mV, 3 * mV, 5, low=-65 * mV), "v": -65}).model
+    cells = sf.Population("P", 9, model)
+    copy = pickle.loads(pickle.dumps(cells))
+    assert copy == cells
+    assert np.array_equal(
+        copy.equations.parameters["E"].value, cells.equations.parameters["E"].value
+    )
+
+
+def test_channels_of_a_neuron_may_be_drawn() -> None:
+    leak = CHANNELS.leak(g=sf.LogNormal(0.1 * mS / cm**2, 0.01 * mS / cm**2, seed=2))
+    cells = sf.Population("P", 9, sf.Neuron(C, leak=leak))
+    assert cells.equations.parameters["leak.g"].value.shape == (9,)
+
+
+def test_positions_are_a_table_of_lengths() -> None:
+    assert point(positions=np.arange(5) * um).positions.value.shape == (5, 1)
+    placed = point(positions=np.ones((5, 3)) * mm)
+    np.testing.assert_allclose(placed.positions.value, 0.1)  # in cm
+    assert pickle.loads(pickle.dumps(placed)) == placed
+    assert point().positions is None
+
+
+@pytest.mark.parametrize(
+    ("positions", "kind", "words"),
+    [
+        (np.arange(5), UnitError, "the positions of 'P' are in 1; give lengths"),
+        (np.arange(5) * mV, UnitError, "are in mV"),
+        (np.arange(4) * um, NetworkError, r"have shape \[4\]; give \[5\], or \[5, 1\]"),
+        (np.ones((5, 4)) * um, NetworkError, r"have shape \[5, 4\]"),
+        (3 * um, NetworkError, r"have shape \[\]"),
+    ],
+)
+def test_positions_that_do_not_fit(positions: Any, kind: type[SomaflowError], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        point(positions=positions)

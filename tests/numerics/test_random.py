@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from somaflow.network import random as wiring
-from somaflow.numerics.random import normal, threefry
+from somaflow.numerics.random import NOISE, derive, normal, threefry, uniforms_of
 
 # The file kat_vectors of Random123 1.14: key, counter and answer of threefry2x32 with 20 rounds.
 KNOWN = [
@@ -84,17 +84,33 @@ def test_seeds_and_streams_have_numbers_of_their_own() -> None:
     assert len(np.unique(np.concatenate(drawn))) == 500
 
 
-def test_noise_and_wiring_share_no_key() -> None:
-    seed, stream, index = 5, 9, np.arange(200, dtype=np.uint32)
-    wired = wiring.threefry((seed, stream), (np.uint32(0), index))
-    radius = np.sqrt(-2 * np.log((wired[0] + 0.5) * 2.0**-32))
-    as_noise = radius * np.cos(2 * np.pi * (wired[1] + 0.5) * 2.0**-32)
-    found = normal((seed, 0), stream, 0, tf.range(200), "float64").numpy()
-    assert np.abs(found - as_noise).min() > 0
-    marked = wiring.threefry((seed, stream | 0x80000000), (np.uint32(0), index))
-    radius = np.sqrt(-2 * np.log((marked[0] + 0.5) * 2.0**-32))
-    wanted = radius * np.cos(2 * np.pi * (marked[1] + 0.5) * 2.0**-32)
-    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+def test_noise_is_a_stream_of_its_own_in_the_generator_of_the_wiring() -> None:
+    seed, index = 5 + 2**40, np.arange(200, dtype=np.uint32)
+    for stream in (9, (2, 7)):
+        numbers = (stream,) if isinstance(stream, int) else stream
+        key = wiring.derive(seed, (NOISE, *numbers))
+        words = (seed & 0xFFFFFFFF, seed >> 32)
+        assert tuple(int(word) for word in derive(words, stream)) == tuple(map(int, key))
+        marked = wiring.threefry(key, (np.uint32(3), index))
+        radius = np.sqrt(-2 * np.log((marked[0] + 0.5) * 2.0**-32))
+        wanted = radius * np.cos(2 * np.pi * (marked[1] + 0.5) * 2.0**-32)
+        found = normal(words, stream, 3, tf.range(200), "float64")
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+    assert wiring.INITIAL < NOISE  # what wiring begins its streams with stays below
+
+
+def test_uniform_numbers_lie_in_their_interval_and_are_independent() -> None:
+    key = derive((3, 0), 1)
+    first, second = uniforms_of(key, tf.range(500)[:, None], tf.range(1000), "float64")
+    for u in (first.numpy(), second.numpy()):
+        assert 0 < u.min() < 1e-4
+        assert 1 - 1e-4 < u.max() < 1
+        assert abs(u.mean() - 0.5) < 4 / np.sqrt(12 * u.size)
+    product = (first - 0.5) * (second - 0.5)
+    assert abs(product.numpy().mean()) < 4 / 12 / np.sqrt(500_000)
+    single = uniforms_of(key, 0, tf.range(1000), "float32")
+    np.testing.assert_allclose(single[0], first[0], atol=1e-7)
+    assert float(tf.reduce_min(single[0])) > 0
 
 
 def test_float32_is_the_same_noise_rounded() -> None:

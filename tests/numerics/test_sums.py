@@ -1,13 +1,21 @@
 """Sums over synapses: one order of additions, whatever the form, the split and the batch."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.sums import Sum, plan, weighted_sum
+from somaflow.numerics.sums import dense, gathered, weighted_sum
 
 RUN = 16
 BLOCK = 16
+
+
+class Sum(NamedTuple):
+    weights: np.ndarray
+    sources: np.ndarray | None
 
 
 def synapses(n_pre: int, n_post: int, p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,12 +56,18 @@ def summed(made: Sum, x: np.ndarray, columns: slice = slice(None)) -> np.ndarray
     return compiled(tf.constant(made.weights[:, columns]), sources, tf.constant(x)).numpy()
 
 
+def plan(form: str, n_pre: int, n_post: int, p: float) -> Sum:
+    fill = dense if form == "dense" else gathered
+    arrays = fill(*synapses(n_pre, n_post, p), n_pre, n_post)
+    return Sum(arrays["weight"], arrays.get("sources"))
+
+
 FORMS = {
-    "dense": plan(*synapses(48, 64, 0.6), 48, 64),
-    "dense, one run": plan(*synapses(16, 48, 0.7), 16, 48),
-    "dense, three levels": plan(*synapses(272, 32, 0.5), 272, 32),
-    "gather": plan(*synapses(1600, 64, 0.05), 1600, 64),
-    "gather, one run": plan(*synapses(1600, 48, 0.003), 1600, 48),
+    "dense": plan("dense", 48, 64, 0.6),
+    "dense, one run": plan("dense", 16, 48, 0.7),
+    "dense, three levels": plan("dense", 272, 32, 0.5),
+    "gather": plan("gathered", 1600, 64, 0.05),
+    "gather, one run": plan("gathered", 1600, 48, 0.003),
 }
 
 
@@ -80,14 +94,14 @@ def test_a_sum_equals_a_loop_in_the_same_order(form: Sum) -> None:
     assert np.all(np.abs(summed(form, x) - wanted) <= 1e-15 * size)
 
 
-def test_a_sum_is_that_of_the_synapses() -> None:
-    for n_pre, p in ((48, 0.6), (1600, 0.05)):
-        pre, post, weight = synapses(n_pre, 64, p)
-        x = np.random.default_rng(6).normal(size=n_pre)
-        plain = np.zeros(64)
-        np.add.at(plain, post, weight * x[pre])
-        found = summed(plan(pre, post, weight, n_pre, 64), x)
-        np.testing.assert_allclose(found, plain, atol=1e-13)
+@pytest.mark.parametrize("form", ["dense", "gathered"])
+@pytest.mark.parametrize(("n_pre", "p"), [(48, 0.6), (1600, 0.05)])
+def test_a_sum_is_that_of_the_synapses(form: str, n_pre: int, p: float) -> None:
+    pre, post, weight = synapses(n_pre, 64, p)
+    x = np.random.default_rng(6).normal(size=n_pre)
+    plain = np.zeros(64)
+    np.add.at(plain, post, weight * x[pre])
+    np.testing.assert_allclose(summed(plan(form, n_pre, 64, p), x), plain, atol=1e-13)
 
 
 def test_blocks_of_the_postsynaptic_cells_give_the_same_bits(form: Sum) -> None:
@@ -115,32 +129,36 @@ def test_float32_sums_keep_their_dtype(form: Sum) -> None:
     assert np.all(np.abs(found - by_loop(form, x)) <= 1e-6 * size)
 
 
-def test_plan_takes_a_matrix_where_a_fifth_of_it_or_more_is_filled() -> None:
-    post = np.repeat(np.arange(32), 10)
-    pre = np.tile(np.arange(10), 32)
-    weight = np.ones(320)
-    assert plan(pre, post, weight, 50, 32).sources is None
-    assert plan(pre, post, weight, 51, 32).sources is not None
+NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+THREE = (np.array([3, 40, 7]), np.array([0, 0, 2]), np.array([1.0, 2.0, 3.0]))
 
 
-def test_plan_takes_no_matrix_beyond_the_cache() -> None:
-    pre, post, weight = synapses(512, 528, 0.5)
-    assert plan(pre, post, weight, 512, 528).sources is not None
-    keep = post < 512
-    assert plan(pre[keep], post[keep], weight[keep], 512, 512).sources is None
+def test_a_matrix_is_zero_where_there_is_no_synapse() -> None:
+    made = dense(*THREE, 64, 16)["weight"]
+    assert made.shape == (64, 16)
+    assert (made[3, 0], made[40, 0], made[7, 2]) == (1.0, 2.0, 3.0)
+    assert np.count_nonzero(made) == 3
 
 
-def test_plan_fills_missing_terms_with_weight_zero() -> None:
-    made = plan(np.array([3, 40, 7]), np.array([0, 0, 2]), np.array([1.0, 2.0, 3.0]), 64, 16)
-    assert made.sources is not None
-    assert made.weights.shape == made.sources.shape == (2, 16)
-    assert made.weights[:, 0].tolist() == [1.0, 2.0]
-    assert made.weights[:, 2].tolist() == [3.0, 0.0]
-    assert made.sources[:, 0].tolist() == [3, 40]
-    assert not made.weights[:, 3:].any()
+def test_lists_fill_missing_terms_with_weight_zero() -> None:
+    made = gathered(*THREE, 64, 16)
+    assert made["weight"].shape == made["sources"].shape == (2, 16)
+    assert made["weight"][:, 0].tolist() == [1.0, 2.0]
+    assert made["weight"][:, 2].tolist() == [3.0, 0.0]
+    assert made["sources"][:, 0].tolist() == [3, 40]
+    assert made["sources"].dtype == np.int32
+    assert not made["weight"][:, 3:].any()
 
 
-def test_plan_of_no_synapse_at_all_sums_to_zero() -> None:
-    none = np.zeros(0, np.int64)
-    made = plan(none, none, np.zeros(0), 32, 16)
-    assert not summed(made, np.ones(32)).any()
+@pytest.mark.parametrize("fill", [dense, gathered])
+def test_sums_over_no_synapse_are_zero(fill: Callable) -> None:
+    made = fill(*NONE, 32, 16)
+    found = summed(Sum(made["weight"], made.get("sources")), np.ones(32))
+    assert found.shape == (16,)
+    assert not found.any()
+
+
+@pytest.mark.parametrize("fill", [dense, gathered])
+def test_the_weights_keep_their_dtype(fill: Callable) -> None:
+    pre, post, weight = THREE
+    assert fill(pre, post, weight.astype(np.float32), 64, 16)["weight"].dtype == np.float32

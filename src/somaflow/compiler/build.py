@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from somaflow.compiler.graded import GradedCoupling
+from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
-from somaflow.compiler.tables import Tables, check_rest
+from somaflow.compiler.tables import Tables
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.system import Source, System
@@ -20,58 +22,69 @@ class Compiled:
         n_states: Differential equations that are solved, gates of synapses included.
         n_synapses: Synapses.
         batch: Leading axes of state and parameters.
+        views: What each recorder looks at, by its key; not of spikes.
     """
 
     system: System
     n_states: int
     n_synapses: int
     batch: tuple[int, ...]
+    views: dict[str, View]
 
 
 def compile_network(
     network: Network,
     dt: float,
+    duration: float,
     dtype: Any,
     initial: Mapping[str, Mapping[str, Any]],
     recorders: tuple[Recorder, ...],
+    seed: int = 0,
 ) -> Compiled:
     """Lower a network.
 
     Args:
         network: The description.
         dt: The step in ms.
+        duration: Length of the run in ms.
         dtype: NumPy dtype of the run.
         initial: Values in place of the network's own: population, then state.
         recorders: What to observe.
+        seed: Of all that is drawn in the run.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed.
         RunError: Initial values that do not fit.
     """
-    tables = Tables(network, dt, dtype, initial)
+    tables = Tables(network, dt, duration, dtype, initial, seed)
     start = tables.initial()
-    parameters = tables.parameters()
-    for group in tables.groups:
-        check_rest(group, parameters["synapses"][group.routes[0].projection])
     dynamics = Dynamics(tables, recorders)
+    recordings = dynamics.recordings
+    start = start._replace(kept=recordings.initial())
+    parameters = tables.parameters() | {"recordings": recordings.parameters()}
     sources = tuple(
         Source(layout.name, layout.start, layout.size)
         for layout, p in zip(tables.layouts, tables.populations, strict=True)
-        if p.threshold is not None
+        if p.spiking
     )
     width = sum(layout.padded for layout in tables.layouts)
     system = System(
         initial=start,
         parameters=parameters,
-        inputs=tables.inputs,
+        inputs=tables.drives.inputs,
         prepare=dynamics.prepare,
         arrive=dynamics.arrive,
         vector_field=dynamics.vector_field,
         jump=dynamics.jump,
         observe=dynamics.observe,
+        follow=dynamics.follow if recordings.followed else None,
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
-        local=dynamics.local if any(g.kind == "graded" for g in tables.groups) else None,
+        local=dynamics.local
+        if any(isinstance(c, GradedCoupling) for c in tables.couplings)
+        else None,
     )
-    return Compiled(system, tables.count_states(), tables.n_synapses, tables.batch)
+    return Compiled(
+        system, tables.count_states(), tables.n_synapses, tables.batch, recordings.views
+    )

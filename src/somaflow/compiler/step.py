@@ -4,14 +4,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from somaflow.compiler import synapses
-from somaflow.compiler.layout import Layout
-from somaflow.compiler.synapses import Group, Route
+from somaflow.compiler.coupling import Coupling, Moment, Outcome, Spikes
+from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
+from somaflow.equations.affine import ZERO, affine_in
+from somaflow.errors import EquationError
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
-from somaflow.numerics.sums import weighted_sum
+from somaflow.network.stimuli import MEMBRANE
+from somaflow.numerics.device import materialize, put
 from somaflow.simulation.system import Carry, Jump
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+States = dict[str, Tensor]
 
 
 class Dynamics:
@@ -24,10 +29,12 @@ class Dynamics:
 
     def __init__(self, tables: Tables, recorders: tuple[Recorder, ...]) -> None:
         self.tables = tables
-        self.recorders = tuple(r for r in recorders if r.variable != "spikes")
         self.populations, self.layouts = tables.populations, tables.layouts
-        self.groups, self.lowered = tables.groups, tables.lowered
+        self.couplings, self.lowered = tables.couplings, tables.lowered
         self.refractory, self.dt = tables.refractory, tables.dt
+        self.drives = tables.drives
+        self.recordings = Recordings(tables, recorders)
+        self.pushes = [self._pushed_states(k) for k in range(len(self.populations))]
 
     def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
         """Compute once a chunk what does not change within it."""
@@ -37,94 +44,51 @@ class Dynamics:
         ]
         routes = {
             route.projection: route.lowered.prepare(parameters["synapses"][route.projection])
-            for group in self.groups
-            for route in group.routes
+            for coupling in self.couplings
+            for route in coupling.group.routes
         }
-        sums, rates, decays = [], [], []
-        for group, arrays in zip(self.groups, parameters["sums"], strict=True):
-            sums.append((arrays["weights"], arrays.get("sources")))
-            table = routes[group.routes[0].projection]
-            if group.kind == "graded":
-                rates.append(
-                    group.lowered.prepare(parameters["synapses"][group.routes[0].projection])
-                )
-                decays.append([])
-                continue
-            found = synapses.pulse_rates(group.parts, table)
-            later = tf.stack([tf.exp(found["off"] * (c * dt)) for c in self._fractions(nodes)])
-            spread = [1] * (len(self.tables.batch) + 2 - later.shape.rank)
-            decays.append(tf.reshape(later, [*later.shape, *spread]))
-            if group.kind == "pulsed":
-                steps = tf.math.ceil(tf.reduce_max(found["duration"]) / dt)
-                found["busy"] = tf.cast(steps, tf.int32) + 1
-            rates.append(found)
+        sums = [
+            coupling.prepare(
+                arrays, parameters["synapses"][coupling.group.routes[0].projection], dt, nodes
+            )
+            for coupling, arrays in zip(self.couplings, parameters["sums"], strict=True)
+        ]
         return {
+            "recordings": parameters["recordings"],
             "cells": cells,
             "routes": routes,
             "sums": sums,
-            "rates": rates,
-            "decays": decays,
-            "stimuli": parameters["stimuli"],
+            "stimuli": self.drives.prepare(parameters["stimuli"]),
             "nodes": nodes,
         }
 
-    @staticmethod
-    def _fractions(nodes: tuple[float, ...]) -> tuple[float, ...]:
-        """Return the parts of a step after its start at which conductances are needed."""
-        return tuple(sorted({*nodes, 1.0} - {0.0}))
-
-    def arrive(self, carry: Carry, prepared: Any) -> dict[str, Any]:
+    def arrive(self, carry: Carry, step: Tensor, given: Tensor, prepared: Any) -> dict[str, Any]:
         """Compute what events have opened at each node and at the end, and who is refractory."""
-        context: dict[str, Any] = {}
-        for k, group in enumerate(self.groups):
-            if group.kind != "graded":
-                context[group.key] = self._arrive(k, carry.event[group.key], prepared)
+        moment = Moment(step, self.dt, prepared["nodes"])
+        context: dict[str, Any] = {
+            "moment": moment,
+            "stimuli": self.drives.arrive(carry.event["stimuli"], moment, given, prepared),
+        }
+        for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
+            key = coupling.group.key
+            context[key] = coupling.arrive(carry.event.get(key), moment, own)
         for population, steps in zip(self.populations, self.refractory, strict=True):
             if steps:
                 key = f"refractory {population.name}"
                 context[key] = carry.event[key]
         return context
 
-    def _arrive(self, k: int, event: dict[str, Any], prepared: Any) -> dict[str, Any]:
-        decays, nodes = prepared["decays"][k], prepared["nodes"]
-        fractions = self._fractions(nodes)
+    def states(self, flow: tuple[Any, ...]) -> list[States]:
+        """Return the states of each population by name; those without have no block."""
+        blocks = iter(flow)
+        return [layout.unpack(next(blocks)) if layout.states else {} for layout in self.layouts]
 
-        def at_nodes(opened: Any) -> dict[str, Any]:
-            places = {0.0: event["sum"], **dict(zip(fractions, opened, strict=True))}
-            return {"sums": [places[c] for c in nodes], "end": places[1.0]}
-
-        if self.groups[k].kind == "jumping":
-            return at_nodes(tf.unstack(decays * event["sum"][None]))
-        rates = prepared["rates"][k]
-        gate, remaining = event["gate"], event["remaining"]
-
-        # Outside pulses a conductance only decays. Within them it gains what the gates gain over
-        # decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
-        # zero changes no bit.
-        def pulsing() -> Any:
-            opened = list(tf.unstack(decays * event["sum"][None]))
-            later = gate
-            for place, (c, decay) in enumerate(zip(fractions, tf.unstack(decays), strict=True)):
-                later = synapses.after(gate, remaining, c * self.dt, rates)
-                # Selected, not subtracted to zero: a product and a difference may be contracted,
-                # and leave a rounding residue where 0 is meant.
-                gain = tf.where(remaining > 0, later - gate * decay, tf.zeros_like(gate))
-                later = tf.where(remaining > 0, later, gate * decay)
-                opened[place] += self._sum(k, gain, prepared)
-            return (*opened, later, tf.maximum(remaining - self.dt, 0))
-
-        def silent() -> Any:
-            opened = tf.unstack(decays * event["sum"][None])
-            return (*opened, gate * decays[-1], remaining)
-
-        *opened, end, left = tf.cond(event["busy"] > 0, pulsing, silent)
-        return at_nodes(opened) | {"gate": end, "remaining": left}
-
-    def _states(self, flow: tuple[Any, ...]) -> list[dict[str, Any]]:
-        return [layout.unpack(b) for layout, b in zip(self.layouts, flow, strict=True)]
+    def held(self, flow: tuple[Any, ...], drive: Any, context: Any, prepared: Any) -> list[States]:
+        """Return the states at a node of the step, clamped membranes at their command."""
+        return self.drives.clamps.at_node(self.states(flow), drive, context["stimuli"], prepared)
 
     def _currents(
-        self, states: list[dict[str, Any]], sums: list[Any], drive: Any, prepared: Any
+        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
     ) -> list[Any]:
         """Return the input current of each population: stimuli minus synaptic currents."""
         totals: list[Any] = [None] * len(self.populations)
@@ -132,48 +96,44 @@ class Dynamics:
         def add(target: int, term: Any) -> None:
             totals[target] = term if totals[target] is None else totals[target] + term
 
-        for k, (target, columns) in enumerate(self.tables.stimuli):
-            add(target, prepared["stimuli"][k] * drive[columns])
-        for group, total in zip(self.groups, sums, strict=True):
-            for route in group.routes:
-                add(route.target, self._synaptic(route, states, total, prepared))
+        given = self.drives.currents(states, drive, context["stimuli"], prepared)
+        for target, current in given:
+            add(target, current)
+        for coupling, total in zip(self.couplings, sums, strict=True):
+            for target, current in self._synaptic(coupling, states, total, prepared):
+                add(target, current)
         return totals
 
     @staticmethod
-    def _synaptic(route: Route, states: list[dict[str, Any]], total: Any, prepared: Any) -> Any:
-        """Return the inward current of a route, given the sum over its synapses."""
-        owner = states[route.target]
-        values = {
-            name: owner[name.removesuffix("_post")]
-            for name in route.lowered.equations.inputs
-            if name.endswith("_post")
-        }
-        value = route.lowered.scope(prepared["routes"][route.projection], values)
-        return -(total[..., route.columns] * value(route.post))
+    def _synaptic(
+        coupling: Coupling, states: list[States], sums: Any, prepared: Any
+    ) -> list[tuple[int, Tensor]]:
+        """Return the inward current into each population, given a coupling's sums."""
+        found = []
+        for route in coupling.group.routes:
+            table = prepared["routes"][route.projection]
+            outward = coupling.current(route, states[route.target], sums, table)
+            if outward is not None:
+                found.append((route.target, -outward))
+        return found
 
-    @staticmethod
-    def _sum(k: int, x: Any, prepared: Any) -> Any:
-        weights, sources = prepared["sums"][k]
-        return weighted_sum(weights, sources, x)
+    def sums(self, states: list[States], context: Any, node: int, prepared: Any) -> list[Any]:
+        return [
+            coupling.sums(states[coupling.group.source], context[coupling.group.key], node, own)
+            for coupling, own in zip(self.couplings, prepared["sums"], strict=True)
+        ]
 
-    def _sums(self, states: list[dict[str, Any]], context: Any, node: int, prepared: Any) -> list:
-        sums = []
-        for k, group in enumerate(self.groups):
-            if group.kind == "graded":
-                gate = states[group.source][group.key]
-                sums.append(self._sum(k, gate, prepared))
-            else:
-                sums.append(context[group.key]["sums"][node])
-        return sums
-
-    def _scopes(self, flow: Any, sums: list[Any], drive: Any, prepared: Any) -> list[Any]:
-        states = self._states(flow)
-        currents = self._currents(states, sums, drive, prepared)
+    def scopes(
+        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
+    ) -> list[Any]:
+        """Return what evaluates the equations of each population."""
+        currents = self._currents(states, sums, drive, context, prepared)
         scopes = []
         for k, lowered in enumerate(self.lowered):
             values = dict(states[k])
-            first = next(iter(values.values()))
-            values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
+            if values:
+                first = next(iter(values.values()))
+                values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
             scopes.append(lowered.scope(prepared["cells"][k], values | {"t": drive[-1]}))
@@ -183,45 +143,42 @@ class Dynamics:
         self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
         """Return the derivative of every block."""
-        sums = self._sums(self._states(flow), context, node, prepared)
-        return self._slopes(flow, sums, drive, context, prepared)
+        states = self.held(flow, drive, context, prepared)
+        sums = self.sums(states, context, node, prepared)
+        return self._slopes(states, sums, drive, context, prepared)
 
     def local(
         self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
         """Return the same, with what cells get from each other held under differentiation."""
-        sums = self._sums(self._states(flow), context, node, prepared)
-        held = [tf.stop_gradient(total) for total in sums]
-        return self._slopes(flow, held, drive, context, prepared)
+        states = self.held(flow, drive, context, prepared)
+        sums = self.sums(states, context, node, prepared)
+        held = tf.nest.map_structure(tf.stop_gradient, sums)
+        return self._slopes(states, held, drive, context, prepared)
 
     def _slopes(
-        self, flow: Any, sums: list[Any], drive: Any, context: Any, prepared: Any
+        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
-        states = self._states(flow)
-        scopes = self._scopes(flow, sums, drive, prepared)
+        scopes = self.scopes(states, sums, drive, context, prepared)
         slopes = []
         for k, (layout, value) in enumerate(zip(self.layouts, scopes, strict=True)):
+            if not layout.states:
+                continue
             like = states[k][layout.states[0]]
-            rows = [value(self.lowered[k].derivative(s)) for s in self._own(k)]
-            for group in self.groups:
-                if group.kind == "graded" and group.source == k:
-                    rows.append(self._gate_slope(group, states[k], prepared))
+            found = {s: value(self.lowered[k].derivative(s)) for s in self._own(k)}
+            if MEMBRANE in found:
+                v = found[MEMBRANE]
+                found[MEMBRANE] = self.drives.clamps.still(k, v, context["stimuli"], prepared)
+            for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
+                if coupling.group.source == k:
+                    found |= coupling.slopes(states[k], context[coupling.group.key], own)
+            rows = [found[state] for state in layout.states]
             rows = [tf.broadcast_to(tf.cast(row, like.dtype), like.shape) for row in rows]
             slopes.append(tf.stack(self._hold(k, rows, context)))
         return tuple(slopes)
 
     def _own(self, k: int) -> tuple[str, ...]:
         return tuple(self.populations[k].equations.states)
-
-    def _gate_slope(self, group: Group, states: dict[str, Any], prepared: Any) -> Any:
-        values = {
-            name: states[name.removesuffix("_pre")]
-            for name in group.lowered.equations.inputs
-            if name.endswith("_pre")
-        }
-        values[group.state] = states[group.key]
-        table = prepared["rates"][self.groups.index(group)]
-        return group.lowered.scope(table, values)(group.lowered.derivative(group.state))
 
     def _hold(self, k: int, rows: list[Any], context: Any) -> list[Any]:
         """Keep reset variables where they are during the refractory period."""
@@ -235,12 +192,12 @@ class Dynamics:
         ]
 
     def jump(self, before: Carry, flow: Any, context: Any, prepared: Any) -> Jump:
-        """Find crossings, reset the cells that spiked, and start what their spikes start."""
-        old, new = self._states(before.flow), self._states(flow)
-        event, blocks, since = {}, list(flow), []
+        """Find crossings, reset the cells that spiked, and do what spikes do."""
+        clamps, outside = self.drives.clamps, context["stimuli"]
+        old, new = self.states(before.flow), clamps.at_end(self.states(flow), outside, prepared)
+        event, states, since = {}, [dict(rows) for rows in new], []
         for k, population in enumerate(self.populations):
-            layout = self.layouts[k]
-            crossed = self._crossings(k, old[k], new[k], prepared)
+            crossed = self._crossings(k, old[k], new[k], context, prepared)
             if self.refractory[k]:
                 key = f"refractory {population.name}"
                 waiting = before.event[key]
@@ -248,171 +205,149 @@ class Dynamics:
                 again = tf.fill(waiting.shape, self.refractory[k])
                 event[key] = tf.where(crossed > 0, again, tf.maximum(waiting - 1, 0))
             if population.resets:
-                blocks[k] = self._reset(k, layout, new[k], crossed > 0, prepared)
+                self._reset(k, states[k], crossed > 0, prepared)
             since.append(crossed)
-        for k, group in enumerate(self.groups):
-            if group.kind != "graded":
-                spiked = since[group.source]
-                event[group.key], charge = self._emit(k, spiked, before, context, prepared)
-                blocks = self._charged(k, spiked, blocks, charge, event, prepared)
-        return Jump(tuple(blocks), event, tf.concat(since, axis=-1))
+        moment = context["moment"]
+        for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
+            group = coupling.group
+            delayed = self._delayed(group.source, group.delay, since, before, moment)
+            spikes = Spikes(delayed, since[group.routes[0].target], new)
+            made = coupling.emit(
+                before.event.get(group.key), context[group.key], spikes, moment, own
+            )
+            if made is not None:
+                event[group.key] = made.event
+                self._pushed(coupling, made, delayed, states, event, prepared)
+        for k, steps in enumerate(self.tables.delays):
+            if steps:
+                key = f"spikes {self.populations[k].name}"
+                slot = tf.cast(tf.math.floormod(moment.step, steps), tf.int32)
+                event[key] = put(before.event[key], slot, since[k])
+        event["stimuli"] = self.drives.leave(
+            before.event["stimuli"], context["stimuli"], moment
+        )
+        states = clamps.at_end(states, outside, prepared)
+        blocks = tuple(
+            tf.stack([rows[state] for state in layout.states])
+            for layout, rows in zip(self.layouts, states, strict=True)
+            if layout.states
+        )
+        return Jump(blocks, event, tf.concat(since, axis=-1))
 
-    def _charged(
-        self, k: int, spiked: Any, blocks: list[Any], charge: Any, event: Any, prepared: Any
-    ) -> list[Any]:
-        """Add to the postsynaptic states what a group's spikes have moved within this step.
+    def _delayed(
+        self, source: int, delay: int | None, since: list[Any], before: Carry, moment: Moment
+    ) -> Tensor:
+        """Return the spikes of a population that arrive in this step after a delay."""
+        if not delay:
+            return since[source]
+        history = before.event[f"spikes {self.populations[source].name}"]
+        slot = tf.math.floormod(moment.step - delay, history.shape[0])
+        return history[tf.cast(slot, tf.int32)]
 
-        The flow of the step did not know of the crossing. What it missed is the integral of the
-        new conductance from the crossing to the step's end; without it, spikes that follow a
+    def _pushed(
+        self,
+        coupling: Coupling,
+        made: Outcome,
+        spiked: Tensor,
+        states: list[States],
+        event: Any,
+        prepared: Any,
+    ) -> None:
+        """Bring what a coupling's spikes have moved within this step into the states.
+
+        The flow of the step did not know of the spikes. What it missed is the integral of the new
+        conductance from the spike's arrival to the step's end; without it, spikes that follow a
         pulse closely would be late by a first-order error.
         """
-        targets = sorted({route.target for route in self.groups[k].routes})
+        group = coupling.group
+        states[group.source] |= made.rows
+        for name, total in made.added.items():
+            for route in group.routes:
+                state = name.removesuffix("_post")
+                free = self._free(route.target, state, total[..., route.columns], event)
+                states[route.target][state] = states[route.target][state] + free
+        if made.charge is None:
+            return
+        targets = sorted({route.target for route in group.routes if self.pushes[route.target]})
+        # With delays that differ nobody knows who arrives; the charge is then added always.
+        always = coupling.wiring.latest is not None
 
         def moved() -> Any:
-            states = self._states(tuple(blocks))
             found = []
+            currents = self._synaptic(coupling, states, made.charge, prepared)
             for target in targets:
-                routes = [r for r in self.groups[k].routes if r.target == target]
-                current = sum(self._synaptic(r, states, charge, prepared) for r in routes)
-                rows = self._pushed(target, states[target], current, event, prepared)
-                found.append(tf.stack(rows))
+                charge = sum(current for place, current in currents if place == target)
+                for state, slope in self.pushes[target].items():
+                    table = prepared["cells"][target]
+                    change = self.lowered[target].scope(table, states[target])(slope) * charge
+                    change = self._free(target, state, change, event)
+                    found.append(states[target][state] + change)
             return tuple(found)
 
         def still() -> Any:
-            return tuple(blocks[target] for target in targets)
+            return tuple(states[t][state] for t in targets for state in self.pushes[t])
 
-        changed = tf.cond(tf.reduce_any(spiked > 0), moved, still)
-        made = list(blocks)
-        for target, block in zip(targets, changed, strict=True):
-            made[target] = block
-        return made
+        if not targets:
+            return
+        changed = iter(moved() if always else tf.cond(tf.reduce_any(spiked > 0), moved, still))
+        for target in targets:
+            for state in self.pushes[target]:
+                states[target][state] = next(changed)
 
-    def _pushed(
-        self, k: int, states: dict[str, Any], charge: Any, event: Any, prepared: Any
-    ) -> list[Any]:
-        """Return the rows after a charge through the current input, which enters linearly."""
-        rows = []
-        lowered = self.lowered[k]
-        for state in self.layouts[k].states:
-            row = states[state]
-            own = lowered.equations.states.get(state)
-            if own is not None and CURRENT_INPUT in lowered.equations.depends(own.expression):
-                slopes = []
-                for current in (tf.ones_like(row), tf.zeros_like(row)):
-                    values = {name: tf.zeros_like(row) for name in lowered.equations.inputs}
-                    values |= {**states, CURRENT_INPUT: current, "t": tf.zeros_like(row)}
-                    slopes.append(
-                        lowered.scope(prepared["cells"][k], values)(lowered.derivative(state))
-                    )
-                row = row + (slopes[0] - slopes[1]) * charge
-            rows.append(row)
-        changes = [
-            new - states[state] for state, new in zip(self.layouts[k].states, rows, strict=True)
-        ]
-        held = self._hold(k, changes, event)
-        return [states[s] + change for s, change in zip(self.layouts[k].states, held, strict=True)]
+    def _pushed_states(self, k: int) -> dict[str, Any]:
+        """Return how fast each state changes with the input current, where that is linear."""
+        equations = self.lowered[k].equations
+        found = {}
+        for state, variable in equations.states.items():
+            if CURRENT_INPUT not in equations.depends(variable.expression):
+                continue
+            try:
+                slope, _ = affine_in(CURRENT_INPUT, variable, equations.definitions)
+            except EquationError:
+                continue  # the step's end is then late by what a spike moves within its own step
+            if slope != ZERO:
+                found[state] = slope
+        return found
 
-    def _crossings(self, k: int, old: dict, new: dict, prepared: Any) -> Any:
+    def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
+        """Return a change of a state, 0 for cells that are refractory."""
+        if not self.refractory[k] or state not in {a.name for a in self.populations[k].resets}:
+            return change
+        waiting = event[f"refractory {self.populations[k].name}"] > 0
+        return tf.where(waiting, tf.zeros_like(change), change)
+
+    def _crossings(self, k: int, old: States, new: States, context: Any, prepared: Any) -> Tensor:
         """Return the time from each upward crossing to the step's end, linearly interpolated."""
         condition = self.populations[k].condition
-        like = new[self.layouts[k].states[0]]
+        shape = (*self.tables.batch, self.layouts[k].padded)
+        if self.populations[k].source is not None:
+            moment, outside = context["moment"], context["stimuli"]
+            since = self.drives.sources.since(k, moment, outside, prepared)
+            return tf.broadcast_to(since, shape)
         if condition is None:
-            return tf.zeros_like(like)
+            return tf.zeros(shape, self.tables.dtype)
         lowered = self.lowered[k]
         sign = 1.0 if condition.operator in (">", ">=") else -1.0  # pyright: ignore
         margins = []
         for states in (old, new):
             value = lowered.scope(prepared["cells"][k], states)
             left, right = condition.left, condition.right  # pyright: ignore
-            margin = sign * (value(left) - value(right))
-            margins.append(tf.broadcast_to(margin, like.shape))
+            margins.append(tf.broadcast_to(sign * (value(left) - value(right)), shape))
         start, end = margins
         crossed = (start <= 0) & (end > 0)
         rise = tf.where(crossed, end - start, tf.ones_like(end))
         return tf.where(crossed, self.dt * (end / rise), tf.zeros_like(end))
 
-    def _reset(self, k: int, layout: Layout, states: dict, hit: Any, prepared: Any) -> Any:
-        values = dict(states)
+    def _reset(self, k: int, states: States, hit: Any, prepared: Any) -> None:
         for assignment in self.populations[k].resets:
-            scope = self.lowered[k].scope(prepared["cells"][k], values)
+            scope = self.lowered[k].scope(prepared["cells"][k], states)
             fresh = tf.cast(scope(assignment.expression), self.tables.dtype)
-            values[assignment.name] = tf.where(hit, fresh, values[assignment.name])
-        return tf.stack([values[state] for state in layout.states])
+            states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
 
-    def _emit(self, k: int, since: Any, before: Carry, context: Any, prepared: Any) -> Any:
-        """Return a group's event state after this step's spikes, from the crossing itself.
-
-        With it, the integral over time of what has opened since the crossings, for each cell.
-        """
-        group, rates = self.groups[k], prepared["rates"][k]
-        own = context[group.key]
-        hit = since > 0
-        if group.kind == "jumping":
-
-            def jumped() -> Any:
-                gain = tf.where(hit, tf.exp(rates["off"] * since), tf.zeros_like(since))
-                # By the trapezoidal rule: it opened by 1 at the crossing, by `gain` at the end.
-                area = tf.where(hit, since * (1 + gain) / 2, tf.zeros_like(since))
-                total = own["end"] + self._sum(k, gain, prepared)
-                return total, self._sum(k, area, prepared)
-
-            def waiting() -> Any:
-                return own["end"], tf.zeros_like(own["end"])
-
-            total, charge = tf.cond(tf.reduce_any(hit), jumped, waiting)
-            return {"sum": total}, charge
-        gate, remaining = before.event[group.key]["gate"], before.event[group.key]["remaining"]
-
-        busy = before.event[group.key]["busy"]
-
-        def pulsed() -> Any:
-            crossing = synapses.after(gate, remaining, self.dt - since, rates)
-            whole = tf.zeros_like(since) + rates["duration"]
-            opened = synapses.after(crossing, whole, since, rates)
-            gain = tf.where(hit, opened - own["gate"], tf.zeros_like(gate))
-            left = tf.where(hit, tf.maximum(whole - since, 0), own["remaining"])
-            return (
-                own["end"] + self._sum(k, gain, prepared),
-                own["gate"] + gain,
-                left,
-                rates["busy"],
-                # By the trapezoidal rule: nothing had opened at the crossing, `gain` at the end.
-                self._sum(k, gain * since / 2, prepared),
-            )
-
-        def quiet() -> Any:
-            later = tf.maximum(busy - 1, 0)
-            return own["end"], own["gate"], own["remaining"], later, tf.zeros_like(own["end"])
-
-        total, opened, left, busy, charge = tf.cond(tf.reduce_any(hit), pulsed, quiet)
-        return {"sum": total, "gate": opened, "remaining": left, "busy": busy}, charge
-
-    def observe(self, carry: Carry, drive: Any, prepared: Any) -> dict[str, Any]:
+    def observe(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:
         """Return what the recorders ask for."""
-        if not self.recorders:
-            return {}
-        states = self._states(carry.flow)
-        context = {
-            key: {"sums": [value["sum"]]}
-            for key, value in carry.event.items()
-            if isinstance(value, dict)
-        }
-        sums = self._sums(states, context, 0, prepared)
-        scopes = self._scopes(carry.flow, sums, drive, prepared)
-        seen = {}
-        for recorder in self.recorders:
-            k = self.tables.place[recorder.population]
-            layout = self.layouts[k]
-            equations = self.populations[k].equations
-            if recorder.variable in equations.states:
-                value = states[k][recorder.variable]
-            else:
-                value = scopes[k](equations.definitions[recorder.variable].expression)
-            value = tf.broadcast_to(
-                tf.cast(value, self.tables.dtype), states[k][layout.states[0]].shape
-            )
-            value = value[..., : layout.size]
-            if recorder.cells is not None:
-                value = tf.gather(value, tf.constant(recorder.cells), axis=-1)
-            seen[recorder.key] = tf.reduce_mean(value, -1) if recorder.reduction else value
-        return seen
+        return self.recordings.observe(Frame(self, carry, step, drive, prepared))
+
+    def follow(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:
+        """Return what the recorders keep after a step."""
+        return self.recordings.follow(Frame(self, carry, step, drive, prepared))

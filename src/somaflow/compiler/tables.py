@@ -4,17 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from somaflow import units
-from somaflow.compiler import synapses
+from somaflow.compiler.coupling import Coupling, Group, Route
+from somaflow.compiler.drives import Drives
+from somaflow.compiler.graded import GradedCoupling
+from somaflow.compiler.jumping import JumpingCoupling
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
-from somaflow.compiler.synapses import Group, Route
+from somaflow.compiler.plastic import PlasticCoupling
+from somaflow.compiler.pulsed import PulsedCoupling
+from somaflow.compiler.wiring import Member, Wiring, check_delay
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
+from somaflow.network import forms, groups
+from somaflow.network.forms import Graded, Jumping, Pulsed
+from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
 from somaflow.network.population import Population
-from somaflow.numerics.sums import plan
+from somaflow.network.projection import Projection
+from somaflow.numerics.device import available_bytes
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
 
@@ -26,22 +34,25 @@ class Tables:
         populations: In the order of the network; `place` gives each name's index.
         lowered: Their equations, static parts told from changing ones.
         refractory: Refractory period of each in steps.
-        groups: Projections that share presynaptic states.
+        couplings: Groups of projections that share presynaptic states.
         layouts: Rows of each population's packed block.
-        stimuli: Population and columns in the table of inputs of each stimulus.
+        drives: The stimuli, voltage clamps and spike sources.
+        delays: The longest delay in steps of the spikes of each population.
         batch: Leading axes of state and parameters; set by `initial`.
-        n_synapses: Number of synapses; set by `parameters`.
+        n_synapses: Number of synapses.
     """
 
     def __init__(
         self,
         network: Network,
         dt: float,
+        duration: float,
         dtype: Any,
         initial: Mapping[str, Mapping[str, Any]],
+        seed: int = 0,
     ) -> None:
         self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
-        self.given = initial
+        self.duration, self.given = duration, initial
         self.populations = network.populations
         self.place = {p.name: k for k, p in enumerate(self.populations)}
         self.lowered = [self._lower(p) for p in self.populations]
@@ -51,134 +62,137 @@ class Tables:
             else 0
             for p in self.populations
         ]
-        self.groups = self._group_projections()
+        self._check_memory()
+        groupings = groups.group(network.projections)
+        self.couplings = [self._couple(self._group(grouping), grouping) for grouping in groupings]
         self.layouts = self._lay_out()
-        self.stimuli = [self._stimulus_place(k) for k in range(len(network.stimuli))]
-        self.n_synapses = 0
+        self.drives = Drives(network, dt, duration, self.dtype, seed)
+        self.delays = [0] * len(self.populations)
+        for coupling in self.couplings:
+            group = coupling.group
+            self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
+        self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.couplings)
         self.batch: tuple[int, ...] = ()
 
     # ------------------------------------------------------------------ tables
 
+    def _check_memory(self) -> None:
+        needed = groups.expected_bytes(self.network.projections, self.dtype.itemsize)
+        free = available_bytes()
+        if free is not None and needed > free:
+            largest = max(
+                self.network.projections,
+                key=lambda p: p.connector.expected(len(p.pre), len(p.post)),
+            )
+            raise NetworkError(
+                f"the synapses need about {needed / 2**30:,.1f} GiB, but {free / 2**30:,.1f} GiB "
+                f"of memory are free; the most belong to projection {largest.name!r}. Use "
+                "float32, fewer synapses, or a larger machine."
+            )
+
     def _lower(self, population: Population) -> Lowered:
         if population.equations.noises:
-            reason = synapses.no_noise(population.equations)
+            reason = forms.no_noise(population.equations)
             raise NetworkError(f"population {population.name!r}: {reason}")
         keep = [] if population.condition is None else [population.condition]
         keep += [assignment.expression for assignment in population.resets]
         return Lowered(population.equations, frozenset(population.equations.inputs), tuple(keep))
 
-    def _group_projections(self) -> list[Group]:
-        groups: dict[str, Group] = {}
-        for projection in self.network.projections:
-            parts = synapses.take_apart(projection)
-            source = self.place[projection.pre.population.name]
-            equations = projection.synapse.equations
-            key = synapses.group_key(projection, source, parts)
-            if key not in groups:
-                values = equations.initial_values({}, projection.synapse.name)
-                groups[key] = Group(
-                    key=f"{projection.synapse.name} of {projection.pre.population.name} "
-                    f"({len(groups)})",
-                    kind=parts.kind,
-                    state=parts.state,
-                    source=source,
-                    initial=float(np.asarray(values[parts.state])),
-                    parts=parts,
-                    lowered=Lowered(equations, frozenset(equations.inputs)),
-                )
-            group = groups[key]
-            target = self.place[projection.post.population.name]
-            begin = group.routes[-1].columns.stop if group.routes else 0
-            columns = slice(begin, begin + padded(self.populations[target].size))
-            keep = Lowered(equations, frozenset(equations.inputs), (parts.post,))
-            group.projections.append(projection)
-            group.routes.append(Route(str(projection.name), target, columns, parts.post, keep))
-        return list(groups.values())
+    def _group(self, grouping: Grouping) -> Group:
+        first = grouping.projections[0]
+        form, equations, place = grouping.form, first.equations, forms.place_of(first)
+        delay = check_delay(first, self.dt, self.duration)
+        if isinstance(form, Graded) and form.duration is None and delay != 0:
+            raise NetworkError(
+                f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
+                "delay; leave delay out."
+            )
+        if isinstance(form, Graded) and delay is None:
+            raise NetworkError(
+                f"{place}: its states belong to the presynaptic cell, so its synapses have "
+                "one delay; give one number, or a projection for each."
+            )
+        values = equations.initial_values({}, first.synapse_name)
+        group = Group(
+            key=grouping.key,
+            form=form,
+            source=self.place[first.pre.population.name],
+            initial={s: float(np.asarray(v)) for s, v in values.items()},
+            lowered=Lowered(equations, self._changing(first)),
+            delay=delay,
+            place=place,
+        )
+        for projection in grouping.projections:
+            self._add_route(group, projection)
+        return group
+
+    @staticmethod
+    def _changing(projection: Projection) -> frozenset[str]:
+        """Return what differs between synapses or within a run, beside the states."""
+        return frozenset(projection.equations.inputs) | {projection.weight_name or ""}
+
+    def _add_route(self, group: Group, projection: Projection) -> None:
+        target = self.place[projection.post.population.name]
+        begin = group.width if group.routes else 0
+        columns = slice(begin, begin + padded(self.populations[target].size))
+        match forms.take_apart(projection):
+            case Graded(terms=terms):
+                post = tuple(post for _, post in terms)
+            case Pulsed(post=factor):
+                post = (factor,)
+            case Jumping(current=current):
+                post = () if current is None else (current,)
+        lowered = Lowered(projection.equations, self._changing(projection), post)
+        group.members.append(Member(projection, begin))
+        group.routes.append(Route(str(projection.name), target, columns, post, lowered))
+
+    def _couple(self, group: Group, grouping: Grouping) -> Coupling:
+        n_pre = padded(self.populations[group.source].size)
+        chosen = groups.choose(grouping, self.dtype.itemsize)
+        if not chosen.synapses:
+            names = ", ".join(str(member.projection.name) for member in group.members)
+            raise NetworkError(
+                f"projection {names} has no synapse at all: its connector joins no cell to another."
+            )
+        wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
+        if isinstance(group.form, Graded):
+            return GradedCoupling(group, wiring, self.dtype)
+        values = self._values(group.members[0].projection.equations, 1)
+        if isinstance(group.form, Pulsed):
+            pulsed = PulsedCoupling(group, wiring, self.dtype)
+            pulsed.check(values)
+            return pulsed
+        kind = PlasticCoupling if grouping.plastic else JumpingCoupling
+        jumping = kind(group, wiring, self.dtype)
+        jumping.check(values, self.dt)
+        return jumping
 
     def _lay_out(self) -> list[Layout]:
         layouts, start = [], 0
         for k, population in enumerate(self.populations):
-            gates = [g.key for g in self.groups if g.kind == "graded" and g.source == k]
-            states = (*population.equations.states, *gates)
+            rows = [row for c in self.couplings if c.group.source == k for row in c.rows]
+            states = (*population.equations.states, *rows)
             layouts.append(Layout(population.name, population.size, start, states))
             start += padded(population.size)
         return layouts
 
-    def _stimulus_place(self, k: int) -> tuple[int, slice]:
-        """Return a stimulus' population and its columns in the table of inputs."""
-        begin = 0
-        for stimulus in self.network.stimuli[:k]:
-            begin += self._channels(stimulus)
-        stimulus = self.network.stimuli[k]
-        target = self.place[stimulus.target.population.name]
-        return target, slice(begin, begin + self._channels(stimulus))
-
-    def _channels(self, stimulus: Any) -> int:
-        samples = getattr(stimulus.waveform, "samples", None)
-        if samples is None or samples.value.ndim == 1:
-            return 1
-        return padded(stimulus.target.population.size)
-
     # -------------------------------------------------------------- parameters
+
+    def _values(self, equations: Any, size: int) -> dict[str, Array]:
+        return {
+            name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
+        }
 
     def parameters(self) -> dict[str, Any]:
         """Return every parameter, padded, as arrays of the run's dtype."""
-
-        def values(equations: Any, size: int) -> dict[str, Array]:
-            return {
-                name: pad(p.value, size).astype(self.dtype)
-                for name, p in equations.parameters.items()
-            }
-
         return {
-            "cells": [values(p.equations, p.size) for p in self.populations],
+            "cells": [self._values(p.equations, p.size) for p in self.populations],
             "synapses": {
-                str(p.name): values(p.synapse.equations, 1) for p in self.network.projections
+                str(p.name): self._values(p.equations, 1) for p in self.network.projections
             },
-            "sums": [self._sum(group) for group in self.groups],
-            "stimuli": [self._amplitude(stimulus) for stimulus in self.network.stimuli],
+            "sums": [coupling.wiring.arrays for coupling in self.couplings],
+            "stimuli": self.drives.parameters(),
         }
-
-    def _sum(self, group: Group) -> dict[str, Any]:
-        pre, post, weight = [], [], []
-        for projection, route in zip(group.projections, group.routes, strict=True):
-            made = projection.connections()
-            pre.append(made.pre)
-            post.append(made.post + route.columns.start)
-            weight.append(made.weight)
-            self.n_synapses += len(made.pre)
-        width = group.routes[-1].columns.stop
-        made = plan(
-            np.concatenate(pre),
-            np.concatenate(post),
-            np.concatenate(weight),
-            padded(self.populations[group.source].size),
-            width,
-        )
-        weights = {"weights": made.weights.astype(self.dtype)}
-        return weights if made.sources is None else weights | {"sources": made.sources}
-
-    def _amplitude(self, stimulus: Any) -> Array:
-        """Return a stimulus' amplitude for every cell of its population, 0 where it does not go."""
-        owner = stimulus.target.population
-        whole = np.zeros(padded(owner.size))
-        whole[stimulus.target.cells] = stimulus.waveform.amplitude.value
-        return whole.astype(self.dtype)
-
-    def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Array:
-        """Return the course of each stimulus at each node of each step, then the time itself."""
-        times = (steps[:, None] + np.array(nodes)) * dt
-        middle = np.broadcast_to((steps[:, None] + 0.5) * dt, times.shape)
-        columns = []
-        for stimulus in self.network.stimuli:
-            course = np.asarray(stimulus.waveform.shape(times, middle), np.float64)
-            if course.ndim == 2:
-                columns.append(course[..., None])
-                continue
-            spread = np.zeros((*times.shape, padded(stimulus.target.population.size)))
-            spread[..., stimulus.target.cells] = course
-            columns.append(spread)
-        return np.concatenate([*columns, times[..., None]], axis=-1)
 
     # ------------------------------------------------------------ initial state
 
@@ -209,8 +223,12 @@ class Tables:
             ) from error
         blocks = []
         for layout, cells in zip(self.layouts, per_cell, strict=True):
-            gates = {g.key: np.full((), g.initial) for g in self.groups if g.kind == "graded"}
+            gates = {
+                row: np.full((), start) for c in self.couplings for row, start in c.rows.items()
+            }
             rows = [{**cells, **gates}[state] for state in layout.states]
+            if not rows:
+                continue  # spike sources; they have no block
             shape = (*self.batch, layout.size)
             block = np.stack([pad(np.broadcast_to(row, shape), layout.size) for row in rows])
             blocks.append(block.astype(self.dtype))
@@ -239,28 +257,22 @@ class Tables:
         return equations.initial_values(given, population.name)
 
     def _initial_events(self) -> dict[str, Any]:
-        event: dict[str, Any] = {}
-        for group in self.groups:
-            if group.kind == "graded":
-                continue
-            width = group.routes[-1].columns.stop
-            source = padded(self.populations[group.source].size)
-            open_ = np.zeros((*self.batch, width), self.dtype)
-            event[group.key] = {"sum": open_}
-            if group.kind == "pulsed":
-                gate = np.full((*self.batch, source), group.initial, self.dtype)
-                event[group.key] |= {"gate": gate, "remaining": np.zeros_like(gate)}
-                # Steps until no pulse can last any more: what a step costs follows the spikes.
-                event[group.key]["busy"] = np.zeros((), np.int32)
+        event: dict[str, Any] = {"stimuli": self.drives.initial(self.batch)}
+        for coupling in self.couplings:
+            start = coupling.initial(self.batch)
+            if start is not None:
+                event[coupling.group.key] = start
         for k, population in enumerate(self.populations):
+            shape = (*self.batch, padded(population.size))
             if self.refractory[k]:
-                shape = (*self.batch, padded(population.size))
                 event[f"refractory {population.name}"] = np.zeros(shape, np.int32)
+            if self.delays[k]:
+                event[f"spikes {population.name}"] = np.zeros((self.delays[k], *shape), self.dtype)
         return event
 
     def rows(self) -> tuple[Row, ...]:
         rows = []
-        for k, layout in enumerate(self.layouts):
+        for k, layout in enumerate(layout for layout in self.layouts if layout.states):
             for r, state in enumerate(layout.states):
                 rows.append(
                     Row(
@@ -271,36 +283,18 @@ class Tables:
         return tuple(rows)
 
     def count_states(self) -> int:
-        """Return how many differential equations are solved, gates of synapses included."""
+        """Return how many differential equations are solved, those of synapses included."""
         states = sum(p.size * len(p.equations.states) for p in self.populations)
-        for group in self.groups:
-            states += self.populations[group.source].size if group.kind != "jumping" else 0
-            if group.kind != "graded":
-                states += sum(self.populations[route.target].size for route in group.routes)
+        for coupling in self.couplings:
+            group, form = coupling.group, coupling.group.form
+            before = self.populations[group.source].size
+            after = sum(self.populations[route.target].size for route in group.routes)
+            match form:
+                case Graded():
+                    states += before * len(form.rows)
+                case Pulsed():
+                    states += before + after
+                case Jumping():
+                    states += before * len(form.before) + after * len(form.sums + form.after)
+                    states += coupling.wiring.choice.synapses * len(form.own)
         return states
-
-
-def check_rest(group: Group, parameters: dict[str, Array]) -> None:
-    """Refuse a closed form that does not rest at 0.
-
-    Raises:
-        NetworkError: d state/dt is not 0 at 0 between spikes.
-    """
-    if group.kind == "graded":
-        return
-    table = {name: tf.constant(value) for name, value in parameters.items()}
-    prepared = group.lowered.prepare(table)
-    a, b = group.parts.rate
-    off = float(synapses.evaluate_between_pulses(a, prepared))
-    if not (np.isfinite(off) and off < 0):
-        raise NetworkError(
-            f"synapse {group.key!r}: between spikes {group.state} must decay, but its rate is "
-            f"{off:g} per ms; are the time constants greater than 0?"
-        )
-    rest = synapses.evaluate_between_pulses(b, prepared)
-    if abs(float(rest)) > 0 or group.initial != 0:
-        raise NetworkError(
-            f"synapse {group.key!r}: between spikes {group.state} must decay to 0 and start "
-            f"there; found d{group.state}/dt = {float(rest):g} at 0 and a start of "
-            f"{group.initial:g}."
-        )

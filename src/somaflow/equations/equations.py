@@ -18,6 +18,7 @@ from somaflow.equations.algebras import (
     describe,
     is_condition,
 )
+from somaflow.equations.drawing import held
 from somaflow.equations.expression import (
     Binary,
     Call,
@@ -63,7 +64,9 @@ class Equations(Description):
         dv/dt = (E_L - v + R*I)/tau : mV     a state, and the unit of the state
         I = g*(E_L - v) : nA                 a definition
         I_ext : nA                           an input, given by whatever drives the equations
-        on spike: g += weight                an assignment at each spike (in synapses)
+        on spike: g += weight                an assignment at each spike (in synapses), also to an
+                                             input of the postsynaptic cell, such as v_post
+        on post spike: w += a                the same at each spike of the postsynaptic cell
 
     In a derivative `xi`, or `xi_` and more, is white noise of unit 1/sqrt(time):
     `dx/dt = -x/tau + sigma*sqrt(2/tau)*xi_x : 1`.
@@ -78,6 +81,7 @@ class Equations(Description):
         inputs: Unit of each input.
         noises: The white noise of each state that has one.
         on_spike: What happens at a spike.
+        on_post_spike: What happens at a spike of the postsynaptic cell.
         pure_time: True where time is a pure number, because no unit occurs at all.
     """
 
@@ -89,6 +93,7 @@ class Equations(Description):
     inputs: dict[str, str] = field(init=False)
     noises: dict[str, str] = field(init=False)
     on_spike: tuple[Assignment, ...] = field(init=False)
+    on_post_spike: tuple[Assignment, ...] = field(init=False)
     pure_time: bool = field(init=False)
     source: str = field(init=False)
 
@@ -116,7 +121,7 @@ class Equations(Description):
             )
         defined = statements.state_names(text)
         values = {
-            key: units.parameter(value, None, key)
+            key: held(value, None, key)
             for key, value in parameters.items()
             if key not in defined
         }
@@ -155,7 +160,7 @@ class Equations(Description):
             statements.check_free(name)
         found = statements.read(self.text, self.parameters)
         states, definitions = found.states, found.definitions
-        if not states and not definitions:
+        if not (states or definitions or found.spikes):
             raise EquationError("there are no equations in this text.")
         setter = object.__setattr__
         setter(self, "states", states)
@@ -166,12 +171,15 @@ class Equations(Description):
         setter(self, "definitions", statements.in_order(definitions))
         setter(self, "noises", noise.find(states, self.definitions))
         setter(self, "pure_time", self._check_units())
-        on_spike = [
-            item
-            for line, number, start in found.spikes
-            for item in self.assignments(line[start:], line, start, number)
-        ]
-        setter(self, "on_spike", tuple(on_spike))
+        ports = frozenset(name for name in found.inputs if name.endswith("_post"))
+        for attribute, side in (("on_spike", False), ("on_post_spike", True)):
+            assigned = [
+                item
+                for line, number, start, post in found.spikes
+                if post == side
+                for item in self.assignments(line[start:], line, start, number, ports)
+            ]
+            setter(self, attribute, tuple(assigned))
         checked = {key: self._initial(key, v) for key, v in self.initial.items()}
         setter(self, "initial", {key: checked[key] for key in states if key in checked})
         setter(self, "parameters", dict(sorted(self.parameters.items())))
@@ -187,7 +195,8 @@ class Equations(Description):
         for variable in self.states.values():
             unit = units.canonical_text(variable.unit)
             lines.append(f"d{variable.name}/dt = {render(variable.expression)} : {unit}")
-        lines += [f"on spike: {a.name} = {render(a.expression)}" for a in self.on_spike]
+        for event, assigned in (("spike", self.on_spike), ("post spike", self.on_post_spike)):
+            lines += [f"on {event}: {a.name} = {render(a.expression)}" for a in assigned]
         return "\n".join(lines)
 
     def _known(self, node: Node, line: str, number: int | None) -> None:
@@ -263,7 +272,7 @@ class Equations(Description):
                     value,
                 )
             return render(node)
-        return units.parameter(value, self.states[name].unit, name, "the initial state")
+        return held(value, self.states[name].unit, name, "the initial state")
 
     def condition(self, text: str) -> Node:
         """Read a condition such as `v > -50*mV` on these equations.
@@ -280,9 +289,16 @@ class Equations(Description):
         return node
 
     def assignments(
-        self, text: str, line: str | None = None, offset: int = 0, number: int | None = None
+        self,
+        text: str,
+        line: str | None = None,
+        offset: int = 0,
+        number: int | None = None,
+        ports: frozenset[str] = frozenset(),
     ) -> tuple[Assignment, ...]:
         """Read assignments such as `v = -65*mV; w += b`, separated by `;` or line ends.
+
+        Inputs named in `ports` may be assigned to as well.
 
         Raises:
             EquationError: A slip, or an assignment to something that is not a state.
@@ -295,22 +311,10 @@ class Equations(Description):
         line = text if line is None else line
         found: list[Assignment] = []
         table = self.dimensions()
-        position = 0
-        for part in text.split(";"):
-            start, position = offset + position, position + len(part) + 1
-            if not part.strip():
-                continue
-            match = statements.ASSIGNMENT.match(part)
-            if not match:
-                raise EquationError(
-                    "an assignment has the form 'v = -65*mV' or 'w += b'.",
-                    line,
-                    start + len(part) - len(part.lstrip()),
-                    number,
-                )
+        for match, start in statements.split_assignments(text, line, offset, number):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
-            if name not in self.states:
+            if name not in self.states and name not in ports:
                 kind = "a parameter" if name in self.parameters else "not a state"
                 raise EquationError(
                     f"{name!r} is {kind}; only states can be assigned to."
@@ -347,7 +351,7 @@ class Equations(Description):
         for name, value in values.items():
             if name in self.parameters:
                 unit = self.parameters[name].unit
-                parameters[name] = units.parameter(value, unit, name)
+                parameters[name] = held(value, unit, name)
             elif name in self.states:
                 initial[name] = value
             else:
@@ -408,11 +412,11 @@ class Equations(Description):
         Raises:
             MissingValueError: A state has no initial value, or one that is not finite.
         """
-        held = {key: self.require_initial(key, where) for key in self.states if key not in given}
+        own = {key: self.require_initial(key, where) for key in self.states if key not in given}
         table: dict[str, Any] = {key: p.value for key, p in self.parameters.items()}
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
-        table |= {key: value.value for key, value in held.items() if isinstance(value, Parameter)}
-        waiting = {key: value for key, value in held.items() if isinstance(value, str)}
+        table |= {key: value.value for key, value in own.items() if not isinstance(value, str)}
+        waiting = {key: value for key, value in own.items() if isinstance(value, str)}
         table = resolve(waiting, table, self.definitions, where)
         for key in self.states:
             if not np.all(np.isfinite(table[key])):

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from somaflow import units
@@ -13,7 +14,7 @@ _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
 _DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
 _DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
 _INPUT = re.compile(rf"\s*({_NAME})\s*:(\s*\S.*)$")
-_ON_SPIKE = re.compile(r"\s*on\s+spike\s*:(.*)$")
+_ON_SPIKE = re.compile(r"\s*on\s+(?:(post)\s+)?spike\s*:(.*)$")
 ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
 
 
@@ -44,13 +45,14 @@ class Statements:
         states: The derivative of each state.
         definitions: The definitions.
         inputs: Unit of each input.
-        spikes: Line, number and column of each `on spike:` statement, behind its colon.
+        spikes: Line, number and column of each `on spike:` statement, behind its colon, and whether
+            it says `on post spike:`.
     """
 
     states: dict[str, Variable] = field(default_factory=dict)
     definitions: dict[str, Variable] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
-    spikes: list[tuple[str, int, int]] = field(default_factory=list)
+    spikes: list[tuple[str, int, int, bool]] = field(default_factory=list)
 
 
 def name_of(match: re.Match[str]) -> str:
@@ -97,7 +99,7 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         if not line.strip():
             continue
         if match := _ON_SPIKE.match(line):
-            found.spikes.append((line, number, match.start(1)))
+            found.spikes.append((line, number, match.start(2), bool(match[1])))
             continue
         match = _DERIVATIVE.match(line)
         table = found.states if match else found.definitions
@@ -112,7 +114,7 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         else:
             raise EquationError(
                 "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
-                "'name : unit' or 'on spike: name += ...'.",
+                "'name : unit', 'on spike: name += ...' or 'on post spike: name += ...'.",
                 line,
                 len(line) - len(line.lstrip()),
                 number,
@@ -208,3 +210,27 @@ def in_order(definitions: dict[str, Variable]) -> dict[str, Variable]:
     for name in definitions:
         visit(name, ())
     return done
+
+
+def split_assignments(
+    text: str, line: str, offset: int, number: int | None
+) -> Iterator[tuple[re.Match[str], int]]:
+    """Yield the match of each assignment of a text, and the column where its part begins.
+
+    Raises:
+        EquationError: A part is no assignment.
+    """
+    position = 0
+    for part in text.split(";"):
+        start, position = offset + position, position + len(part) + 1
+        if not part.strip():
+            continue
+        match = ASSIGNMENT.match(part)
+        if not match:
+            raise EquationError(
+                "an assignment has the form 'v = -65*mV' or 'w += b'.",
+                line,
+                start + len(part) - len(part.lstrip()),
+                number,
+            )
+        yield match, start

@@ -53,8 +53,9 @@ class Mechanism(Description):
         reference: Where the numbers come from.
         equations: The dynamics, with parameters and initial values.
         details: What a kind says beyond equations: `weight` (the parameter of a synapse that
-            may differ between synapses), `ion` (what a channel's current carries), `provides`
-            (the states of a pool that others read), `threshold`, `reset`, `refractory`.
+            may differ between synapses, or the state where they are plastic), `ion` (what a
+            channel's current carries), `provides` (the states of a pool that others read),
+            `threshold`, `reset`, `refractory`.
     """
 
     name: str
@@ -197,8 +198,8 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
     if "provides" in details:
         details["provides"] = tuple(details["provides"])
     weight = details.get("weight")
-    if kind == "synapse" and weight not in parameters:
-        raise MechanismError(f"{name}: weight is {weight!r}; it must name a parameter.")
+    if kind == "synapse" and weight not in {*parameters, *equations.states}:
+        raise MechanismError(f"{name}: weight is {weight!r}; it must name a parameter or a state.")
     title, reference = str(data["title"]), str(data["reference"])
     return Mechanism(name, kind, title, reference, equations, details)
 
@@ -249,13 +250,26 @@ def checks(mechanism_name: str) -> list[dict[str, Any]]:
     return results
 
 
+def _define(equations: Equations, table: dict[str, Any], given: set[str]) -> None:
+    """Evaluate those definitions that are not given and whose names all have values."""
+    for key, definition in equations.definitions.items():
+        if key in given:
+            continue
+        table.pop(key, None)
+        # A check names only the inputs that it needs; what needs others is left out.
+        if names(definition.expression) - set(units.NAMES) <= set(table):
+            table[key] = evaluate(definition.expression, NumberAlgebra(table))
+
+
 def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
     """Evaluate a definition, a derivative (`dm/dt`) or a steady state (`m_inf`) with NumPy.
 
     Args:
         equations: The equations.
-        name: A definition; `dm/dt`; or `m`, its initial value.
-        at: Values of inputs and states, in their declared units.
+        name: A definition; `dm/dt`; `m`, its initial value; or `m after spike` (or `m after post
+            spike`), what the assignments at a spike make of it.
+        at: Values of inputs and states, and of definitions in place of their formulas, in their
+            declared units.
 
     Returns:
         The value in its declared unit (derivatives: per ms).
@@ -265,18 +279,23 @@ def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
         MissingValueError: The value depends on something that `at` does not give.
     """
     derivative = re.fullmatch(r"d(.+)/dt", name)
-    state = derivative[1] if derivative else name
+    event = re.fullmatch(r"(.+) after (post )?spike", name)
+    state = derivative[1] if derivative else event[1] if event else name
     unit = equations.unit(state)
     table: dict[str, Any] = {key: p.value for key, p in equations.parameters.items()}
     table |= {key: value * units.factor(equations.unit(key)) for key, value in at.items()}
-    for key, definition in equations.definitions.items():
-        # A check names only the inputs that it needs; what needs others is left out.
-        if names(definition.expression) - set(units.NAMES) <= set(table):
-            table[key] = evaluate(definition.expression, NumberAlgebra(table))
-    node: Node = Name(name)
+    _define(equations, table, set(at))
+    if event:
+        for assignment in equations.on_post_spike if event[2] else equations.on_spike:
+            if names(assignment.expression) - set(units.NAMES) <= set(table):
+                table[assignment.name] = evaluate(assignment.expression, NumberAlgebra(table))
+            else:
+                table.pop(assignment.name, None)
+            _define(equations, table, set(at))
+    node: Node = Name(state if event else name)
     if derivative and state in equations.states:
         node = equations.states[state].expression
-    elif name in equations.states:
+    elif name in equations.states and not event:
         initial = equations.require_initial(name, "the equations")
         if isinstance(initial, Parameter):
             return float(initial.declared)

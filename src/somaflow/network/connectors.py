@@ -1,30 +1,56 @@
 """Connectors: which presynaptic cell reaches which postsynaptic cell.
 
-A connector is told the cells of both sides, and whether they belong to one population. It gives two
-arrays of positions in them, ordered by postsynaptic and then by presynaptic position (those of
-`FromList` in the order of the list). Random ones are keyed by (seed, post, pre), so every pair is
-decided by itself.
+Each has one method, `connect(pre, post, same, rows=None, distance=None)`. It is told the cells of
+both sides as indices into their populations, and whether that is one population. It gives two
+int32 arrays, the presynaptic and the postsynaptic position of each synapse, ordered by
+postsynaptic and then by presynaptic position (those of `FromList` in the order of the list, where
+no range is asked for). `rows=(start, stop)` builds the synapses of that range of postsynaptic
+positions alone, in memory that grows with what is built; they are those of the whole, to the bit.
+
+No pair occurs twice in any connector. What is random depends on the connector's own seed and on
+the cells alone. `expected(n_pre, n_post)` is how many synapses there will be on average, where a
+cell may reach itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.network.distributions import check_seed
-from somaflow.network.random import uniform
+from somaflow.network.lists import FromList, FromSparse
+from somaflow.network.random import WIRING, derive
+from somaflow.network.sampling import BLOCK, Integers, bernoulli, blocks, choose, share
+from somaflow.network.spatial import DistanceDependent
+from somaflow.network.wiring import (
+    Indices,
+    Pairs,
+    Rows,
+    by_row,
+    check_count,
+    check_flag,
+    check_rows,
+    expand,
+    joined,
+    own_positions,
+)
 
-Indices = NDArray[np.int64]
-_BLOCK = 1 << 22  # pairs decided at a time, so that memory stays bounded
+_ROWS, _SPLIT = 0, 1  # streams within that of the wiring
 
 
-def _check_flag(value: Any, name: str) -> None:
-    if not isinstance(value, bool):
-        raise WrongTypeError(f"{name} is True or False, not {value!r}.")
+def _without_self(columns: Indices, own: Indices, counts: Integers) -> Indices:
+    """Return columns drawn from all but one's own as columns of all."""
+    own = np.repeat(own, counts)
+    return columns + ((own >= 0) & (columns >= own))
+
+
+def _own(connector: Any, pre: Indices, post: Indices, same: bool) -> Indices:
+    """Return the column that each row must leave out, -1 for none."""
+    if same and not connector.self_connections:
+        return own_positions(pre, post)
+    return np.full(len(post), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,31 +64,66 @@ class AllToAll(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        _check_flag(self.self_connections, "self_connections")
+        check_flag(self.self_connections, "self_connections")
 
-    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Accept any sizes."""
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the number of synapses."""
+        return float(n_pre) * n_post
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
-        columns = np.tile(np.arange(len(pre)), len(post))
-        rows = np.repeat(np.arange(len(post)), len(pre))
-        if same and not self.self_connections:
-            keep = pre[columns] != post[rows]
-            return columns[keep], rows[keep]
-        return columns, rows
+        start, stop = check_rows(rows, len(post))
+        own = _own(self, pre, post[start:stop], same)
+        widths = len(pre) - (own >= 0)
+        columns = np.tile(np.arange(len(pre), dtype=np.int32), stop - start)
+        if np.any(own >= 0):
+            columns = columns[columns != np.repeat(own, len(pre))]
+        return expand(widths, columns, start)
 
 
 @dataclass(frozen=True, eq=False)
 class OneToOne(Description):
     """Cell k reaches cell k; both sides have the same size."""
 
-    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Refuse sides of two sizes.
+
+        Raises:
+            NetworkError: The sizes differ.
+        """
+        if n_pre != n_post:
+            raise NetworkError(f"OneToOne joins equal sizes, not {n_pre} cells to {n_post}.")
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the number of synapses."""
+        return float(min(n_pre, n_post))
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
         Raises:
             NetworkError: The sizes differ.
         """
-        if len(pre) != len(post):
-            raise NetworkError(f"OneToOne joins equal sizes, not {len(pre)} cells to {len(post)}.")
-        return np.arange(len(pre)), np.arange(len(pre))
+        self.fits(len(pre), len(post), 0)
+        place = np.arange(*check_rows(rows, len(post)), dtype=np.int32)
+        return place, place.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,74 +148,249 @@ class FixedProbability(Description):
             raise NetworkError(f"a probability is a number from 0 to 1, not {self.p!r}.")
         object.__setattr__(self, "p", float(self.p))
         object.__setattr__(self, "seed", check_seed(self.seed))
-        _check_flag(self.self_connections, "self_connections")
+        check_flag(self.self_connections, "self_connections")
 
-    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Accept any sizes."""
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the mean number of synapses."""
+        return self.p * n_pre * n_post
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
-        height = max(1, _BLOCK // max(len(pre), 1))
-        pre_parts, post_parts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        columns = np.arange(len(pre))
-        for start in range(0, len(post), height):
-            rows = np.arange(start, min(start + height, len(post)))
-            joined = uniform(self.seed, 0, (rows[:, None], columns[None, :])) < self.p
-            if same and not self.self_connections:
-                joined &= post[rows][:, None] != pre[None, :]
-            found_rows, found_columns = np.nonzero(joined)
-            post_parts.append(rows[found_rows])
-            pre_parts.append(found_columns)
-        return np.concatenate(pre_parts), np.concatenate(post_parts)
+        start, stop = check_rows(rows, len(post))
+        own = _own(self, pre, post[start:stop], same)
+        key = derive(self.seed, (WIRING, _ROWS))
+        costs = np.full(stop - start, int(len(pre) * self.p) + 8)
+        parts: list[tuple[Integers, Indices]] = [(np.zeros(0, np.int64), np.zeros(0, np.int32))]
+        for block in blocks(costs, BLOCK):
+            cells = post[start:stop][block]
+            counts, columns = bernoulli(key, cells, len(pre), self.p)
+            if np.any(own[block] >= 0):
+                row = np.repeat(np.arange(len(cells)), counts)
+                keep = columns != own[block][row]
+                columns, counts = columns[keep], np.bincount(row[keep], minlength=len(cells))
+            parts.append((counts, columns.astype(np.int32)))
+        counts, columns = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return expand(counts, columns, start)
+
+
+def _checked(connector: Any, what: str) -> None:
+    object.__setattr__(connector, "n", check_count(connector.n, what))
+    object.__setattr__(connector, "seed", check_seed(connector.seed))
+    check_flag(connector.self_connections, "self_connections")
+
+
+def _drawn(connector: Any, rows: Integers, counts: Integers, own: Indices, width: int) -> Indices:
+    """Return the columns that rows draw, each of its own count and without one's own column."""
+    key = derive(connector.seed, (WIRING, _ROWS))
+    columns = choose(key, rows, counts, width - (own >= 0))
+    return _without_self(columns, own, counts) if np.any(own >= 0) else columns
 
 
 @dataclass(frozen=True, eq=False)
-class FromList(Description):
-    """The pairs that a list names.
+class FixedInDegree(Description):
+    """Every postsynaptic cell is reached by `n` different presynaptic cells.
+
+    All sets of `n` cells are equally probable; they are drawn without replacement.
 
     Args:
-        pairs: `[(pre, post), ...]`, indices into the two sides; array of shape [n_synapses, 2].
-            Weights given as an array follow the order of this list.
+        n: How many synapses each postsynaptic cell has.
+        seed: The wiring depends on it alone.
+        self_connections: Whether a cell may reach itself.
     """
 
-    pairs: Any
+    n: int
+    seed: int = 0
+    self_connections: bool = True
 
     def __post_init__(self) -> None:
-        pairs = self.pairs
-        if not isinstance(pairs, (np.ndarray, Iterable)) or isinstance(pairs, (str, dict)):
-            raise WrongTypeError(f"FromList takes [(pre, post), ...], not {pairs!r}.")
-        try:
-            array = np.array(pairs if isinstance(pairs, np.ndarray) else list(pairs))
-        except (TypeError, ValueError) as error:
-            raise WrongTypeError(f"FromList takes [(pre, post), ...]: {error}.") from error
-        if array.size == 0:
-            array = np.zeros((0, 2), np.int64)
-        if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
-            raise WrongTypeError(
-                f"FromList takes pairs of integers, shape [n, 2], not {array.dtype} of shape "
-                f"{array.shape}."
-            )
-        array = array.astype(np.int64)
-        array.flags.writeable = False
-        object.__setattr__(self, "pairs", array)
+        _checked(self, "the in-degree")
 
-    def connect(self, pre: Indices, post: Indices, same: bool) -> tuple[Indices, Indices]:
-        """Return the presynaptic and the postsynaptic position of each synapse, in list order.
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Refuse too few presynaptic cells.
 
         Raises:
-            NetworkError: An index outside a population, or a pair named twice.
+            NetworkError: There are fewer than `n`.
         """
-        sides = ((0, len(pre), "presynaptic"), (1, len(post), "postsynaptic"))
-        for side, size, name in sides:
-            bad = (self.pairs[:, side] < 0) | (self.pairs[:, side] >= size)
-            if bad.any():
-                pair = tuple(self.pairs[bad][0].tolist())
-                raise NetworkError(
-                    f"FromList has the pair {pair}, but the {name} side has {size} cells "
-                    f"(0 to {size - 1})."
-                )
-        unique, counts = np.unique(self.pairs, axis=0, return_counts=True)
-        if (counts > 1).any():
-            pair = tuple(unique[counts > 1][0].tolist())
-            raise NetworkError(f"FromList names the pair {pair} twice.")
-        return self.pairs[:, 0], self.pairs[:, 1]
+        _enough(self, n_pre, n_both, ("in-degree", "presynaptic"))
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the number of synapses."""
+        return float(self.n) * n_post
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
+        """Return the presynaptic and the postsynaptic position of each synapse.
+
+        Raises:
+            NetworkError: There are fewer than `n` presynaptic cells.
+        """
+        start, stop = check_rows(rows, len(post))
+        own = _own(self, pre, post, same)
+        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
+        counts = np.full(stop - start, self.n)
+        parts = [np.zeros(0, np.int32)]
+        for block in blocks(counts + 1, BLOCK):
+            cells, left_out = post[start:stop][block], own[start:stop][block]
+            columns = _drawn(self, cells, counts[block], left_out, len(pre))
+            parts.append(columns.astype(np.int32))
+        return expand(counts, np.concatenate(parts), start)
 
 
-Connector = AllToAll | OneToOne | FixedProbability | FromList
+@dataclass(frozen=True, eq=False)
+class FixedOutDegree(Description):
+    """Every presynaptic cell reaches `n` different postsynaptic cells.
+
+    All sets of `n` cells are equally probable; they are drawn without replacement. A range of
+    postsynaptic cells takes the time of the whole, but only its own memory.
+
+    Args:
+        n: How many synapses each presynaptic cell has.
+        seed: The wiring depends on it alone.
+        self_connections: Whether a cell may reach itself.
+    """
+
+    n: int
+    seed: int = 0
+    self_connections: bool = True
+
+    def __post_init__(self) -> None:
+        _checked(self, "the out-degree")
+
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Refuse too few postsynaptic cells.
+
+        Raises:
+            NetworkError: There are fewer than `n`.
+        """
+        _enough(self, n_post, n_both, ("out-degree", "postsynaptic"))
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the number of synapses."""
+        return float(self.n) * n_pre
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
+        """Return the presynaptic and the postsynaptic position of each synapse.
+
+        Raises:
+            NetworkError: There are fewer than `n` postsynaptic cells.
+        """
+        start, stop = check_rows(rows, len(post))
+        own = _own(self, post, pre, same)
+        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
+        parts = []
+        for block in blocks(np.full(len(pre), self.n + 1), BLOCK):
+            counts = np.full(block.stop - block.start, self.n)
+            targets = _drawn(self, pre[block], counts, own[block], len(post))
+            inside = (targets >= start) & (targets < stop)
+            sources = np.repeat(np.arange(block.start, block.stop, dtype=np.int32), self.n)
+            parts.append((sources[inside], targets[inside].astype(np.int32)))
+        return by_row(*joined(parts), len(pre))
+
+
+def _enough(connector: Any, width: int, n_both: int, names: tuple[str, str]) -> None:
+    others = width - (n_both > 0 and not connector.self_connections)
+    if connector.n > others:
+        itself = " other than itself" if others < width else ""
+        raise NetworkError(
+            f"an {names[0]} of {connector.n} needs as many {names[1]} cells{itself}, but there "
+            f"are {others}."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FixedTotal(Description):
+    """There are `n` synapses in all, between different pairs of cells.
+
+    All sets of `n` pairs are equally probable. A range of postsynaptic cells takes time that grows
+    with its own synapses.
+
+    Args:
+        n: How many synapses there are.
+        seed: The wiring depends on it alone.
+        self_connections: Whether a cell may reach itself.
+    """
+
+    n: int
+    seed: int = 0
+    self_connections: bool = True
+
+    def __post_init__(self) -> None:
+        _checked(self, "the total of synapses")
+
+    def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
+        """Refuse too few pairs.
+
+        Raises:
+            NetworkError: There are fewer than `n`.
+        """
+        pairs = n_pre * n_post - (0 if self.self_connections else n_both)
+        if self.n > pairs:
+            raise NetworkError(
+                f"FixedTotal is to make {self.n} synapses, but {n_pre} and {n_post} cells have "
+                f"{pairs} pairs."
+            )
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Return the number of synapses."""
+        return float(self.n)
+
+    def connect(
+        self,
+        pre: Indices,
+        post: Indices,
+        same: bool,
+        rows: Rows | None = None,
+        distance: Any = None,
+    ) -> Pairs:
+        """Return the presynaptic and the postsynaptic position of each synapse.
+
+        Raises:
+            NetworkError: There are fewer than `n` pairs.
+        """
+        start, stop = check_rows(rows, len(post))
+        own = _own(self, pre, post, same)
+        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
+        ends = np.concatenate([[0], np.cumsum(len(pre) - (own >= 0))])
+        counts = share(derive(self.seed, (WIRING, _SPLIT)), self.n, ends, (start, stop))
+        parts = [np.zeros(0, np.int32)]
+        for block in blocks(counts + 1, BLOCK):
+            places = np.arange(start, stop)[block]
+            columns = _drawn(self, places, counts[block], own[start:stop][block], len(pre))
+            parts.append(columns.astype(np.int32))
+        return expand(counts, np.concatenate(parts), start)
+
+
+Connector = (
+    AllToAll
+    | OneToOne
+    | FixedProbability
+    | FixedTotal
+    | FixedInDegree
+    | FixedOutDegree
+    | FromList
+    | FromSparse
+    | DistanceDependent
+)

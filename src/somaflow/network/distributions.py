@@ -1,5 +1,9 @@
-"""Distributions for weights: data, drawn by the counter-based generator when a network is built."""
+"""Distributions of weights, delays, parameters and initial values: data, drawn when needed.
 
+A value depends on the distribution's seed, on what it is for, and on the cells it belongs to.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
-from somaflow.description import Description
+from somaflow.equations.drawing import Distribution
+from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, WrongTypeError
-from somaflow.network.random import uniform
+from somaflow.network.random import INITIAL, PARAMETER, Stream, derive, named, uniform_of
 from somaflow.units import Parameter
+
+_LEAST_SHARE = 0.01  # of a normal distribution between its bounds, so that redrawing ends soon
 
 
 def check_seed(seed: Any) -> int:
@@ -24,9 +31,14 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
-@dataclass(frozen=True, eq=False)
-class Uniform(Description):
-    """Values spread evenly between `low` and `high`, which have one unit."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Uniform(Distribution):
+    """Values spread evenly between `low` and `high`, which have one unit.
+
+    Raises:
+        UnitError: They have not.
+        NetworkError: They are no two numbers low <= high.
+    """
 
     low: Any
     high: Any
@@ -41,19 +53,45 @@ class Uniform(Description):
         object.__setattr__(self, "high", high)
         object.__setattr__(self, "seed", check_seed(self.seed))
 
-    def draw(self, counter: tuple[Any, Any], stream: int) -> Parameter:
+    @property
+    def unit(self) -> str:
+        """The unit of the values."""
+        return self.low.unit
+
+    @property
+    def lowest(self) -> float:
+        """A number that no value is below, in the coherent system."""
+        return float(self.low.value)
+
+    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         span = self.high.value - self.low.value
-        return Parameter(self.low.value + span * uniform(self.seed, stream, counter), self.low.unit)
+        u = uniform_of(derive(self.seed, _of(stream, 0)), counter)
+        return Parameter(self.low.value + span * u, self.unit)
 
 
-@dataclass(frozen=True, eq=False)
-class Normal(Description):
-    """Values from a normal distribution with a mean and a standard deviation of one unit."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Normal(Distribution):
+    """Values from a normal distribution, cut off at bounds if there are any.
+
+    Args:
+        mean: Its mean, before it is cut.
+        sd: Its standard deviation, before it is cut.
+        seed: The values depend on it and their place alone.
+        low: Values below are drawn again; None means no bound.
+        high: Values above are drawn again; None means no bound.
+
+    Raises:
+        UnitError: Two of them have different units.
+        NetworkError: The numbers make no distribution, or fewer than 1 in 100 values lie between
+            the bounds.
+    """
 
     mean: Any
     sd: Any
     seed: int = 0
+    low: Any = None
+    high: Any = None
 
     def __post_init__(self) -> None:
         mean = units.parameter(self.mean, None, "mean", "Normal")
@@ -63,17 +101,135 @@ class Normal(Description):
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "sd", sd)
         object.__setattr__(self, "seed", check_seed(self.seed))
+        for name in ("low", "high"):
+            if (bound := getattr(self, name)) is not None:
+                bound = units.parameter(bound, mean.unit, name, "Normal")
+                if bound.value.ndim:
+                    raise NetworkError(f"{name!r} of Normal is {bound}; give one number.")
+                object.__setattr__(self, name, bound)
+        low, high = self._bounds
+        if self.low is None and self.high is None:
+            return
+        scale = max(float(sd.value), 1e-300) * math.sqrt(2)
+        ends = [(bound - float(mean.value)) / scale for bound in (low, high)]
+        share = (math.erf(ends[1]) - math.erf(ends[0])) / 2
+        if low > high or share < _LEAST_SHARE:
+            raise NetworkError(
+                f"between low = {self.low} and high = {self.high} lie {max(share, 0):.2g} of the "
+                f"values of Normal with mean {mean} and sd {sd}; give bounds that hold at least "
+                f"{_LEAST_SHARE}."
+            )
 
-    def draw(self, counter: tuple[Any, Any], stream: int) -> Parameter:
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        low = -math.inf if self.low is None else float(self.low.value)
+        return low, math.inf if self.high is None else float(self.high.value)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values."""
+        return self.mean.unit
+
+    @property
+    def lowest(self) -> float:
+        """A number that no value is below, in the coherent system."""
+        return self._bounds[0] if self.sd.value > 0 else float(self.mean.value)
+
+    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
-        z = _standard_normal(self.seed, stream, counter)
-        return Parameter(self.mean.value + self.sd.value * z, self.mean.unit)
+        low, high = self._bounds
+        values = np.asarray(self._attempt(counter, stream, 0))
+        first, second = (np.broadcast_to(np.asarray(c), values.shape) for c in counter)
+        again, attempt = (values < low) | (values > high), 0
+        while again.any():
+            attempt += 1
+            values[again] = self._attempt((first[again], second[again]), stream, attempt)
+            again = (values < low) | (values > high)
+        return Parameter(values, self.unit)
+
+    def _attempt(self, counter: tuple[Any, Any], stream: Stream, attempt: int) -> Any:
+        z = _standard_normal(self.seed, _of(stream, attempt), counter)
+        return self.mean.value + self.sd.value * z
 
 
-Distribution = Uniform | Normal
+@dataclass(frozen=True, eq=False, repr=False)
+class LogNormal(Distribution):
+    """Values above 0 whose logarithm has a normal distribution.
+
+    Args:
+        mean: Mean of the values themselves.
+        sd: Standard deviation of the values themselves.
+        seed: The values depend on it and their place alone.
+
+    Raises:
+        UnitError: They have different units.
+        NetworkError: They are no mean > 0 and no sd >= 0.
+    """
+
+    mean: Any
+    sd: Any
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        mean = units.parameter(self.mean, None, "mean", "LogNormal")
+        sd = units.parameter(self.sd, mean.unit, "sd", "LogNormal")
+        if mean.value.ndim or sd.value.ndim or mean.value <= 0 or sd.value < 0:
+            raise NetworkError(f"LogNormal needs one mean > 0 and one sd >= 0, not {mean}, {sd}.")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "sd", sd)
+        object.__setattr__(self, "seed", check_seed(self.seed))
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values."""
+        return self.mean.unit
+
+    @property
+    def lowest(self) -> float:
+        """A number that no value is below, in the coherent system."""
+        return 0.0
+
+    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
+        """Return one value for each counter, with its unit."""
+        # mean = exp(m + s**2/2) and sd**2 = mean**2*(exp(s**2) - 1), solved for m and s.
+        variance = np.log1p((self.sd.value / self.mean.value) ** 2)
+        z = _standard_normal(self.seed, _of(stream, 0), counter)
+        value = self.mean.value * np.exp(np.sqrt(variance) * z - variance / 2)
+        return Parameter(value, self.unit)
 
 
-def _standard_normal(seed: int, stream: int, counter: tuple[Any, Any]) -> NDArray[np.float64]:
-    # Box and Muller (1958), doi:10.1214/aoms/1177706645; streams 2k and 2k + 1 give the pair.
-    radius = np.sqrt(-2 * np.log(uniform(seed, 2 * stream, counter)))
-    return radius * np.cos(2 * np.pi * uniform(seed, 2 * stream + 1, counter))
+def drawn(equations: Equations, size: int) -> Equations:
+    """Return equations whose distributions are drawn, one value for each cell.
+
+    Args:
+        equations: Whose parameters and initial values may be distributions.
+        size: How many cells there are.
+    """
+    cells = np.arange(size), np.zeros((), np.int64)
+    tables = (PARAMETER, equations.parameters), (INITIAL, equations.initial)
+    found = {
+        name: value.draw(cells, (kind, *named(name)))
+        for kind, table in tables
+        for name, value in table.items()
+        if isinstance(value, Distribution)
+    }
+    return equations(**found) if found else equations
+
+
+def drawn_of(value: Any, size: int, name: str) -> Any:
+    """Return a distribution of initial values drawn for all cells; other things as they are."""
+    if not isinstance(value, Distribution):
+        return value
+    return value.draw((np.arange(size), np.zeros((), np.int64)), (INITIAL, *named(name)))
+
+
+def _of(stream: Stream, part: int) -> tuple[int, ...]:
+    return (*((stream,) if isinstance(stream, int) else stream), part)
+
+
+def _standard_normal(
+    seed: int, stream: tuple[int, ...], counter: tuple[Any, Any]
+) -> NDArray[np.float64]:
+    # Box and Muller (1958), doi:10.1214/aoms/1177706645; two streams give the pair.
+    radius = np.sqrt(-2 * np.log(uniform_of(derive(seed, (*stream, 0)), counter)))
+    return radius * np.cos(2 * np.pi * uniform_of(derive(seed, (*stream, 1)), counter))

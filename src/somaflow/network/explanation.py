@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
 from somaflow.equations.expression import Name
-from somaflow.errors import EquationError
+from somaflow.errors import EquationError, NetworkError
+from somaflow.network.forms import Graded, Jumping, take_apart
+from somaflow.network.groups import choose, group
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
@@ -45,6 +47,8 @@ def exponential_methods(
     """Say of every state whether exponential methods solve it exactly, others held fixed."""
     entries = []
     for population in populations:
+        if population.source is not None:
+            continue
         arriving = [p for p in projections if p.post.population is population]
         pairs = [
             (state, _treatment(_problem(population, state, arriving)))
@@ -54,15 +58,28 @@ def exponential_methods(
     for projection in projections:
         entries.append(
             (
-                f"synapses {projection.name} ({projection.synapse.name})",
-                [(gate, _gate(projection, gate)) for gate in projection.synapse.equations.states],
+                f"synapses {projection.name} ({projection.synapse_name})",
+                [(gate, _gate(projection, gate)) for gate in projection.equations.states],
             )
         )
     return Section("Exponential methods", entries)
 
 
+def sums(populations: Sequence[Population], projections: Sequence[Projection]) -> Section:
+    """Say of every group of projections how its sums are computed, and at what cost."""
+    entries = []
+    for grouping in group(projections):
+        members = ", ".join(str(projection.name) for projection in grouping.projections)
+        form = type(grouping.form).__name__.lower()
+        kind = f"{form}, with variables of each synapse" if grouping.plastic else form
+        pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
+        entries.append((grouping.key, pairs))
+    return Section("Sums over synapses (float64)", entries)
+
+
 SECTIONS: tuple[Callable[[Sequence[Population], Sequence[Projection]], Section], ...] = (
     exponential_methods,
+    sums,
 )
 
 
@@ -81,7 +98,7 @@ def _problem(population: Population, state: str, arriving: Sequence[Projection])
     for projection in arriving:
         if problem := _problem_of_current(projection, state):
             return problem
-        if f"{state}_post" in projection.synapse.equations.depends(Name("I")):
+        if f"{state}_post" in projection.equations.depends(Name("I")):
             forms[CURRENT_INPUT] = ONE, ZERO
     problem = _first_line(lambda: affine_parts(equations, state, forms))
     return problem and f"{problem} {CURRENT_INPUT} holds synaptic currents that depend on {state}."
@@ -89,26 +106,33 @@ def _problem(population: Population, state: str, arriving: Sequence[Projection])
 
 def _problem_of_current(projection: Projection, state: str) -> str | None:
     """Return why a synaptic current is not affine in a state of the cell that it reaches."""
-    equations, name = projection.synapse.equations, f"{state}_post"
+    equations, name = projection.equations, f"{state}_post"
 
     def message(part: str) -> str:
         return (
-            f"the current of synapse {projection.synapse.name!r} in {projection.name!r} is not "
+            f"the current of synapse {projection.synapse_name!r} in {projection.name!r} is not "
             f"affine in {name}, because of {part}."
         )
 
+    if "I" not in equations.definitions:
+        return None
     current = equations.definitions["I"]
     return _first_line(lambda: affine_in(name, current, equations.definitions, message=message))
 
 
 def _gate(projection: Projection, gate: str) -> str:
     """Say how a state of a synapse is advanced."""
-    equations = projection.synapse.equations
-    problem = _first_line(lambda: affine_parts(equations, gate))
-    needs = equations.depends(equations.states[gate].expression)
-    if any(name.endswith("_pre") for name in needs & set(equations.inputs)):
+    equations = projection.equations
+    try:
+        form = take_apart(projection)
+    except NetworkError as error:
+        return f"a run refuses it: {str(error).splitlines()[0]}"
+    if isinstance(form, Graded):
+        problem = _first_line(lambda: affine_parts(equations, gate))
         return f"graded by the presynaptic cell; {_treatment(problem)}"
-    return _BETWEEN if problem is None else f"no closed form, so a run refuses it: {problem}"
+    if isinstance(form, Jumping) and gate in form.own:
+        return "changes at spikes only"
+    return _BETWEEN
 
 
 def _first_line(make: Callable[[], object]) -> str | None:

@@ -1,4 +1,4 @@
-"""Network: populations, projections and stimuli that belong together."""
+"""Network: populations, projections, stimuli and clamps that belong together."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTyp
 from somaflow.network import explanation
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
-from somaflow.network.stimuli import Stimulus
+from somaflow.network.stimuli import Stimulus, VoltageClamp
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -19,23 +19,26 @@ class Network(Description):
     """Everything that is simulated together.
 
     Args:
-        *parts: Populations, projections and stimuli, in any order.
+        *parts: Populations, projections, stimuli and voltage clamps, in any order. The random
+            numbers of noise and of Poisson sources depend on their place among the stimuli, or
+            among the populations.
 
     Raises:
-        WrongTypeError: Something is none of the three.
+        WrongTypeError: Something is none of these.
         NetworkError: Two parts have one name, or a part refers to a population that is not here.
     """
 
-    parts: tuple[Population | Projection | Stimulus, ...]
+    parts: tuple[Population | Projection | Stimulus | VoltageClamp, ...]
 
     def __init__(self, *given: Any, parts: Any = ()) -> None:
         if not isinstance(parts, (tuple, list)):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
         parts = (*given, *parts)
         for part in parts:
-            if not isinstance(part, (Population, Projection, Stimulus)):
+            if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp)):
                 raise WrongTypeError(
-                    f"a Network is made of Population, Projection and Stimulus, not {part!r}."
+                    "a Network is made of Population, Projection, Stimulus and VoltageClamp, not "
+                    f"{part!r}."
                 )
         object.__setattr__(self, "parts", parts)
         if not self.populations:
@@ -54,6 +57,8 @@ class Network(Description):
                 views = (part.pre, part.post)
             elif isinstance(part, Stimulus):
                 views = (part.target,)
+            elif isinstance(part, VoltageClamp):
+                views = (part.cells,)
             for view in views:
                 if not any(view.population is population for population in self.populations):
                     raise NetworkError(
@@ -75,6 +80,11 @@ class Network(Description):
     def stimuli(self) -> tuple[Stimulus, ...]:
         """The stimuli, in the order given."""
         return tuple(part for part in self.parts if isinstance(part, Stimulus))
+
+    @property
+    def clamps(self) -> tuple[VoltageClamp, ...]:
+        """The voltage clamps, in the order given."""
+        return tuple(part for part in self.parts if isinstance(part, VoltageClamp))
 
     def population(self, name: str) -> Population:
         """Return a population by name.

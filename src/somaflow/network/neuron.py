@@ -8,6 +8,7 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
+from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Binary, Name, Node, Number, parse, render, substitute
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError, nearest
@@ -41,14 +42,15 @@ class Neuron(Description):
     mechanisms: dict[str, Mechanism]
 
     def __init__(self, C: Any, v: Any = -65 * mV, **mechanisms: Any) -> None:
-        capacitance = units.parameter(C, None, "C", "Neuron")
+        capacitance = held(C, None, "C", "Neuron")
         # A description is rebuilt with its fields, so all of them may come under this one name.
         if isinstance(mechanisms.get("mechanisms"), dict):
             mechanisms = {**mechanisms.pop("mechanisms"), **mechanisms}
-        if np.any(capacitance.value <= 0):
+        drawn = isinstance(capacitance, Distribution)
+        if capacitance.lowest < 0 if drawn else np.any(capacitance.value <= 0):
             raise MissingValueError(f"C is {capacitance}; it must be greater than 0.")
         object.__setattr__(self, "C", capacitance)
-        object.__setattr__(self, "v", units.parameter(v, "mV", "v", "Neuron"))
+        object.__setattr__(self, "v", held(v, "mV", "v", "Neuron"))
         object.__setattr__(self, "mechanisms", mechanisms)
         for name, mechanism in mechanisms.items():
             if not isinstance(mechanism, Mechanism) or mechanism.kind not in ("channel", "pool"):

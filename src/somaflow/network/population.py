@@ -12,8 +12,11 @@ from somaflow.equations.equations import Assignment, Equations
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.distances import checked_positions
+from somaflow.network.distributions import drawn
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.recorder import Recorder, check_cells
+from somaflow.network.sources import NO_EQUATIONS, Source
 from somaflow.units import Parameter
 
 
@@ -37,26 +40,31 @@ class Population(Description):
     Args:
         name: An identifier, unique in a network.
         size: How many cells.
-        model: A `Neuron`, a neuron of the catalogue, or `Equations`. A parameter may be an array
-            of shape [size].
+        model: A `Neuron`, a neuron of the catalogue, or `Equations`; or a spike source, such as
+            `SpikeSourcePoisson`, which takes no threshold, reset or refractory period. A parameter
+            may be an array of shape [size], and a parameter or an initial value a distribution
+            such as `sf.Normal(20*ms, 2*ms, seed=3)`, which is drawn once for each cell.
         threshold: A condition such as `"v > -50*mV"`; a spike is its upward crossing. Default:
             what the catalogue says, or none.
         reset: Assignments at a spike, such as `"v = -65*mV"`, made at the end of the step.
         refractory: For how long after the step of a spike the reset variables are held and no
             other spike is counted.
+        positions: Where the cells are, with a unit of length: shape [size], or [size, 1 to 3].
+            Default: nowhere; connectors, weights and delays that look at distances need them.
 
     Raises:
-        NetworkError: A bad name or size, or a parameter of the wrong shape.
+        NetworkError: A bad name or size, or a parameter or positions of the wrong shape.
         EquationError, UnitError, UnknownNameError: A slip in the threshold or the reset.
     """
 
     has_identity: ClassVar[bool] = True
     name: str
     size: int
-    model: Equations | Neuron | Mechanism
+    model: Equations | Neuron | Mechanism | Source
     threshold: str | None = None
     reset: str | None = None
     refractory: Any = None
+    positions: Any = None
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -69,11 +77,11 @@ class Population(Description):
         model = self.model
         if isinstance(model, Mechanism) and model.kind != "neuron":
             raise WrongTypeError(f"{model.name!r} is a {model.kind}; put it into a sf.Neuron.")
-        if not isinstance(model, (Equations, Neuron, Mechanism)):
+        if not isinstance(model, (Equations, Neuron, Mechanism, Source)):
             raise WrongTypeError(
-                f"the model of {self.name!r} is a sf.Neuron, a neuron of the catalogue or "
-                f"sf.Equations, not {model!r}. A function goes through Equations.from_function; "
-                "one that calls tf can only be run by sf.solve."
+                f"the model of {self.name!r} is a sf.Neuron, a neuron of the catalogue, "
+                f"sf.Equations or a spike source, not {model!r}. A function goes through "
+                "Equations.from_function; one that calls tf can only be run by sf.solve."
             )
         details = model.details if isinstance(model, Mechanism) else {}
         for key in ("threshold", "reset"):
@@ -88,7 +96,26 @@ class Population(Description):
         if held.value.ndim or held.value < 0:
             raise NetworkError(f"refractory of {self.name!r} is {held}; give one time >= 0 ms.")
         setter(self, "refractory", held)
+        if self.positions is not None:
+            setter(self, "positions", checked_positions(self.positions, self.size, self.name))
+        if isinstance(model, Source):
+            self._set_source(model)
+            return
+        own = model if isinstance(model, Equations) else model.equations
+        setter(self, "_source", None)
+        setter(self, "_equations", drawn(own, self.size))
         self._check_equations()
+
+    def _set_source(self, source: Source) -> None:
+        for key in ("threshold", "reset", "refractory"):
+            given = getattr(self, key)
+            if given is not None and not (isinstance(given, Parameter) and given.value == 0):
+                raise NetworkError(
+                    f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
+                )
+        values = {"_source": source.of(self.name, self.size), "_equations": NO_EQUATIONS}
+        for key, value in (values | {"_condition": None, "_resets": ()}).items():
+            object.__setattr__(self, key, value)
 
     def _check_equations(self) -> None:
         equations = self.equations
@@ -135,8 +162,18 @@ class Population(Description):
 
     @property
     def equations(self) -> Equations:
-        """The equations of a cell."""
-        return self.model if isinstance(self.model, Equations) else self.model.equations
+        """The equations of a cell, with what is drawn for each; a source has no states."""
+        return self._equations  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def source(self) -> Source | None:
+        """The spike source, with what is drawn for each cell; None where cells have equations."""
+        return self._source  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the cells have spikes."""
+        return self.threshold is not None or self.source is not None
 
     @property
     def condition(self) -> Node | None:
@@ -150,14 +187,26 @@ class Population(Description):
 
     @property
     def spikes(self) -> Recorder:
-        """The recorder of this population's spikes.
+        """The recorder of this population's spikes; `pop.spikes.every(10*ms)` counts them.
 
         Raises:
             NetworkError: The population has no threshold, so that it never spikes.
         """
-        if self.threshold is None:
+        if not self.spiking:
             raise NetworkError(f"{self.name!r} has no threshold, so it has no spikes.")
         return Recorder(self.name, "spikes")
+
+    def rate(self, interval: Any) -> Recorder:
+        """Return the recorder of the mean rate of the cells in Hz, in one interval after another.
+
+        Args:
+            interval: Length of an interval: a time, a whole number of steps of the run.
+
+        Raises:
+            NetworkError: The population has no threshold.
+            UnitError, MissingValueError: It is no time, or not greater than 0.
+        """
+        return self.spikes.every(interval).rate()
 
     def __len__(self) -> int:
         return self.size
@@ -198,14 +247,21 @@ class PopulationView(Description):
 
     @property
     def spikes(self) -> Recorder:
-        """The recorder of the spikes, where the view is the whole population.
+        """The recorder of the spikes of these cells.
 
         Raises:
-            NetworkError: The view is a part.
+            NetworkError: The population has no threshold, so that it never spikes.
         """
-        if len(self.cells) == self.population.size:
-            return self.population.spikes
-        return Recorder(self.population.name, "spikes", self.cells)
+        whole = self.population.spikes
+        return whole if self._is_whole else whole[self.cells]
+
+    def rate(self, interval: Any) -> Recorder:
+        """Return the recorder of the mean rate of these cells, as `Population.rate`."""
+        return self.spikes.every(interval).rate()
+
+    @property
+    def _is_whole(self) -> bool:
+        return np.array_equal(self.cells, np.arange(self.population.size))
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -219,15 +275,18 @@ class PopulationView(Description):
         """
         owner = self.population
         if isinstance(key, str):
-            known = {*owner.equations.states, *owner.equations.definitions}
+            equations = owner.equations
+            known = {*equations.states, *equations.definitions, *equations.inputs}
+            if owner.source is not None:
+                raise UnknownNameError(
+                    f"{owner.name!r} has no variable {key!r}: it is made of spike sources, of "
+                    f"which only the spikes can be recorded, by {owner.name}.spikes."
+                )
             if key not in known:
                 raise UnknownNameError(
                     f"{owner.name!r} has no variable {key!r}.{nearest(key, known)}"
                 )
-            whole = len(self.cells) == owner.size and np.array_equal(
-                self.cells, np.arange(owner.size)
-            )
-            return Recorder(owner.name, key, None if whole else self.cells)
+            return Recorder(owner.name, key, None if self._is_whole else self.cells)
         try:
             cells = self.cells[np.atleast_1d(key) if not isinstance(key, slice) else key]
         except (IndexError, TypeError, ValueError) as error:

@@ -1,6 +1,8 @@
 """Projections: synapses of one kind from one population to another."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,35 +10,29 @@ from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.errors import NetworkError, UnitError, WrongTypeError, nearest
-from somaflow.mechanisms.catalogue import Mechanism
-from somaflow.network.connectors import (
-    AllToAll,
-    Connector,
-    FixedProbability,
-    FromList,
-    Indices,
-    OneToOne,
+from somaflow.equations.drawing import Distribution, held
+from somaflow.equations.equations import Equations
+from somaflow.errors import (
+    MissingValueError,
+    NetworkError,
+    UnknownNameError,
+    WrongTypeError,
+    nearest,
 )
-from somaflow.network.distributions import Normal, Uniform
+from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.connections import Connections
+from somaflow.network.connectors import AllToAll, Connector
+from somaflow.network.distances import Distances, OfDistance
+from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.population import PopulationView, as_view
-from somaflow.network.stimuli import require_current_input
-from somaflow.units import Parameter
+from somaflow.network.ports import Symmetry, check_ports, is_gap_junction
+from somaflow.network.random import DELAY, WEIGHT
+from somaflow.network.recorder import Recorder
+from somaflow.network.spatial import DistanceDependent
+from somaflow.network.wiring import Indices, Rows, check_rows
+from somaflow.units import Parameter, ms
 
-
-@dataclass(frozen=True)
-class Connections:
-    """The synapses of a projection, ordered by postsynaptic and then presynaptic cell.
-
-    Attributes:
-        pre: Presynaptic cell of each synapse, index into the whole population, shape [n].
-        post: Postsynaptic cell, likewise.
-        weight: Weight of each synapse in the coherent system, shape [n].
-    """
-
-    pre: Indices
-    post: Indices
-    weight: NDArray[np.float64]
+_BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +42,29 @@ class Projection(Description):
     Args:
         pre: A population or a view.
         post: A population or a view.
-        synapse: A synapse of the catalogue, such as `syn.nach(g=0.05*mS/cm**2)`.
+        synapse: A synapse of the catalogue, such as `syn.nach(g=0.05*mS/cm**2)`, or `Equations`
+            of your own, whose weight is the parameter or the state that is called `w`.
         connector: Which cell reaches which.
-        weight: Value of the synapse's weight parameter (`g` of a conductance): a number; a
-            distribution; an array of shape [n_pre, n_post]; with `FromList` an array of shape
-            [n_synapses] in the order of the list. Default: what the synapse says.
+        weight: Value of the synapse's weight (`g` of a conductance), or its initial value where
+            the weight is a state: a number; a distribution; a `sf.OfDistance`; an array of shape
+            [n_pre, n_post]; with `FromList` an array of shape [n_synapses] in the order of the
+            list. Default: what the synapse says, or with `FromSparse` the entries of the matrix.
+        delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
         name: For messages and results; default `"<pre>_to_<post>"`.
 
     Raises:
-        NetworkError: The cells lack what the synapse reads, or weights have the wrong shape.
-        UnitError: The synaptic current or a weight has the wrong unit.
+        NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
+            shape, a delay is negative, or the connector does not fit the sizes.
+        UnitError: The synaptic current, a weight or a delay has the wrong unit.
+        MissingValueError: The weight has no value.
     """
 
     pre: PopulationView
     post: PopulationView
-    synapse: Mechanism
+    synapse: Mechanism | Equations
     connector: Connector = AllToAll()  # noqa: RUF009 - it is frozen
     weight: Any = None
+    delay: Any = 0 * ms
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -74,102 +76,328 @@ class Projection(Description):
             setter(self, "name", f"{source.name}_to_{target.name}")
         elif not isinstance(self.name, str):
             raise WrongTypeError(f"the name of a projection is a text, not {self.name!r}.")
-        if not isinstance(self.synapse, Mechanism) or self.synapse.kind != "synapse":
+        synapse = self.synapse
+        if not isinstance(synapse, Equations) and (
+            not isinstance(synapse, Mechanism) or synapse.kind != "synapse"
+        ):
             raise WrongTypeError(
                 f"projection {self.name!r} needs a synapse of the catalogue, such as "
-                f"sf.catalogue('synapses').nach, not {self.synapse!r}."
+                f"sf.catalogue('synapses').nach, or sf.Equations, not {synapse!r}."
             )
-        if not isinstance(self.connector, (AllToAll, OneToOne, FixedProbability, FromList)):
+        if not isinstance(self.connector, Connector):
             raise WrongTypeError(
                 f"projection {self.name!r} needs a connector such as "
                 f"sf.FixedProbability(0.5, seed=1), not {self.connector!r}."
             )
-        held = {**self.synapse.equations.parameters, **self.synapse.equations.initial}
-        for key, value in held.items():
-            if isinstance(value, Parameter) and value.value.ndim:
-                raise NetworkError(
-                    f"projection {self.name!r}: {key!r} of synapse {self.synapse.name!r} has shape "
-                    f"{value.value.shape}; give one number, and what differs between synapses as "
-                    "weight=..."
-                )
-        self._check_ports()
+        self._check_values()
+        ends = {"pre": source, "post": target}
+        check_ports(str(self.name), self.synapse_name, self.equations, ends)
+        self._check_sizes()
         setter(self, "weight", self._checked_weight())
-
-    def _check_ports(self) -> None:
-        source, target = self.pre.population, self.post.population
-        equations = self.synapse.equations
-        for port, unit in equations.inputs.items():
-            variable, _, side = port.rpartition("_")
-            owner = {"pre": source, "post": target}.get(side)
-            if owner is None or variable not in owner.equations.states:
-                where = f"population {owner.name!r}" if owner else "a pre or post population"
-                known = owner.equations.states if owner else ("v_pre", "v_post")
-                raise NetworkError(
-                    f"projection {self.name!r}: synapse {self.synapse.name!r} reads {port!r}, but "
-                    f"{where} has no state {variable or port!r}.{nearest(variable or port, known)}"
-                )
-            found = owner.equations.states[variable].unit
-            if units.dimensions(found) != units.dimensions(unit):
-                raise UnitError(
-                    f"projection {self.name!r}: synapse {self.synapse.name!r} reads {port!r} in "
-                    f"{unit}, but {variable!r} of {owner.name!r} is in {found}."
-                )
-        if (equations.uses_pulse or equations.on_spike) and source.threshold is None:
+        setter(self, "delay", self._checked_delay())
+        if self.is_gap_junction and source is not target:
             raise NetworkError(
-                f"projection {self.name!r}: synapse {self.synapse.name!r} waits for spikes, but "
-                f"{source.name!r} has no threshold."
+                f"projection {self.name!r}: {self.synapse_name!r} is a gap junction, which joins "
+                f"cells of one population, but it goes from {source.name!r} to {target.name!r}."
             )
-        wanted = require_current_input(target.name, target.equations.inputs, "a synapse")
-        if "I" not in equations.definitions:
-            raise NetworkError(f"synapse {self.synapse.name!r} defines no current I.")
-        found = equations.definitions["I"].unit
-        if units.dimensions(found) != units.dimensions(wanted):
-            raise UnitError(
-                f"projection {self.name!r}: synapse {self.synapse.name!r} gives a current in "
-                f"{found}, but {target.name!r} takes {wanted}. Use the variant of the synapse "
-                "whose name ends, or does not end, in _density."
+
+    @property
+    def equations(self) -> Equations:
+        """The equations of a synapse."""
+        return self.synapse if isinstance(self.synapse, Equations) else self.synapse.equations
+
+    @property
+    def synapse_name(self) -> str:
+        """What the synapse is called in messages: its name in the catalogue, or `equations`."""
+        return self.synapse.name if isinstance(self.synapse, Mechanism) else "equations"
+
+    @property
+    def weight_name(self) -> str | None:
+        """The parameter or state of the synapse that is its weight, or None."""
+        if isinstance(self.synapse, Mechanism):
+            return self.synapse.details.get("weight")
+        own = {*self.equations.parameters, *self.equations.states}
+        return "w" if "w" in own else None
+
+    @cached_property
+    def is_gap_junction(self) -> bool:
+        """Whether the synapse is a gap junction: a current that is the same in both directions."""
+        return is_gap_junction(self.equations)
+
+    def _check_values(self) -> None:
+        for key, value in {**self.equations.parameters, **self.equations.initial}.items():
+            drawn = isinstance(value, Distribution)
+            if drawn or (isinstance(value, Parameter) and value.value.ndim):
+                what = f"is {value}" if drawn else f"has shape {value.value.shape}"
+                raise NetworkError(
+                    f"projection {self.name!r}: {key!r} of synapse {self.synapse_name!r} {what}; "
+                    "give one number, and what differs between synapses as weight=..."
+                )
+
+    def _check_sizes(self) -> None:
+        both = 0
+        if self.pre.population is self.post.population:
+            both = len(np.intersect1d(self.pre.cells, self.post.cells, assume_unique=True))
+        try:
+            self.connector.fits(len(self.pre), len(self.post), both)
+        except NetworkError as error:
+            raise NetworkError(f"projection {self.name!r}: {error}") from None
+        if isinstance(self.connector, DistanceDependent):
+            self._require_positions("DistanceDependent")
+
+    def _require_positions(self, what: str) -> None:
+        sides = (self.pre.population, self.post.population)
+        for population in sides:
+            if population.positions is None:
+                raise NetworkError(
+                    f"projection {self.name!r}: {what} needs the positions of population "
+                    f"{population.name!r}; give sf.Population(..., positions=...)."
+                )
+        first, second = (population.positions.value.shape[1] for population in sides)
+        if first != second:
+            raise NetworkError(
+                f"projection {self.name!r}: the positions of {sides[0].name!r} have {first} "
+                f"axes, those of {sides[1].name!r} {second}; distances need as many."
             )
+
+    # ------------------------------------------------------- weights and delays
 
     def _checked_weight(self) -> Any:
-        unit = self.synapse.equations.parameters[self.synapse.details["weight"]].unit
-        if self.weight is None:
-            return self.synapse.equations.parameters[self.synapse.details["weight"]]
-        if isinstance(self.weight, (Uniform, Normal)):
-            first = self.weight.low if isinstance(self.weight, Uniform) else self.weight.mean
-            units.parameter(first, unit, "weight", f"projection {self.name!r}")
-            return self.weight
-        weight = units.parameter(self.weight, unit, "weight", f"projection {self.name!r}")
+        name, weight = self.weight_name, self.weight
+        entries = self.connector.values if isinstance(self.connector, FromSparse) else None
+        if name is None:
+            given = "weight=" if weight is not None else "the entries of FromSparse"
+            if weight is not None or entries is not None:
+                raise NetworkError(
+                    f"projection {self.name!r}: synapse {self.synapse_name!r} has no weight that "
+                    f"{given} could be: no parameter and no state 'w'. A matrix of booleans "
+                    "is a pattern without weights."
+                )
+            return None
+        if weight is not None:
+            return self._checked(weight, self.equations.unit(name), "weight")
+        return None if entries is not None else self._default_weight(name)
+
+    def _default_weight(self, name: str) -> Parameter:
+        equations = self.equations
+        if name in equations.parameters:
+            return equations.parameters[name]
+        where = f"synapse {self.synapse_name!r}"
+        if name not in equations.initial:
+            raise MissingValueError(
+                f"projection {self.name!r}: the weight {name!r} of {where} is a state without an "
+                f"initial value; give weight=... in {equations.unit(name)}."
+            )
+        value = equations.initial_values({}, where)[name]
+        return Parameter(np.asarray(value, np.float64), equations.unit(name))
+
+    def _checked_delay(self) -> Any:
+        delay = self._checked(self.delay, "ms", "delay")
+        lowest = 0.0
+        if isinstance(delay, Distribution):
+            lowest = delay.lowest
+        elif isinstance(delay, Parameter):
+            lowest = float(delay.value.min(initial=0.0))
+        if lowest < 0:
+            hint = "; give Normal a bound, low=0*ms" if np.isinf(lowest) else ""
+            raise NetworkError(
+                f"the delays of projection {self.name!r} can be {lowest:g} ms; they must be at "
+                f"least 0 ms{hint}."
+            )
+        return delay
+
+    def _checked(self, values: Any, unit: str, what: str) -> Any:
+        where = f"projection {self.name!r}"
+        if isinstance(values, OfDistance):
+            values.require(unit, f"{what!r} of {where}")
+            self._require_positions(f"{what}={values!r}")
+            return values
+        values = held(values, unit, what, where)
+        if isinstance(values, Distribution):
+            return values
         allowed = {(), (len(self.pre), len(self.post))}
         if isinstance(self.connector, FromList):
             allowed.add((len(self.connector.pairs),))
-        if weight.value.shape not in allowed:
+        if values.value.shape not in allowed:
             choices = " or ".join(str(list(shape)) for shape in sorted(allowed) if shape)
             raise NetworkError(
-                f"the weights of projection {self.name!r} have shape {list(weight.value.shape)}; "
+                f"the {what}s of {where} have shape {list(values.value.shape)}; "
                 f"give one number, a distribution, or an array of shape {choices}."
             )
-        return weight
+        return values
 
-    def connections(self) -> Connections:
-        """Build the synapses.
+    # ------------------------------------------------------------- the synapses
+
+    def connections(self, rows: Rows | None = None) -> Connections:
+        """Build the synapses, or those of some postsynaptic cells.
+
+        Args:
+            rows: `(start, stop)`, a range of positions in `post`; memory grows with its synapses
+                alone. Default: all.
 
         Raises:
-            NetworkError: The connector does not fit the sizes.
+            NetworkError: A delay is negative, a probability not from 0 to 1, or a gap junction
+                is not given in both directions.
         """
-        same = self.pre.population is self.post.population
-        pre, post = self.connector.connect(self.pre.cells, self.post.cells, same)
-        weight = self._weights(pre, post)
-        pre, post = self.pre.cells[pre], self.post.cells[post]
-        order = np.lexsort((pre, post))
-        return Connections(pre[order], post[order], weight[order])
+        if self.is_gap_junction:
+            self.check()
+        return self._built(check_rows(rows, len(self.post)))
 
-    def _weights(self, pre: Indices, post: Indices) -> NDArray[np.float64]:
-        weight = self.weight
-        if isinstance(weight, (Uniform, Normal)):
-            return weight.draw((post, pre), 1).value
-        if weight.value.ndim == 2:
-            return weight.value[pre, post]
-        return np.broadcast_to(weight.value, pre.shape)
+    def _built(self, rows: Rows) -> Connections:
+        source, target = self.pre.population, self.post.population
+        pre, post = self.connector.connect(
+            self.pre.cells, self.post.cells, source is target, rows, self._distances()
+        )
+        place = _Place(rows, pre, post, *_cells(self, pre, post))
+        weight = self._values(self.weight, place, WEIGHT)
+        delay = self._values(self.delay, place, DELAY)
+        for bad in np.flatnonzero(delay < 0)[:1] if delay.strides != (0,) else ():
+            pair = int(place.pre_cells[bad]), int(place.post_cells[bad])
+            raise NetworkError(
+                f"projection {self.name!r}: the delay of the pair {pair} is {delay[bad]:g} ms; it "
+                "must be at least 0 ms."
+            )
+        unit = "1" if self.weight_name is None else self.equations.unit(self.weight_name)
+        pre, post = place.pre_cells, place.post_cells
+        if not (_ascending(self.pre.cells) and _ascending(self.post.cells)):
+            order = np.lexsort((pre, post))
+            pre, post = pre[order], post[order]
+            weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
+        return Connections(pre, post, weight, delay, (source.size, target.size), unit)
+
+    def __getitem__(self, variable: Any) -> Recorder:
+        """Return the recorder of a state of the synapses, or of `"I"`.
+
+        A state that each synapse has for itself, such as a plastic weight, is recorded in the order
+        of `connections()`; one that all synapses of a presynaptic or of a postsynaptic cell share,
+        or of which only the sum over a postsynaptic cell's synapses is known, once for each such
+        cell. `"I"` is the total current that these synapses let out of each postsynaptic cell.
+
+        Raises:
+            WrongTypeError: It is not a text.
+            UnknownNameError: There is no such variable, or it is a parameter and does not change.
+        """
+        equations = self.equations
+        if not isinstance(variable, str):
+            raise WrongTypeError(
+                f"projection {self.name!r}[...] takes the name of a variable, not {variable!r}."
+            )
+        known = {*equations.states, *({"I"} & set(equations.definitions))}
+        if variable in known:
+            return Recorder(str(self.name), variable, of_projection=True)
+        if variable in equations.parameters:
+            raise UnknownNameError(
+                f"{variable!r} of projection {self.name!r} is a parameter, which does not change; "
+                "see connections()."
+            )
+        raise UnknownNameError(
+            f"the synapses of projection {self.name!r} have no variable {variable!r} that can be "
+            f"recorded.{nearest(str(variable), known)}"
+        )
+
+    def _distances(self) -> Distances | None:
+        return self._apart() if isinstance(self.connector, DistanceDependent) else None
+
+    def _apart(self) -> Distances:
+        pre, post = (v.population.positions.value[v.cells] for v in (self.pre, self.post))
+        return Distances(pre, post)
+
+    def _values(self, values: Any, place: "_Place", stream: int) -> NDArray[np.float64]:
+        """Return weights or delays of the synapses at a place, in the coherent system."""
+        shape = place.pre.shape
+        if isinstance(values, Distribution):
+            first, second = place.post_cells, place.pre_cells
+            if self.is_gap_junction:  # both directions draw one number
+                first, second = np.maximum(first, second), np.minimum(first, second)
+            return values.draw((first, second), stream).value
+        if isinstance(values, OfDistance):
+            return values.at(self._apart().between(place.pre, place.post))
+        if values is None and isinstance(self.connector, FromSparse):
+            entries = self.connector.values
+            if entries is not None and self.weight_name is not None:
+                scale = units.factor(self.equations.unit(self.weight_name))
+                return entries[self.connector.order(place.rows)].astype(np.float64) * scale
+        if values is None:
+            return np.broadcast_to(np.ones(()), shape)
+        if values.value.ndim == 2:
+            return values.value[place.pre, place.post]
+        if values.value.ndim == 1 and isinstance(self.connector, FromList):
+            return values.value[self.connector.order(place.rows)]
+        return np.broadcast_to(values.value, shape)
+
+    def check(self) -> None:
+        """Refuse a gap junction whose pairs are not given in both directions, with one weight.
+
+        It takes memory for the cells and for some rows, whatever the number of synapses.
+
+        Raises:
+            NetworkError: A pair is given in one direction only, or with two weights.
+        """
+        if not self.is_gap_junction or "_symmetric" in self.__dict__:
+            return
+        size = self.pre.population.size
+        symmetry = Symmetry(size)
+        for made in self._parts():
+            symmetry.add(made.pre, made.post, made.weight)
+        cell = symmetry.uneven()
+        if cell is not None:
+            raise NetworkError(f"projection {self.name!r}: {self._uneven(cell)}")
+        object.__setattr__(self, "_symmetric", True)
+
+    def _parts(self) -> Iterator[Connections]:
+        """Iterate over the synapses, some rows at a time."""
+        n_post = len(self.post)
+        expected = self.connector.expected(len(self.pre), n_post)
+        height = max(1, min(n_post, int(n_post * _BLOCK / max(expected, 1.0))))
+        for start in range(0, n_post, height):
+            yield self._built((start, min(start + height, n_post)))
+
+    def _uneven(self, cell: int) -> str:
+        leaving: dict[int, float] = {}
+        reaching: dict[int, float] = {}
+        for made in self._parts():
+            out, back = made.pre == cell, made.post == cell
+            leaving |= dict(zip(made.post[out].tolist(), made.weight[out].tolist(), strict=True))
+            reaching |= dict(zip(made.pre[back].tolist(), made.weight[back].tolist(), strict=True))
+        for other in sorted({*leaving, *reaching}):
+            if other not in reaching or other not in leaving:
+                pair = (cell, other) if other in leaving else (other, cell)
+                return (
+                    f"a gap junction joins both ways, but the pair {pair} is given in one "
+                    f"direction only; give {pair[::-1]} too."
+                )
+        other = next(key for key in sorted(leaving) if leaving[key] != reaching[key])
+        return (
+            f"a gap junction has one weight both ways, but the pair {(cell, other)} has "
+            f"{leaving[other]:g} and {(other, cell)} has {reaching[other]:g}."
+        )
 
     def __repr__(self) -> str:
-        return f"Projection({self.name!r}, {self.synapse.name}, {self.connector!r})"
+        return f"Projection({self.name!r}, {self.synapse_name}, {self.connector!r})"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where some synapses are: a range of rows, positions in the two sides, and cells."""
+
+    rows: Rows
+    pre: Indices
+    post: Indices
+    pre_cells: Indices
+    post_cells: Indices
+
+
+def _cells(projection: Projection, pre: Indices, post: Indices) -> tuple[Indices, Indices]:
+    """Return the cells at positions of the two sides, int32."""
+    sides = (projection.pre, pre), (projection.post, post)
+    first, second = (
+        place
+        if len(view) == view.population.size and _ascending(view.cells)
+        else view.cells.astype(np.int32)[place]
+        for view, place in sides
+    )
+    return first, second
+
+
+def _ascending(cells: Indices) -> bool:
+    return bool(np.all(cells[1:] > cells[:-1]))

@@ -1,9 +1,11 @@
 """Random numbers for wiring: Threefry-2x32, a counter-based generator, in NumPy.
 
-The numbers depend on the seed and the counter alone, so a network is wired alike on every machine
-and with every version of NumPy, and any range of cells can be wired by itself.
+The numbers depend on the seed, the stream and the counter alone, so a network is wired alike on
+every machine and with every version of NumPy, and any range of cells can be wired by itself.
 """
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,15 @@ from numpy.typing import NDArray
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
+_BLOCK = 1 << 15  # numbers made at a time: twenty rounds over these stay in a core's cache
 
 Words = NDArray[np.uint32]
+Key = tuple[Words, Words]
+# A stream is a number below 2**32, or several of them.
+Stream = int | tuple[int, ...]
+
+# Streams of what is drawn with a user's seed, so that one seed in two places means no relation.
+WIRING, WEIGHT, DELAY, PARAMETER, INITIAL = range(5)
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Words, Words]:
@@ -28,23 +37,97 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Words, Wor
     Returns:
         Two uint32 arrays of the broadcast shape.
     """
-    k0, k1 = (np.asarray(word, dtype=np.uint32) for word in key)
+    k0, k1, c0, c1 = (np.asarray(word, dtype=np.uint32) for word in (*key, *counter))
     keys = (k0, k1, k0 ^ k1 ^ _PARITY)
+    shape = np.broadcast_shapes(c0.shape, c1.shape)
+    x0, x1, turned = (np.empty(shape, np.uint32) for _ in range(3))
     with np.errstate(over="ignore"):
-        x0 = np.asarray(counter[0], dtype=np.uint32) + k0
-        x1 = np.asarray(counter[1], dtype=np.uint32) + k1
+        np.add(c0, k0, out=x0)
+        np.add(c1, k1, out=x1)
         for block in range(5):
             for rotation in _ROTATIONS[block % 2]:
-                x0 = x0 + x1
-                x1 = (x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))
-                x1 = x1 ^ x0
-            x0 = x0 + keys[(block + 1) % 3]
-            x1 = x1 + keys[(block + 2) % 3] + np.uint32(block + 1)
+                np.add(x0, x1, out=x0)
+                np.left_shift(x1, np.uint32(rotation), out=turned)
+                np.right_shift(x1, np.uint32(32 - rotation), out=x1)
+                np.bitwise_or(x1, turned, out=x1)
+                np.bitwise_xor(x1, x0, out=x1)
+            np.add(x0, keys[(block + 1) % 3], out=x0)
+            np.add(x1, keys[(block + 2) % 3] + np.uint32(block + 1), out=x1)
     return x0, x1
 
 
-def uniform(seed: int, stream: int, counter: tuple[Any, Any]) -> NDArray[np.float64]:
-    """Return numbers in (0, 1), with 52 random bits, keyed by seed, stream and counter."""
-    high, low = threefry((seed & 0xFFFFFFFF, (seed >> 32) ^ stream), counter)
-    bits = (high.astype(np.uint64) << np.uint64(20)) | (low.astype(np.uint64) >> np.uint64(12))
-    return (bits.astype(np.float64) + 0.5) * 2.0**-52
+def derive(seed: int, stream: Stream = ()) -> Key:
+    """Return the key of a stream of a seed.
+
+    The seed is the first key; each number of the stream, as a counter under the key so far, gives
+    the next. For one seed this is a bijection of a number, so two streams never share a key; two
+    seeds share one by chance alone (2**-64), unlike with sums or xors of seed and stream.
+
+    Args:
+        seed: From 0 to 2**64 - 1.
+        stream: A number below 2**32, or several.
+    """
+    key: Key = (np.asarray(seed & 0xFFFFFFFF, np.uint32), np.asarray(seed >> 32, np.uint32))
+    for number in (stream,) if isinstance(stream, int) else stream:
+        key = threefry(key, (number, 0))
+    return key
+
+
+def named(name: str) -> tuple[int, int]:
+    """Return the two numbers of a stream that belongs to a name."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")
+
+
+def uniform(seed: int, stream: Stream, counter: tuple[Any, Any]) -> NDArray[np.float64]:
+    """Return numbers in (0, 1), with 52 random bits, keyed by seed, stream and counter.
+
+    Args:
+        seed: From 0 to 2**64 - 1.
+        stream: See `derive`.
+        counter: Two arrays of numbers below 2**32, of shapes that broadcast.
+    """
+    return uniform_of(derive(seed, stream), counter)
+
+
+def uniform_of(key: Key, counter: tuple[Any, Any]) -> NDArray[np.float64]:
+    """Return the numbers of `uniform` for a key of `derive`."""
+    found = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])))
+    for part, high, low in _words(key, counter, found.shape):
+        bits = (high.astype(np.uint64) << np.uint64(20)) | (low >> np.uint32(12))
+        found[part] = (bits.astype(np.float64) + 0.5) * 2.0**-52
+    return found
+
+
+def below(bound: Any, key: Key, counter: tuple[Any, Any]) -> NDArray[np.int64]:
+    """Return whole numbers from 0 to below `bound`, keyed by a key of `derive` and the counter.
+
+    They are the integer part of bound*x/2**64 for a random word x of 64 bits, so no number's
+    probability is off by more than bound/2**64.
+
+    Args:
+        bound: One number or an array of the counter's shape, from 1 to 2**32 - 1.
+        key: Of `derive`.
+        counter: Two arrays of numbers below 2**32, of shapes that broadcast.
+    """
+    found = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])), np.int64)
+    bounds = np.broadcast_to(np.asarray(bound, np.uint64), found.shape)
+    for part, high, low in _words(key, counter, found.shape):
+        carry = (low * bounds[part]) >> np.uint64(32)
+        found[part] = (high * bounds[part] + carry) >> np.uint64(32)
+    return found
+
+
+def _words(
+    key: Key, counter: tuple[Any, Any], shape: tuple[int, ...]
+) -> Iterator[tuple[Any, Words, Words]]:
+    """Iterate over blocks of the words: where each belongs, and its two arrays."""
+    if not shape:
+        yield (), *threefry(key, counter)
+        return
+    wide = tuple(np.broadcast_to(np.asarray(word), shape) for word in counter)
+    width = max(int(np.prod(shape[1:])), 1)
+    step = max(_BLOCK // width, 1)
+    for start in range(0, shape[0], step):
+        part = slice(start, start + step)
+        yield part, *threefry(key, (wide[0][part], wide[1][part]))

@@ -1,4 +1,4 @@
-"""Recorders: what to keep of a run, how often, and of which cells."""
+"""Recorders: what to keep of a run, how often, and of which cells or synapses."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.units import Parameter
+
+OVER_CELLS = ("mean", "sum", "histogram")
+OVER_TIME = ("mean", "max", "min")
+SPIKES = "spikes"
 
 
 def check_cells(cells: Any) -> NDArray[np.int64]:
@@ -28,68 +33,230 @@ def check_cells(cells: Any) -> NDArray[np.int64]:
     return array
 
 
+def check_edges(edges: Any) -> Parameter:
+    """Return the edges of bins, ascending, with their unit; `"1"` where they have none.
+
+    Raises:
+        WrongTypeError, MissingValueError: They are no numbers.
+        NetworkError: They are fewer than two, or do not ascend.
+    """
+    held = units.parameter(edges, None, "edges", "a histogram")
+    if held.value.ndim != 1 or len(held.value) < 2:
+        raise NetworkError(
+            f"edges of a histogram have shape {list(held.value.shape)}; give at least two, such as "
+            "np.linspace(-80, 20, 11)*mV."
+        )
+    for bad in np.flatnonzero(np.diff(held.value) <= 0)[:1]:
+        shown = held.declared
+        raise NetworkError(
+            f"edges of a histogram must ascend, but {shown[bad + 1]:g} follows {shown[bad]:g}."
+        )
+    return held
+
+
 @dataclass(frozen=True, eq=False)
 class Recorder(Description):
     """One recording. Usually made as `pn["v"].every(1*ms)`, `pn["v"].mean()` or `pn.spikes`.
 
+    A recording may be reduced over cells (`mean()`, `sum()`, `histogram(edges)`) and over time
+    (`every(1*ms, "max")`), each once. The reductions are made in the order in which they were asked
+    for: `pn["v"].mean().every(1*ms, "max")` is the maximum of the population's mean voltage, and
+    `pn["v"].every(1*ms, "max").mean()` the mean of the cells' maxima. The key tells the two apart.
+
     Attributes:
-        population: Name of the population.
-        variable: A state or a definition of its equations, or `"spikes"`.
-        cells: Indices of the cells, or None for all.
+        owner: Name of the population, or of the projection.
+        variable: A state, a definition or the input current of a population's equations, or
+            `"spikes"`; a state of a projection's synapses, or `"I"`, the current that they let out
+            of each postsynaptic cell.
+        cells: Indices of the cells, or None for all. Of a projection: places among its synapses in
+            the order of `connections()`, or among the cells of its side that the variable
+            belongs to.
         interval: Time between samples in ms, or None for every step.
-        reduction: None, or `"mean"` over the cells.
+        reduction: None, or `"mean"`, `"sum"` or `"histogram"` over the cells; of counted spikes
+            `"mean"`, `"sum"` or `"rate"`.
+        over_time: None for the value at each sample, or `"mean"`, `"max"` or `"min"` of the values
+            at the steps since the sample before; of spikes `"count"`.
+        time_first: Whether it is reduced over time before it is reduced over cells.
+        edges: Of a histogram: the edges of its bins.
+        of_projection: Whether the owner is a projection.
     """
 
-    population: str
+    owner: str
     variable: str
     cells: NDArray[np.int64] | None = None
     interval: float | None = None
     reduction: str | None = None
+    over_time: str | None = None
+    time_first: bool = False
+    edges: Any = None
+    of_projection: bool = False
 
     def __post_init__(self) -> None:
-        for text in (self.population, self.variable):
+        setter = object.__setattr__
+        for text in (self.owner, self.variable):
             if not isinstance(text, str):
-                raise WrongTypeError(f"a recorder names a population and a variable, not {text!r}.")
-        if self.reduction not in (None, "mean"):
-            raise NetworkError(f"the reduction is 'mean' or None, not {self.reduction!r}.")
+                raise WrongTypeError(
+                    f"a recorder names a population or projection and a variable, not {text!r}."
+                )
+        for flag in (self.time_first, self.of_projection):
+            if not isinstance(flag, bool):
+                raise WrongTypeError(f"a recorder takes True or False here, not {flag!r}.")
         if self.interval is not None:
-            interval = units.scalar(self.interval, "ms", "every", positive=True)
-            object.__setattr__(self, "interval", interval)
-        if self.cells is not None and self.variable == "spikes":
-            raise NetworkError(
-                "spikes are recorded of a whole population; record them and choose cells from the "
-                "result, by run[key].cells."
-            )
+            setter(self, "interval", units.scalar(self.interval, "ms", "every", positive=True))
         if self.cells is not None:
-            object.__setattr__(self, "cells", check_cells(self.cells))
+            setter(self, "cells", check_cells(self.cells))
+        self._check_reductions()
+
+    @property
+    def of_spikes(self) -> bool:
+        """Whether it is of the spikes of a population, or of their counts."""
+        return self.variable == SPIKES and not self.of_projection
+
+    def _check_reductions(self) -> None:
+        over_cells = (*OVER_CELLS[:2], "rate") if self.of_spikes else OVER_CELLS
+        over_time = ("count",) if self.of_spikes else OVER_TIME
+        pairs = (self.reduction, over_cells), (self.over_time, over_time)
+        for given, known in pairs:
+            if given is not None and given not in known:
+                listed = ", ".join(repr(name) for name in known)
+                what = "spikes" if self.of_spikes else repr(self.variable)
+                raise NetworkError(f"{what} can be reduced by {listed}, not by {given!r}.")
+        if self.over_time is not None and self.interval is None:
+            raise NetworkError(
+                f"{self.over_time!r} over time needs an interval: every(1*ms, {self.over_time!r})."
+            )
+        if self.of_spikes and self.over_time is None and (self.interval or self.reduction):
+            raise NetworkError(
+                "spikes have times of their own; count them with every(10*ms) first, or take "
+                "rates() of the result."
+            )
+        if (self.edges is not None) != (self.reduction == "histogram"):
+            raise NetworkError("a histogram, and nothing else, has edges: histogram(edges).")
+        if self.edges is not None:
+            object.__setattr__(self, "edges", check_edges(self.edges))
+        if self.reduction is not None and self.cells is not None and not len(self.cells):
+            raise NetworkError(f"the {self.reduction} of {self.variable!r} is over no cells.")
 
     @property
     def key(self) -> str:
-        """The name in the results, such as `PN.v` or `LN.v.mean`."""
-        tail = f".{self.reduction}" if self.reduction else ""
-        return f"{self.population}.{self.variable}{tail}"
+        """The name in the results.
 
-    def every(self, interval: Any) -> "Recorder":
+        It tells what was done, in order: `PN.v`, `PN.v.mean`, `PN.v.max_over_time`,
+        `PN.v.mean.max_over_time`, `PN.v.max_over_time.mean`; `PN.spikes`, `PN.spikes.count`,
+        `PN.spikes.count.sum`, `PN.rate`.
+        """
+        if self.reduction == "rate":
+            return f"{self.owner}.rate"
+        time = f"{self.over_time}_over_time" if self.over_time else None
+        if self.of_spikes:
+            parts = [self.over_time, self.reduction]
+        else:
+            parts = [time, self.reduction] if self.time_first else [self.reduction, time]
+        return ".".join([self.owner, self.variable, *(part for part in parts if part)])
+
+    def every(self, interval: Any, reduction: str | None = None) -> "Recorder":
         """Return the recorder with a sample at each multiple of an interval.
+
+        Sample 0 is the initial value. Spikes are counted: sample k holds the spikes of the steps
+        in ((k-1)*interval, k*interval], and sample 0 none.
 
         Args:
             interval: A time; a whole number of steps of the run.
+            reduction: None for the value at the sample; or `"mean"`, `"max"` or `"min"` of the
+                values at the ends of the steps in ((k-1)*interval, k*interval].
 
         Raises:
             UnitError: It is not a time.
             MissingValueError: It is not greater than 0.
-            NetworkError: Spikes, which have times of their own, are not sampled.
+            NetworkError: An unknown reduction, or a second one.
         """
-        if self.variable == "spikes":
-            raise NetworkError("spikes have times of their own; record them without every().")
-        return replace(self, interval=units.scalar(interval, "ms", "every", positive=True))
+        interval = units.scalar(interval, "ms", "every", positive=True)
+        if self.over_time is not None:
+            raise NetworkError(f"{self.key!r} is reduced over time already; call every() once.")
+        if reduction is not None and not isinstance(reduction, str):
+            raise NetworkError(f"a reduction over time is a text such as 'max', not {reduction!r}.")
+        if self.of_spikes and reduction is None:
+            reduction = "count"
+        return replace(self, interval=interval, over_time=reduction)
+
+    def _over_cells(self, reduction: str, edges: Any = None) -> "Recorder":
+        if self.reduction is not None:
+            raise NetworkError(
+                f"{self.key!r} is reduced over cells already; record it once for each reduction."
+            )
+        first = self.over_time is not None
+        return replace(self, reduction=reduction, edges=edges, time_first=first)
 
     def mean(self) -> "Recorder":
-        """Return the recorder of the average over its cells.
+        """Return the recorder of the average over its cells or synapses.
 
         Raises:
-            NetworkError: Spikes have no mean.
+            NetworkError: It is reduced already, or of spikes that are not counted.
         """
-        if self.variable == "spikes":
-            raise NetworkError("spikes have no mean; take rates() of the result.")
-        return replace(self, reduction="mean")
+        return self._over_cells("mean")
+
+    def sum(self) -> "Recorder":
+        """Return the recorder of the sum over its cells or synapses.
+
+        Raises:
+            NetworkError: It is reduced already, or of spikes that are not counted.
+        """
+        return self._over_cells("sum")
+
+    def histogram(self, edges: Any) -> "Recorder":
+        """Return the recorder of how many cells or synapses are in each bin.
+
+        Bin k holds edges[k] <= x < edges[k+1], and the last one its upper edge too; what is
+        outside of all is not counted.
+
+        Args:
+            edges: Of the bins, ascending: a quantity of shape [n_bins + 1], or plain numbers, which
+                mean the unit of the variable.
+
+        Raises:
+            NetworkError: It is reduced already, the edges do not ascend, or it is of spikes.
+        """
+        if edges is None:
+            raise NetworkError("a histogram needs the edges of its bins.")
+        return self._over_cells("histogram", check_edges(edges))
+
+    def rate(self) -> "Recorder":
+        """Return the recorder of the population rate in Hz, of counted spikes.
+
+        Raises:
+            NetworkError: It is not of counted spikes, or reduced already.
+        """
+        return self._over_cells("rate")
+
+    def __getitem__(self, places: Any) -> "Recorder":
+        """Return the recorder of some of its cells or synapses, by their places among them.
+
+        Args:
+            places: A list of indices, one index, or a slice with an end.
+
+        Raises:
+            WrongTypeError: It is none of these.
+            NetworkError: It is reduced over them already, or there is no such place.
+        """
+        if self.reduction is not None:
+            raise NetworkError(f"{self.key!r} is reduced over cells; choose cells before that.")
+        if isinstance(places, slice):
+            places = self._sliced(places)
+        chosen = check_cells([places] if isinstance(places, (int, np.integer)) else places)
+        if self.cells is not None:
+            for bad in chosen[(chosen < 0) | (chosen >= len(self.cells))][:1]:
+                raise NetworkError(f"{self.key!r} has {len(self.cells)} cells, and no cell {bad}.")
+            chosen = self.cells[chosen]
+        return replace(self, cells=chosen)
+
+    def _sliced(self, places: slice) -> NDArray[np.int64]:
+        if self.cells is not None:
+            return np.arange(len(self.cells))[places]
+        numbers = (places.start or 0, places.stop, 1 if places.step is None else places.step)
+        whole = all(isinstance(n, (int, np.integer)) and n >= 0 for n in numbers)
+        if not whole or numbers[2] == 0:
+            raise WrongTypeError(
+                f"a slice of {self.key!r} has an end, such as [:10], since its length is known "
+                f"only when the network is built; not {places!r}."
+            )
+        return np.arange(*numbers)

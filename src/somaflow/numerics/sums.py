@@ -7,7 +7,6 @@ hands to LLVM with leave to reassociate. Here every addition is an operation of 
 in a row over a whole row of cells; that is as fast as the product (docs/design/sums.md).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,65 +18,59 @@ from somaflow.numerics.device import materialize
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
-# Dense sums stream the matrix, gathers hop: one dense term costs about a fifth of a gathered one
-# while the matrix stays in the second-level cache (docs/design/sums.md).
-_DENSE_TERMS_FOR_ONE_GATHERED = 5
-_DENSE_LIMIT = 1 << 18
 _RUN = 16
 
 
-@dataclass(frozen=True)
-class Sum:
-    """How one group of synapses is summed, and the arrays it needs.
-
-    Attributes:
-        weights: `[n_pre, n_post]` if dense, else `[k, n_post]`, k being the largest in-degree.
-        sources: None if dense, else int32 `[k, n_post]`: presynaptic cell of each term.
-    """
-
-    weights: NDArray[np.float64]
-    sources: NDArray[np.int32] | None
+Integers = NDArray[Any]
 
 
-def plan(
-    pre: NDArray[np.int64],
-    post: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    n_pre: int,
-    n_post: int,
-) -> Sum:
-    """Choose the form of a sum from the numbers of cells and synapses, and fill its arrays.
+def dense(
+    pre: Integers, post: Integers, weight: NDArray[Any], n_pre: int, n_post: int
+) -> dict[str, NDArray[Any]]:
+    """Return the synapses as a matrix, `weight` `[n_pre, n_post]`.
 
     Args:
-        pre: Presynaptic index of each synapse, ordered by (post, pre).
+        pre: Presynaptic index of each synapse.
         post: Postsynaptic index of each synapse.
         weight: Weight of each synapse.
         n_pre: Number of presynaptic cells, padding included.
         n_post: Number of postsynaptic cells, padding included.
+    """
+    matrix = np.zeros((n_pre, n_post), weight.dtype)
+    matrix[pre, post] = weight
+    return {"weight": matrix}
 
-    Returns:
-        The form and its arrays, in float64.
+
+def gathered(
+    pre: Integers, post: Integers, weight: NDArray[Any], n_pre: int, n_post: int
+) -> dict[str, NDArray[Any]]:
+    """Return the synapses as lists: `weight` and `sources`, both `[k, n_post]`.
+
+    k is the largest in-degree, and `sources` the presynaptic cell of each term, int32.
+
+    Args:
+        pre: As for `dense`, ordered by (post, pre).
+        post: As for `dense`.
+        weight: As for `dense`.
+        n_pre: As for `dense`.
+        n_post: As for `dense`.
     """
     degrees = np.bincount(post, minlength=n_post)
     terms = max(1, int(degrees.max(initial=0)))
-    dense = n_pre * n_post <= _DENSE_LIMIT and n_pre <= terms * _DENSE_TERMS_FOR_ONE_GATHERED
-    if dense:
-        matrix = np.zeros((n_pre, n_post))
-        matrix[pre, post] = weight
-        return Sum(matrix, None)
     rank = np.arange(len(post)) - (np.cumsum(degrees) - degrees)[post]
-    weights, sources = np.zeros((terms, n_post)), np.zeros((terms, n_post), np.int32)
+    weights = np.zeros((terms, n_post), weight.dtype)
+    sources = np.zeros((terms, n_post), np.int32)
     weights[rank, post] = weight
     sources[rank, post] = pre
-    return Sum(weights, sources)
+    return {"weight": weights, "sources": sources}
 
 
 def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     """Return sum over j of weights[j, i]*x[..., j], for each i.
 
     Args:
-        weights: As in `Sum`.
-        sources: As in `Sum`.
+        weights: As `dense` or `gathered` returns them.
+        sources: As `gathered` returns them, or None.
         x: `[..., n_pre]`.
 
     Returns:

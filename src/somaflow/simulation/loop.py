@@ -1,7 +1,8 @@
 """The compiled loop: the only place that makes a `tf.function`.
 
 Two nested loops: the outer goes from sample to sample, the inner from step to step. The inner one
-knows nothing of recorders, so no recording can change a bit of the trajectory. Both trip counts are
+knows nothing of recorders, so no recording can change a bit of the trajectory; for the same reason
+what recordings over time keep of each step is taken behind a barrier. Both trip counts are
 arguments, so one compilation serves every chunk length.
 """
 
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from somaflow.simulation.system import Array, Carry, System, Tree
+from somaflow.numerics.device import materialize
+from somaflow.simulation.system import Array, Carry, Inputs, System, Tree
 from somaflow.solvers.base import Problem, Solver
 
 # Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
@@ -97,14 +99,16 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
     nodes = tuple(sorted({0.0, *solver.nodes}))
     parameters = tf.nest.map_structure(tf.constant, system.parameters)
 
-    def one_step(carry: Carry, drive: tf.Tensor, t: Any, prepared: Any) -> tuple[Carry, Any]:
-        context = system.arrive(carry, prepared)
+    def one_step(
+        carry: Carry, step: tf.Tensor, drive: Inputs, t: Any, prepared: Any
+    ) -> tuple[Carry, Any]:
+        context = system.arrive(carry, step, drive.steps, prepared)
         place = {c * dt: k for k, c in enumerate(nodes)}
 
         def at_node(field: Any) -> Any:
             def f(offset: Any, y: Tree) -> Tree:
                 k = place[offset]
-                return field(k, t + offset, y, drive[k], context, prepared)
+                return field(k, t + offset, y, drive.nodes[k], context, prepared)
 
             return None if field is None else f
 
@@ -112,13 +116,14 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         memory = solver.init(problem, 0.0, carry.flow)
         flow = solver.step(problem, 0.0, dt, carry.flow, memory).y
         after = system.jump(carry, flow, context, prepared)
-        return Carry(after.flow, after.event), after.since
+        return Carry(after.flow, after.event, carry.kept), after.since
 
     @tf.function(jit_compile=True, autograph=False)
     def chunk(
         carry: Carry,
         parameters: Tree,
-        drive: tf.Tensor,
+        drive: Inputs,
+        first: tf.Tensor,
         start: tf.Tensor,
         counts: tf.Tensor,
     ) -> Any:
@@ -126,15 +131,28 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         prepared = system.prepare(parameters, dt, nodes)
         unpack = _pack(prepared, dtype)
 
+        def start_of(local: tf.Tensor) -> Inputs:
+            return Inputs(drive.nodes[local, 0], drive.steps[local])
+
         def observe(carry: Carry, local: tf.Tensor) -> dict[str, tf.Tensor]:
-            return system.observe(carry, drive[local, 0], prepared)
+            step = first + tf.cast(local, tf.int64)
+            return system.observe(carry, step, start_of(local), prepared)
+
+        def follow(carry: Carry, local: tf.Tensor) -> Carry:
+            if system.follow is None:
+                return carry
+            # XLA must not fuse the step with what looks at it: its bits could change.
+            seen = Carry(*tf.nest.map_structure(materialize, (carry.flow, carry.event)), carry.kept)
+            step = first + tf.cast(local, tf.int64)
+            return carry._replace(kept=system.follow(seen, step, start_of(local), unpack()))
 
         def inner(local: tf.Tensor, carry: Carry, since: Any) -> tuple[Any, ...]:
             t = start + tf.cast(local, dtype) * dt
-            carry, crossed = one_step(carry, drive[local], t, unpack())
+            step, at = first + tf.cast(local, tf.int64), Inputs(*(table[local] for table in drive))
+            carry, crossed = one_step(carry, step, at, t, unpack())
             if crossed is not None:
                 since = tf.tensor_scatter_nd_update(since, [[local]], [tf.cast(crossed, _SINCE)])
-            return local + 1, carry, since
+            return local + 1, follow(carry, local + 1), since
 
         def outer(row: tf.Tensor, local: tf.Tensor, carry: Carry, since: Any, out: Any) -> Any:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
@@ -166,10 +184,11 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
         steps = step + np.arange(schedule.steps + 1, dtype=np.int64)
-        drive = tf.constant(system.inputs(steps, nodes, dt), dtype)
+        drive = Inputs(*(tf.constant(table, dtype) for table in system.inputs(steps, nodes, dt)))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * dt, dtype)
-        carry, since, out = chunk(carry, parameters, drive, start, counts)
+        first = tf.constant(step, tf.int64)
+        carry, since, out = chunk(carry, parameters, drive, first, start, counts)
         observed = {key: value.numpy()[:n_rows] for key, value in out.items()}
         crossed = None if isinstance(since, tuple) else since.numpy()[:n_steps]
         return carry, Samples(observed, crossed)

@@ -24,6 +24,23 @@ _SPIKE_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
+class Coordinate:
+    """What labels an axis of a recording.
+
+    Attributes:
+        name: Such as `pre`; the name of the axis itself makes it the axis' index.
+        axis: The axis.
+        values: One label for each place along it.
+        unit: Their unit.
+    """
+
+    name: str
+    axis: str
+    values: Array
+    unit: str = "1"
+
+
+@dataclass(frozen=True)
 class Column:
     """One recording, as it will be stored.
 
@@ -37,6 +54,8 @@ class Column:
         rows: How many samples there will be; 0 for spikes.
         dtype: NumPy name of the stored numbers.
         times: Times of the samples where they are not `interval` apart.
+        coordinates: What else labels the axes.
+        batch: Sizes of the batch axes, where it is of spikes.
     """
 
     key: str
@@ -48,6 +67,8 @@ class Column:
     rows: int
     dtype: str
     times: Array | None = None
+    coordinates: tuple[Coordinate, ...] = ()
+    batch: tuple[int, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -71,6 +92,11 @@ class Sink(Protocol):
     def read(self, key: str) -> Array: ...
 
     def read_spikes(self, key: str) -> tuple[Array, Array]: ...
+
+
+def _indices(column: Column) -> tuple[int, ...]:
+    """Return the shape of one spike's place: its cell, or the indices of batch and cell."""
+    return (len(column.batch) + 1,) if column.batch else ()
 
 
 class MemorySink:
@@ -98,7 +124,7 @@ class MemorySink:
         self._parts[key].append(np.array(values))
 
     def spikes(self, key: str, times: Array, cells: Array) -> None:
-        """Take spikes, ordered by time."""
+        """Take spikes, ordered by time; of a batch, `cells` is `[n, n_batch_axes + 1]`."""
         self._parts[key].append((times, cells))
 
     def close(self, summary: dict[str, Any]) -> None:
@@ -116,7 +142,8 @@ class MemorySink:
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""
         times = [np.zeros(0), *(times for times, _ in self._parts[key])]
-        cells = [np.zeros(0, np.int64), *(cells for _, cells in self._parts[key])]
+        nothing = np.zeros((0, *_indices(self._shapes[key])), np.int64)
+        cells = [nothing, *(cells for _, cells in self._parts[key])]
         return np.concatenate(times), np.concatenate(cells)
 
 
@@ -157,6 +184,12 @@ class ZarrSink:
             )
         if taken and not (self.path / "zarr.json").exists():
             raise StoreError(f"{self.path} is not a results store, so it is not replaced.")
+        for column in columns:
+            if "/" in column.key:
+                raise StoreError(
+                    f"{column.key!r} cannot be stored in {self.path}: a '/' divides folders there. "
+                    "Give the projection another name."
+                )
         parent = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
         if not parent.is_dir():
             raise StoreError(f"{self.path} cannot be made: {parent} is not a folder.")
@@ -194,15 +227,19 @@ class ZarrSink:
 
     def _create(self, column: Column) -> None:
         attributes: dict[str, Any] = {"units": column.unit}
+        others = [f"{column.key}.{c.name}" for c in column.coordinates if c.name != c.axis]
+        if others and not any(character.isspace() for character in column.key):
+            attributes["coordinates"] = " ".join(others)  # as in the CF conventions
         if column.shape is None:
             for part, dtype, unit in (("times", "float64", "ms"), ("cells", "int64", "1")):
+                more = _indices(column) if part == "cells" else ()
                 self._arrays[f"{column.key}.{part}"] = self._group.create_array(
                     f"{column.key}.{part}",
-                    shape=(0,),
-                    chunks=(_SPIKE_CHUNK,),
+                    shape=(0, *more),
+                    chunks=(_SPIKE_CHUNK, *more),
                     dtype=dtype,
                     # A dimension each: whatever write fails, no two lengths can contradict.
-                    dimension_names=(f"{column.key}.{part}.spike",),
+                    dimension_names=(f"{column.key}.{part}.spike", *(["index"] if more else ())),
                     attributes={"units": unit},
                 )
             return
@@ -212,7 +249,8 @@ class ZarrSink:
         self._arrays[column.key] = self._group.create_array(
             column.key,
             shape=(column.rows, *column.shape),
-            fill_value=float("nan"),  # what an interrupted run has not written
+            # What an interrupted run has not written.
+            fill_value=float("nan") if np.dtype(column.dtype).kind == "f" else -1,
             chunks=(rows, *(max(1, n) for n in column.shape)),
             dtype=column.dtype,
             dimension_names=(time, *(f"{column.key}.{axis}" for axis in column.axes)),
@@ -234,6 +272,15 @@ class ZarrSink:
                 dimension_names=(f"{column.key}.cell",),
             )
             cells[:] = np.array(column.cells, np.int64)
+        for c in column.coordinates:
+            made = self._group.create_array(
+                f"{column.key}.{c.name}",
+                shape=c.values.shape,
+                dtype=c.values.dtype,
+                dimension_names=(f"{column.key}.{c.axis}",),
+                attributes={"units": c.unit},
+            )
+            made[:] = c.values
 
     def rows(self, key: str, first: int, values: Array) -> None:
         """Write samples `first` and following."""

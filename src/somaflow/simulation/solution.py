@@ -1,43 +1,99 @@
 """Solution: labelled arrays and spike trains, and all that is needed to repeat the run."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from somaflow.errors import UnknownNameError, nearest
+from somaflow.errors import RunError, UnknownNameError, nearest
 from somaflow.simulation.sinks import Column, Sink
 from somaflow.simulation.system import Array
 
 
 class SpikeTrains:
-    """The spikes of a population.
+    """The spikes of a population, or of some of its cells.
 
     Attributes:
         times: Time of each spike in ms, ascending, float64 of shape [n_spikes].
-        cells: Which cell it was, int64 of shape [n_spikes].
-        size: Number of cells.
+        cells: Which cell of the population it was, int64 of shape [n_spikes].
+        size: Number of cells that were recorded.
         duration: Length of the run in ms.
+        chosen: Which cells were recorded, int64 [n_cells]; None for all.
+        problems: Which problem of a batch it was, int64 of shape [n_spikes, n_batch_axes]; None
+            without a batch.
+        batch: Sizes of the batch axes.
     """
 
-    def __init__(self, times: Array, cells: Array, size: int, duration: float) -> None:
-        self.times, self.cells, self.size, self.duration = times, cells, size, duration
+    def __init__(
+        self,
+        times: Array,
+        cells: Array,
+        size: int,
+        duration: float,
+        chosen: Array | None = None,
+        batch: tuple[int, ...] = (),
+    ) -> None:
+        self.times, self.size, self.duration = times, size, duration
+        self.chosen, self.batch = chosen, batch
+        self.cells = cells[:, -1] if batch else cells
+        self.problems = cells[:, :-1] if batch else None
 
     def __len__(self) -> int:
         return len(self.times)
 
+    def _places(self) -> Array:
+        """Return the place of each spike's cell among those recorded."""
+        if self.chosen is None:
+            return self.cells
+        order = np.argsort(self.chosen)
+        return order[np.searchsorted(self.chosen, self.cells, sorter=order)]
+
     def counts(self) -> Array:
-        """Return the number of spikes of each cell, int64 of shape [n_cells]."""
-        return np.bincount(self.cells, minlength=self.size)
+        """Return the number of spikes of each recorded cell, int64 of shape [..., n_cells]."""
+        places = self._places()
+        if self.problems is None:
+            return np.bincount(places, minlength=self.size)
+        shape = (*self.batch, self.size)
+        flat = np.ravel_multi_index((*self.problems.T, places), shape)
+        return np.bincount(flat, minlength=math.prod(shape)).reshape(shape)
 
     def rates(self) -> Array:
-        """Return the mean rate of each cell over the run in Hz, float64 of shape [n_cells]."""
+        """Return the mean rate of each cell over the run in Hz, float64 of shape [..., n_cells]."""
         return self.counts() * (1000.0 / self.duration)
 
+    def problem(self, *index: int) -> "SpikeTrains":
+        """Return the spikes of one problem of a batch.
+
+        Args:
+            index: Its index along each batch axis.
+
+        Raises:
+            RunError: There is no such problem.
+        """
+        fits = len(index) == len(self.batch)
+        if not fits or any(not 0 <= k < n for k, n in zip(index, self.batch, strict=True)):
+            raise RunError(
+                f"problem {index} is not in the batch, whose axes are {list(self.batch)}."
+            )
+        if self.problems is None:
+            return self
+        mine = (self.problems == np.array(index)).all(axis=1)
+        return SpikeTrains(
+            self.times[mine], self.cells[mine], self.size, self.duration, self.chosen
+        )
+
     def trains(self) -> list[Array]:
-        """Return the spike times of each cell in ms, a list of arrays."""
-        order = np.argsort(self.cells, kind="stable")
+        """Return the spike times of each cell in ms, a list of arrays.
+
+        Raises:
+            RunError: There is a batch.
+        """
+        if self.batch:
+            raise RunError("spikes of a batch: choose one of it first, such as .problem(0).")
+        places = self._places()
+        order = np.argsort(places, kind="stable")
         return np.split(self.times[order], np.cumsum(self.counts())[:-1])
 
     def to_neo(self) -> list[Any]:
@@ -51,9 +107,10 @@ class SpikeTrains:
         except ImportError as error:
             raise ImportError("to_neo needs the package neo: pip install somaflow[neo]") from error
         make: Any = neo.SpikeTrain
+        cells = np.arange(self.size) if self.chosen is None else self.chosen
         return [
-            make(train, units="ms", t_start=0.0, t_stop=self.duration, cell=cell)
-            for cell, train in enumerate(self.trains())
+            make(train, units="ms", t_start=0.0, t_stop=self.duration, cell=int(cell))
+            for cell, train in zip(cells, self.trains(), strict=True)
         ]
 
     def __repr__(self) -> str:
@@ -147,8 +204,10 @@ class Solution:
             raise UnknownNameError(f"{key!r} was not recorded.{nearest(str(key), self._columns)}")
         column = self._columns[key]
         if column.shape is None:
-            size = len(column.cells or ())
-            return SpikeTrains(*self._sink.read_spikes(key), size, self.duration)
+            cells = np.array(column.cells or (), np.int64)
+            chosen = None if np.array_equal(cells, np.arange(len(cells))) else cells
+            found = self._sink.read_spikes(key)
+            return SpikeTrains(*found, len(cells), self.duration, chosen, column.batch)
         return self._labelled(column, "")
 
     def _labelled(self, column: Column, prefix: str) -> xr.DataArray:
@@ -163,6 +222,9 @@ class Solution:
         }
         if column.cells is not None:
             coordinates[f"{prefix}cell"] = np.array(column.cells, np.int64)
+        for c in column.coordinates:
+            label = (f"{prefix}{c.axis}", c.values, {"units": c.unit})
+            coordinates[f"{prefix}{c.name}"] = label
         return xr.DataArray(
             values,
             dims=(time, *(f"{prefix}{axis}" for axis in column.axes)),
@@ -192,7 +254,8 @@ class Solution:
         """Return everything as one dataset, laid out as in a Zarr store.
 
         Each recording has dimensions of its own, such as `PN.v.time` and `PN.v.cell`; spikes are
-        two arrays, `PN.spikes.times` and `PN.spikes.cells`.
+        two arrays, `PN.spikes.times` and `PN.spikes.cells`; of a batch, the latter has for each
+        spike its indices along the batch axes and its cell.
         """
         arrays: dict[str, Any] = {}
         for key, column in self._columns.items():
@@ -201,7 +264,8 @@ class Solution:
                 continue
             times, cells = self._sink.read_spikes(key)
             arrays[f"{key}.times"] = (f"{key}.times.spike", times, {"units": "ms"})
-            arrays[f"{key}.cells"] = (f"{key}.cells.spike", cells, {"units": "1"})
+            axes = (f"{key}.cells.spike", *(["index"] if column.batch else ()))
+            arrays[f"{key}.cells"] = (axes, cells, {"units": "1"})
         return xr.Dataset(arrays, attrs=self.meta)
 
     def __repr__(self) -> str:

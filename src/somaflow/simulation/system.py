@@ -25,10 +25,24 @@ class Carry(NamedTuple):
     Attributes:
         flow: The continuous state, a nest.
         event: What only events and the clock change, a nest.
+        kept: What recordings over time keep, a nest; no state depends on it.
     """
 
     flow: Tree
     event: Tree
+    kept: Tree = ()
+
+
+class Inputs(NamedTuple):
+    """What is known of steps before they are made.
+
+    Attributes:
+        nodes: What holds at each of the solver's nodes, `[n_steps, n_nodes, n_channels]`.
+        steps: What holds for a whole step, `[n_steps, n_numbers]`.
+    """
+
+    nodes: Any
+    steps: Any
 
 
 class Jump(NamedTuple):
@@ -81,13 +95,17 @@ class System:
     Attributes:
         initial: The state at step 0, as NumPy arrays of the run's dtype.
         parameters: Nest of NumPy arrays; arguments of the compiled function, not constants.
-        inputs: `(steps, nodes, dt) -> [n_steps, n_nodes, n_channels]`, known beforehand.
+        inputs: `(steps, nodes, dt) -> Inputs`, known beforehand.
         prepare: `(parameters, dt, nodes) -> prepared`, computed once a chunk.
-        arrive: `(carry, prepared) -> context`.
+        arrive: `(carry, step, given, prepared) -> context`, `step` being the number of steps made
+            before and `given` the step's row of `Inputs.steps`.
         vector_field: `(node, t, flow, drive, context, prepared) -> d flow/dt`, `node` being the
             place of the stage among the solver's nodes.
         jump: `(before, flow, context, prepared) -> Jump`.
-        observe: `(carry, drive, prepared) -> {key: tensor}`, what is recorded.
+        observe: `(carry, step, drive, prepared) -> {key: tensor}`, what is recorded at the start of
+            a step, `drive` being the `Inputs` there.
+        follow: `(carry, step, drive, prepared) -> kept`, what recordings over time keep after a
+            step; None where there are none.
         rows: Names of the flow state.
         sources: Who can spike.
         crossings: Shape of `Jump.since`, or None.
@@ -97,7 +115,7 @@ class System:
 
     initial: Carry
     parameters: Tree
-    inputs: Callable[[NDArray[np.int64], tuple[float, ...], float], Array]
+    inputs: Callable[[NDArray[np.int64], tuple[float, ...], float], Inputs]
     prepare: Callable[..., Any]
     arrive: Callable[..., Any]
     vector_field: Callable[..., Tree]
@@ -107,3 +125,4 @@ class System:
     sources: tuple[Source, ...]
     crossings: tuple[int, ...] | None
     local: Callable[..., Tree] | None = None
+    follow: Callable[..., Tree] | None = None

@@ -1,0 +1,134 @@
+"""Graded synapses: their states are rows of the presynaptic block, which the solver integrates."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.coupling import (
+    Group,
+    Moment,
+    Outcome,
+    Route,
+    Spikes,
+    States,
+    Variable,
+    multiplied,
+    ports,
+)
+from somaflow.compiler.linear import cast
+from somaflow.compiler.wiring import Wiring
+from somaflow.network.forms import Graded
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+class GradedCoupling:
+    """A group of graded synapses.
+
+    A transmitter pulse is seen by the solver as the part of each step that it covers, so that the
+    integral of the transmitter is right; the part in the spike's own step is added at its end.
+
+    Args:
+        group: The group.
+        wiring: Its synapses.
+        dtype: NumPy type of the run.
+    """
+
+    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+        self.group, self.wiring, self.dtype = group, wiring, dtype
+        form = group.form
+        assert isinstance(form, Graded)
+        self.form = form
+        several = len(form.rows) > 1
+        self.names = {s: f"{group.key} {s}" if several else group.key for s in form.rows}
+        self.rows = {self.names[state]: group.initial[state] for state in form.rows}
+
+    def initial(self, batch: tuple[int, ...]) -> Any:
+        """Return how much longer each cell's pulse lasts, if there are pulses."""
+        if self.form.duration is None:
+            return None
+        return {"remaining": np.zeros((*batch, self.wiring.n_pre), self.dtype)}
+
+    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+        """Evaluate what depends on parameters alone, and sums that nothing changes."""
+        lowered = self.group.lowered
+        made = {"table": lowered.prepare(table), "arrays": arrays, "fixed": {}}
+        value = lowered.scope(made["table"], {})
+        for k, (pre, _) in enumerate(self.form.terms):
+            if not self._changes(pre):
+                factor = cast(value(pre), self.dtype) * tf.ones([self.wiring.n_pre], self.dtype)
+                made["fixed"][k] = self.wiring.sum(arrays, factor)
+        if self.form.duration is not None:
+            made["duration"] = cast(value(self.form.duration), self.dtype)
+        return made
+
+    def _changes(self, pre: Any) -> bool:
+        equations = self.group.lowered.equations
+        return bool(equations.depends(pre) & {*equations.states, *equations.inputs})
+
+    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+        """Return the part of the step that each cell's pulse covers."""
+        if event is None:
+            return None
+        covered = tf.minimum(event["remaining"], moment.dt) / moment.dt
+        return {"covered": covered, "remaining": tf.maximum(event["remaining"] - moment.dt, 0)}
+
+    def _scope(self, states: States, pulse: Any, prepared: Any) -> Any:
+        lowered = self.group.lowered
+        values = ports(lowered, states, "_pre")
+        values |= {state: states[row] for state, row in self.names.items()}
+        return lowered.scope(prepared["table"], values, {"pulse": lambda _: pulse})
+
+    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+        """Return the sum of each term over the synapses of each postsynaptic cell."""
+        value = self._scope(states, 0.0, prepared)
+        like = next(iter(states.values()))
+        found: dict[str, Tensor] = {}
+        made = []
+        for k, (pre, _) in enumerate(self.form.terms):
+            if k in prepared["fixed"]:
+                made.append(prepared["fixed"][k])
+                continue
+            text = repr(pre)
+            if text not in found:
+                x = tf.broadcast_to(cast(value(pre), like.dtype), like.shape)
+                found[text] = self.wiring.sum(prepared["arrays"], x)
+            made.append(found[text])
+        return made
+
+    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+        """Return the outward current of a route."""
+        return multiplied(route, owner, sums, table)
+
+    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+        """Return the derivative of each row."""
+        covered = 0.0 if context is None else context["covered"]
+        value = self._scope(states, covered, prepared)
+        derivative = self.group.lowered.derivative
+        return {row: value(derivative(state)) for state, row in self.names.items()}
+
+    def emit(
+        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
+    ) -> Outcome | None:
+        """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
+        if event is None:
+            return None
+        since = spikes.before
+        hit = since > 0
+        states = spikes.states[self.group.source]
+        derivative = self.group.lowered.derivative
+        left = tf.maximum(prepared["duration"] - since, 0)
+        remaining = tf.where(hit, left, context["remaining"])
+        within = tf.minimum(since, prepared["duration"])
+        new = self._scope(states, 1.0, prepared)
+        old = self._scope(states, context["covered"], prepared)
+        rows = {}
+        for state, row in self.names.items():
+            slope = new(derivative(state)) - old(derivative(state))
+            rows[row] = states[row] + tf.where(hit, within * slope, tf.zeros_like(since))
+        return Outcome({"remaining": remaining}, None, rows, {})
+
+    def variable(self, name: str, route: Route) -> Variable:
+        """Return what reads a state, which each presynaptic cell has once."""
+        return Variable("pre", lambda _, states: states[self.names[name]])

@@ -1,0 +1,302 @@
+"""Jumping synapses: states that jump at spikes and have closed forms between them."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.coupling import (
+    Group,
+    Moment,
+    Outcome,
+    Route,
+    Spikes,
+    States,
+    Variable,
+    fractions,
+    ports,
+)
+from somaflow.compiler.linear import Linear, cast
+from somaflow.compiler.ring import Ring
+from somaflow.compiler.wiring import Wiring
+from somaflow.errors import EquationError, NetworkError
+from somaflow.network.forms import Jumping
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+class Traces:
+    """States that all synapses of a cell share: they jump at the cell's spikes.
+
+    Args:
+        group: The group.
+        states: Their names.
+        assignments: What a spike does, in order.
+        side: `_pre` or `_post`: the cell's end of the name of an input.
+    """
+
+    def __init__(self, group: Group, states: Any, assignments: Any, side: str) -> None:
+        self.group, self.side = group, side
+        self.assignments = tuple(assignments)
+        self.linear = Linear(group.lowered.equations, states)
+        self.states = self.linear.states
+
+    def later(self, values: Any, z: States, dt: float) -> dict[str, Tensor]:
+        """Return the states at the step's end, without spikes."""
+        return self.linear.advance(values, z, dt) if self.states else {}
+
+    def spike(
+        self, values: Any, z: States, since: Tensor, dt: float, owner: States, table: Any
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """Return the states of each cell before each assignment, and behind the last one.
+
+        Args:
+            values: The coefficients.
+            z: The states at the step's start.
+            since: Time from the spike to the step's end.
+            dt: The step.
+            owner: The states of the cells.
+            table: The prepared parameters.
+        """
+        now = self.linear.advance(values, z, dt - since) if self.states else {}
+        inputs = ports(self.group.lowered, owner, self.side)
+        seen = []
+        for assignment in self.assignments:
+            seen.append(dict(now))
+            if assignment.name in self.states:
+                value = self.group.lowered.scope(table, {**inputs, **now})
+                fresh = cast(value(assignment.expression), since.dtype)
+                now = {**now, assignment.name: tf.broadcast_to(fresh, since.shape)}
+        return seen, now
+
+
+class JumpingCoupling:
+    """A group of jumping synapses whose jumps are the weight times what the presynaptic cell gives.
+
+    Args:
+        group: The group.
+        wiring: Its synapses.
+        dtype: NumPy type of the run.
+    """
+
+    rows: dict[str, float] = {}  # noqa: RUF012 - never changed
+
+    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+        self.group, self.wiring, self.dtype = group, wiring, dtype
+        form = group.form
+        assert isinstance(form, Jumping)
+        self.form = form
+        self.linear = Linear(group.lowered.equations, form.sums)
+        self.traces = Traces(group, form.before, form.on_spike, "_pre")
+        # What each spike delivers: the sums at the step's end, their integral within the step,
+        # and what is added to variables of the postsynaptic cell.
+        self.ports = tuple(name for name in form.amplitudes or {} if name not in form.sums)
+        self.height = 2 * len(form.sums) + len(self.ports)
+
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
+        """Refuse what has no closed form.
+
+        Raises:
+            NetworkError: A sum does not decay to 0, or is faster than a step.
+        """
+        check_sums(self.group, self.linear, parameters, dt)
+        check_sums(self.group, self.traces.linear, parameters, dt, rest=False)
+
+    def initial(self, batch: tuple[int, ...]) -> Any:
+        """Return sums of 0, and the traces' initial values."""
+        made: dict[str, Any] = {
+            "sums": {s: np.zeros((*batch, self.wiring.width), self.dtype) for s in self.form.sums},
+            "before": {
+                s: np.full((*batch, self.wiring.n_pre), self.group.initial[s], self.dtype)
+                for s in self.form.before
+            },
+        }
+        if self.wiring.latest is not None:
+            made["late"] = Ring(self.wiring, self.height, batch).initial(self.dtype)
+        return made
+
+    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+        """Evaluate the coefficients, and the way of the sums to each node."""
+        prepared = self.group.lowered.prepare(table)
+        return {
+            "arrays": arrays,
+            "table": prepared,
+            "before": coefficients(self.group, self.traces.linear, prepared, self.dtype),
+        } | ways(self.group, self.linear, prepared, self.dtype, [c * dt for c in fractions(nodes)])
+
+    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+        """Return the sums at each node and at the end."""
+        return opened(self.linear, event["sums"], moment, prepared)
+
+    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+        """Return the sums over the synapses of each postsynaptic cell, by state."""
+        return context["sums"][node]
+
+    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+        """Return the outward current of a route."""
+        return summed_current(route, owner, sums, table)
+
+    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+        """Return nothing: no solver integrates these states."""
+        return {}
+
+    def emit(
+        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
+    ) -> Outcome | None:
+        """Add the jumps of the spikes that arrive, each from its crossing on."""
+        since, form, arrays = spikes.before, self.form, prepared["arrays"]
+        hit = since > 0
+        nothing = tf.zeros_like(since)
+        calm = self.traces.later(prepared["before"], event["before"], moment.dt)
+        late = self.wiring.latest is not None
+        ring = Ring(self.wiring, self.height, tuple(since.shape[:-1])) if late else None
+
+        def delivered() -> Any:
+            seen, now = self.traces.spike(
+                prepared["before"],
+                event["before"],
+                since,
+                moment.dt,
+                spikes.states[self.group.source],
+                prepared["table"],
+            )
+            jumps, added = {}, []
+            inputs = ports(self.group.lowered, spikes.states[self.group.source], "_pre")
+            for assignment, then in zip(form.on_spike, seen, strict=True):
+                if assignment.name in form.before:
+                    continue
+                value = self.group.lowered.scope(prepared["table"], {**inputs, **then})
+                size = cast(value(form.amplitudes[assignment.name]), since.dtype)  # pyright: ignore
+                size = tf.where(hit, tf.broadcast_to(size, since.shape), nothing)
+                if assignment.name in form.sums:
+                    jumps[assignment.name] = size
+                else:
+                    added.append(size)
+            values = []
+            if form.sums:
+                grown = self.linear.impulse(prepared["sums"], jumps, since)
+                grown = {s: tf.where(hit, v, nothing) for s, v in grown.items()}
+                # By the trapezoidal rule: from the jump to what it has become at the end.
+                areas = [since * (jumps.get(s, nothing) + grown[s]) / 2 for s in form.sums]
+                values = [*(grown[s] for s in form.sums), *areas]
+            x = tf.stack([*values, *added])
+            after = self.traces.linear.advance(prepared["before"], now, since) if now else {}
+            kept = tuple(tf.where(hit, after[s], calm[s]) for s in form.before)
+            if ring is not None:
+                return ring.add(event["late"], arrays, x, moment.step), *kept
+            if self.wiring.choice.form == "loop":
+                return self.wiring.sum(arrays, x), *kept
+            return tf.stack([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
+
+        def quiet() -> Any:
+            kept = tuple(calm[s] for s in form.before)
+            if ring is not None:
+                return event["late"], *kept
+            shape = [self.height, *since.shape[:-1], self.wiring.width]
+            return tf.zeros(shape, since.dtype), *kept
+
+        found, *kept = tf.cond(tf.reduce_any(hit), delivered, quiet)
+        made: dict[str, Any] = {"before": dict(zip(form.before, kept, strict=True))}
+        if ring is not None:
+            found, made["late"] = ring.take(found, moment.step)
+        return finished(self.linear, self.ports, context, found, made)
+
+    def variable(self, name: str, route: Route) -> Variable:
+        """Return where a trace of a presynaptic cell or a sum is found."""
+        if name in self.form.before:
+            return Variable("pre", lambda event, _: event["before"][name])
+        return Variable("post", lambda event, _: event["sums"][name][..., route.columns])
+
+
+# ------------------------------------------------------------------- shared with plastic
+
+
+def coefficients(group: Group, linear: Linear, prepared: Any, dtype: Any) -> dict[str, Any]:
+    """Return the coefficients of closed forms as tensors."""
+    value = group.lowered.scope(prepared, {})
+    return linear.values(lambda node: cast(value(node), dtype))
+
+
+def ways(group: Group, linear: Linear, prepared: Any, dtype: Any, times: Any) -> dict[str, Any]:
+    """Return the coefficients of the sums and how each sum depends on all after some times."""
+    values = coefficients(group, linear, prepared, dtype)
+    found = []
+    for time in times:
+        columns = {}
+        for column in linear.states:
+            unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
+            columns[column] = linear.advance(values, unit, time)
+        found.append(
+            {
+                f"{row} {column}": columns[column][row]
+                for row in linear.states
+                for column in linear.states
+                if linear.parts.reaches(column, row)
+            }
+        )
+    return {"sums": values, "ways": found}
+
+
+def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str, Any]:
+    """Return the sums at each node and at the end, without spikes."""
+    places = {0.0: dict(sums)}
+    for c, way in zip(moment.fractions, prepared["ways"], strict=True):
+        made: dict[str, Tensor] = {}
+        for key, factor in way.items():
+            row, column = key.split(" ")
+            term = factor * sums[column]
+            made[row] = made[row] + term if row in made else term
+        places[c] = made
+    return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
+
+
+def summed_current(route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    """Return the outward current: that of one synapse, with the sums for its states."""
+    if not route.post:
+        return None
+    values = ports(route.lowered, owner, "_post")
+    values |= {state: total[..., route.columns] for state, total in sums.items()}
+    return route.lowered.scope(table, values)(route.post[0])
+
+
+def finished(linear: Linear, names: Any, context: Any, found: Tensor, made: Any) -> Outcome:
+    """Return the outcome of a step from what was delivered, `[height, ..., width]`."""
+    n = len(linear.states)
+    made["sums"] = {s: context["end"][s] + found[k] for k, s in enumerate(linear.states)}
+    charge = {s: found[n + k] for k, s in enumerate(linear.states)}
+    added = {name: found[2 * n + k] for k, name in enumerate(names)}
+    return Outcome(made, charge if n else None, {}, added)
+
+
+def check_sums(
+    group: Group, linear: Linear, parameters: dict[str, Any], dt: float, rest: bool = True
+) -> None:
+    """Refuse states without a closed form.
+
+    Raises:
+        NetworkError: A sum does not decay to 0 or starts elsewhere; coupled states change by more
+            than themselves in a step.
+    """
+    table = {name: tf.constant(value) for name, value in parameters.items()}
+    try:
+        values = coefficients(group, linear, group.lowered.prepare(table), np.float64)
+    except EquationError as error:
+        raise NetworkError(f"{group.place}: {error}") from error
+    for state in linear.states if rest else ():
+        rate = float(values["a"].get((state, state), 0.0))
+        if not (np.isfinite(rate) and rate < 0):
+            raise NetworkError(
+                f"{group.place}: between spikes {state} must decay, but its rate is {rate:g} per "
+                "ms; are the time constants greater than 0?"
+            )
+        level, start = float(values["b"].get(state, 0.0)), group.initial[state]
+        if level or start:
+            raise NetworkError(
+                f"{group.place}: between spikes {state} must decay to 0 and start there; found "
+                f"d{state}/dt = {level:g} at 0 and a start of {start:g}."
+            )
+    if not linear.diagonal and linear.fastest(values) * dt > 1:
+        raise NetworkError(
+            f"{group.place}: {', '.join(linear.states)} change by more than themselves in a step "
+            f"of {dt:g} ms, at {linear.fastest(values):g} per ms; take a smaller dt."
+        )

@@ -1,0 +1,273 @@
+"""Recordings: what recorders see of the state, and what they keep from step to step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow import units
+from somaflow.compiler.coupling import Route, Variable
+from somaflow.compiler.tables import Tables
+from somaflow.equations.expression import Name
+from somaflow.errors import NetworkError, UnknownNameError, nearest
+from somaflow.network.projection import Projection
+from somaflow.network.recorder import Recorder
+from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.system import Array, Carry
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+_JOIN = {"mean": tf.add, "max": tf.maximum, "min": tf.minimum}
+
+
+class Frame:
+    """What can be seen at one moment; each part is computed when it is first asked for.
+
+    Args:
+        dynamics: The functions of the network.
+        carry: The state.
+        step: The number of steps made before.
+        drive: The inputs at this moment.
+        prepared: What is computed once a chunk.
+    """
+
+    def __init__(
+        self, dynamics: Any, carry: Carry, step: Tensor, drive: Any, prepared: Any
+    ) -> None:
+        self.dynamics, self.carry, self.step = dynamics, carry, step
+        self.drive, self.prepared = drive, prepared
+
+    @cached_property
+    def states(self) -> list[dict[str, Tensor]]:
+        """The states of each population by name."""
+        return self.dynamics.held(self.carry.flow, self.drive.nodes, self.context, self.prepared)
+
+    @cached_property
+    def sums(self) -> list[Any]:
+        """The sums of each coupling. At a step's start only: what events have left open."""
+        context = self.context
+        node = self.prepared["nodes"].index(0.0)
+        return self.dynamics.sums(self.states, context, node, self.prepared)
+
+    @cached_property
+    def context(self) -> dict[str, Any]:
+        """What has arrived."""
+        return self.dynamics.arrive(self.carry, self.step, self.drive.steps, self.prepared)
+
+    @cached_property
+    def scopes(self) -> list[Any]:
+        """What evaluates the equations of each population."""
+        return self.dynamics.scopes(self.states, self.sums, self.drive.nodes, self.context, self.prepared)
+
+
+@dataclass(frozen=True)
+class View:
+    """What one recorder looks at.
+
+    Attributes:
+        read: Takes it out of a frame, `[..., width]` or a scalar.
+        width: Length of the last axis to which what is read is broadcast, padding included; None
+            where it has all its numbers.
+        places: Which of them are recorded.
+        axis: Name of that axis in the results: `cell`, `synapse`, `pre` or `post`.
+        labels: Coordinates along the axis by name.
+        unit: Unit of the variable.
+    """
+
+    read: Callable[[Frame], Tensor]
+    width: int | None
+    places: Array
+    axis: str
+    labels: dict[str, Array]
+    unit: str
+
+
+def look(tables: Tables, recorder: Recorder) -> View:
+    """Find what a recorder looks at.
+
+    Raises:
+        UnknownNameError: There is no such projection.
+        NetworkError: There is no such synapse.
+    """
+    if not recorder.of_projection:
+        return _of_cells(tables, recorder)
+    view, chosen = _of_projection(tables, recorder), recorder.cells
+    if chosen is None:
+        return view
+    size = len(view.places)
+    for bad in chosen[(chosen < 0) | (chosen >= size)][:1]:
+        thing = {"synapse": "synapses", "pre": "presynaptic cells"}.get(view.axis)
+        raise NetworkError(
+            f"{recorder.key!r} is recorded of {bad}, but projection {recorder.owner!r} has {size} "
+            f"{thing or 'postsynaptic cells'} (0 to {size - 1})."
+        )
+    labels = {name: values[chosen] for name, values in view.labels.items()}
+    return View(view.read, view.width, view.places[chosen], view.axis, labels, view.unit)
+
+
+def _of_cells(tables: Tables, recorder: Recorder) -> View:
+    k, name = tables.place[recorder.owner], recorder.variable
+    layout, equations = tables.layouts[k], tables.populations[k].equations
+    cells = np.arange(layout.size) if recorder.cells is None else recorder.cells
+
+    def read(frame: Frame) -> Tensor:
+        if name in equations.states:
+            return frame.states[k][name]
+        if name in equations.inputs:
+            return frame.scopes[k](Name(name))
+        return frame.scopes[k](equations.definitions[name].expression)
+
+    return View(read, layout.padded, cells, "cell", {"cell": cells}, equations.unit(name))
+
+
+def _of_projection(tables: Tables, recorder: Recorder) -> View:
+    c, route, projection = _find(tables, recorder.owner)
+    coupling, name = tables.couplings[c], recorder.variable
+    unit = projection.equations.unit(name)
+    sides = {"pre": projection.pre.cells, "post": projection.post.cells}
+    if name in projection.equations.states:
+        held = coupling.variable(name, route)
+    else:
+        held = Variable("post", lambda *_: None)
+
+    def read(frame: Frame) -> Tensor:
+        group = coupling.group
+        if name in projection.equations.states:
+            event = frame.carry.event.get(group.key)
+            return held.read(event, frame.states[group.source])
+        table = frame.prepared["routes"][route.projection]
+        return coupling.current(route, frame.states[route.target], frame.sums[c], table)
+
+    axis = held.axis
+    if held.places is not None:
+        made = projection.connections()
+        labels = {"synapse": np.arange(len(made)), "pre": made.pre, "post": made.post}
+        return View(read, None, held.places, axis, labels, unit)
+    owner = coupling.group.source if axis == "pre" else route.target
+    width = tables.layouts[owner].padded
+    return View(read, width, sides[axis], axis, {axis: sides[axis]}, unit)
+
+
+def _find(tables: Tables, name: str) -> tuple[int, Route, Projection]:
+    for c, coupling in enumerate(tables.couplings):
+        for member, route in zip(coupling.group.members, coupling.group.routes, strict=True):
+            if route.projection == name:
+                return c, route, member.projection
+    known = [str(projection.name) for projection in tables.network.projections]
+    raise UnknownNameError(f"the network has no projection {name!r}.{nearest(name, known)}")
+
+
+class Recordings:
+    """What a run's recorders ask for, apart from spikes.
+
+    Args:
+        tables: The tables of the network, after `initial`.
+        recorders: The recorders.
+    """
+
+    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...]) -> None:
+        self.tables, self.batch, self.dtype = tables, tables.batch, tf.as_dtype(tables.dtype)
+        self.wanted = tuple(r for r in recorders if not r.of_spikes)
+        self.views = {r.key: look(tables, r) for r in self.wanted}
+        self.steps = {
+            r.key: 1 if r.interval is None else whole_steps(r.interval, tables.dt, repr(r.key))
+            for r in self.wanted
+        }
+        self.followed = tuple(r for r in self.wanted if r.over_time is not None)
+
+    def parameters(self) -> dict[str, Array]:
+        """Return the places of what is recorded, where it is not the beginning of an axis.
+
+        They are arguments of the compiled function: there may be one for each synapse.
+        """
+        return {
+            key: view.places.astype(np.int32)
+            for key, view in self.views.items()
+            if not np.array_equal(view.places, np.arange(len(view.places)))
+        }
+
+    def initial(self) -> dict[str, Array]:
+        """Return what is kept from step to step: sums or extremes over time, all 0."""
+        made = {}
+        for r in self.followed:
+            view = self.views[r.key]
+            shape: tuple[int, ...] = (*self.batch, len(view.places))
+            if r.reduction is not None and not r.time_first:
+                shape = (*self.batch, len(r.edges.value) - 1) if r.edges else self.batch
+            counted = r.reduction == "histogram" and not r.time_first
+            kind = np.int32 if counted else self.dtype.as_numpy_dtype
+            # A sum of many float32 would lose digits.
+            made[r.key] = np.zeros(shape, np.float64 if r.over_time == "mean" else kind)
+        return made
+
+    def follow(self, frame: Frame) -> dict[str, Tensor]:
+        """Return what is kept after a step, `frame` being the state at its end."""
+        kept = {}
+        for r in self.followed:
+            old, value = frame.carry.kept[r.key], self._before_time(r, frame)
+            fresh = tf.equal(tf.math.floormod(frame.step - 1, self.steps[r.key]), 0)
+            value = tf.cast(value, old.dtype)
+            joined = _JOIN[str(r.over_time)](old, value)
+            kept[r.key] = tf.where(fresh, value, joined)
+        return kept
+
+    def observe(self, frame: Frame) -> dict[str, Tensor]:
+        """Return a sample of each recording."""
+        seen = {}
+        for r in self.wanted:
+            value = self._before_time(r, frame)
+            if r.over_time is not None:
+                kept = frame.carry.kept[r.key]
+                if r.over_time == "mean":
+                    value = tf.cast(value, self.dtype)
+                    kept = tf.cast(kept / self.steps[r.key], self.dtype)
+                value = tf.where(tf.equal(frame.step, 0), value, kept)
+                if r.time_first:
+                    value = self._over_cells(r, value)
+            seen[r.key] = value
+        return seen
+
+    def _before_time(self, r: Recorder, frame: Frame) -> Tensor:
+        """Return what is reduced over time, or recorded if nothing is."""
+        view = self.views[r.key]
+        value = tf.cast(view.read(frame), self.dtype)
+        if view.width is not None:
+            value = tf.broadcast_to(value, (*self.batch, view.width))
+        places = frame.prepared["recordings"].get(r.key)
+        if places is None:
+            value = value[..., : len(view.places)]
+        else:
+            value = tf.gather(value, places, axis=-1)
+        return value if r.time_first else self._over_cells(r, value)
+
+    def _over_cells(self, r: Recorder, value: Tensor) -> Tensor:
+        match r.reduction:
+            case "mean":
+                return tf.reduce_mean(value, -1)
+            case "sum":
+                return tf.reduce_sum(value, -1)
+            case "histogram":
+                edges = edges_of(r, self.views[r.key].unit)
+                return histogram(value, tf.constant(edges, self.dtype))
+        return value
+
+
+def edges_of(recorder: Recorder, unit: str) -> Array:
+    """Return the edges of a histogram of a variable in the coherent system.
+
+    Raises:
+        UnitError: They are in another unit than the variable.
+    """
+    edges = recorder.edges
+    given = edges.value if edges.unit == "1" else edges  # plain numbers mean the variable's unit
+    return units.parameter(given, unit, "edges", repr(recorder.key)).value
+
+
+def histogram(x: Tensor, edges: Tensor) -> Tensor:
+    """Return how many of the last axis of x are in each bin, int32 of shape `[..., n_bins]`."""
+    above = tf.reduce_sum(tf.cast(x[..., None, :] >= edges[:, None], tf.int32), -1)
+    over = tf.reduce_sum(tf.cast(x > edges[-1], tf.int32), -1)  # the last bin is closed
+    upper = tf.concat([above[..., 1:-1], over[..., None]], -1)
+    return above[..., :-1] - upper

@@ -1,0 +1,53 @@
+"""Rings: what arrives later, by slots of one step each."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from somaflow.compiler.wiring import Wiring
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+class Ring:
+    """What the synapses of a group will deliver, where their delays differ.
+
+    Args:
+        wiring: The synapses.
+        height: How many values each delivers.
+        batch: Leading axes of the state.
+    """
+
+    def __init__(self, wiring: Wiring, height: int, batch: tuple[int, ...]) -> None:
+        self.wiring, self.shape = wiring, (height, *batch)
+        self.slots = (wiring.latest or 0) + 1
+        self.stride = wiring.width + 1
+
+    def initial(self, dtype: Any) -> np.ndarray:
+        """Return an empty ring `[n_slots*(width + 1), height*batch]`."""
+        return np.zeros((self.slots * self.stride, int(np.prod(self.shape))), dtype)
+
+    def add(self, ring: Tensor, arrays: dict[str, Tensor], x: Tensor, step: Tensor) -> Tensor:
+        """Add what cells send in a step, `x` `[height, ..., n_pre]`, to when it arrives."""
+        return self.wiring.later(arrays, x, self._slot(step), ring)
+
+    def take(self, ring: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what arrives in a step, `[height, ..., width]`, and the ring without it."""
+        start = self._slot(step) * self.stride
+        column = tf.zeros_like(start)
+        part = tf.slice(ring, tf.stack([start, column]), [self.stride, ring.shape[1]])
+        arrived = tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width])
+        return arrived, replaced(ring, tf.zeros_like(part), start)
+
+    def _slot(self, step: Tensor) -> Tensor:
+        return tf.cast(tf.math.floormod(step, self.slots), tf.int32)
+
+
+def replaced(table: Tensor, rows: Tensor, start: Tensor) -> Tensor:
+    """Return a table `[n, width]` with the rows from `start` on replaced."""
+    if tf.executing_eagerly():
+        places = start + tf.range(rows.shape[0])
+        return tf.tensor_scatter_nd_update(table, places[:, None], rows)
+    return xla.dynamic_update_slice(table, rows, tf.stack([start, tf.zeros_like(start)]))

@@ -1,0 +1,177 @@
+"""Spike sources: when cells without a membrane spike in each step."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.columns import Columns, course_of, width_of
+from somaflow.compiler.coupling import Moment
+from somaflow.compiler.layout import padded
+from somaflow.errors import NetworkError
+from somaflow.network.network import Network
+from somaflow.network.population import Population
+from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
+from somaflow.network.waveforms import Course
+from somaflow.numerics.device import materialize
+from somaflow.numerics.random import uniforms_of
+from somaflow.simulation.system import Array
+from somaflow.units import factor
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+_MOST = 0.5  # of rate*dt: beyond, a fifth of the spikes would be lost
+# The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of
+# the denormal numbers, which XLA takes for 0.
+_LEAST = 1e-30
+_ROUNDING = 1e-9  # of a step: what is closer to a border is on it
+
+
+class Sources:
+    """The spike sources of a network.
+
+    Args:
+        network: The network.
+        dt: The step in ms.
+        duration: Length of the run in ms.
+        dtype: NumPy type of the run.
+        steps: The table of what holds for a whole step.
+
+    Attributes:
+        places: Index of each population of sources.
+
+    Raises:
+        NetworkError: A rate is too high for the step, or a cell has two spikes in one.
+    """
+
+    def __init__(
+        self, network: Network, dt: float, duration: float, dtype: Any, steps: Columns
+    ) -> None:
+        self.made: dict[int, Any] = {}
+        for k, population in enumerate(network.populations):
+            match population.source:
+                case SpikeSourcePoisson():
+                    self.made[k] = _Poisson(population, dt, dtype, steps)
+                case SpikeSourceArray():
+                    self.made[k] = _Given(population, dt, duration, dtype, steps)
+        self.places = tuple(self.made)
+
+    def parameters(self) -> list[dict[str, Array]]:
+        """Return of each population of sources what the compiled functions take as arguments."""
+        return [source.parameters() for source in self.made.values()]
+
+    def since(self, k: int, moment: Moment, context: Any, prepared: Any) -> Tensor:
+        """Return the time from each spike to the step's end, `[padded size]`; 0 for no spike."""
+        place, own = self.places.index(k), prepared["stimuli"]
+        values, key = own["sources"][place], own["source keys"][place]
+        return materialize(self.made[k].since(moment, context["given"], values, key))
+
+
+class _Poisson:
+    """Spikes at random."""
+
+    def __init__(self, population: Population, dt: float, dtype: Any, steps: Columns) -> None:
+        source: Any = population.source
+        self.rate, self.dt, self.dtype = source.rate, dt, dtype
+        self.size, self.width = population.size, padded(population.size)
+        if source.highest * dt > _MOST:
+            raise NetworkError(
+                f"a cell of {population.name!r} spikes at most once a step: a rate of "
+                f"{source.highest / factor('Hz'):g} Hz is too high for a dt of {dt:g} ms; take "
+                f"dt below {_MOST / source.highest:.3g} ms, or more cells at a lower rate."
+            )
+        self.columns = None
+        if isinstance(self.rate, Course):
+            course = course_of(self.rate, np.arange(self.size), self.size)
+
+            def at_middle(times: Array, middle: Array) -> Array:
+                return course(middle, middle)
+
+            self.columns = steps.add(width_of(self.rate, self.size), at_middle)
+
+    def parameters(self) -> dict[str, Array]:
+        # No cell that only fills the block spikes.
+        values = np.zeros(self.width)
+        if isinstance(self.rate, Course):
+            values[: self.size] = self.rate.amplitude.value * self.dt
+            return {"expected": values}
+        values[: self.size] = -np.expm1(-self.rate.value * self.dt)
+        return {"probability": values}
+
+    def since(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+        if self.columns is None:
+            probability = values["probability"]
+        else:
+            probability = -tf.math.expm1(-values["expected"] * given[self.columns])
+        drawn, place = uniforms_of(key, moment.step, tf.range(self.width), self.dtype)
+        return tf.where(drawn < probability, self.dt * place, tf.zeros_like(place))
+
+
+class _Given:
+    """Spikes at given times: the spikes of each step stand in a few columns, or all cells do."""
+
+    def __init__(
+        self, population: Population, dt: float, duration: float, dtype: Any, steps: Columns
+    ) -> None:
+        self.dtype, self.width = dtype, padded(population.size)
+        source: Any = population.source
+        times, cells = source.spikes(population.size)
+        step, self.since_end = _steps(times, dt)
+        last = round(duration / dt)
+        kept = np.flatnonzero(step < last)
+        order = kept[np.lexsort((cells[kept], step[kept]))]
+        self.step, self.cells, self.since_end = step[order], cells[order], self.since_end[order]
+        twice = (np.diff(self.step) == 0) & (np.diff(self.cells) == 0)
+        for n in np.flatnonzero(twice)[:1]:
+            both = " and ".join(f"{time:.10g}" for time in sorted(times[order[n : n + 2]]))
+            raise NetworkError(
+                f"cell {self.cells[n]} of {population.name!r} has two spikes in one step of "
+                f"{dt:g} ms, at {both} ms; take a smaller dt, or leave one out."
+            )
+        self.dt = dt
+        most = int(np.bincount(self.step).max(initial=0)) if len(self.step) else 0
+        # A spike in a list costs about as much as eight cells in a row.
+        self.listed = most if 8 * most < self.width else None
+        self.columns = steps.add(2 * most if self.listed is not None else self.width, self._fill)
+
+    def parameters(self) -> dict[str, Array]:
+        return {}
+
+    def _fill(self, times: Array, middle: Array) -> Array:
+        step = np.rint(middle / self.dt - 0.5).astype(np.int64)
+        begin, end = np.searchsorted(self.step, (step[0], step[-1] + 1))
+        row = self.step[begin:end] - step[0]
+        cells, since = self.cells[begin:end], self.since_end[begin:end]
+        if self.listed is None:
+            table = np.zeros((len(step), self.width))
+            table[row, cells] = since
+            return table
+        table = np.zeros((len(step), 2, self.listed))
+        table[:, 0] = self.width  # beyond the last cell
+        nth = np.arange(len(row)) - np.searchsorted(row, row)
+        table[row, 0, nth], table[row, 1, nth] = cells, since
+        return table.reshape(len(step), 2 * self.listed)
+
+    def since(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+        row = given[self.columns]
+        if self.listed is None:
+            return row
+        if not self.listed:
+            return tf.zeros([self.width], self.dtype)
+        cells, since = tf.cast(row[: self.listed], tf.int32), row[self.listed :]
+        whole = tf.zeros([self.width + 1], self.dtype)
+        return tf.tensor_scatter_nd_update(whole, cells[:, None], since)[: self.width]
+
+
+def _steps(times: Array, dt: float) -> tuple[Array, Array]:
+    """Return the step of each time, and the time from it to the step's end.
+
+    A step holds the times behind its start, up to its end: a spike on a border is at the end of a
+    step, so that what it opens is open from the border on.
+    """
+    place = times / dt
+    border = np.rint(place)
+    on_border = np.abs(place - border) <= _ROUNDING * np.maximum(border, 1)
+    step = np.maximum(np.where(on_border, border - 1, np.floor(place)), 0).astype(np.int64)
+    since = np.where(on_border & (border > 0), _LEAST, (step + 1) * dt - times)
+    return step, np.clip(since, _LEAST, dt)

@@ -1,0 +1,119 @@
+"""Wiring: the synapses of a group as arrays, in the form that the cost table finds cheapest."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from somaflow.errors import NetworkError
+from somaflow.network.choice import Choice
+from somaflow.network.groups import ranges, varied_delays
+from somaflow.network.projection import Projection
+from somaflow.numerics.delivery import Lists, Part, deliver, deliver_later, out_lists
+from somaflow.numerics.sums import dense, gathered, weighted_sum
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+class Member(NamedTuple):
+    """A projection in a group.
+
+    Attributes:
+        projection: The projection.
+        start: Where the columns of its postsynaptic population begin.
+    """
+
+    projection: Projection
+    start: int
+
+
+def parts(members: list[Member], dt: float, dtype: Any) -> Iterator[Part]:
+    """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
+    for projection, start in members:
+        for rows in ranges(projection):
+            made = projection.connections(rows)
+            columns = {"weight": made.weight.astype(dtype)}
+            if varied_delays(projection):
+                columns["delay"] = np.rint(made.delay / dt).astype(np.int32)
+            yield Part(made.pre, made.post + np.int32(start), columns)
+
+
+class Wiring:
+    """The static synapses of a group.
+
+    Args:
+        members: The projections.
+        chosen: How they are summed.
+        n_pre: Number of presynaptic cells, padding included.
+        width: Number of postsynaptic cells, padding included.
+        dt: The step in ms.
+        dtype: NumPy type of the run.
+
+    Attributes:
+        choice: How they are summed.
+        arrays: The arrays that it takes.
+        latest: The longest delay in steps where delays differ between synapses, else None.
+    """
+
+    def __init__(
+        self, members: list[Member], chosen: Choice, n_pre: int, width: int, dt: float, dtype: Any
+    ) -> None:
+        self.n_pre, self.width, self.single = n_pre, width, False
+        self.latest: int | None = None
+        later = any(varied_delays(member.projection) for member in members)
+
+        def given() -> Iterator[Part]:
+            return parts(members, dt, dtype)
+
+        if chosen.form == "loop":
+            dtypes = {"weight": dtype} | ({"delay": np.int32} if later else {})
+            self._hold(out_lists(given, n_pre, width, dtypes))
+        else:
+            every = list(given())
+            pre, post = (np.concatenate([p[k] for p in every]) for k in (0, 1))
+            weight = np.concatenate([p.columns["weight"] for p in every])
+            order = np.lexsort((pre, post))
+            fill = dense if chosen.form == "dense" else gathered
+            self.arrays = fill(pre[order], post[order], weight[order], n_pre, width)
+        if later:
+            self.latest = int(self.arrays["delay"].max(initial=0))
+        self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
+
+    def _hold(self, lists: Lists) -> None:
+        self.single = lists.single
+        self.arrays = {"first": lists.first, "other": lists.other, **lists.columns}
+
+    def sum(self, arrays: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Return sum over j of weight[j, i]*x[..., j], `[..., width]`."""
+        if self.choice.form == "loop":
+            return deliver(arrays, self.single, self.width, x)
+        return weighted_sum(arrays["weight"], arrays.get("sources"), x)
+
+    def later(self, arrays: dict[str, Tensor], x: Tensor, now: Tensor, ring: Tensor) -> Tensor:
+        """Add the same to what arrives after the delay of each synapse."""
+        return deliver_later(arrays, self.single, self.width, x, now, ring)
+
+
+def check_delay(projection: Projection, dt: float, duration: float) -> int | None:
+    """Return the delay of a projection in steps, or None if its synapses differ.
+
+    Raises:
+        NetworkError: It is no whole number of steps, or longer than the run.
+    """
+    if varied_delays(projection):
+        return None
+    delay = float(projection.delay.value)
+    steps = round(delay / dt)
+    if abs(steps * dt - delay) > 1e-9 * max(delay, dt):
+        low, high = int(delay / dt) * dt, (int(delay / dt) + 1) * dt
+        short = f"shorter than a step of {dt:g} ms" if delay < dt else "no whole number of steps"
+        raise NetworkError(
+            f"the delay of projection {projection.name!r} is {delay:g} ms, which is {short}; "
+            f"give {low:g} or {high:g} ms, or another dt."
+        )
+    if delay > duration:
+        raise NetworkError(
+            f"the delay of projection {projection.name!r} is {delay:g} ms, longer than the run of "
+            f"{duration:g} ms: no spike would arrive."
+        )
+    return steps

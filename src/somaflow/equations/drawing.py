@@ -1,0 +1,76 @@
+"""Values that are drawn: what equations must know of a distribution before its size is known."""
+
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from typing import Any, NoReturn
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.errors import MissingValueError, UnitError
+from somaflow.units import Parameter
+
+
+class Distribution(Description, ABC):
+    """A value that differs from cell to cell, or from synapse to synapse, by chance.
+
+    It stands for numbers until something that has a size draws them: a population for its cells,
+    a projection for its synapses.
+    """
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """The unit of the values."""
+
+    @property
+    @abstractmethod
+    def lowest(self) -> float:
+        """A number that no value is below, in the coherent system."""
+
+    @property
+    def value(self) -> NoReturn:
+        """No number: numbers are read where nothing draws them, as in `sf.solve`.
+
+        Raises:
+            MissingValueError: Always.
+        """
+        raise MissingValueError(
+            f"{self} is drawn for the cells of a sf.Population; give a number or an array here."
+        )
+
+    @abstractmethod
+    def draw(self, counter: tuple[Any, Any], stream: Any) -> Parameter:
+        """Return one value for each counter.
+
+        Args:
+            counter: Two arrays of whole numbers, of shapes that broadcast.
+            stream: What the values are for: a number or several, so that one seed in two places
+                gives values that have nothing to do with each other.
+        """
+
+    def __repr__(self) -> str:
+        shown = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    __str__ = __repr__
+
+
+def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
+    """Check a value that may be a distribution, and hold it in the declared unit.
+
+    Other values are held as by `units.parameter`, whose arguments these are.
+
+    Raises:
+        UnitError, MissingValueError, WrongTypeError: As `units.parameter`.
+    """
+    if not isinstance(value, Distribution):
+        return units.parameter(value, unit, name, where)
+    if unit is not None and units.dimensions(value.unit) != units.dimensions(unit):
+        place = f" of {where}" if where else ""
+        raise UnitError(f"{name!r}{place} is in {unit}, but {value} is in {value.unit}.")
+    if unit is None or unit == value.unit:
+        return value
+    # Values are in the coherent system already, so only the unit that is shown changes.
+    own = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+    own |= {key: Parameter(p.value, unit) for key, p in own.items() if isinstance(p, Parameter)}
+    return type(value)(**own)

@@ -1,0 +1,86 @@
+"""How sums over synapses are computed, by a table of costs."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@cache
+def costs() -> dict[str, float]:
+    """Return the cost table, nanoseconds by name."""
+    text = resources.files("somaflow.network").joinpath("costs.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+class Choice(NamedTuple):
+    """How the sums of a group are computed.
+
+    Attributes:
+        form: `dense`, `gathered` or `loop`.
+        nanoseconds: Predicted cost of a step in each form that is possible.
+        bytes: Size of its arrays, nearly.
+        synapses: Number of synapses.
+    """
+
+    form: str
+    nanoseconds: dict[str, float]
+    bytes: int
+    synapses: int
+
+    def __str__(self) -> str:
+        others = ", ".join(
+            f"{form} {time / 1000:,.2f}"
+            for form, time in self.nanoseconds.items()
+            if form != self.form
+        )
+        said = {
+            "dense": "sums over a matrix",
+            "gathered": "sums over lists of presynaptic cells",
+            "loop": "a loop over the cells that spiked",
+        }[self.form]
+        return (
+            f"{self.synapses:,} synapses in {self.bytes:,} bytes: {said}, about "
+            f"{self.nanoseconds[self.form] / 1000:,.2f} us a step"
+            + (f" ({others})" if others else "")
+        )
+
+
+def choose(
+    in_degrees: NDArray[np.int64], n_pre: int, events: bool, single: bool, item_bytes: int
+) -> Choice:
+    """Choose the form of a sum from the properties of the whole group.
+
+    Args:
+        in_degrees: Number of synapses of each postsynaptic cell.
+        n_pre: Number of presynaptic cells.
+        events: Whether few cells have something to add in a step.
+        single: Whether synapses must be visited one by one, as only the loop can: their delays
+            differ, or they are plastic.
+        item_bytes: Size of a weight.
+    """
+    cost, width, synapses = costs(), len(in_degrees), int(in_degrees.sum())
+    most = max(1, int(in_degrees.max(initial=0)))
+    found = {"gathered": cost["gathered_term"] * most * width}
+    sizes = {
+        "gathered": most * width * (item_bytes + 4),
+        "dense": n_pre * width * item_bytes,
+        "loop": synapses * (item_bytes + 4),
+    }
+    if n_pre * width <= cost["largest_matrix"]:
+        found["dense"] = cost["dense_term"] * n_pre * width
+    if events or single:
+        active = n_pre * cost["active_cells"]
+        busy = -np.expm1(-active)  # share of steps in which any cell spikes
+        delivered = cost["delivered"] * synapses * cost["active_cells"]
+        searched = cost["loop"] + cost["searched_cell"] * n_pre
+        found = {form: value * busy for form, value in found.items()}
+        found["loop"] = searched * busy + delivered
+    found = {form: round(float(value), 1) for form, value in found.items()}
+    if single:
+        found = {"loop": found["loop"]}
+    form = min(found, key=lambda form: found[form])
+    return Choice(form, found, sizes[form], synapses)

@@ -1,0 +1,192 @@
+"""Distances between cells, and functions of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.equations.algebras import PURE, NumberAlgebra, UnitAlgebra, describe
+from somaflow.equations.expression import Name, Node, evaluate, is_noise, parse, render, walk
+from somaflow.equations.statements import refuse_condition
+from somaflow.errors import EquationError, NetworkError, UnitError, UnknownNameError, nearest
+from somaflow.units import Parameter
+
+Values = NDArray[np.float64]
+_BLOCK = 1 << 18  # pairs looked at together
+
+
+def checked_positions(positions: Any, size: int, name: str) -> Parameter:
+    """Return positions as a table of shape [size, 1 to 3].
+
+    Args:
+        positions: Array with a unit of length, of shape [size] or [size, 1 to 3].
+        size: How many cells there are.
+        name: The population's name, for messages.
+
+    Raises:
+        UnitError: They are no lengths.
+        NetworkError: They have another shape.
+    """
+    held = units.parameter(positions, None, "positions", name)
+    if units.dimensions(held.unit) != units.dimensions("um"):
+        raise UnitError(
+            f"the positions of {name!r} are in {held.unit}; give lengths, such as positions*um."
+        )
+    table = held.value[:, None] if held.value.ndim == 1 else held.value
+    if table.ndim != 2 or len(table) != size or table.shape[1] not in (1, 2, 3):
+        raise NetworkError(
+            f"the positions of {name!r} have shape {list(held.value.shape)}; give [{size}], or "
+            f"[{size}, 1], [{size}, 2] or [{size}, 3]."
+        )
+    return Parameter(table, held.unit)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """The Euclidean distances between the cells of two sides.
+
+    Attributes:
+        pre: Positions of the presynaptic cells in cm, shape [n_pre, n_axes].
+        post: Those of the postsynaptic cells, shape [n_post, n_axes].
+    """
+
+    pre: Values
+    post: Values
+
+    def between(self, pre: Any, post: Any) -> Values:
+        """Return the distance in cm of each pair of positions in the two sides, shape [n]."""
+        found = np.empty(len(pre))
+        for start in range(0, len(pre), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            apart = self.pre[pre[part]] - self.post[post[part]]
+            found[part] = np.sqrt(np.sum(apart * apart, axis=1))
+        return found
+
+    def near(self, rows: tuple[int, int], radius: float) -> Iterator[tuple[Any, Any, Values]]:
+        """Iterate over the pairs that are at most `radius` apart, in blocks of rows.
+
+        Yields:
+            Presynaptic and postsynaptic positions and distances, unordered within a block.
+        """
+        widest = np.ptp(self.pre, axis=0) if len(self.pre) else np.zeros(self.pre.shape[1])
+        axis = int(np.argmax(widest))
+        order = np.argsort(self.pre[:, axis], kind="stable")
+        sorted_axis = self.pre[order, axis]
+        centre = self.post[rows[0] : rows[1], axis]
+        # A hair more than the radius, as the difference of two coordinates is rounded.
+        slack = radius * (1 + 1e-12) + 1e-12 * np.abs(centre)
+        first = np.searchsorted(sorted_axis, centre - slack, side="left")
+        count = np.searchsorted(sorted_axis, centre + slack, side="right") - first
+        ends = np.cumsum(count)
+        start = 0
+        while start < len(count):
+            before = ends[start - 1] if start else 0
+            stop = max(int(np.searchsorted(ends, before + _BLOCK, side="right")), start + 1)
+            part = slice(start, stop)
+            row = np.repeat(np.arange(start, stop), count[part])
+            skipped = np.repeat(ends[part] - count[part] - before, count[part])
+            pre = order[first[row] + np.arange(len(row)) - skipped]
+            post = row + rows[0]
+            apart = self.between(pre, post)
+            close = apart <= radius
+            yield pre[close], post[close], apart[close]
+            start = stop
+
+
+def function_of_distance(text: Any, what: str) -> tuple[Node, Any]:
+    """Read an expression of the distance `d`.
+
+    Returns:
+        Its tree and its dimensionality.
+
+    Raises:
+        EquationError, UnitError, UnknownNameError, WrongTypeError: As for equations.
+    """
+    node = parse(text)
+    refuse_condition(node, text)
+    for item in walk(node):
+        if isinstance(item, Name) and (is_noise(item.name) or item.name not in {"d", *units.NAMES}):
+            raise UnknownNameError(
+                f"{what} may use the distance d and units, not {item.name!r}."
+                f"{nearest(item.name, units.NAMES)}",
+                text,
+                item.column,
+            )
+        if getattr(item, "function", None) == "pulse":
+            raise EquationError(f"{what} cannot call pulse.", text, item.column)
+    return node, evaluate(node, UnitAlgebra({"d": units.dimensions("um")}, text))
+
+
+def values_at(node: Node, distance: Values, what: str) -> Values:
+    """Return an expression's value in the coherent system at distances in cm.
+
+    Raises:
+        NetworkError: It is not finite somewhere.
+    """
+    with np.errstate(all="ignore"):
+        found = np.asarray(evaluate(node, NumberAlgebra({"d": distance})), np.float64)
+    found = np.broadcast_to(found, distance.shape)
+    for bad in distance[~np.isfinite(found)][:1]:
+        raise NetworkError(f"{what} {render(node)!r} is not finite at d = {bad / 1e-4:g} um.")
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class OfDistance(Description):
+    """Weights or delays that are a function of the distance between the two cells.
+
+    Args:
+        text: An expression of `d`, such as `"0.1*ms + d/(0.3*mm/ms)"`. Both populations need
+            positions.
+
+    Raises:
+        EquationError, UnitError, UnknownNameError: As for equations.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        node, dimensions = function_of_distance(self.text, "OfDistance")
+        object.__setattr__(self, "text", render(node))
+        object.__setattr__(self, "_node", node)
+        object.__setattr__(self, "_dimensions", dimensions)
+
+    def require(self, unit: str, what: str) -> None:
+        """Check the unit of the values.
+
+        Raises:
+            UnitError: They have another than `unit`.
+        """
+        found = self._dimensions  # pyright: ignore[reportAttributeAccessIssue]
+        if found != units.dimensions(unit):
+            raise UnitError(f"{what} is in {unit}, but {self.text!r} is {describe(found)}.")
+
+    def at(self, distance: Values) -> Values:
+        """Return the values in the coherent system at distances in cm.
+
+        Raises:
+            NetworkError: One is not finite.
+        """
+        return values_at(self._node, distance, "OfDistance")  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __repr__(self) -> str:
+        return f"OfDistance({self.text!r})"
+
+
+def probability_of_distance(text: Any) -> Node:
+    """Read a probability as an expression of the distance.
+
+    Raises:
+        UnitError: It is not a pure number.
+        EquationError, UnknownNameError, WrongTypeError: As for equations.
+    """
+    node, dimensions = function_of_distance(text, "a probability")
+    if dimensions != PURE:
+        raise UnitError(
+            f"a probability is a pure number, but this is {describe(dimensions)}.", text
+        )
+    return node

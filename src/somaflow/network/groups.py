@@ -1,0 +1,125 @@
+"""Groups of projections that share presynaptic states, and how the sums of each are computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from somaflow.description import fingerprint
+from somaflow.equations.expression import render
+from somaflow.network import choice
+from somaflow.network.choice import Choice
+from somaflow.network.forms import Form, Graded, Jumping, take_apart
+from somaflow.network.projection import Projection
+from somaflow.units import Parameter
+
+_PART = 4_000_000  # synapses built at a time
+
+
+@dataclass
+class Grouping:
+    """Projections that leave one population with the same kinetics and delay.
+
+    Attributes:
+        key: What it is called in a run's state and in explanations.
+        form: The form of its synapses.
+        projections: Its members.
+    """
+
+    key: str
+    form: Form
+    projections: list[Projection] = field(default_factory=list)
+
+    @property
+    def events(self) -> bool:
+        """Whether only cells that spiked have something to add in a step."""
+        return not isinstance(self.form, Graded)
+
+    @property
+    def plastic(self) -> bool:
+        """Whether each synapse has variables of its own."""
+        return isinstance(self.form, Jumping) and self.form.amplitudes is None
+
+
+def group(projections: Sequence[Projection]) -> list[Grouping]:
+    """Put projections together that can share their presynaptic states.
+
+    Raises:
+        NetworkError: A synapse is of no form that can be computed.
+    """
+    found: dict[str, Grouping] = {}
+    for projection in projections:
+        form = take_apart(projection)
+        key = _shared(projection, form)
+        if key not in found:
+            source = projection.pre.population.name
+            name = f"{projection.synapse_name} of {source} ({len(found)})"
+            found[key] = Grouping(name, form)
+        found[key].projections.append(projection)
+    return list(found.values())
+
+
+def _shared(projection: Projection, form: Form) -> str:
+    """Return what projections must have in common to share their presynaptic states."""
+    equations = projection.equations
+    if isinstance(form, Jumping) and form.amplitudes is None:
+        return f"plastic {projection.name}"
+    nodes = [variable.expression for variable in equations.states.values()]
+    nodes += [assignment.expression for assignment in equations.on_spike]
+    terms = [pre for pre, _ in form.terms] if isinstance(form, Graded) else []
+    needed = set().union(*(equations.depends(node) for node in (*nodes, *terms)))
+    needed -= {projection.weight_name}
+    shared = {name: p for name, p in equations.parameters.items() if name in needed}
+    delay = "varied" if varied_delays(projection) else float(projection.delay.value)
+    described = (equations.text, shared, equations.initial, [render(term) for term in terms])
+    return f"{projection.pre.population.name} {delay} {fingerprint(described)}"
+
+
+def varied_delays(projection: Projection) -> bool:
+    """Tell whether the delays of a projection's synapses differ."""
+    return not isinstance(projection.delay, Parameter) or projection.delay.value.ndim > 0
+
+
+def ranges(projection: Projection) -> list[tuple[int, int]]:
+    """Return ranges of postsynaptic cells with about as many synapses as are built at a time."""
+    n_pre, n_post = len(projection.pre), len(projection.post)
+    each = projection.connector.expected(n_pre, n_post) / n_post
+    height = max(1, int(_PART // max(each, 1)))
+    return [(a, min(a + height, n_post)) for a in range(0, n_post, height)]
+
+
+def choose(grouping: Grouping, item_bytes: int = 8) -> Choice:
+    """Say how a group's sums are computed, at what predicted cost, in how many bytes.
+
+    The synapses are counted, and not kept.
+
+    Args:
+        grouping: The group.
+        item_bytes: Size of a weight.
+    """
+    degrees = []
+    for projection in grouping.projections:
+        counts = np.zeros(projection.post.population.size, np.int64)
+        for rows in ranges(projection):
+            counts += np.bincount(projection.connections(rows).post, minlength=len(counts))
+        degrees.append(counts)
+    one_by_one = grouping.plastic or any(map(varied_delays, grouping.projections))
+    n_pre = grouping.projections[0].pre.population.size
+    return choice.choose(np.concatenate(degrees), n_pre, grouping.events, one_by_one, item_bytes)
+
+
+def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
+    """Return about how much memory the synapses of a run take, before any of them is made.
+
+    Args:
+        projections: The projections.
+        item_bytes: Size of a weight.
+    """
+    total = 0.0
+    for projection in projections:
+        count = projection.connector.expected(len(projection.pre), len(projection.post))
+        own = len(projection.equations.states) if projection.equations.on_post_spike else 0
+        each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
+        # Twice: what is built, and the copy that the compiled function is given.
+        total += 2 * count * each
+    return int(total)

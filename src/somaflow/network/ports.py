@@ -1,0 +1,149 @@
+"""Ports: what a synapse reads and drives in the cells that it joins, and whether they have it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somaflow import units
+from somaflow.equations.algebras import NumberAlgebra
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Name, evaluate
+from somaflow.errors import NetworkError, UnitError, nearest
+from somaflow.network.population import Population
+from somaflow.network.random import threefry
+from somaflow.network.stimuli import require_current_input
+from somaflow.network.wiring import Indices
+
+
+def check_ports(name: str, synapse: str, equations: Equations, ends: dict[str, Population]) -> None:
+    """Refuse a synapse that does not fit the populations at its ends.
+
+    Args:
+        name: The projection's name.
+        synapse: The synapse's name.
+        equations: The synapse's equations.
+        ends: The populations, by `"pre"` and `"post"`.
+
+    Raises:
+        NetworkError: A population lacks what the synapse reads, waits for or drives.
+        UnitError: It has it in another unit.
+    """
+    if ends["post"].source is not None:
+        raise NetworkError(
+            f"projection {name!r}: {ends['post'].name!r} is made of spike sources, which can be "
+            "presynaptic only."
+        )
+    for port, unit in equations.inputs.items():
+        variable, _, side = port.rpartition("_")
+        owner = ends.get(side)
+        states = getattr(owner.equations, "states", {}) if owner else {}
+        if variable not in states:
+            where = f"population {owner.name!r}" if owner else "a pre or post population"
+            known = states if owner else ("v_pre", "v_post")
+            raise NetworkError(
+                f"projection {name!r}: synapse {synapse!r} reads {port!r}, but "
+                f"{where} has no state {variable or port!r}.{nearest(variable or port, known)}"
+            )
+        found = states[variable].unit
+        if units.dimensions(found) != units.dimensions(unit):
+            raise UnitError(
+                f"projection {name!r}: synapse {synapse!r} reads {port!r} in "
+                f"{unit}, but {variable!r} of {ends[side].name!r} is in {found}."
+            )
+    waits = {"pre": equations.uses_pulse or equations.on_spike, "post": equations.on_post_spike}
+    for side, waiting in waits.items():
+        if waiting and not spikes(ends[side]):
+            raise NetworkError(
+                f"projection {name!r}: synapse {synapse!r} waits for spikes, but "
+                f"{ends[side].name!r} has no threshold."
+            )
+    _check_current(name, synapse, equations, ends["post"])
+
+
+def spikes(population: Population) -> bool:
+    """Tell whether a population has spikes."""
+    return population.spiking
+
+
+def _check_current(name: str, synapse: str, equations: Equations, target: Population) -> None:
+    if "I" not in equations.definitions:
+        if any(a.name in equations.inputs for a in (*equations.on_spike, *equations.on_post_spike)):
+            return
+        raise NetworkError(
+            f"synapse {synapse!r} defines no current I, and assigns to no variable of the "
+            "postsynaptic cell, as in 'on spike: v_post += w'."
+        )
+    inputs = getattr(target.equations, "inputs", {})
+    wanted = require_current_input(target.name, inputs, "a synapse")
+    found = equations.definitions["I"].unit
+    if units.dimensions(found) != units.dimensions(wanted):
+        raise UnitError(
+            f"projection {name!r}: synapse {synapse!r} gives a current in "
+            f"{found}, but {target.name!r} takes {wanted}. Use the variant of the synapse "
+            "whose name ends, or does not end, in _density."
+        )
+
+
+def is_gap_junction(equations: Equations) -> bool:
+    """Tell whether a synapse is a gap junction.
+
+    It has no state and waits for no spike, and its current changes sign, and nothing else, where
+    the two cells are exchanged; so a graded synapse without a state is none.
+    """
+    sides = {port: port.rpartition("_") for port in equations.inputs}
+    variables = {side: {v for v, _, s in sides.values() if s == side} for side in ("pre", "post")}
+    if (
+        equations.states
+        or equations.on_spike
+        or equations.on_post_spike
+        or equations.uses_pulse
+        or "I" not in equations.definitions
+        or not variables["pre"]
+        or variables["pre"] != variables["post"]
+    ):
+        return False
+    rng = np.linspace(-80.0, 40.0, 7)
+    there, back = rng, np.roll(rng, 3)
+    forward = _current(equations, {p: there if s[2] == "pre" else back for p, s in sides.items()})
+    reverse = _current(equations, {p: back if s[2] == "pre" else there for p, s in sides.items()})
+    scale = np.abs(forward).max()
+    return bool(scale > 0 and np.abs(forward + reverse).max() <= 1e-9 * scale)
+
+
+def _current(equations: Equations, inputs: dict[str, Any]) -> NDArray[np.float64]:
+    # 1 for each parameter: one that is 0 by its own value would hide the current's form.
+    table: dict[str, Any] = {key: np.ones(()) for key in equations.parameters} | {"t": 0.0} | inputs
+    with np.errstate(all="ignore"):
+        for key, definition in equations.definitions.items():
+            table[key] = evaluate(definition.expression, NumberAlgebra(table))
+        return np.nan_to_num(np.asarray(evaluate(Name("I"), NumberAlgebra(table)), np.float64))
+
+
+class Symmetry:
+    """Finds out whether all pairs exist in both directions, in memory for the cells alone.
+
+    Sums of a hash of each pair and its weight, over those that leave a cell and over those that
+    reach it, agree where the two are the same.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._leaving = np.zeros(size, np.uint64)
+        self._reaching = np.zeros(size, np.uint64)
+
+    def add(self, pre: Indices, post: Indices, weight: NDArray[np.float64]) -> None:
+        """Take some synapses into account."""
+        np.add.at(self._leaving, pre, _hash(pre, post, weight))
+        np.add.at(self._reaching, post, _hash(post, pre, weight))
+
+    def uneven(self) -> int | None:
+        """Return the first cell that is not reached alike by those that it reaches, or None."""
+        found = np.flatnonzero(self._leaving != self._reaching)
+        return int(found[0]) if len(found) else None
+
+
+def _hash(first: Indices, second: Indices, weight: NDArray[np.float64]) -> NDArray[np.uint64]:
+    bits = np.ascontiguousarray(weight).view(np.uint64)
+    low, high = threefry((0, 0), (first, second))
+    mixed = threefry((1, 0), (low ^ bits.astype(np.uint32), high ^ (bits >> np.uint64(32))))
+    return (mixed[0].astype(np.uint64) << np.uint64(32)) | mixed[1]

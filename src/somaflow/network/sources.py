@@ -1,0 +1,171 @@
+"""Spike sources: cells without a membrane, whose spikes are drawn or given.
+
+One of them is the model of a population, which can then be presynaptic in projections.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from somaflow import units
+from somaflow.description import Description
+from somaflow.equations.drawing import Distribution
+from somaflow.equations.equations import Equations
+from somaflow.errors import NetworkError, UnitError, WrongTypeError
+from somaflow.network.random import PARAMETER, named
+from somaflow.network.recorder import check_cells
+from somaflow.network.waveforms import Course, Ramp, SaturatingPulse, Step, Waveform, per_cell
+from somaflow.units import Parameter
+
+# Equations are never empty; those of cells that have none say nothing.
+NO_EQUATIONS = Equations("nothing = 0 : 1", {}, {})
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeSourcePoisson(Description):
+    """Cells that spike at random, each by itself, at a rate that may change over time.
+
+    In each step a cell spikes with probability 1 - exp(-rate*dt), at a place within the step that
+    is drawn evenly, and at most once: the mean rate is lower than `rate` by about rate*dt/2 of it
+    (0.05 % at 10 Hz and dt = 0.1 ms). The numbers come from the run's seed and the population's
+    place in the network.
+
+    Args:
+        rate: In Hz: one number, one for each cell, or a distribution; or a `Step`, `Ramp`,
+            `SaturatingPulse` or `Waveform` in Hz, of which each step takes the value at its
+            middle.
+
+    Raises:
+        UnitError: It is no rate.
+        NetworkError: It is negative somewhere.
+    """
+
+    rate: Any
+
+    def __post_init__(self) -> None:
+        rate = self.rate
+        lowest = None
+        if isinstance(rate, Course):
+            if units.dimensions(rate.unit) != units.dimensions("Hz"):
+                raise UnitError(
+                    f"the rate of a SpikeSourcePoisson is in {rate.unit}; give a waveform in Hz."
+                )
+            lowest = rate.extremes[0]
+        elif isinstance(rate, Distribution):
+            if units.dimensions(rate.unit) != units.dimensions("Hz"):
+                raise UnitError(
+                    f"the rate of a SpikeSourcePoisson is in {rate.unit}; give a distribution of "
+                    "rates in Hz."
+                )
+        else:
+            held = per_cell(rate, "Hz", "rate", "SpikeSourcePoisson")
+            object.__setattr__(self, "rate", held)
+            lowest = held.value.min(initial=0)
+        if lowest is not None and lowest < 0:
+            raise NetworkError(
+                f"the rate of a SpikeSourcePoisson is {lowest / units.factor('Hz'):g} Hz "
+                "somewhere; give at least 0 Hz."
+            )
+
+    def of(self, name: str, size: int) -> "SpikeSourcePoisson":
+        """Return the source with the rates of a population drawn.
+
+        Args:
+            name: The population.
+            size: How many cells it has.
+
+        Raises:
+            NetworkError: There are rates for another number of cells, or a negative one is drawn.
+        """
+        rate = self.rate
+        if isinstance(rate, Distribution):
+            cells = np.arange(size), np.zeros((), np.int64)
+            return replace(self, rate=rate.draw(cells, (PARAMETER, *named("rate"))))
+        sizes = rate.sizes if isinstance(rate, Course) else rate.value.shape
+        for count in sizes:
+            if count != size:
+                raise NetworkError(f"{name!r} has {count} rates for {size} cells.")
+        return self
+
+    @property
+    def highest(self) -> float:
+        """The highest rate of any cell at any time, in 1/ms."""
+        rate = self.rate
+        return rate.extremes[1] if isinstance(rate, Course) else float(rate.value.max(initial=0))
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeSourceArray(Description):
+    """Cells that spike at given times.
+
+    A time on the border of two steps counts as the end of the first one, so that its effect begins
+    at that border; only time 0 belongs to the step that follows. Times after the end of a run have
+    no effect.
+
+    Args:
+        times: The time of each spike in ms, shape [n_spikes], in any order.
+        cells: The cell of each spike, whole numbers of shape [n_spikes]; as in `run["PN.spikes"]`,
+            whose `times` and `cells` can be given here. Default: all cells have all spikes.
+
+    Raises:
+        NetworkError: A time is negative, or there are not as many cells as times.
+        UnitError, WrongTypeError: They are no times, or no cells.
+    """
+
+    times: Any
+    cells: Any = None
+
+    def __post_init__(self) -> None:
+        times = self.times
+        if isinstance(times, (list, tuple)) and any(np.ndim(part) for part in times):
+            raise WrongTypeError(
+                "the times of a SpikeSourceArray are one list; give cells=[...], the cell of each."
+            )
+        times = units.parameter(times, "ms", "times", "SpikeSourceArray")
+        if times.value.ndim != 1:
+            raise NetworkError(
+                f"the times of a SpikeSourceArray have shape [n_spikes], not {times.value.shape}."
+            )
+        if (times.value < 0).any():
+            raise NetworkError(
+                f"a spike of a SpikeSourceArray is at {times.value.min():g} ms; a run begins at 0."
+            )
+        object.__setattr__(self, "times", times)
+        if self.cells is None:
+            return
+        cells = check_cells(self.cells)
+        if len(cells) != len(times.value):
+            raise NetworkError(
+                f"a SpikeSourceArray has {len(times.value)} times and {len(cells)} cells; give "
+                "the cell of each spike."
+            )
+        object.__setattr__(self, "cells", cells)
+
+    def of(self, name: str, size: int) -> "SpikeSourceArray":
+        """Return the source, checked for a population.
+
+        Args:
+            name: The population.
+            size: How many cells it has.
+
+        Raises:
+            NetworkError: A spike belongs to a cell that it has not.
+        """
+        if self.cells is not None:
+            for bad in self.cells[(self.cells < 0) | (self.cells >= size)][:1]:
+                raise NetworkError(
+                    f"a spike of {name!r} belongs to cell {bad}: there are {size} "
+                    f"(0 to {size - 1})."
+                )
+        return self
+
+    def spikes(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the time in ms and the cell of each spike of so many cells."""
+        if self.cells is not None:
+            return self.times.value, self.cells
+        times = self.times.value
+        return np.repeat(times, size), np.tile(np.arange(size), len(times))
+
+
+Source = SpikeSourcePoisson | SpikeSourceArray

@@ -1,0 +1,303 @@
+"""Recording: from recorders to columns of results, and from chunks to what is stored in them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from somaflow import units
+from somaflow.compiler.build import Compiled
+from somaflow.compiler.recordings import View, edges_of
+from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
+from somaflow.network.network import Network
+from somaflow.network.recorder import Recorder
+from somaflow.simulation.chunks import Chunk
+from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.sinks import Column, Coordinate, Sink
+from somaflow.simulation.system import Array, Source, System
+
+_DEFAULT_STRIDE = 100
+Writer = Callable[[Chunk], None]
+
+
+def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, ...]:
+    """Return the recorders of a run.
+
+    Args:
+        network: The network.
+        record: A recorder, or several.
+        dt: The step in ms.
+
+    Raises:
+        WrongTypeError: Something is no recorder.
+        UnknownNameError, NetworkError: The network has no such variable, or no such cells.
+        UnitError: The edges of a histogram are in another unit than its variable.
+        RunError: Two recordings have one name, or an interval is no whole number of steps.
+    """
+    recorders = (record,) if isinstance(record, Recorder) else record
+    try:
+        recorders = tuple(recorders)
+    except TypeError as error:
+        raise WrongTypeError(f"record is a list of recorders, not {record!r}.") from error
+    for recorder in recorders:
+        if not isinstance(recorder, Recorder):
+            raise WrongTypeError(
+                f"record takes recorders such as pn.spikes or pn['v'], not {recorder!r}."
+            )
+        _check(network, recorder)
+        steps_between(recorder, dt)
+    keys = [recorder.key for recorder in recorders]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise RunError(
+                f"{key!r} is recorded twice; record all cells together, as often as needed."
+            )
+    return recorders
+
+
+def _check(network: Network, recorder: Recorder) -> None:
+    name = recorder.variable
+    if recorder.of_projection:
+        owners = {str(p.name): p for p in network.projections}
+        if recorder.owner not in owners:
+            known = nearest(recorder.owner, owners)
+            raise UnknownNameError(f"the network has no projection {recorder.owner!r}.{known}")
+        owner = owners[recorder.owner]
+        owner[name]
+    else:
+        owner = network.population(recorder.owner)
+        if recorder.of_spikes:
+            owner.spikes  # noqa: B018 - says what is missing
+        else:
+            owner[name]
+        if recorder.cells is not None:
+            owner[recorder.cells]
+    if recorder.edges is not None:
+        edges_of(recorder, owner.equations.unit(name))
+
+
+def steps_between(recorder: Recorder, dt: float) -> int:
+    """Return how many steps lie between two samples of a recorder.
+
+    Raises:
+        RunError: No whole number.
+    """
+    if recorder.interval is None:
+        return 1
+    return whole_steps(recorder.interval, dt, f"the recording interval of {recorder.key!r}")
+
+
+def common_stride(recorders: tuple[Recorder, ...], dt: float, n_steps: int) -> int:
+    """Return the number of steps after which the state is looked at."""
+    strides = [steps_between(r, dt) for r in recorders if not r.of_spikes]
+    return math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
+
+
+# -------------------------------------------------------------------------- columns
+
+
+def columns_of(
+    network: Network,
+    compiled: Compiled,
+    recorders: tuple[Recorder, ...],
+    dt: float,
+    n_steps: int,
+    dtype: str,
+) -> tuple[Column, ...]:
+    """Return the columns of a run's results, one for each recorder."""
+    made = []
+    for recorder in recorders:
+        every = steps_between(recorder, dt)
+        times = {"interval": every * dt, "rows": n_steps // every + 1}
+        if recorder.of_spikes:
+            made.append(_spike_column(network, compiled, recorder, times))
+        else:
+            made.append(_state_column(compiled, recorder, times, dtype))
+    return tuple(made)
+
+
+def _batch_axes(compiled: Compiled) -> tuple[str, ...]:
+    return tuple(f"batch_{k}" for k in range(len(compiled.batch)))
+
+
+def _spike_column(
+    network: Network, compiled: Compiled, recorder: Recorder, times: dict[str, Any]
+) -> Column:
+    chosen = recorder.cells
+    cells = range(network.population(recorder.owner).size) if chosen is None else chosen.tolist()
+    batch, key = compiled.batch, recorder.key
+    if recorder.over_time is None:
+        return Column(key, "ms", None, (), tuple(cells), 0.0, 0, "float64", batch=batch)
+    whole = recorder.reduction is None
+    return Column(
+        key=key,
+        unit="Hz" if recorder.reduction == "rate" else "1",
+        shape=(*batch, len(cells)) if whole else batch,
+        axes=(*_batch_axes(compiled), "cell") if whole else _batch_axes(compiled),
+        cells=tuple(cells) if whole else None,
+        dtype="float64" if recorder.reduction in ("mean", "rate") else "int64",
+        batch=batch,
+        **times,
+    )
+
+
+def _state_column(
+    compiled: Compiled, recorder: Recorder, times: dict[str, Any], dtype: str
+) -> Column:
+    view: View = compiled.views[recorder.key]
+    unit, shape, axes = view.unit, compiled.batch, _batch_axes(compiled)
+    cells, coordinates = None, ()
+    if recorder.reduction == "histogram":
+        edges = edges_of(recorder, view.unit) / units.factor(view.unit)
+        sides = {"low": edges[:-1], "high": edges[1:]}
+        coordinates = tuple(Coordinate(n, "bin", v, view.unit) for n, v in sides.items())
+        unit, shape, axes = "1", (*shape, len(edges) - 1), (*axes, "bin")
+        averaged = recorder.over_time == "mean" and not recorder.time_first
+        dtype = dtype if averaged else "int64"
+    elif recorder.reduction is None:
+        shape, axes = (*shape, len(view.places)), (*axes, view.axis)
+        if view.axis == "cell":
+            cells = tuple(view.labels["cell"].tolist())
+        else:
+            coordinates = tuple(Coordinate(n, view.axis, v) for n, v in view.labels.items())
+    return Column(
+        key=recorder.key,
+        unit=unit,
+        shape=shape,
+        axes=axes,
+        cells=cells,
+        dtype=dtype,
+        coordinates=coordinates,
+        **times,
+    )
+
+
+# -------------------------------------------------------------------------- writers
+
+
+def writers(
+    recorders: tuple[Recorder, ...],
+    columns: tuple[Column, ...],
+    system: System,
+    sink: Sink,
+    stride: int,
+    dt: float,
+) -> list[Writer]:
+    """Return what takes the recordings out of each chunk, in order of time, and stores them."""
+    sources = {source.name: source for source in system.sources}
+    made: list[Writer] = []
+    for recorder, column in zip(recorders, columns, strict=True):
+        if not recorder.of_spikes:
+            made.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
+        elif recorder.over_time is None:
+            made.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
+        else:
+            made.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
+    return made
+
+
+class _Samples:
+    """Writes what was observed, one of `every` rows of a chunk."""
+
+    def __init__(self, column: Column, sink: Sink, every: int) -> None:
+        self.column, self.sink, self.every = column, sink, every
+
+    def __call__(self, chunk: Chunk) -> None:
+        column = self.column
+        skip = -chunk.first_row % self.every
+        first = (chunk.first_row + skip) // self.every
+        kept = chunk.samples.observed[column.key][skip :: self.every]
+        kept = kept[: max(0, column.rows - first)]
+        scale = units.factor(column.unit)
+        if scale != 1.0:  # inside, numbers are in the coherent system; results are as declared
+            kept = kept / scale
+        if len(kept):
+            self.sink.rows(column.key, first, kept.astype(column.dtype, copy=False))
+
+
+def _crossed(
+    recorder: Recorder, source: Source, since: Array
+) -> tuple[Array, tuple[Array, ...], Array]:
+    """Return the step of each spike in a chunk, its batch indices and cell, and its `since`.
+
+    The cell is its place among those that are recorded.
+    """
+    part = since[..., source.start : source.start + source.size]
+    if recorder.cells is not None:
+        part = part[..., recorder.cells]
+    # Nearly all steps are empty; to leave those out first is five times as fast.
+    busy = np.flatnonzero((part != 0).any(axis=tuple(range(1, part.ndim))))
+    rows, *places = np.nonzero(part[busy])
+    return busy[rows], tuple(places), part[(busy[rows], *places)]
+
+
+class _Spikes:
+    """Writes the time and the cell of each spike."""
+
+    def __init__(
+        self, recorder: Recorder, column: Column, source: Source, sink: Sink, dt: float
+    ) -> None:
+        self.recorder, self.column, self.source = recorder, column, source
+        self.sink, self.dt = sink, dt
+
+    def __call__(self, chunk: Chunk) -> None:
+        if chunk.samples.since is None:
+            return
+        steps, (*problems, cells), since = _crossed(self.recorder, self.source, chunk.samples.since)
+        # Rounded to float32, a time may be longer than the step; none lies before it.
+        ago = np.minimum(since.astype(np.float64), self.dt)
+        times = (chunk.step + steps + 1) * self.dt - ago
+        cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
+        # Within a step, spikes are ordered by time and then by cell.
+        order = np.lexsort((cells, *reversed(problems), times))
+        found = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
+        self.sink.spikes(self.column.key, times[order], found if problems else found[:, 0])
+
+
+class _Counts:
+    """Counts spikes in intervals, which may begin in one chunk and end in another."""
+
+    def __init__(
+        self, recorder: Recorder, column: Column, source: Source, sink: Sink, dt: float
+    ) -> None:
+        self.recorder, self.column, self.source, self.sink = recorder, column, source, sink
+        self.steps = steps_between(recorder, dt)
+        size = source.size if recorder.cells is None else len(recorder.cells)
+        self.shape = (*column.batch, size)
+        self.begun = np.zeros(self.shape, np.int64)
+
+    def __call__(self, chunk: Chunk) -> None:
+        first, end = chunk.step // self.steps, chunk.step + chunk.steps
+        counts = self._counted(chunk, first, -(-end // self.steps) - first)
+        counts[0] += self.begun
+        complete = end // self.steps - first
+        self.begun = counts[complete] if complete < len(counts) else np.zeros_like(self.begun)
+        counts = counts[:complete]
+        if chunk.step == 0:
+            counts = np.concatenate([np.zeros_like(counts, shape=(1, *self.shape)), counts])
+        else:
+            first += 1
+        if len(counts):
+            made = self._reduced(counts).astype(self.column.dtype, copy=False)
+            self.sink.rows(self.column.key, first, made)
+
+    def _counted(self, chunk: Chunk, first: int, intervals: int) -> Array:
+        since, width = chunk.samples.since, math.prod(self.shape)
+        if since is None:
+            return np.zeros((intervals, *self.shape), np.int64)
+        steps, places, _ = _crossed(self.recorder, self.source, since)
+        flat = np.ravel_multi_index(places, self.shape) if width else np.zeros(0, np.int64)
+        flat = flat + width * ((chunk.step + steps) // self.steps - first)
+        counts = np.bincount(flat, minlength=intervals * width)
+        return counts.reshape(intervals, *self.shape)
+
+    def _reduced(self, counts: Array) -> Array:
+        match self.recorder.reduction:
+            case "sum":
+                return counts.sum(-1)
+            case "mean":
+                return counts.mean(-1)
+            case "rate":
+                return counts.mean(-1) * (1000.0 / self.column.interval)
+        return counts

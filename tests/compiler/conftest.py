@@ -1,0 +1,200 @@
+"""The plain result: passive cells, and for each pair of cells one synapse with states of its own.
+
+RK4 in NumPy, crossings by linear interpolation, and the synapses in closed form between spikes. No
+sum over synapses is ever a state, no synapse shares anything with another one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from somaflow.network import choice
+
+REST, THRESHOLD = -60.0, -20.0
+NODES = (0.0, 0.5, 0.5, 1.0)
+Array = Any
+
+
+class Cells(NamedTuple):
+    """Passive cells of capacity 1: dv/dt = leak*(-60 - v) + drive + synapses.
+
+    `drive` is `[n_pieces, n_cells]`, each piece holds for `every` steps. A spike is an upward
+    crossing of -20; nothing is reset.
+    """
+
+    leak: Array
+    drive: Array
+    every: int
+
+
+class Synapses(NamedTuple):
+    """One synapse for each pair of cells.
+
+    `kind` has `initial`, `later(z, time)`, `current(z, v_pre, v_post, w)` (inward) and for spikes
+    `jump(z, w)`, whose entry `v_post`, if any, is added to the voltage; or for graded synapses
+    `slope(z, v_pre, pulse)` and `duration`; or `events(z, ago, ago_post, dt, v_post, w)`, which
+    does all that a step's spikes of both sides do, and returns the states and areas.
+    `delay` is in steps, `[n_pre, n_post]`.
+    """
+
+    pre: str
+    post: str
+    kind: Any
+    weight: Array
+    delay: Array
+
+
+class Result(NamedTuple):
+    """Voltages `[n_steps + 1, n_cells]` and spikes (time, cell) by population; final states."""
+
+    v: dict[str, Array]
+    spikes: dict[str, list[tuple[float, int]]]
+    states: list[dict[str, Array]]
+
+
+class _Run:
+    def __init__(self, cells: dict[str, Cells], synapses: Sequence[Synapses], dt: float) -> None:
+        self.cells, self.synapses, self.dt = cells, synapses, dt
+        self.v = {key: np.full(len(c.leak), REST) for key, c in cells.items()}
+        self.z = [
+            {name: np.full(s.weight.shape, start) for name, start in s.kind.initial.items()}
+            for s in synapses
+        ]
+        for s, z in zip(synapses, self.z, strict=True):
+            if "w" in z:
+                z["w"] = s.weight.copy()
+        self.left = [np.zeros(s.weight.shape) for s in synapses]  # of pulses of graded synapses
+        self.since: dict[str, list[Array]] = {key: [] for key in cells}
+        self.spikes: dict[str, list[tuple[float, int]]] = {key: [] for key in cells}
+
+    def slopes(self, k: int, v: Any, z: Any) -> tuple[dict[str, Array], list[dict[str, Array]]]:
+        dv = {
+            key: c.leak * (REST - v[key]) + c.drive[k // c.every] for key, c in self.cells.items()
+        }
+        dz = []
+        for n, s in enumerate(self.synapses):
+            v_pre = v[s.pre][:, None]
+            dv[s.post] = dv[s.post] + s.kind.current(z[n], v_pre, v[s.post], s.weight).sum(0)
+            covered = np.minimum(self.left[n], self.dt) / self.dt
+            dz.append(s.kind.slope(z[n], v_pre, covered) if hasattr(s.kind, "slope") else {})
+        return dv, dz
+
+    def step(self, k: int) -> None:
+        made: list[Any] = []
+        for c in NODES:
+            v, z = dict(self.v), [self.at(n, c * self.dt) for n in range(len(self.synapses))]
+            if made:
+                dv, dz = made[-1]
+                v = {key: v[key] + c * self.dt * dv[key] for key in v}
+                for own, slope in zip(z, dz, strict=True):
+                    own |= {name: own[name] + c * self.dt * slope[name] for name in slope}
+            made.append(self.slopes(k, v, z))
+        before, start = self.v, self.z
+        self.v = {
+            key: v + self.dt * _mean([dv[key] for dv, _ in made]) for key, v in before.items()
+        }
+        flown = [
+            {
+                name: z[name] + self.dt * _mean([dz[n][name] for _, dz in made])
+                for name in made[0][1][n]
+            }
+            for n, z in enumerate(start)
+        ]
+        for key in self.cells:
+            hit = (before[key] <= THRESHOLD) & (self.v[key] > THRESHOLD)
+            rise = np.where(hit, self.v[key] - before[key], 1.0)
+            since = np.where(hit, self.dt * ((self.v[key] - THRESHOLD) / rise), 0.0)
+            self.since[key].append(since)
+            self.spikes[key] += [((k + 1) * self.dt - since[i], i) for i in np.flatnonzero(hit)]
+        seen = dict(self.v)
+        for n, s in enumerate(self.synapses):
+            self.arrive(n, s, k, flown[n], seen)
+
+    def at(self, n: int, time: Any) -> dict[str, Array]:
+        """The states of the synapses some time after the step's start, without spikes."""
+        kind = self.synapses[n].kind
+        return dict(self.z[n]) if hasattr(kind, "slope") else kind.later(self.z[n], time)
+
+    def arrive(self, n: int, s: Synapses, k: int, flown: Any, seen: dict[str, Array]) -> None:
+        ago = np.zeros(s.weight.shape)
+        for j, i in np.ndindex(*ago.shape):
+            sent = k - s.delay[j, i]
+            ago[j, i] = self.since[s.pre][sent][j] if sent >= 0 else 0.0
+        hit = ago > 0
+        if hasattr(s.kind, "slope"):
+            self.z[n] = self.z[n] | flown
+            if s.kind.duration:
+                self.pulse(n, s, ago, seen[s.pre][:, None])
+            return
+        added = 0.0
+        if hasattr(s.kind, "events"):
+            since = self.since[s.post][k]
+            z, area = s.kind.events(self.z[n], ago, since, self.dt, seen[s.post], s.weight)
+        else:
+            crossing = s.kind.later(self.z[n], self.dt - ago)
+            jumped = s.kind.jump(crossing, s.weight)
+            added = np.where(hit, jumped.pop("v_post", 0.0), 0.0).sum(0)
+            calm, end = s.kind.later(self.z[n], self.dt), s.kind.later(jumped, ago)
+            z = {name: np.where(hit, end[name], calm[name]) for name in calm}
+            # By the trapezoidal rule: what has opened at the arrival, and at the end.
+            area = {
+                name: ago * ((jumped[name] - crossing[name]) + (z[name] - calm[name])) / 2
+                for name in calm
+            }
+        self.z[n] = z
+        # What the flow of this step could not know: what has passed since the arrival.
+        v = self.v[s.post] + added
+        self.v[s.post] = v + s.kind.current(area, None, v, s.weight).sum(0)
+
+    def pulse(self, n: int, s: Synapses, ago: Array, v_pre: Array) -> None:
+        covered = np.minimum(self.left[n], self.dt) / self.dt
+        within = np.minimum(ago, s.kind.duration)
+        new, old = (s.kind.slope(self.z[n], v_pre, pulse) for pulse in (1.0, covered))
+        for name in new:
+            self.z[n][name] = self.z[n][name] + np.where(
+                ago > 0, within * (new[name] - old[name]), 0
+            )
+        rest = np.maximum(self.left[n] - self.dt, 0)
+        self.left[n] = np.where(ago > 0, np.maximum(s.kind.duration - ago, 0), rest)
+
+
+def _mean(stages: list[Array]) -> Array:
+    return (stages[0] + 2 * stages[1] + 2 * stages[2] + stages[3]) / 6
+
+
+@pytest.fixture(scope="session")
+def plain() -> Callable[..., Result]:
+    """Return `run(cells, synapses, dt, n_steps)`, where cells and synapses are plain tuples."""
+
+    def run(cells: Any, synapses: Any, dt: float, n_steps: int) -> Result:
+        made = _Run(
+            {key: Cells(*c) for key, c in cells.items()}, [Synapses(*s) for s in synapses], dt
+        )
+        traces = {key: [v] for key, v in made.v.items()}
+        for k in range(n_steps):
+            made.step(k)
+            for key, trace in traces.items():
+                trace.append(made.v[key])
+        return Result({k: np.array(t) for k, t in traces.items()}, made.spikes, made.z)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def forced() -> Callable[[str], Any]:
+    """Return a context in which the compiler takes one form of sums wherever it is possible."""
+
+    @contextmanager
+    def force(form: str) -> Iterator[None]:
+        def chosen(in_degrees: Any, n_pre: int, events: bool, single: bool, item: int) -> Any:
+            taken = "loop" if single else form
+            return choice.Choice(taken, {taken: 0.0}, 0, int(in_degrees.sum()))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(choice, "choose", chosen)
+            yield
+
+    return force
