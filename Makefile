@@ -2,7 +2,7 @@
 # make demo      the antennal lobe, with its figure and its results in somaflow-out
 # make test      the tests
 # make lint      style and types
-# make bench     speed, beside other simulators
+# make bench     speed, beside other simulators; BENCH="cobahh --wirings 2" is another one
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,4 +45,4 @@ lint: install
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: install
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(BENCH)

@@ -1,7 +1,7 @@
 """Run the benchmarks against their peers: `make bench`.
 
-Without a name this is the antennal lobe. `run.py work_precision` runs the benchmark of that folder,
-with its own options (`--quick`, `--docs`).
+Without a name this is the antennal lobe. `run.py NAME` runs the benchmark of that folder, with its
+own options (`run.py cobahh --wirings 2`, `run.py work_precision --quick`).
 
 The lobe's peers are installed in an environment of their own (`.bench/venv`), the C++ loops are
 compiled with g++. Every peer solves the same problem file; they run in turn, round by round, so
@@ -21,6 +21,9 @@ from typing import Any
 HERE = Path(__file__).parent / "antennal_lobe"
 BENCH = Path(__file__).parent.parent / ".bench"
 PEERS = ["brian2==2.9.0", "numpy<2.4", "setuptools"]
+# Those in folders of their own: run as a script, or as a module, which finds `harness`.
+SCRIPTS = ("work_precision",)
+MODULES = ("cobahh", "hh_cells", "if_networks", "scaling", "large", "stdp")
 # Guarded rates in the C++ loop, as in every other peer: without the guard float32 can meet 0/0.
 COMPILE = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-DGUARD"]
 
@@ -76,14 +79,16 @@ def commands(python: Path, problem: Path, dtype: str) -> dict[str, list[str | Pa
 
 def main() -> None:
     """Measure, and print a table."""
-    if sys.argv[1:2] == ["work_precision"]:
-        other = Path(__file__).parent / "work_precision" / "run.py"
-        command = [sys.executable, str(other), *sys.argv[2:]]
-        sys.exit(subprocess.run(command, check=False).returncode)
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in SCRIPTS or name in MODULES:
+        folder = Path(__file__).parent
+        which = [str(folder / name / "run.py")] if name in SCRIPTS else ["-m", f"{name}.run"]
+        command = [sys.executable, *which, *sys.argv[2:]]
+        where = folder if name in MODULES else None
+        sys.exit(subprocess.run(command, check=False, cwd=where).returncode)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "benchmark", nargs="?", choices=("antennal_lobe", "work_precision"), default="antennal_lobe"
-    )
+    names = ("antennal_lobe", *SCRIPTS, *MODULES)
+    parser.add_argument("benchmark", nargs="?", choices=names, default="antennal_lobe")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--duration", type=float, default=400.0, help="biological ms")
     options = parser.parse_args()

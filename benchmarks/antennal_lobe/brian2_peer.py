@@ -123,7 +123,7 @@ def equations(text: str, exprel: bool, near: float) -> str:
 
 
 def build(problem: Problem, dtype: str, exprel: bool = False) -> dict[str, Any]:
-    """The network and its monitors; the network is under key ``network``."""
+    """Return the network and its monitors; the network is under key ``network``."""
     near = 1e-3 if dtype == "float32" else 1e-6
     b2.defaultclock.dt = problem["dt_ms"] * ms
     weights = problem["weights"]

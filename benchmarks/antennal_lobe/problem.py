@@ -80,7 +80,7 @@ def new_problem(seed: int, duration_ms: float = 1000.0, dt_ms: float = 0.01) -> 
 
 
 def convert_reference(reference: Problem, dt_ms: float = 0.01) -> Problem:
-    """The problem whose solution ``reference`` (the event-accurate small network) holds."""
+    """Return the problem that ``reference`` (the event-accurate small network) solves."""
     return {
         "dt_ms": dt_ms,
         "duration_ms": float(reference["t_ms"][-1]),

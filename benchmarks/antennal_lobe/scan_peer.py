@@ -39,7 +39,7 @@ THRESHOLD_PN, THRESHOLD_LN = 0.0, -20.0
 
 
 def stimulus(problem: Problem, t: np.ndarray) -> np.ndarray:
-    """The injected current of all cells, [time, cell]."""
+    """Return the injected current of all cells, [time, cell]."""
     on, off, rise, decay = (problem[key] for key in ("on", "off", "rise", "decay"))
     shape = np.where(t <= on, 0.0, 1 - np.exp(-(np.minimum(t, off) - on) / rise))
     shape = shape * np.where(t > off, np.exp(-(np.maximum(t, off) - off) / decay), 1.0)
@@ -135,7 +135,7 @@ class Lobe:
     def synaptic_current(
         self, o: tf.Tensor, V: tf.Tensor, mat: np.ndarray, g: np.ndarray, E: float
     ) -> tf.Tensor:
-        """Current of all cells, from one open fraction per synapse."""
+        """Return the current of all cells, from one open fraction per synapse."""
         n = self.n_n
         o_ = tf.constant([0.0] * n**2, dtype=self.dtype)
         ind = tf.boolean_mask(tf.range(n**2), mat.reshape(-1) == 1)
@@ -144,7 +144,7 @@ class Lobe:
         return tf.reduce_sum(tf.transpose((o_ * (V - E)) * g), 1)
 
     def per_synapse(self, transmitter: tf.Tensor, mat: np.ndarray) -> tf.Tensor:
-        """The presynaptic transmitter of every synapse that exists."""
+        """Return the presynaptic transmitter of every synapse that exists."""
         spread = tf.multiply(tf.constant(mat, dtype=self.dtype), transmitter)
         return tf.boolean_mask(tf.reshape(spread, (-1,)), mat.reshape(-1) == 1)
 

@@ -104,12 +104,22 @@ def columns_of(
     dt: float,
     n_steps: int,
     dtype: str,
+    start: int = 0,
 ) -> tuple[Column, ...]:
-    """Return the columns of a run's results, one for each recorder."""
+    """Return the columns of a run's results, one for each recorder.
+
+    Raises:
+        RunError: A run that goes on begins within an interval of a recording over time.
+    """
     made = []
     for recorder in recorders:
         every = steps_between(recorder, dt)
-        times = {"interval": every * dt, "rows": n_steps // every + 1}
+        if recorder.over_time is not None and start % every:
+            raise RunError(
+                f"{recorder.key!r} is taken over intervals of {every * dt:g} ms, but the run "
+                f"begins at {start * dt:g} ms, within one; end the run before at a multiple of it."
+            )
+        times = {"interval": every * dt, "rows": n_steps // every + 1, "start": start * dt}
         if recorder.of_spikes:
             made.append(_spike_column(network, compiled, recorder, times))
         else:
@@ -128,7 +138,9 @@ def _spike_column(
     cells = range(network.population(recorder.owner).size) if chosen is None else chosen.tolist()
     batch, key = compiled.batch, recorder.key
     if recorder.over_time is None:
-        return Column(key, "ms", None, (), tuple(cells), 0.0, 0, "float64", batch=batch)
+        start = times["start"]
+        cells = tuple(cells)
+        return Column(key, "ms", None, (), cells, 0.0, 0, "float64", batch=batch, start=start)
     whole = recorder.reduction is None
     return Column(
         key=key,
@@ -247,7 +259,7 @@ class _Spikes:
         steps, (*problems, cells), since = _crossed(self.recorder, self.source, chunk.samples.since)
         # Rounded to float32, a time may be longer than the step; none lies before it.
         ago = np.minimum(since.astype(np.float64), self.dt)
-        times = (chunk.step + steps + 1) * self.dt - ago
+        times = (chunk.start + chunk.step + steps + 1) * self.dt - ago
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))

@@ -22,7 +22,7 @@ class Cells(NamedTuple):
     """Passive cells of capacity 1: dv/dt = leak*(-60 - v) + drive + synapses.
 
     `drive` is `[n_pieces, n_cells]`, each piece holds for `every` steps. A spike is an upward
-    crossing of -20; nothing is reset.
+    crossing of -20, also one by what spikes move at a step's end; nothing is reset.
     """
 
     leak: Array
@@ -68,6 +68,7 @@ class _Run:
                 z["w"] = s.weight.copy()
         self.left = [np.zeros(s.weight.shape) for s in synapses]  # of pulses of graded synapses
         self.since: dict[str, list[Array]] = {key: [] for key in cells}
+        self.above = {key: v > THRESHOLD for key, v in self.v.items()}  # before spikes moved it
         self.spikes: dict[str, list[tuple[float, int]]] = {key: [] for key in cells}
 
     def slopes(self, k: int, v: Any, z: Any) -> tuple[dict[str, Array], list[dict[str, Array]]]:
@@ -103,10 +104,15 @@ class _Run:
             }
             for n, z in enumerate(start)
         ]
+        lifted = {key: (v > THRESHOLD) & ~self.above[key] for key, v in before.items()}
+        self.above = {key: v > THRESHOLD for key, v in self.v.items()}
         for key in self.cells:
             hit = (before[key] <= THRESHOLD) & (self.v[key] > THRESHOLD)
             rise = np.where(hit, self.v[key] - before[key], 1.0)
             since = np.where(hit, self.dt * ((self.v[key] - THRESHOLD) / rise), 0.0)
+            # What spikes moved at the end of the last step has lifted these above the threshold.
+            hit = hit | lifted[key]
+            since = np.where(lifted[key], self.dt, since)
             self.since[key].append(since)
             self.spikes[key] += [((k + 1) * self.dt - since[i], i) for i in np.flatnonzero(hit)]
         seen = dict(self.v)

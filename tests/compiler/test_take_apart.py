@@ -60,7 +60,8 @@ REFUSED = {
         "mixes what the presynaptic and the postsynaptic cell give",
     ),
     "the weight squared": (
-        "v_pre : mV\nv_post : mV\nI = g*g/(1*uS)*s*(v_post - E) : nA\nds/dt = (v_pre/E - s)/tau : 1",
+        "v_pre : mV\nv_post : mV\nI = g*g/(1*uS)*s*(v_post - E) : nA\n"
+        "ds/dt = (v_pre/E - s)/tau : 1",
         {"s": 0},
         "each term of I must be g times what the presynaptic and the postsynaptic cell give",
     ),

@@ -121,6 +121,26 @@ CASES = {
         sf.SaturatingPulse, amplitude=1 * nA, on=1 * ms, off=2 * ms, rise=1 * ms, decay=1 * ms
     ),
     "Waveform": Case(sf.Waveform, samples=[1, 2] * nA, every=1 * ms, start=0 * ms),
+    "Ramp": Case(sf.Ramp, start_value=1 * nA, stop_value=2 * nA, start=1 * ms, stop=2 * ms),
+    "WhiteNoise": Case(
+        sf.WhiteNoise, "stop", sd=1 * nA * ms**0.5, mean=1 * nA, start=1 * ms, stop=2 * ms
+    ),
+    "OrnsteinUhlenbeck": Case(
+        sf.OrnsteinUhlenbeck,
+        "reversal",
+        "stop",
+        mean=1 * nA / mV,
+        sd=1 * nA / mV,
+        tau=1 * ms,
+        reversal=0 * mV,
+        start=1 * ms,
+        stop=2 * ms,
+    ),
+    "SpikeSourcePoisson": Case(sf.SpikeSourcePoisson, rate=10 / ms),
+    "SpikeSourceArray": Case(sf.SpikeSourceArray, "cells", times=[1, 2] * ms, cells=[0, 1]),
+    "VoltageClamp": Case(
+        sf.VoltageClamp, "stop", cells=CELLS, voltage=1 * mV, start=1 * ms, stop=2 * ms
+    ),
     "Stimulus": Case(sf.Stimulus, target=CELLS, waveform=sf.Step(1 * nA)),
     "CurrentClamp": Case(
         sf.CurrentClamp, "stop", cells=CELLS, amplitude=1 * nA, start=1 * ms, stop=2 * ms
@@ -128,16 +148,15 @@ CASES = {
     "Recorder": Case(
         sf.Recorder,
         "cells",
-        "interval",
-        "reduction",
         "over_time",
         owner="cells",
         variable="v",
         cells=[0],
         interval=1.0,
-        reduction="mean",
+        reduction="histogram",
         over_time="max",
         time_first=True,
+        edges=[-70, -60] * mV,
         of_projection=False,
     ),
     "Recorder.every": Case(CELLS["v"].every, "reduction", interval=1 * ms, reduction="max"),
@@ -215,7 +234,7 @@ def test_every_argument_is_swept(title: str) -> None:
     call, arguments = CASES[title].call, CASES[title].arguments
     keep = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     named = {p.name for p in inspect.signature(call).parameters.values() if p.kind in keep}
-    assert named - set(arguments) <= {"line", "offset", "number", "positive"}
+    assert named - set(arguments) <= {"line", "offset", "number", "positive", "ports"}
 
 
 def _module(name: str) -> str:

@@ -87,11 +87,15 @@ RECORDINGS: dict[str, Callable[[Any, Any], list]] = {
     "some cells, in another order": lambda a, b: [a[[4, 0]]["v"], a["n"].every(0.35), b["v"]],
     "means": lambda a, b: [a["n"].mean(), a["v"].every(4), b["v"].every(0.05), b["I_k"].mean()],
     "one cell": lambda a, b: [a[[3]]["v"].every(0.15), b[:1]["v"].every(0.35), b["n"]],
+    "over time": lambda a, b: [
+        *(a["v"].every(20), b["v"].every(20), a.spikes, a.rate(2)),
+        *(a["v"].every(1, "mean"), b["I_k"].every(0.35, "max"), a["I_stim"].mean().every(2, "min")),
+    ],
     "intervals that share no factor": lambda a, b: [a["v"].every(0.35), b["v"].every(0.55)],
 }
 
 
-QUICK = ("a definition", "some cells, in another order", "means")
+QUICK = ("over time", "a definition", "some cells, in another order", "means")
 
 
 @pytest.mark.parametrize(

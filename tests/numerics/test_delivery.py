@@ -12,8 +12,10 @@ from somaflow.numerics.delivery import (
     Lists,
     Part,
     block_width,
+    columns_of,
     deliver,
     deliver_later,
+    deliver_values,
     for_each,
     in_lists,
     out_lists,
@@ -247,6 +249,26 @@ def test_any_split_of_the_postsynaptic_cells_gives_the_same_bits(cuts: tuple[int
     assert np.concatenate(parts).tobytes() == delivered(lists, n_post, x).tobytes()
 
 
+@pytest.mark.parametrize("height", [1, 3])
+def test_only_cells_of_the_mask_are_asked_for_what_they_deliver(lists: tuple, height: int) -> None:
+    found, part, n_pre, n_post = lists
+    mask = np.arange(n_pre) % 3 == 1
+    x = np.random.default_rng(4).normal(size=(height, n_pre))
+
+    def total(arrays: Any, x: tf.Tensor) -> tf.Tensor:
+        def value(j: tf.Tensor) -> tf.Tensor:
+            return x[:, j] / tf.cast(j % 3 == 1, tf.float64)  # endless for all others
+
+        return deliver_values(
+            arrays, found.single, n_post, tf.constant(mask), value, height, tf.float64
+        )
+
+    made = tf.function(total, jit_compile=True, autograph=False)(tensors(found), tf.constant(x))
+    wanted, size = product(part, n_post, x * mask)
+    assert made.shape == (height, n_post)
+    assert np.all(np.abs(made.numpy() - wanted) <= 1e-15 * size)
+
+
 @pytest.mark.parametrize("leading", [(), (3,)])
 def test_late_delivery_comes_in_the_slot_of_each_delay(
     lists: tuple, leading: tuple[int, ...]
@@ -256,13 +278,12 @@ def test_late_delivery_comes_in_the_slot_of_each_delay(
     x = sent(n_pre, *leading)
     height = int(np.prod(leading))
     before = np.random.default_rng(2).normal(size=(n_slots * (n_post + 1), height))
-    run = tf.function(
-        lambda arrays, x, ring: deliver_later(
-            arrays, found.single, n_post, x, tf.constant(now), ring
-        ),
-        jit_compile=True,
-        autograph=False,
-    )
+
+    def add(arrays: Any, x: tf.Tensor, ring: tf.Tensor) -> tf.Tensor:
+        mask, value, _ = columns_of(x)
+        return deliver_later(arrays, found.single, n_post, mask, value, tf.constant(now), ring)
+
+    run = tf.function(add, jit_compile=True, autograph=False)
     ring = run(tensors(found), tf.constant(x), tf.constant(before)).numpy()
     slots = ring.reshape(n_slots, n_post + 1, height)[:, :-1]
     start = before.reshape(n_slots, n_post + 1, height)[:, :-1]

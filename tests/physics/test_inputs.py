@@ -192,7 +192,11 @@ def test_two_noises_and_two_cells_are_unrelated() -> None:
 
 
 SLOW = (sf.Heun(), sf.ExponentialMidpoint(), sf.ImplicitEuler(), sf.Rosenbrock())
-SOLVERS = [sf.RK4(), sf.ExponentialEuler(), *(pytest.param(s, marks=pytest.mark.slow) for s in SLOW)]
+SOLVERS = [
+    sf.RK4(),
+    sf.ExponentialEuler(),
+    *(pytest.param(s, marks=pytest.mark.slow) for s in SLOW),
+]
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.name)

@@ -1,6 +1,6 @@
 """From a network to a system of pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,11 @@ from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
 from somaflow.compiler.tables import Tables
+from somaflow.network.choice import Choice
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
-from somaflow.simulation.system import Source, System
+from somaflow.simulation.final import FinalState
+from somaflow.simulation.system import Carry, Source, System
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Compiled:
         n_synapses: Synapses.
         batch: Leading axes of state and parameters.
         views: What each recorder looks at, by its key; not of spikes.
+        choices: How the sums of each group of projections are computed.
+        final: `(carry, steps) -> FinalState`.
     """
 
     system: System
@@ -30,6 +34,8 @@ class Compiled:
     n_synapses: int
     batch: tuple[int, ...]
     views: dict[str, View]
+    choices: dict[str, Choice]
+    final: Callable[[Carry, int], FinalState]
 
 
 def compile_network(
@@ -37,7 +43,7 @@ def compile_network(
     dt: float,
     duration: float,
     dtype: Any,
-    initial: Mapping[str, Mapping[str, Any]],
+    initial: Mapping[str, Mapping[str, Any]] | FinalState,
     recorders: tuple[Recorder, ...],
     seed: int = 0,
 ) -> Compiled:
@@ -46,9 +52,10 @@ def compile_network(
     Args:
         network: The description.
         dt: The step in ms.
-        duration: Length of the run in ms.
+        duration: Biological time at the end of the run in ms.
         dtype: NumPy dtype of the run.
-        initial: Values in place of the network's own: population, then state.
+        initial: Values in place of the network's own: population, then state; or the state at
+            which another run ended.
         recorders: What to observe.
         seed: Of all that is drawn in the run.
 
@@ -68,6 +75,7 @@ def compile_network(
         if p.spiking
     )
     width = sum(layout.padded for layout in tables.layouts)
+    graded = any(isinstance(coupling, GradedCoupling) for coupling in tables.couplings)
     system = System(
         initial=start,
         parameters=parameters,
@@ -81,10 +89,14 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
-        local=dynamics.local
-        if any(isinstance(c, GradedCoupling) for c in tables.couplings)
-        else None,
+        local=dynamics.local if graded else None,
     )
     return Compiled(
-        system, tables.count_states(), tables.n_synapses, tables.batch, recordings.views
+        system,
+        tables.count_states(),
+        tables.n_synapses,
+        tables.batch,
+        recordings.views,
+        {coupling.group.key: coupling.wiring.choice for coupling in tables.couplings},
+        tables.final,
     )

@@ -44,7 +44,10 @@ class Clamps:
     @staticmethod
     def _placed(clamp: VoltageClamp, target: int, nodes: Columns, steps: Columns) -> _Clamp:
         size = clamp.cells.population.size
-        width, fill = width_of(clamp.voltage, size), course_of(clamp.voltage, clamp.cells.cells, size)
+        width, fill = (
+            width_of(clamp.voltage, size),
+            course_of(clamp.voltage, clamp.cells.cells, size),
+        )
 
         def window(times: Array, middle: Array) -> Array:
             return within(clamp, middle)[..., None].astype(np.float64)
@@ -63,7 +66,7 @@ class Clamps:
         return found
 
     def at_node(self, states: States, drive: Tensor, context: Any, prepared: Any) -> States:
-        """Return the states at a node of a step, the membranes that are clamped at their command."""
+        """Return the states at a node of a step, with the command for what is clamped."""
         return self._held(states, [drive[c.nodes] for c in self.clamps], context, prepared)
 
     def at_end(self, states: States, context: Any, prepared: Any) -> States:

@@ -96,7 +96,7 @@ class Drives:
         for stimulus, values, key in zip(
             self.stimuli, own["stimuli"], own["noise keys"], strict=True
         ):
-            if isinstance(stimulus, _Noise):
+            if isinstance(stimulus, (_White, _Process)):
                 drawn[stimulus.key] = stimulus.drawn(event, moment, values, key, self.dtype)
         return {"given": given, "drawn": drawn}
 

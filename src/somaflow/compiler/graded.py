@@ -16,9 +16,9 @@ from somaflow.compiler.coupling import (
     multiplied,
     ports,
 )
-from somaflow.compiler.linear import cast
 from somaflow.compiler.wiring import Wiring
 from somaflow.network.forms import Graded
+from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 

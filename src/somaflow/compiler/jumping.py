@@ -16,11 +16,12 @@ from somaflow.compiler.coupling import (
     fractions,
     ports,
 )
-from somaflow.compiler.linear import Linear, cast
+from somaflow.compiler.linear import Linear
 from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.forms import Jumping
+from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -150,56 +151,85 @@ class JumpingCoupling:
         calm = self.traces.later(prepared["before"], event["before"], moment.dt)
         late = self.wiring.latest is not None
         ring = Ring(self.wiring, self.height, tuple(since.shape[:-1])) if late else None
+        ends = tuple(context["end"][s] for s in form.sums)
+
+        # Within a branch, where what is added to is stored already: elsewhere its product and this
+        # sum may be contracted or not, and rows of a batch differ from a run alone.
+        def grown_by(found: Any) -> tuple[Tensor, ...]:
+            sums = (end + part for end, part in zip(ends, found, strict=False))
+            return (*sums, *found[len(ends) :])
 
         def delivered() -> Any:
-            seen, now = self.traces.spike(
-                prepared["before"],
-                event["before"],
-                since,
-                moment.dt,
-                spikes.states[self.group.source],
-                prepared["table"],
-            )
-            jumps, added = {}, []
-            inputs = ports(self.group.lowered, spikes.states[self.group.source], "_pre")
-            for assignment, then in zip(form.on_spike, seen, strict=True):
-                if assignment.name in form.before:
-                    continue
-                value = self.group.lowered.scope(prepared["table"], {**inputs, **then})
-                size = cast(value(form.amplitudes[assignment.name]), since.dtype)  # pyright: ignore
-                size = tf.where(hit, tf.broadcast_to(size, since.shape), nothing)
-                if assignment.name in form.sums:
-                    jumps[assignment.name] = size
-                else:
-                    added.append(size)
-            values = []
-            if form.sums:
-                grown = self.linear.impulse(prepared["sums"], jumps, since)
-                grown = {s: tf.where(hit, v, nothing) for s, v in grown.items()}
-                # By the trapezoidal rule: from the jump to what it has become at the end.
-                areas = [since * (jumps.get(s, nothing) + grown[s]) / 2 for s in form.sums]
-                values = [*(grown[s] for s in form.sums), *areas]
-            x = tf.stack([*values, *added])
+            jumps, added, now = self._jumps(event, spikes, moment, prepared)
+
+            def sent(jumps: Any, added: Any, since: Tensor) -> Tensor:
+                """Return what is delivered, `[height, ...]`, of all cells or of one."""
+                values = []
+                if form.sums:
+                    both = self.linear.swept(prepared["sums"], jumps, since)
+                    values = [part[s] for part in both for s in form.sums]
+                return tf.stack([*values, *added])
+
+            def one(j: Tensor) -> Tensor:
+                jumped = {s: size[..., j] for s, size in jumps.items()}
+                return tf.reshape(sent(jumped, [a[..., j] for a in added], since[..., j]), [-1])
+
             after = self.traces.linear.advance(prepared["before"], now, since) if now else {}
             kept = tuple(tf.where(hit, after[s], calm[s]) for s in form.before)
+            mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
             if ring is not None:
-                return ring.add(event["late"], arrays, x, moment.step), *kept
+                return ring.add_values(event["late"], arrays, mask, one, moment.step), *kept
+            shape = [self.height, *since.shape[:-1], self.wiring.width]
             if self.wiring.choice.form == "loop":
-                return self.wiring.sum(arrays, x), *kept
-            return tf.stack([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
+                height = int(np.prod(shape[:-1]))
+                total = self.wiring.sum_values(arrays, mask, one, height)
+                return *grown_by(tf.unstack(tf.reshape(total, shape))), *kept
+            x = tf.where(hit, sent(jumps, added, since), nothing)
+            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
 
         def quiet() -> Any:
             kept = tuple(calm[s] for s in form.before)
             if ring is not None:
                 return event["late"], *kept
-            shape = [self.height, *since.shape[:-1], self.wiring.width]
-            return tf.zeros(shape, since.dtype), *kept
+            nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
+            return *ends, *[nothing] * (self.height - len(ends)), *kept
 
-        found, *kept = tf.cond(tf.reduce_any(hit), delivered, quiet)
-        made: dict[str, Any] = {"before": dict(zip(form.before, kept, strict=True))}
+        made: dict[str, Any] = {}
         if ring is not None:
-            found, made["late"] = ring.take(found, moment.step)
-        return finished(self.linear, self.ports, context, found, made)
+            late, *kept = tf.cond(tf.reduce_any(hit), delivered, quiet)
+            arrived, made["late"] = ring.take(late, moment.step)
+            found = grown_by(tf.unstack(arrived))
+        else:
+            every = tf.cond(tf.reduce_any(hit), delivered, quiet)
+            found, kept = every[: self.height], every[self.height :]
+        made["before"] = dict(zip(form.before, kept, strict=True))
+        return finished(self.linear, self.ports, found, made)
+
+    def _jumps(
+        self, event: Any, spikes: Spikes, moment: Moment, prepared: Any
+    ) -> tuple[dict[str, Tensor], list[Tensor], dict[str, Tensor]]:
+        """Return the jump of each sum, what is added to states, and the traces behind the spikes.
+
+        All without the weight, and 0 for cells without a spike.
+        """
+        since, form, table = spikes.before, self.form, prepared["table"]
+        owner = spikes.states[self.group.source]
+        seen, now = self.traces.spike(
+            prepared["before"], event["before"], since, moment.dt, owner, table
+        )
+        jumps, added = {}, []
+        inputs = ports(self.group.lowered, owner, "_pre")
+        for assignment, then in zip(form.on_spike, seen, strict=True):
+            if assignment.name in form.before:
+                continue
+            value = self.group.lowered.scope(table, {**inputs, **then})
+            size = cast(value(form.amplitudes[assignment.name]), since.dtype)  # pyright: ignore
+            size = tf.where(since > 0, tf.broadcast_to(size, since.shape), tf.zeros_like(since))
+            if assignment.name in form.sums:
+                jumps[assignment.name] = size
+            else:
+                added.append(size)
+        return jumps, added, now
 
     def variable(self, name: str, route: Route) -> Variable:
         """Return where a trace of a presynaptic cell or a sum is found."""
@@ -218,35 +248,35 @@ def coefficients(group: Group, linear: Linear, prepared: Any, dtype: Any) -> dic
 
 
 def ways(group: Group, linear: Linear, prepared: Any, dtype: Any, times: Any) -> dict[str, Any]:
-    """Return the coefficients of the sums and how each sum depends on all after some times."""
+    """Return the coefficients of the sums and how each sum depends on all after some times.
+
+    Each way is a vector over the times.
+    """
     values = coefficients(group, linear, prepared, dtype)
-    found = []
+    found: dict[str, list[Tensor]] = {}
     for time in times:
-        columns = {}
         for column in linear.states:
             unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
-            columns[column] = linear.advance(values, unit, time)
-        found.append(
-            {
-                f"{row} {column}": columns[column][row]
-                for row in linear.states
-                for column in linear.states
-                if linear.parts.reaches(column, row)
-            }
-        )
-    return {"sums": values, "ways": found}
+            moved = linear.advance(values, unit, time)
+            for row in linear.states:
+                if linear.parts.reaches(column, row):
+                    found.setdefault(f"{row} {column}", []).append(moved[row])
+    return {"sums": values, "ways": {key: tf.stack(way) for key, way in found.items()}}
 
 
 def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str, Any]:
     """Return the sums at each node and at the end, without spikes."""
+    made: dict[str, Tensor] = {}
+    for key, way in prepared["ways"].items():
+        row, column = key.split(" ")
+        # Of all times at once: a product that its reader could contract with an addition, or not,
+        # would make rows of a batch differ from a run alone in their last bits.
+        term = way[(slice(None), *[None] * sums[column].shape.rank)] * sums[column][None]
+        made[row] = made[row] + term if row in made else term
+    rows = {state: tf.unstack(total) for state, total in made.items()}
     places = {0.0: dict(sums)}
-    for c, way in zip(moment.fractions, prepared["ways"], strict=True):
-        made: dict[str, Tensor] = {}
-        for key, factor in way.items():
-            row, column = key.split(" ")
-            term = factor * sums[column]
-            made[row] = made[row] + term if row in made else term
-        places[c] = made
+    for k, c in enumerate(moment.fractions):
+        places[c] = {state: rows[state][k] for state in linear.states}
     return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
 
 
@@ -259,12 +289,12 @@ def summed_current(route: Route, owner: States, sums: Any, table: Any) -> Tensor
     return route.lowered.scope(table, values)(route.post[0])
 
 
-def finished(linear: Linear, names: Any, context: Any, found: Tensor, made: Any) -> Outcome:
-    """Return the outcome of a step from what was delivered, `[height, ..., width]`."""
+def finished(linear: Linear, names: Any, found: Any, made: Any) -> Outcome:
+    """Return the outcome of a step from the sums, their charges and what is added to states."""
     n = len(linear.states)
-    made["sums"] = {s: context["end"][s] + found[k] for k, s in enumerate(linear.states)}
-    charge = {s: found[n + k] for k, s in enumerate(linear.states)}
-    added = {name: found[2 * n + k] for k, name in enumerate(names)}
+    made["sums"] = dict(zip(linear.states, found[:n], strict=True))
+    charge = dict(zip(linear.states, found[n : 2 * n], strict=True))
+    added = dict(zip(names, found[2 * n :], strict=True))
     return Outcome(made, charge if n else None, {}, added)
 
 

@@ -81,14 +81,29 @@ class Linear:
         z = {state: jumps.get(state, tf.zeros_like(given)) for state in self.states}
         return self.advance(homogeneous, z, time)
 
+    def swept(
+        self, values: Mapping[str, Any], jumps: Mapping[str, Any], time: Any
+    ) -> tuple[States, States]:
+        """Return what jumps have become after some time, and their integrals over it.
+
+        The integrals are by the trapezoidal rule.
+        """
+        nothing = tf.zeros_like(next(iter(jumps.values())))
+        if not self.diagonal:
+            grown = self.impulse(values, jumps, time)
+            areas = {s: time * (jumps.get(s, nothing) + grown[s]) / 2 for s in self.states}
+            return grown, areas
+        # No product is added to anything here: XLA may contract the two or not, and rows of a batch
+        # would differ in their last bits from a run alone.
+        ones = {state: tf.ones_like(nothing) for state in self.states}
+        decays = self.impulse(values, ones, time)
+        given = {state: jumps.get(state, nothing) for state in self.states}
+        areas = {s: given[s] * (time * (1 + decays[s]) / 2) for s in self.states}
+        return {s: given[s] * decays[s] for s in self.states}, areas
+
     def fastest(self, values: Mapping[str, Any]) -> float:
         """Return the largest row sum of |A|, per ms."""
         rows = {state: 0.0 for state in self.states}
         for (row, _), value in values["a"].items():
             rows[row] += abs(float(value))
         return max(rows.values(), default=0.0)
-
-
-def cast(value: Any, dtype: Any) -> Tensor:
-    """Return a value as a tensor; `tf.cast` would round a Python number to float32 on the way."""
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)

@@ -17,6 +17,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import parse
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
+from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Function = Callable[..., Any]
@@ -213,7 +214,7 @@ def _from_equations(
         def function(t: Any, y: dict[str, Any], parameters: Any) -> dict[str, Any]:
             value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
             trees = {n: parts[n][place] if equations.noises else lowered.derivative(n) for n in y}
-            return {n: tf.cast(value(trees[n]), y[n].dtype) for n in y}
+            return {n: cast(value(trees[n]), y[n].dtype) for n in y}
 
         return function
 
@@ -249,7 +250,7 @@ def _initial(
     state |= traced
     for _ in waiting:  # each may be an expression of others
         value = lowered.scope(lowered.prepare(parameters), {**state, "t": tf.zeros((), dtype)})
-        state |= {name: tf.cast(value(node), dtype) for name, node in waiting.items()}
+        state |= {name: cast(value(node), dtype) for name, node in waiting.items()}
     return {name: state[name] for name in waiting}
 
 

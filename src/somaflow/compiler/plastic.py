@@ -32,11 +32,12 @@ from somaflow.compiler.jumping import (
     summed_current,
     ways,
 )
-from somaflow.compiler.linear import Linear, cast
+from somaflow.compiler.linear import Linear
 from somaflow.compiler.wiring import Wiring
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Jumping, increment
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
+from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -165,23 +166,19 @@ class PlasticCoupling:
                 continue
             sides.append(self._side(traces, prepared[key], event[key], since, dt, owner, table))
         before, after = sides
-        kept_own, total = tf.cond(
-            tf.reduce_any(spikes.before > 0),
-            lambda: self._presynaptic(own, before, after, owners, dt, prepared),
-            lambda: (own, tf.zeros([self.wiring.width + 1, max(self.height, 1)], self.dtype)),
-        )
+        # No conditions around these: each branch would copy the variables of all synapses.
+        own, total = self._presynaptic(own, before, after, owners, dt, prepared)
         if after is not None and self.back is not None:
-            kept_own = tf.cond(
-                tf.reduce_any(spikes.after > 0),
-                lambda: self._postsynaptic(kept_own, before, after, owners, dt, prepared),
-                lambda: kept_own,
-            )
+            own = self._postsynaptic(own, before, after, owners, dt, prepared)
         made = {
             "before": before["end"],
             "after": {} if after is None else after["end"],
-            "own": kept_own,
+            "own": own,
         }
-        return finished(self.linear, self.ports, context, tf.transpose(total)[:, :-1], made)
+        found = tf.unstack(tf.transpose(total)[:, :-1])[: self.height]
+        ends = [context["end"][s] for s in self.form.sums]
+        sums = [end + part for end, part in zip(ends, found, strict=False)]
+        return finished(self.linear, self.ports, [*sums, *found[len(ends) :]], made)
 
     @staticmethod
     def _side(
@@ -242,7 +239,12 @@ class PlasticCoupling:
                         continue
                     value = lowered.scope(prepared["table"], {**values, **then})
                     if name in own:
-                        values[name] = spread(value(assignment.expression), target, dtype)
+                        fresh = spread(value(assignment.expression), target, dtype)
+                        own = {**own, name: stored(own[name], fresh, start)}
+                        # Read back from where it was written: if what follows needed the old
+                        # values too, XLA would copy all of them.
+                        places = start + tf.range(self.width)
+                        values[name] = tf.gather(own[name], places)
                         continue
                     size = value(increment(assignment, self.group.place))
                     table = jumps if name in form.sums else added
@@ -250,17 +252,14 @@ class PlasticCoupling:
                 nothing = tf.zeros(target.shape, dtype)
                 columns = []
                 if form.sums:
-                    grown = self.linear.impulse(
-                        prepared["sums"], jumps or {form.sums[0]: nothing}, since
-                    )
-                    areas = [since * (jumps.get(s, nothing) + grown[s]) / 2 for s in form.sums]
-                    columns = [*(grown[s] for s in form.sums), *areas]
+                    given = jumps or {form.sums[0]: nothing}
+                    both = self.linear.swept(prepared["sums"], given, since)
+                    columns = [part[s] for part in both for s in form.sums]
                 columns += [added.get(name, nothing) for name in self.ports]
                 if columns:
                     total = tf.tensor_scatter_nd_add(
                         total, target[:, None], tf.stack(columns, axis=-1)
                     )
-                own = {s: stored(v, values[s], start) for s, v in own.items()}
                 return own, total
 
             return over_blocks(arrays["first"], self.wiring.single, j, block, state)

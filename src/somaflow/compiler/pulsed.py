@@ -1,7 +1,7 @@
 """Pulsed synapses: gates that transmitter pulses open, and the conductances that they open.
 
 Between pulses a gate only decays, and so does the sum of the gates over the synapses of a cell,
-with one rate. So the sum is a state, and the synapses are visited only while a pulse lasts somewhere.
+with one rate. So the sum is a state, and synapses are visited only while a pulse lasts somewhere.
 """
 
 from typing import Any
@@ -26,6 +26,7 @@ from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node, evaluate
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Pulsed
+from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -97,7 +98,7 @@ class PulsedCoupling:
             "level": -_with_pulse(1.0, b, prepared) / on,
             "duration": _with_pulse(1.0, self.form.duration, prepared),
         }
-        rates = {name: tf.cast(value, self.dtype) for name, value in rates.items()}
+        rates = {name: cast(value, self.dtype) for name, value in rates.items()}
         steps = tf.math.ceil(tf.reduce_max(rates["duration"]) / dt)
         decays = [tf.exp(rates["off"] * (c * dt)) for c in fractions(nodes)]
         return {

@@ -15,6 +15,7 @@ from somaflow.equations.expression import Name
 from somaflow.errors import NetworkError, UnknownNameError, nearest
 from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
+from somaflow.numerics.device import cast
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry
 
@@ -59,7 +60,9 @@ class Frame:
     @cached_property
     def scopes(self) -> list[Any]:
         """What evaluates the equations of each population."""
-        return self.dynamics.scopes(self.states, self.sums, self.drive.nodes, self.context, self.prepared)
+        return self.dynamics.scopes(
+            self.states, self.sums, self.drive.nodes, self.context, self.prepared
+        )
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ class Recordings:
     def _before_time(self, r: Recorder, frame: Frame) -> Tensor:
         """Return what is reduced over time, or recorded if nothing is."""
         view = self.views[r.key]
-        value = tf.cast(view.read(frame), self.dtype)
+        value = cast(view.read(frame), self.dtype)
         if view.width is not None:
             value = tf.broadcast_to(value, (*self.batch, view.width))
         places = frame.prepared["recordings"].get(r.key)
@@ -267,7 +270,7 @@ def edges_of(recorder: Recorder, unit: str) -> Array:
 
 def histogram(x: Tensor, edges: Tensor) -> Tensor:
     """Return how many of the last axis of x are in each bin, int32 of shape `[..., n_bins]`."""
-    above = tf.reduce_sum(tf.cast(x[..., None, :] >= edges[:, None], tf.int32), -1)
-    over = tf.reduce_sum(tf.cast(x > edges[-1], tf.int32), -1)  # the last bin is closed
+    above: Tensor = tf.reduce_sum(tf.cast(x[..., None, :] >= edges[:, None], tf.int32), -1)
+    over: Tensor = tf.reduce_sum(tf.cast(x > edges[-1], tf.int32), -1)  # the last bin is closed
     upper = tf.concat([above[..., 1:-1], over[..., None]], -1)
     return above[..., :-1] - upper

@@ -12,7 +12,7 @@ from somaflow.errors import EquationError
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
-from somaflow.numerics.device import materialize, put
+from somaflow.numerics.device import cast, put
 from somaflow.simulation.system import Carry, Jump
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -34,6 +34,7 @@ class Dynamics:
         self.refractory, self.dt = tables.refractory, tables.dt
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders)
+        self.struck = tables.struck
         self.pushes = [self._pushed_states(k) for k in range(len(self.populations))]
 
     def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
@@ -173,7 +174,7 @@ class Dynamics:
                 if coupling.group.source == k:
                     found |= coupling.slopes(states[k], context[coupling.group.key], own)
             rows = [found[state] for state in layout.states]
-            rows = [tf.broadcast_to(tf.cast(row, like.dtype), like.shape) for row in rows]
+            rows = [tf.broadcast_to(cast(row, like.dtype), like.shape) for row in rows]
             slopes.append(tf.stack(self._hold(k, rows, context)))
         return tuple(slopes)
 
@@ -197,7 +198,7 @@ class Dynamics:
         old, new = self.states(before.flow), clamps.at_end(self.states(flow), outside, prepared)
         event, states, since = {}, [dict(rows) for rows in new], []
         for k, population in enumerate(self.populations):
-            crossed = self._crossings(k, old[k], new[k], context, prepared)
+            crossed = self._crossings(k, before, old[k], new[k], context, prepared)
             if self.refractory[k]:
                 key = f"refractory {population.name}"
                 waiting = before.event[key]
@@ -206,6 +207,8 @@ class Dynamics:
                 event[key] = tf.where(crossed > 0, again, tf.maximum(waiting - 1, 0))
             if population.resets:
                 self._reset(k, states[k], crossed > 0, prepared)
+            if self.struck[k]:
+                event[f"above {population.name}"] = self._margin(k, states[k], prepared) > 0
             since.append(crossed)
         moment = context["moment"]
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
@@ -223,9 +226,7 @@ class Dynamics:
                 key = f"spikes {self.populations[k].name}"
                 slot = tf.cast(tf.math.floormod(moment.step, steps), tf.int32)
                 event[key] = put(before.event[key], slot, since[k])
-        event["stimuli"] = self.drives.leave(
-            before.event["stimuli"], context["stimuli"], moment
-        )
+        event["stimuli"] = self.drives.leave(before.event["stimuli"], context["stimuli"], moment)
         states = clamps.at_end(states, outside, prepared)
         blocks = tuple(
             tf.stack([rows[state] for state in layout.states])
@@ -242,7 +243,8 @@ class Dynamics:
             return since[source]
         history = before.event[f"spikes {self.populations[source].name}"]
         slot = tf.math.floormod(moment.step - delay, history.shape[0])
-        return history[tf.cast(slot, tf.int32)]
+        # A slice at a place that an argument gives would be compiled anew for each chunk.
+        return tf.gather(history, tf.cast(slot, tf.int32))
 
     def _pushed(
         self,
@@ -316,32 +318,43 @@ class Dynamics:
         waiting = event[f"refractory {self.populations[k].name}"] > 0
         return tf.where(waiting, tf.zeros_like(change), change)
 
-    def _crossings(self, k: int, old: States, new: States, context: Any, prepared: Any) -> Tensor:
-        """Return the time from each upward crossing to the step's end, linearly interpolated."""
-        condition = self.populations[k].condition
+    def _crossings(
+        self, k: int, before: Carry, old: States, new: States, context: Any, prepared: Any
+    ) -> Tensor:
+        """Return the time from each upward crossing to the step's end, linearly interpolated.
+
+        What spikes move at a step's end may lift a cell above its threshold there. It has then
+        crossed at the start of the next step.
+        """
         shape = (*self.tables.batch, self.layouts[k].padded)
+        moment, outside = context["moment"], context["stimuli"]
         if self.populations[k].source is not None:
-            moment, outside = context["moment"], context["stimuli"]
             since = self.drives.sources.since(k, moment, outside, prepared)
             return tf.broadcast_to(since, shape)
-        if condition is None:
+        if self.populations[k].condition is None:
             return tf.zeros(shape, self.tables.dtype)
-        lowered = self.lowered[k]
-        sign = 1.0 if condition.operator in (">", ">=") else -1.0  # pyright: ignore
-        margins = []
-        for states in (old, new):
-            value = lowered.scope(prepared["cells"][k], states)
-            left, right = condition.left, condition.right  # pyright: ignore
-            margins.append(tf.broadcast_to(sign * (value(left) - value(right)), shape))
-        start, end = margins
+        start, end = (self._margin(k, states, prepared) for states in (old, new))
         crossed = (start <= 0) & (end > 0)
         rise = tf.where(crossed, end - start, tf.ones_like(end))
-        return tf.where(crossed, self.dt * (end / rise), tf.zeros_like(end))
+        since = tf.where(crossed, self.dt * (end / rise), tf.zeros_like(end))
+        if self.struck[k]:
+            above = before.event[f"above {self.populations[k].name}"]
+            lifted = (start > 0) & ~above & (moment.step > 0)
+            since = tf.where(lifted, tf.zeros_like(since) + self.dt, since)
+        return since
+
+    def _margin(self, k: int, states: States, prepared: Any) -> Tensor:
+        """Return by how much each cell is above its threshold."""
+        condition: Any = self.populations[k].condition
+        sign = 1.0 if condition.operator in (">", ">=") else -1.0
+        value = self.lowered[k].scope(prepared["cells"][k], states)
+        margin = sign * (value(condition.left) - value(condition.right))
+        return tf.broadcast_to(margin, (*self.tables.batch, self.layouts[k].padded))
 
     def _reset(self, k: int, states: States, hit: Any, prepared: Any) -> None:
         for assignment in self.populations[k].resets:
             scope = self.lowered[k].scope(prepared["cells"][k], states)
-            fresh = tf.cast(scope(assignment.expression), self.tables.dtype)
+            fresh = cast(scope(assignment.expression), self.tables.dtype)
             states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
 
     def observe(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from somaflow import units
 from somaflow.compiler.coupling import Coupling, Group, Route
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.graded import GradedCoupling
@@ -14,9 +13,11 @@ from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.pulsed import PulsedCoupling
-from somaflow.compiler.wiring import Member, Wiring, check_delay
+from somaflow.compiler.wiring import Member, Wiring, check_delay, check_latest
+from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.network import forms, groups
+from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
 from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
@@ -24,6 +25,7 @@ from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.numerics.device import available_bytes
 from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.final import FinalState, flattened, restored
 from somaflow.simulation.system import Array, Carry, Row
 
 
@@ -37,6 +39,7 @@ class Tables:
         couplings: Groups of projections that share presynaptic states.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
+        struck: Whether spikes can lift the cells of each population above their threshold.
         delays: The longest delay in steps of the spikes of each population.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
@@ -48,11 +51,13 @@ class Tables:
         dt: float,
         duration: float,
         dtype: Any,
-        initial: Mapping[str, Mapping[str, Any]],
+        initial: Mapping[str, Mapping[str, Any]] | FinalState,
         seed: int = 0,
     ) -> None:
         self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
-        self.duration, self.given = duration, initial
+        self.duration = duration
+        self.before = initial if isinstance(initial, FinalState) else None
+        self.given = {} if isinstance(initial, FinalState) else initial
         self.populations = network.populations
         self.place = {p.name: k for k, p in enumerate(self.populations)}
         self.lowered = [self._lower(p) for p in self.populations]
@@ -71,6 +76,16 @@ class Tables:
         for coupling in self.couplings:
             group = coupling.group
             self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
+        struck = {
+            route.target
+            for coupling in self.couplings
+            for route in coupling.group.routes
+            if not isinstance(coupling, GradedCoupling)
+        }
+        self.struck = [
+            k in struck and population.condition is not None
+            for k, population in enumerate(self.populations)
+        ]
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.couplings)
         self.batch: tuple[int, ...] = ()
 
@@ -111,6 +126,13 @@ class Tables:
             raise NetworkError(
                 f"{place}: its states belong to the presynaptic cell, so its synapses have "
                 "one delay; give one number, or a projection for each."
+            )
+        read = {name for a in equations.on_spike for name in equations.depends(a.expression)}
+        read = sorted({name for name in read & set(equations.inputs) if name.endswith("_pre")})
+        if read and delay != 0:
+            raise NetworkError(
+                f"{place} reads {read[0]} at the spike, and its spikes act later; where a spike "
+                "reads variables of the presynaptic cell, leave delay out."
             )
         values = equations.initial_values({}, first.synapse_name)
         group = Group(
@@ -155,6 +177,7 @@ class Tables:
                 f"projection {names} has no synapse at all: its connector joins no cell to another."
             )
         wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
+        check_latest(wiring, group.place, self.dt, self.duration)
         if isinstance(group.form, Graded):
             return GradedCoupling(group, wiring, self.dtype)
         values = self._values(group.members[0].projection.equations, 1)
@@ -202,6 +225,8 @@ class Tables:
         Raises:
             RunError: An initial value for an unknown state, or of the wrong shape or unit.
         """
+        if self.before is not None:
+            return self._continued(self.before)
         for name, values in self.given.items():
             if name not in self.place:
                 raise RunError(f"initial names {name!r}.{nearest(str(name), self.place)}")
@@ -234,6 +259,54 @@ class Tables:
             blocks.append(block.astype(self.dtype))
         return Carry(tuple(blocks), self._initial_events())
 
+    def _continued(self, final: FinalState) -> Carry:
+        """Return the state at which another run ended.
+
+        Raises:
+            RunError: It is of another network.
+        """
+        for name in final.states:
+            if name not in self.place:
+                raise RunError(
+                    f"the state that is given has the population {name!r}, which this network has "
+                    f"not.{nearest(name, self.place)}"
+                )
+        blocks = []
+        for layout in self.layouts:
+            if not layout.states:
+                continue
+            found = final.states.get(layout.name, {})
+            if sorted(found) != sorted(layout.states):
+                raise RunError(
+                    f"population {layout.name!r} has the states {', '.join(layout.states)}, but "
+                    f"{', '.join(found) or 'nothing'} in the state that is given."
+                )
+            sizes = {found[state].shape[-1] for state in layout.states}
+            if sizes != {layout.size}:
+                raise RunError(
+                    f"population {layout.name!r} has {layout.size} cells, but "
+                    f"{sizes.pop()} in the state that is given."
+                )
+            self.batch = found[layout.states[0]].shape[:-1]
+            block = np.stack([pad(found[state], layout.size) for state in layout.states])
+            if block.dtype != self.dtype and found[layout.states[0]].dtype != self.dtype:
+                raise RunError(
+                    f"the state that is given is {found[layout.states[0]].dtype}, but this run is "
+                    f"{self.dtype}; run both in one type."
+                )
+            blocks.append(block.astype(self.dtype))
+        events = restored(self._initial_events(), final.events)
+        return Carry(tuple(blocks), events)
+
+    def final(self, carry: Carry, steps: int) -> FinalState:
+        """Return the state at the end of a run, as arrays by name."""
+        states, blocks = {}, iter(carry.flow)
+        for layout in self.layouts:
+            if layout.states:
+                rows = np.asarray(next(blocks))[..., : layout.size]
+                states[layout.name] = dict(zip(layout.states, rows, strict=True))
+        return FinalState(steps, self.dt, states, flattened(carry.event))
+
     def _initial_cells(self, k: int) -> dict[str, Any]:
         population = self.populations[k]
         equations = population.equations
@@ -245,7 +318,8 @@ class Tables:
                     f"{nearest(str(name), equations.states)}"
                 )
             try:
-                held = units.parameter(value, equations.unit(name), name, population.name)
+                given_value = held_value(value, equations.unit(name), name, population.name)
+                held = drawn_of(given_value, population.size, name)
             except UnitError as error:
                 raise RunError(f"initial: {error}") from None
             if held.value.ndim and held.value.shape[-1] not in (1, population.size):
@@ -266,6 +340,8 @@ class Tables:
             shape = (*self.batch, padded(population.size))
             if self.refractory[k]:
                 event[f"refractory {population.name}"] = np.zeros(shape, np.int32)
+            if self.struck[k]:
+                event[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:
                 event[f"spikes {population.name}"] = np.zeros((self.delays[k], *shape), self.dtype)
         return event

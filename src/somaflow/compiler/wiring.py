@@ -9,7 +9,15 @@ from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
 from somaflow.network.groups import ranges, varied_delays
 from somaflow.network.projection import Projection
-from somaflow.numerics.delivery import Lists, Part, deliver, deliver_later, out_lists
+from somaflow.numerics.delivery import (
+    Lists,
+    Part,
+    Value,
+    deliver,
+    deliver_later,
+    deliver_values,
+    out_lists,
+)
 from somaflow.numerics.sums import dense, gathered, weighted_sum
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -56,7 +64,13 @@ class Wiring:
     """
 
     def __init__(
-        self, members: list[Member], chosen: Choice, n_pre: int, width: int, dt: float, dtype: Any
+        self,
+        members: list[Member],
+        chosen: Choice,
+        n_pre: int,
+        width: int,
+        dt: float,
+        dtype: Any,
     ) -> None:
         self.n_pre, self.width, self.single = n_pre, width, False
         self.latest: int | None = None
@@ -70,7 +84,8 @@ class Wiring:
             self._hold(out_lists(given, n_pre, width, dtypes))
         else:
             every = list(given())
-            pre, post = (np.concatenate([p[k] for p in every]) for k in (0, 1))
+            pre = np.concatenate([p.pre for p in every])
+            post = np.concatenate([p.post for p in every])
             weight = np.concatenate([p.columns["weight"] for p in every])
             order = np.lexsort((pre, post))
             fill = dense if chosen.form == "dense" else gathered
@@ -89,9 +104,19 @@ class Wiring:
             return deliver(arrays, self.single, self.width, x)
         return weighted_sum(arrays["weight"], arrays.get("sources"), x)
 
-    def later(self, arrays: dict[str, Tensor], x: Tensor, now: Tensor, ring: Tensor) -> Tensor:
+    def sum_values(
+        self, arrays: dict[str, Tensor], mask: Tensor, value: Value, height: int
+    ) -> Tensor:
+        """Return sum over j of weight[j, i]*value(j), `[height, width]`, for a loop's arrays."""
+        return deliver_values(
+            arrays, self.single, self.width, mask, value, height, arrays["weight"].dtype
+        )
+
+    def later(
+        self, arrays: dict[str, Tensor], mask: Tensor, value: Value, now: Tensor, ring: Tensor
+    ) -> Tensor:
         """Add the same to what arrives after the delay of each synapse."""
-        return deliver_later(arrays, self.single, self.width, x, now, ring)
+        return deliver_later(arrays, self.single, self.width, mask, value, now, ring)
 
 
 def check_delay(projection: Projection, dt: float, duration: float) -> int | None:
@@ -117,3 +142,17 @@ def check_delay(projection: Projection, dt: float, duration: float) -> int | Non
             f"{duration:g} ms: no spike would arrive."
         )
     return steps
+
+
+def check_latest(wiring: Wiring, place: str, dt: float, duration: float) -> None:
+    """Refuse delays of single synapses that are longer than a run.
+
+    Raises:
+        NetworkError: The longest one is.
+    """
+    latest = (wiring.latest or 0) * dt
+    if latest > duration * (1 + 1e-9):
+        raise NetworkError(
+            f"the longest delay of {place} is {latest:g} ms, longer than the run of "
+            f"{duration:g} ms: no spike would arrive there."
+        )

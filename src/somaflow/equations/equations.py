@@ -121,9 +121,7 @@ class Equations(Description):
             )
         defined = statements.state_names(text)
         values = {
-            key: held(value, None, key)
-            for key, value in parameters.items()
-            if key not in defined
+            key: held(value, None, key) for key, value in parameters.items() if key not in defined
         }
         initial = {key: value for key, value in parameters.items() if key in defined}
         return cls(text, values, initial)

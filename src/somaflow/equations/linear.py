@@ -1,6 +1,6 @@
 """Linear systems of states: dz/dt = A z + b, with coefficients that no state changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from somaflow.equations.affine import ZERO, AffineAlgebra, inlined
 from somaflow.equations.algebras import NumberAlgebra
@@ -29,7 +29,7 @@ class LinearParts:
         for row in self.states:
             tree = inlined(equations.states[row].expression, equations.definitions, set())
             for column in self.states:
-                slope, tree = evaluate(tree, AffineAlgebra(column))
+                slope, tree = evaluate(tree, AffineAlgebra(column, message=because(row, column)))
                 if not _is_zero(slope, equations):
                     if products := names(slope) & set(self.states):
                         raise EquationError(
@@ -62,3 +62,8 @@ def _is_zero(node: Node, equations: Equations) -> bool:
     if equations.depends(node) & {*equations.parameters, *equations.states, *equations.inputs}:
         return False
     return float(evaluate(node, NumberAlgebra({}))) == 0.0
+
+
+def because(row: str, column: str | None = None) -> Callable[[str], str]:
+    """Return what makes the message for a derivative that is not affine in a state."""
+    return lambda part: f"d{row}/dt is not affine in {column or row}, because of {part}."

@@ -31,7 +31,7 @@ from somaflow.equations.expression import (
     render,
     walk,
 )
-from somaflow.equations.linear import LinearParts
+from somaflow.equations.linear import LinearParts, because
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.projection import Projection
 
@@ -156,7 +156,7 @@ def _graded_or_pulsed(projection: Projection) -> Graded | Pulsed:
         state = next(iter(equations.states))
         if len(terms) == 1 and terms[0][0] == Name(state):
             tree = inlined(equations.states[state].expression, equations.definitions, set())
-            rate = evaluate(tree, AffineAlgebra(state))
+            rate = evaluate(tree, AffineAlgebra(state, message=because(state)))
             return Pulsed(state, terms[0][1], duration, rate)
     if equations.states and not needs & inputs_pre and duration is None:
         raise NetworkError(
@@ -369,9 +369,9 @@ def _locate(
     after = side(equations.on_post_spike, equations.on_spike, "_post") & assigned
     before -= after
     own = [state for state in rest if state not in before | after]
-    constant = LinearParts(equations, own) if own else None
+    between = LinearParts(equations, own)
     for state in own:
-        if not constant.constant(state):
+        if not between.constant(state):
             raise NetworkError(
                 f"{place}: {state} is a state of every single synapse, and such a state may only "
                 f"change at spikes (d{state}/dt = 0)."

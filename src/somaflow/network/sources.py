@@ -15,8 +15,7 @@ from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.network.random import PARAMETER, named
 from somaflow.network.recorder import check_cells
-from somaflow.network.waveforms import Course, Ramp, SaturatingPulse, Step, Waveform, per_cell
-from somaflow.units import Parameter
+from somaflow.network.waveforms import Course, per_cell
 
 # Equations are never empty; those of cells that have none say nothing.
 NO_EQUATIONS = Equations("nothing = 0 : 1", {}, {})

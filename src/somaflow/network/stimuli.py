@@ -103,9 +103,7 @@ class VoltageClamp(Description):
             command = Step(units.parameter(self.voltage, "mV", "voltage", "VoltageClamp"))
             object.__setattr__(self, "voltage", command)
         if units.dimensions(self.voltage.unit) != units.dimensions("mV"):
-            raise UnitError(
-                f"the command of a VoltageClamp is in {self.voltage.unit}, not in mV."
-            )
+            raise UnitError(f"the command of a VoltageClamp is in {self.voltage.unit}, not in mV.")
         _check_sizes(self.voltage.sizes, target, "command")
         set_window(self, "VoltageClamp")
 

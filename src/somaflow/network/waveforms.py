@@ -297,4 +297,4 @@ Course = Step | Ramp | SaturatingPulse | Waveform
 
 
 def _with_zero(values: Parameter) -> tuple[float, float]:
-    return min(0.0, float(values.value.min(initial=0))), max(0.0, float(values.value.max(initial=0)))
+    return float(values.value.min(initial=0.0)), float(values.value.max(initial=0.0))

@@ -36,6 +36,7 @@ class Part(NamedTuple):
 
 
 Parts = Callable[[], Iterable[Part]]
+Value = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,20 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
         tf.zeros([n_words + 1], tf.int32), target[:, None], tf.range(n_words)
     )
 
-    def one(k: Tensor, word: Tensor, state: Any) -> tuple[Any, ...]:
+    # The word's number is carried along rather than looked up where a place is needed: a slice that
+    # begins at a number out of `order` would be compiled anew for each order.
+    def one(k: Tensor, number: Tensor, word: Tensor, state: Any) -> tuple[Any, ...]:
         lowest = tf.bitwise.bitwise_and(word, tf.bitwise.invert(word) + 1)
         below = tf.bitcast(lowest - 1, tf.int32)
         bit = tf.cast(tf.raw_ops.PopulationCount(x=below), tf.int32)
         rest = word - lowest
-        state = body(order[k] * _WORD + bit, state)
+        state = body(number * _WORD + bit, state)
         following = tf.where(rest == 0, k + 1, k)
-        return following, tf.where(rest == 0, words[order[following]], rest), state
+        number = tf.gather(order, following)
+        return following, number, tf.where(rest == 0, tf.gather(words, number), rest), state
 
-    start = (tf.constant(0), words[order[0]], state)
-    return tf.while_loop(lambda k, *_: k < count, one, start)[2]
+    start = (tf.constant(0), order[0], tf.gather(words, order[0]), state)
+    return tf.while_loop(lambda k, *_: k < count, one, start)[3]
 
 
 def over_blocks(
@@ -191,29 +195,71 @@ def deliver(lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor) -> T
         `[..., n_post]`.
     """
     leading = x.shape[:-1]
-    rows = tf.reshape(x, [-1, x.shape[-1]])
-    empty = tf.zeros([n_post + 1, rows.shape[0]], x.dtype)
-    total = _visit(lists, single, rows, empty, lambda b: lists["other"][b])
-    return tf.reshape(tf.transpose(total)[:, :n_post], [*leading, n_post])
+    mask, value, height = columns_of(x)
+    total = deliver_values(lists, single, n_post, mask, value, height, x.dtype)
+    return tf.reshape(total, [*leading, n_post])
+
+
+def deliver_values(
+    lists: dict[str, Tensor],
+    single: bool,
+    n_post: int,
+    mask: Tensor,
+    value: Value,
+    height: int,
+    dtype: Any,
+) -> Tensor:
+    """Return sum over j of weight[j, i]*value(j) for each i, for the j that a mask names.
+
+    What is expensive to compute is so computed for the cells that deliver, and for no others.
+
+    Args:
+        lists: As for `deliver`.
+        single: As for `deliver`.
+        n_post: As for `deliver`.
+        mask: bool `[n_pre]`.
+        value: What cell j delivers, `[height]`.
+        height: How many numbers.
+        dtype: Type of the sums.
+
+    Returns:
+        `[height, n_post]`.
+    """
+    empty = tf.zeros([n_post + 1, height], dtype)
+    total = _visit(lists, single, mask, value, empty, lambda b: lists["other"][b])
+    return tf.transpose(total)[:, :n_post]
+
+
+def columns_of(x: Tensor) -> tuple[Tensor, Value, int]:
+    """Return which columns of `[..., n]` hold anything, what takes one out, and its length."""
+    rows: Tensor = tf.reshape(x, [-1, x.shape[-1]])
+    columns = tf.transpose(rows)
+    return tf.reduce_any(rows != 0, axis=0), lambda j: columns[j], rows.shape[0]
 
 
 def deliver_later(
-    lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor, now: Tensor, ring: Tensor
+    lists: dict[str, Tensor],
+    single: bool,
+    n_post: int,
+    mask: Tensor,
+    value: Value,
+    now: Tensor,
+    ring: Tensor,
 ) -> Tensor:
-    """Add weight[j, i]*x[..., j] to what arrives at i after the delay of each synapse.
+    """Add weight[j, i]*value(j) to what arrives at i after the delay of each synapse.
 
     Args:
         lists: As for `deliver`, and `delay`, in steps, of each synapse.
         single: As for `deliver`.
         n_post: As for `deliver`.
-        x: `[..., n_pre]`.
+        mask: As for `deliver_values`.
+        value: As for `deliver_values`.
         now: The step's slot of the ring.
-        ring: `[n_slots*(n_post + 1), product of the leading axes of x]`.
+        ring: `[n_slots*(n_post + 1), height]`.
 
     Returns:
         The ring.
     """
-    rows = tf.reshape(x, [-1, x.shape[-1]])
     stride = n_post + 1
     n_slots = ring.shape[0] // stride
 
@@ -221,29 +267,29 @@ def deliver_later(
         slot = tf.math.floormod(now + lists["delay"][b], n_slots)
         return slot * stride + lists["other"][b]
 
-    return _visit(lists, single, rows, ring, targets)
+    return _visit(lists, single, mask, value, ring, targets)
 
 
 def _visit(
     lists: dict[str, Tensor],
     single: bool,
-    rows: Tensor,
+    mask: Tensor,
+    value: Value,
     total: Tensor,
     targets: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Add what each cell delivers to the rows of a table of shape [places, height]."""
-    flat = rows.shape[0] == 1  # a vector is several times as fast as a column
-    columns, table = (rows[0], total[:, 0]) if flat else (tf.transpose(rows), total)
+    flat = total.shape[1] == 1  # a vector is several times as fast as a column
 
     def cell(j: Tensor, table: Tensor) -> Tensor:
-        value = columns[j]
+        column = value(j)
 
         def block(b: Tensor, table: Tensor) -> Tensor:
             weight = lists["weight"][b]
-            added = weight * value if flat else weight[:, None] * value[None]
+            added = weight * column[0] if flat else weight[:, None] * column[None]
             return tf.tensor_scatter_nd_add(table, targets(b)[:, None], added)
 
         return over_blocks(lists["first"], single, j, block, table)
 
-    table = for_each(tf.reduce_any(rows != 0, axis=0), cell, table)
+    table = for_each(mask, cell, total[:, 0] if flat else total)
     return table[:, None] if flat else table

@@ -35,6 +35,11 @@ def materialize(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     return held[0], lambda upstream: upstream
 
 
+def cast(value: Any, dtype: Any) -> Tensor:
+    """Return a value as a tensor; `tf.cast` would round a Python number to float32 on the way."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+
+
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
     """Return a buffer with one row replaced.
 

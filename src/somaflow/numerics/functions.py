@@ -46,7 +46,7 @@ def power(x: Tensor, exponent: float) -> Tensor:
     """
     whole = int(exponent)
     if whole != exponent or not 1 <= abs(whole) <= 32:
-        return tf.sqrt(x) if exponent == 0.5 else tf.pow(x, tf.cast(exponent, x.dtype))
+        return tf.sqrt(x) if exponent == 0.5 else tf.pow(x, tf.constant(exponent, x.dtype))
     factors, square, left = [], x, abs(whole)
     while left:
         if left & 1:

@@ -52,7 +52,7 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Tensor, Te
 
 
 def derive(seed_words: tuple[Any, Any], stream: Stream) -> Key:
-    """Return the key of a stream of a run's seed: that of `(NOISE, *stream)` in `network/random.py`.
+    """Return the key of a stream of a run: that of `(NOISE, *stream)` in `network/random.py`.
 
     Args:
         seed_words: The seed's lower and upper 32 bits: uint32 tensors or Python ints.

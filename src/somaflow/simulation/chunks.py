@@ -19,13 +19,15 @@ class Chunk:
     """Some steps of a run.
 
     Attributes:
-        step: Steps made before this chunk.
+        start: Steps made before this run.
+        step: Steps made in this run before this chunk.
         steps: Steps made in it.
         first_row: Number of the chunk's first sample among all samples.
         samples: What it leaves.
         carry: The state at its end.
     """
 
+    start: int
     step: int
     steps: int
     first_row: int
@@ -47,7 +49,13 @@ def plan(n_steps: int, stride: int, numbers_per_step: int) -> Schedule:
 
 
 def run(
-    system: System, advance: Advance, schedule: Schedule, carry: Carry, n_steps: int, dt: float
+    system: System,
+    advance: Advance,
+    schedule: Schedule,
+    carry: Carry,
+    n_steps: int,
+    dt: float,
+    start: int = 0,
 ) -> Iterator[Chunk]:
     """Iterate over the chunks of a run.
 
@@ -55,9 +63,10 @@ def run(
         system: The model.
         advance: The compiled loop.
         schedule: Its sizes.
-        carry: The state at step 0.
+        carry: The state at its start.
         n_steps: Length of the run.
         dt: The step in ms.
+        start: Steps made before it.
 
     Raises:
         NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not
@@ -68,10 +77,10 @@ def run(
         steps = min(schedule.steps, n_steps - step)
         lead = step == 0
         rows = -(-steps // schedule.stride) + lead
-        after, samples = advance(carry, step, steps, rows, lead)
+        after, samples = advance(carry, start + step, steps, rows, lead)
         if not _finite(after):
-            raise _diagnose(system, advance, schedule, carry, step, steps, dt)
-        yield Chunk(step, steps, row, samples, after)
+            raise _diagnose(system, advance, schedule, carry, start + step, steps, dt)
+        yield Chunk(start, step, steps, row, samples, after)
         carry, step, row = after, step + steps, row + rows
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from somaflow.numerics.device import materialize
+from somaflow.numerics.device import compiled, materialize
 from somaflow.simulation.system import Array, Carry, Inputs, System, Tree
 from somaflow.solvers.base import Problem, Solver
 
@@ -52,6 +52,21 @@ class Samples(NamedTuple):
     since: Array | None
 
 
+class _Now(NamedTuple):
+    """Where a loop is.
+
+    The step is counted beside the place in the chunk, not added up from the chunk's first step: for
+    an index that depends on an argument, TensorFlow would compile anew for each value of it.
+
+    Attributes:
+        local: Steps made in this chunk, int32.
+        step: Steps made in all, int64.
+    """
+
+    local: Any
+    step: Any
+
+
 Advance = Callable[[Carry, int, int, int, bool], tuple[Carry, Samples]]
 
 
@@ -80,24 +95,10 @@ def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
     return unpack
 
 
-def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any) -> Advance:
-    """Compile a system and a solver into one function.
-
-    Args:
-        system: The model.
-        solver: A fixed-step method.
-        dt: The step in ms (or in the system's own time).
-        schedule: Sizes of the buffers.
-        dtype: `tf.float64` or `tf.float32`.
-
-    Returns:
-        `advance(carry, step, n_steps, n_rows, lead) -> (carry, samples)`: from absolute `step` it
-        makes `n_steps` steps and `n_rows` samples, one after every `stride` steps; with `lead` the
-        first sample is taken before the first step.
-    """
-    # What is recorded is seen at the start of a step, whether the solver looks there or not.
-    nodes = tuple(sorted({0.0, *solver.nodes}))
-    parameters = tf.nest.map_structure(tf.constant, system.parameters)
+def _stepper(
+    system: System, solver: Solver, dt: float, nodes: tuple[float, ...]
+) -> Callable[..., tuple[Carry, Any]]:
+    """Return one step: `(carry, step, drive, t, prepared) -> (carry, since)`."""
 
     def one_step(
         carry: Carry, step: tf.Tensor, drive: Inputs, t: Any, prepared: Any
@@ -118,7 +119,31 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         after = system.jump(carry, flow, context, prepared)
         return Carry(after.flow, after.event, carry.kept), after.since
 
-    @tf.function(jit_compile=True, autograph=False)
+    return one_step
+
+
+def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any) -> Advance:
+    """Compile a system and a solver into one function.
+
+    Args:
+        system: The model.
+        solver: A fixed-step method.
+        dt: The step in ms (or in the system's own time).
+        schedule: Sizes of the buffers.
+        dtype: `tf.float64` or `tf.float32`.
+
+    Returns:
+        `advance(carry, step, n_steps, n_rows, lead) -> (carry, samples)`: from absolute `step` it
+        makes `n_steps` steps and `n_rows` samples, one after every `stride` steps; with `lead` the
+        first sample is taken before the first step.
+    """
+    # What is recorded is seen at the start of a step, whether the solver looks there or not.
+    nodes = tuple(sorted({0.0, *solver.nodes}))
+    parameters = tf.nest.map_structure(tf.constant, system.parameters)
+
+    one_step = _stepper(system, solver, dt, nodes)
+
+    @compiled
     def chunk(
         carry: Carry,
         parameters: Tree,
@@ -134,49 +159,51 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         def start_of(local: tf.Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
-        def observe(carry: Carry, local: tf.Tensor) -> dict[str, tf.Tensor]:
-            step = first + tf.cast(local, tf.int64)
-            return system.observe(carry, step, start_of(local), prepared)
+        def observe(carry: Carry, now: _Now) -> dict[str, tf.Tensor]:
+            return system.observe(carry, now.step, start_of(now.local), prepared)
 
-        def follow(carry: Carry, local: tf.Tensor) -> Carry:
+        def follow(carry: Carry, now: _Now) -> Carry:
             if system.follow is None:
                 return carry
             # XLA must not fuse the step with what looks at it: its bits could change.
-            seen = Carry(*tf.nest.map_structure(materialize, (carry.flow, carry.event)), carry.kept)
-            step = first + tf.cast(local, tf.int64)
-            return carry._replace(kept=system.follow(seen, step, start_of(local), unpack()))
+            flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
+            seen = Carry(flow, event, carry.kept)
+            kept = system.follow(seen, now.step, start_of(now.local), unpack())
+            return carry._replace(kept=kept)
 
-        def inner(local: tf.Tensor, carry: Carry, since: Any) -> tuple[Any, ...]:
-            t = start + tf.cast(local, dtype) * dt
-            step, at = first + tf.cast(local, tf.int64), Inputs(*(table[local] for table in drive))
-            carry, crossed = one_step(carry, step, at, t, unpack())
+        def inner(now: _Now, carry: Carry, since: Any) -> tuple[Any, ...]:
+            t = start + tf.cast(now.local, dtype) * dt
+            at = Inputs(*(table[now.local] for table in drive))
+            carry, crossed = one_step(carry, now.step, at, t, unpack())
             if crossed is not None:
-                since = tf.tensor_scatter_nd_update(since, [[local]], [tf.cast(crossed, _SINCE)])
-            return local + 1, follow(carry, local + 1), since
+                crossed = tf.cast(crossed, _SINCE)
+                since = tf.tensor_scatter_nd_update(since, [[now.local]], [crossed])
+            now = _Now(now.local + 1, now.step + 1)
+            return now, follow(carry, now), since
 
-        def outer(row: tf.Tensor, local: tf.Tensor, carry: Carry, since: Any, out: Any) -> Any:
+        def outer(row: tf.Tensor, now: _Now, carry: Carry, since: Any, out: Any) -> Any:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
-            end = tf.minimum(local + ahead, n_steps)
-            local, carry, since = tf.while_loop(
-                lambda local, *_: local < end, inner, (local, carry, since)
+            end = tf.minimum(now.local + ahead, n_steps)
+            now, carry, since = tf.while_loop(
+                lambda now, *_: now.local < end, inner, (now, carry, since)
             )
-            seen = observe(carry, local)
+            seen = observe(carry, now)
             out = {
                 key: tf.tensor_scatter_nd_update(out[key], [[row]], [value])
                 for key, value in seen.items()
             }
-            return row + 1, local, carry, since, out
+            return row + 1, now, carry, since, out
 
-        shapes = observe(carry, tf.constant(0))
+        zero = tf.constant(0)
+        shapes = observe(carry, _Now(zero, tf.constant(0, tf.int64)))
         out = {
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
         crossings = system.crossings
         since = () if crossings is None else tf.zeros([schedule.steps, *crossings], _SINCE)
-        zero = tf.constant(0)
         _, _, carry, since, out = tf.while_loop(
-            lambda row, *_: row < n_rows, outer, (zero, zero, carry, since, out)
+            lambda row, *_: row < n_rows, outer, (zero, _Now(zero, first), carry, since, out)
         )
         return carry, since, out
 

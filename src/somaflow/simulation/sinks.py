@@ -54,6 +54,7 @@ class Column:
         rows: How many samples there will be; 0 for spikes.
         dtype: NumPy name of the stored numbers.
         times: Times of the samples where they are not `interval` apart.
+        start: Time of the first sample in ms.
         coordinates: What else labels the axes.
         batch: Sizes of the batch axes, where it is of spikes.
     """
@@ -69,6 +70,7 @@ class Column:
     times: Array | None = None
     coordinates: tuple[Coordinate, ...] = ()
     batch: tuple[int, ...] = ()
+    start: float = 0.0
 
     @property
     def bytes(self) -> int:
@@ -263,7 +265,7 @@ class ZarrSink:
             dimension_names=(time,),
             attributes={"units": "ms", "interval": column.interval},
         )
-        self._arrays[time][:] = np.arange(column.rows) * column.interval
+        self._arrays[time][:] = column.start + np.arange(column.rows) * column.interval
         if column.cells is not None:
             cells = self._group.create_array(
                 f"{column.key}.cell",

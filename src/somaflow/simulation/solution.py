@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
+from somaflow.simulation.final import FinalState
 from somaflow.simulation.sinks import Column, Sink
 from somaflow.simulation.system import Array
 
@@ -24,6 +25,7 @@ class SpikeTrains:
         problems: Which problem of a batch it was, int64 of shape [n_spikes, n_batch_axes]; None
             without a batch.
         batch: Sizes of the batch axes.
+        start: When the run began, in ms.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class SpikeTrains:
         duration: float,
         chosen: Array | None = None,
         batch: tuple[int, ...] = (),
+        start: float = 0.0,
     ) -> None:
+        self.start = start
         self.times, self.size, self.duration = times, size, duration
         self.chosen, self.batch = chosen, batch
         self.cells = cells[:, -1] if batch else cells
@@ -81,7 +85,13 @@ class SpikeTrains:
             return self
         mine = (self.problems == np.array(index)).all(axis=1)
         return SpikeTrains(
-            self.times[mine], self.cells[mine], self.size, self.duration, self.chosen
+            self.times[mine],
+            self.cells[mine],
+            self.size,
+            self.duration,
+            self.chosen,
+            (),
+            self.start,
         )
 
     def trains(self) -> list[Array]:
@@ -109,7 +119,13 @@ class SpikeTrains:
         make: Any = neo.SpikeTrain
         cells = np.arange(self.size) if self.chosen is None else self.chosen
         return [
-            make(train, units="ms", t_start=0.0, t_stop=self.duration, cell=int(cell))
+            make(
+                train,
+                units="ms",
+                t_start=self.start,
+                t_stop=self.start + self.duration,
+                cell=int(cell),
+            )
             for cell, train in zip(cells, self.trains(), strict=True)
         ]
 
@@ -159,6 +175,7 @@ class Solution:
         y: Of `solve`: the state in the structure of `y0`, tensors with the samples along the first
             axis, differentiable; else None.
         events: Of `solve`: an `Occurrences` for each event, by name.
+        final: Of `simulate`: the whole state at the end, for `initial=` of a run that goes on.
     """
 
     def __init__(
@@ -171,7 +188,9 @@ class Solution:
         status: str = "complete",
         y: Any = None,
         events: dict[str, Occurrences] | None = None,
+        final: FinalState | None = None,
     ) -> None:
+        self.final = final
         self._columns = {column.key: column for column in columns}
         self._sink, self.duration = sink, duration
         self.meta, self.statistics = meta, statistics
@@ -207,7 +226,9 @@ class Solution:
             cells = np.array(column.cells or (), np.int64)
             chosen = None if np.array_equal(cells, np.arange(len(cells))) else cells
             found = self._sink.read_spikes(key)
-            return SpikeTrains(*found, len(cells), self.duration, chosen, column.batch)
+            return SpikeTrains(
+                *found, len(cells), self.duration, chosen, column.batch, column.start
+            )
         return self._labelled(column, "")
 
     def _labelled(self, column: Column, prefix: str) -> xr.DataArray:
@@ -216,7 +237,9 @@ class Solution:
         coordinates: dict[str, Any] = {
             time: (
                 time,
-                np.arange(len(values)) * column.interval if column.times is None else column.times,
+                column.start + np.arange(len(values)) * column.interval
+                if column.times is None
+                else column.times,
                 {"units": self._time_unit},
             )
         }

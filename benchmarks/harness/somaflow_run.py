@@ -1,0 +1,45 @@
+"""How the somaflow peers run a network and what they take from it."""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from harness import peer
+
+import somaflow as sf
+from somaflow.units import ms
+
+
+def wired(problem: peer.Problem, chosen: np.ndarray, first: int = 0) -> sf.FromList:
+    """Return the connector of some synapses of a problem file.
+
+    Args:
+        problem: With `pre` and `post`.
+        chosen: Which synapses, bool of shape [n_synapses].
+        first: The cell that the presynaptic side begins with.
+    """
+    return sf.FromList(np.stack([problem["pre"][chosen] - first, problem["post"][chosen]], axis=1))
+
+
+def simulate(
+    network: sf.Network, cells: sf.Population, options: argparse.Namespace, **settings: Any
+) -> tuple[sf.Solution, np.ndarray]:
+    """Run with spikes recorded.
+
+    Returns:
+        The run, and the number of spikes of each cell, [n].
+    """
+    run = sf.simulate(
+        network,
+        options.duration * ms,
+        solver=sf.ExponentialEuler(),
+        dtype=options.dtype,
+        record=[cells.spikes],
+        **settings,
+    )
+    return run, np.asarray(run[f"{cells.name}.spikes"].counts())
+
+
+def numbers(run: sf.Solution) -> dict[str, Any]:
+    """Return what a peer prints beside its time."""
+    return {"compile_seconds": run.statistics["compile_seconds"]}

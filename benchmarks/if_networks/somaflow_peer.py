@@ -1,0 +1,71 @@
+"""CUBA and COBA in somaflow: exponential Euler, one thread, spikes recorded, finite check on."""
+
+from harness import peer, somaflow_run
+from if_networks import problem as p
+
+import somaflow as sf
+from somaflow.units import ms, mV, nA, uS
+
+
+def synapses(problem: peer.Problem) -> tuple[tuple[sf.Mechanism, sf.Mechanism], tuple]:
+    """Return the exciting and the inhibiting synapse, and their weights."""
+    catalogue = sf.catalogue("synapses")
+    taus = p.TAU_E * ms, p.TAU_I * ms
+    if problem["model"] == "cuba":
+        current = catalogue.exponential_current
+        weights = problem["w_e"] * nA, problem["w_i"] * nA
+        return (current(tau=taus[0]), current(tau=taus[1])), weights
+    conductance = catalogue.exponential_conductance
+    excite = conductance(E=problem["E_e"] * mV, tau=taus[0])
+    inhibit = conductance(E=problem["E_i"] * mV, tau=taus[1])
+    return (excite, inhibit), (problem["w_e"] * uS, problem["w_i"] * uS)
+
+
+def build(problem: peer.Problem) -> tuple[sf.Network, sf.Population]:
+    """Build the network of a problem file."""
+    model = sf.load("lif")(
+        E_L=problem["E_L"] * mV,
+        R=100 * mV / nA,
+        tau=p.TAU * ms,
+        V_threshold=p.V_THRESHOLD * mV,
+        V_reset=p.V_RESET * mV,
+    )
+    cells = sf.Population("cells", problem["n"], model, refractory=p.REFRACTORY * ms)
+    split = problem["n_exc"]
+    exciting = problem["pre"] < split
+    kinds, weights = synapses(problem)
+    sides = (
+        ("excite", cells[:split], somaflow_run.wired(problem, exciting)),
+        ("inhibit", cells[split:], somaflow_run.wired(problem, ~exciting, split)),
+    )
+    projections = [
+        sf.Projection(pre, cells, synapse, connector, weight=weight, name=name)
+        for (name, pre, connector), synapse, weight in zip(sides, kinds, weights, strict=True)
+    ]
+    pushes = [
+        sf.CurrentClamp(cells[: problem["pushed"]], p.PUSH * nA, start=0 * ms, stop=p.PUSH_END * ms)
+    ]
+    return sf.Network(cells, *projections, *(pushes if problem["pushed"] else [])), cells
+
+
+def main() -> None:
+    """Run the problem."""
+    options = peer.parser(__doc__).parse_args()
+    problem = peer.load(options.problem)
+    network, cells = build(problem)
+    initial = {"cells": {"v": problem["v"] * mV}}
+    run, counts = somaflow_run.simulate(
+        network, cells, options, dt=problem["dt"] * ms, initial=initial
+    )
+    peer.answer(
+        "somaflow",
+        options,
+        problem,
+        run.statistics["run_seconds"],
+        counts,
+        **somaflow_run.numbers(run),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The form of a sum follows from the properties of the whole group, by the table of costs."""
+
+import numpy as np
+import pytest
+
+from somaflow.network.choice import choose, costs
+
+TERM = {"gathered": costs()["gathered_term"], "dense": costs()["dense_term"]}
+
+
+def graded(n_pre: int, n_post: int, in_degree: int) -> str:
+    return choose(np.full(n_post, in_degree), n_pre, False, False, 8).form
+
+
+def test_a_graded_sum_takes_a_matrix_where_lists_would_have_nearly_as_many_terms() -> None:
+    share = TERM["dense"] / TERM["gathered"]
+    n_pre = 500
+    assert graded(n_pre, 64, int(n_pre * share) + 1) == "dense"
+    assert graded(n_pre, 64, int(n_pre * share) - 1) == "gathered"
+
+
+def test_no_matrix_is_larger_than_the_cache() -> None:
+    side = int(np.sqrt(costs()["largest_matrix"]))
+    assert graded(side, side, side) == "dense"
+    assert graded(side, side + 1, side) == "gathered"
+
+
+def test_the_longest_list_counts() -> None:
+    degrees = np.full(100, 3)
+    low = choose(degrees, 1000, False, False, 8).nanoseconds["gathered"]
+    degrees[5] = 300
+    assert choose(degrees, 1000, False, False, 8).nanoseconds["gathered"] == 100 * low
+
+
+def test_few_spikes_of_many_cells_are_visited_in_a_loop() -> None:
+    assert choose(np.full(4000, 80), 4000, True, False, 8).form == "loop"
+    assert choose(np.full(30, 45), 90, True, False, 8).form != "loop"
+
+
+def test_a_graded_sum_has_no_events_to_visit() -> None:
+    assert "loop" not in choose(np.full(4000, 80), 4000, False, False, 8).nanoseconds
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_only_the_loop_knows_single_synapses(events: bool) -> None:
+    chosen = choose(np.full(30, 45), 90, events, True, 8)
+    assert chosen.form == "loop"
+    assert list(chosen.nanoseconds) == ["loop"]
+
+
+def test_what_is_taken_is_the_cheapest() -> None:
+    for size in (10, 100, 1000, 10_000):
+        for degree in (1, size // 10, size):
+            chosen = choose(np.full(size, degree), size, True, False, 8)
+            assert chosen.nanoseconds[chosen.form] == min(chosen.nanoseconds.values())
+            assert chosen.synapses == size * degree
+
+
+def test_no_synapse_at_all_has_a_form() -> None:
+    for events in (True, False):
+        chosen = choose(np.zeros(16, np.int64), 16, events, False, 8)
+        assert chosen.synapses == 0
+        assert str(chosen).startswith("0 synapses")
