@@ -238,10 +238,9 @@ def _crossed(
     part = since[..., source.start : source.start + source.size]
     if recorder.cells is not None:
         part = part[..., recorder.cells]
-    # Nearly all steps are empty; to leave those out first is five times as fast.
-    busy = np.flatnonzero((part != 0).any(axis=tuple(range(1, part.ndim))))
-    rows, *places = np.nonzero(part[busy])
-    return busy[rows], tuple(places), part[(busy[rows], *places)]
+    # NumPy finds the few that are true in bools many times as fast as in floats.
+    rows, *places = np.unravel_index(np.flatnonzero(part != 0), part.shape)
+    return rows, tuple(places), part[(rows, *places)]
 
 
 class _Spikes:

@@ -216,8 +216,9 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         start = tf.constant(step * dt, dtype)
         first = tf.constant(step, tf.int64)
         carry, since, out = chunk(carry, parameters, drive, first, start, counts)
-        observed = {key: value.numpy()[:n_rows] for key, value in out.items()}
-        crossed = None if isinstance(since, tuple) else since.numpy()[:n_steps]
+        # Views, where `.numpy()` would copy: both tables are as long as the longest chunk.
+        observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
+        crossed = None if isinstance(since, tuple) else np.asarray(memoryview(since))[:n_steps]
         return carry, Samples(observed, crossed)
 
     return advance
