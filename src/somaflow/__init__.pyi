@@ -4,6 +4,7 @@ from . import models as models
 from . import plotting as plotting
 from . import units as units
 from .compiler.conditions import Event as Event
+from .compiler.final import FinalState as FinalState
 from .equations import math as math
 from .equations.equations import Equations as Equations
 from .integrate import solve as solve

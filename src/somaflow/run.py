@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.build import compile_network
+from somaflow.compiler.final import FinalState
 from somaflow.equations.drawing import held
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.network.distributions import check_seed
@@ -21,7 +22,6 @@ from somaflow.settings import float_type, method, positive
 from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.final import FinalState
 from somaflow.simulation.loop import build
 from somaflow.simulation.sinks import MemorySink, Sink, ZarrSink
 from somaflow.simulation.solution import Solution
@@ -59,7 +59,7 @@ def simulate(
         initial: Initial values in place of the models' own: `{"PN": {"v": ...}}`, one number,
             one for each cell, or a distribution. Or `run.final` of another run, to go on from
             where it ended, time and noise included; parameters, weights and inputs of the
-            network may have changed meanwhile.
+            network may have changed meanwhile (not weights that spikes change: those go on).
         sink: Where recordings go: None for memory, or the path of a new Zarr store.
         progress: Called after each chunk with (biological ms done, ms in all, seconds of
             computing since the compile).

@@ -9,10 +9,10 @@ from scipy.linalg import expm
 
 import somaflow as sf
 from somaflow.compiler.linear import Linear
-from somaflow.numerics.device import cast
 from somaflow.equations.algebras import NumberAlgebra
 from somaflow.equations.expression import evaluate
 from somaflow.errors import EquationError
+from somaflow.numerics.device import cast
 
 TIME = 0.7
 SYSTEMS = {

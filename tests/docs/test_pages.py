@@ -55,6 +55,20 @@ def test_the_page_on_solvers_runs_and_its_numbers_hold() -> None:
     assert names["back"]["x"].values[-1] == pytest.approx(2.0, abs=1e-8)
 
 
+@pytest.mark.slow
+def test_the_page_on_networks_runs() -> None:
+    names = run(DOCS / "howto/build-a-network.md")
+    first, after = names["run"], names["after"]
+    rate = first["excite.rate"]
+    assert rate.shape == (11,)
+    assert 5 < float(rate[1:].mean()) < 200
+    weights = first["plastic.w"]
+    assert weights.shape == (11, 20)
+    assert (weights[-1] != weights[0]).any()
+    assert after["excite.spikes"].times.min() > 100
+    assert "a loop over the cells that spiked" in names["net"].explain()
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: p.stem)
 def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from somaflow.compiler.final import FinalState
 from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
@@ -11,7 +12,6 @@ from somaflow.compiler.tables import Tables
 from somaflow.network.choice import Choice
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
-from somaflow.simulation.final import FinalState
 from somaflow.simulation.system import Carry, Source, System
 
 

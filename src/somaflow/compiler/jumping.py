@@ -312,6 +312,13 @@ def check_sums(
         values = coefficients(group, linear, group.lowered.prepare(table), np.float64)
     except EquationError as error:
         raise NetworkError(f"{group.place}: {error}") from error
+    for state in linear.states:
+        found = [values["a"].get((state, state), 1.0), values["b"].get(state, 0.0)]
+        if not np.all(np.isfinite([float(number) for number in found])) or float(found[0]) == 0:
+            raise NetworkError(
+                f"{group.place}: d{state}/dt has the rate {float(found[0]):g} per ms; are the time "
+                "constants greater than 0 and finite? Leave out of the text what is switched off."
+            )
     for state in linear.states if rest else ():
         rate = float(values["a"].get((state, state), 0.0))
         if not (np.isfinite(rate) and rate < 0):

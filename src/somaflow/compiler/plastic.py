@@ -74,8 +74,9 @@ class PlasticCoupling:
                 )
         if wiring.latest is not None:
             raise NetworkError(
-                f"{group.place}: plastic synapses of one projection have one delay; give one "
-                "number, or a projection for each delay."
+                f"{group.place}: what a spike does is computed for each synapse by itself, and "
+                "such synapses of one projection have one delay; give one number, or a projection "
+                "for each delay."
             )
         arrays = wiring.arrays
         self.width = arrays["other"].shape[1]
@@ -108,8 +109,9 @@ class PlasticCoupling:
         """
         if batch:
             raise NetworkError(
-                f"{self.group.place} is plastic, and plastic synapses take no batch axes: "
-                "parameters and initial values of this network have one value a cell at most."
+                f"{self.group.place}: what a spike does is computed for each synapse by itself, "
+                "and such synapses take no batch axes: parameters and initial values of this "
+                "network have one value a cell at most."
             )
         start = self.group.initial
 
@@ -212,7 +214,7 @@ class PlasticCoupling:
         dt: float,
         prepared: Any,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        form, arrays, dtype = self.form, prepared["arrays"], own_type(self.dtype)
+        form, arrays, dtype = self.form, prepared["arrays"], tf.as_dtype(self.dtype)
         lowered = self.group.lowered
         pre, post = (ports(lowered, o, s) for o, s in zip(owners, ("_pre", "_post"), strict=True))
 
@@ -247,8 +249,8 @@ class PlasticCoupling:
                         values[name] = tf.gather(own[name], places)
                         continue
                     size = value(increment(assignment, self.group.place))
-                    table = jumps if name in form.sums else added
-                    table[name] = table.get(name, 0.0) + spread(size, target, dtype)
+                    sent = jumps if name in form.sums else added
+                    sent[name] = sent.get(name, 0.0) + spread(size, target, dtype)
                 nothing = tf.zeros(target.shape, dtype)
                 columns = []
                 if form.sums:
@@ -276,7 +278,7 @@ class PlasticCoupling:
         dt: float,
         prepared: Any,
     ) -> dict[str, Tensor]:
-        form, arrays, dtype = self.form, prepared["arrays"], own_type(self.dtype)
+        form, arrays, dtype = self.form, prepared["arrays"], tf.as_dtype(self.dtype)
         lowered = self.group.lowered
         pre, post = (ports(lowered, o, s) for o, s in zip(owners, ("_pre", "_post"), strict=True))
 
@@ -333,11 +335,6 @@ class PlasticCoupling:
         owner = np.repeat(np.repeat(np.arange(n_pre), blocks), self.width)
         order = places[np.lexsort((owner[places], flat[places]))]
         return lambda values: values[..., order]
-
-
-def own_type(dtype: Any) -> tf.DType:
-    """Return the TensorFlow type of a NumPy type."""
-    return tf.as_dtype(dtype)
 
 
 def spread(value: Any, like: Tensor, dtype: tf.DType) -> Tensor:

@@ -179,6 +179,7 @@ class Recordings:
             for r in self.wanted
         }
         self.followed = tuple(r for r in self.wanted if r.over_time is not None)
+        self.start = 0 if tables.before is None else tables.before.steps
 
     def parameters(self) -> dict[str, Array]:
         """Return the places of what is recorded, where it is not the beginning of an axis.
@@ -226,7 +227,7 @@ class Recordings:
                 if r.over_time == "mean":
                     value = tf.cast(value, self.dtype)
                     kept = tf.cast(kept / self.steps[r.key], self.dtype)
-                value = tf.where(tf.equal(frame.step, 0), value, kept)
+                value = tf.where(tf.equal(frame.step, self.start), value, kept)
                 if r.time_first:
                     value = self._over_cells(r, value)
             seen[r.key] = value

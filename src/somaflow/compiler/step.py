@@ -9,6 +9,7 @@ from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
 from somaflow.equations.affine import ZERO, affine_in
 from somaflow.errors import EquationError
+from somaflow.network.forms import Jumping
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
@@ -214,13 +215,14 @@ class Dynamics:
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
             delayed = self._delayed(group.source, group.delay, since, before, moment)
-            spikes = Spikes(delayed, since[group.routes[0].target], new)
+            after = since[group.routes[0].target] if self._learns(group.form) else None
+            spikes = Spikes(delayed, after, new)
             made = coupling.emit(
                 before.event.get(group.key), context[group.key], spikes, moment, own
             )
             if made is not None:
                 event[group.key] = made.event
-                self._pushed(coupling, made, delayed, states, event, prepared)
+                self._pushed(coupling, made, delayed, states, event, moment, prepared)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"
@@ -234,6 +236,11 @@ class Dynamics:
             if layout.states
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))
+
+    @staticmethod
+    def _learns(form: Any) -> bool:
+        """Tell whether a synapse knows of the postsynaptic cell's spikes."""
+        return isinstance(form, Jumping) and bool(form.after or form.on_post_spike)
 
     def _delayed(
         self, source: int, delay: int | None, since: list[Any], before: Carry, moment: Moment
@@ -253,6 +260,7 @@ class Dynamics:
         spiked: Tensor,
         states: list[States],
         event: Any,
+        moment: Moment,
         prepared: Any,
     ) -> None:
         """Bring what a coupling's spikes have moved within this step into the states.
@@ -274,6 +282,8 @@ class Dynamics:
         # With delays that differ nobody knows who arrives; the charge is then added always.
         always = coupling.wiring.latest is not None
 
+        end = tf.cast(moment.step + 1, self.tables.dtype) * self.dt
+
         def moved() -> Any:
             found = []
             currents = self._synaptic(coupling, states, made.charge, prepared)
@@ -281,7 +291,8 @@ class Dynamics:
                 charge = sum(current for place, current in currents if place == target)
                 for state, slope in self.pushes[target].items():
                     table = prepared["cells"][target]
-                    change = self.lowered[target].scope(table, states[target])(slope) * charge
+                    values = states[target] | {"t": end}
+                    change = self.lowered[target].scope(table, values)(slope) * charge
                     change = self._free(target, state, change, event)
                     found.append(states[target][state] + change)
             return tuple(found)

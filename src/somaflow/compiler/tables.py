@@ -7,6 +7,7 @@ import numpy as np
 
 from somaflow.compiler.coupling import Coupling, Group, Route
 from somaflow.compiler.drives import Drives
+from somaflow.compiler.final import FinalState, flattened, restored
 from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.jumping import JumpingCoupling
 from somaflow.compiler.layout import Layout, pad, padded
@@ -25,7 +26,6 @@ from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.numerics.device import available_bytes
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.final import FinalState, flattened, restored
 from somaflow.simulation.system import Array, Carry, Row
 
 
@@ -97,7 +97,7 @@ class Tables:
         if free is not None and needed > free:
             largest = max(
                 self.network.projections,
-                key=lambda p: p.connector.expected(len(p.pre), len(p.post)),
+                key=lambda p: p.expected(),
             )
             raise NetworkError(
                 f"the synapses need about {needed / 2**30:,.1f} GiB, but {free / 2**30:,.1f} GiB "
@@ -171,6 +171,8 @@ class Tables:
     def _couple(self, group: Group, grouping: Grouping) -> Coupling:
         n_pre = padded(self.populations[group.source].size)
         chosen = groups.choose(grouping, self.dtype.itemsize)
+        if self.before is not None and group.key in self.before.choices:
+            chosen = chosen._replace(form=self.before.choices[group.key])
         if not chosen.synapses:
             names = ", ".join(str(member.projection.name) for member in group.members)
             raise NetworkError(
@@ -295,7 +297,13 @@ class Tables:
                     f"{self.dtype}; run both in one type."
                 )
             blocks.append(block.astype(self.dtype))
-        events = restored(self._initial_events(), final.events)
+        own = self._initial_events()
+        for name in sorted(set(final.events) - set(flattened(own))):
+            raise RunError(
+                f"the state that is given has {name!r}, which this network has not: projections "
+                "and stimuli of both must be the same but for parameters, weights and inputs."
+            )
+        events = restored(own, final.events)
         return Carry(tuple(blocks), events)
 
     def final(self, carry: Carry, steps: int) -> FinalState:
@@ -305,7 +313,8 @@ class Tables:
             if layout.states:
                 rows = np.asarray(next(blocks))[..., : layout.size]
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
-        return FinalState(steps, self.dt, states, flattened(carry.event))
+        choices = {c.group.key: c.wiring.choice.form for c in self.couplings}
+        return FinalState(steps, self.dt, states, flattened(carry.event), choices)
 
     def _initial_cells(self, k: int) -> dict[str, Any]:
         population = self.populations[k]

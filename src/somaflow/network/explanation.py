@@ -71,7 +71,7 @@ def sums(populations: Sequence[Population], projections: Sequence[Projection]) -
     for grouping in group(projections):
         members = ", ".join(str(projection.name) for projection in grouping.projections)
         form = type(grouping.form).__name__.lower()
-        kind = f"{form}, with variables of each synapse" if grouping.plastic else form
+        kind = f"{form}, computed for each synapse by itself" if grouping.plastic else form
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
         entries.append((grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)

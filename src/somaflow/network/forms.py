@@ -148,6 +148,12 @@ def _graded_or_pulsed(projection: Projection) -> Graded | Pulsed:
                 "state of its own that changes all the time, which is not supported."
             )
     terms = _terms(projection)
+    for node in (part for term in terms for part in term):
+        if _calls_pulse(inlined(node, equations.definitions, set())):
+            raise NetworkError(
+                f"{place}: I depends on pulse() itself; let a state follow the pulse, as in "
+                "'do/dt = alpha*(1 - o)*pulse(duration) - beta*o'."
+            )
     duration = _duration(equations, place)
     needs: set[str] = set()
     for variable in equations.states.values():
@@ -164,6 +170,10 @@ def _graded_or_pulsed(projection: Projection) -> Graded | Pulsed:
             "such as v_pre, call pulse(duration), or write an 'on spike:' line."
         )
     return Graded(tuple(equations.states), tuple(terms), duration)
+
+
+def _calls_pulse(node: Node) -> bool:
+    return any(isinstance(item, Call) and item.function == "pulse" for item in walk(node))
 
 
 def _duration(equations: Equations, place: str) -> Node | None:

@@ -9,6 +9,7 @@ from somaflow.description import fingerprint
 from somaflow.equations.expression import render
 from somaflow.network import choice
 from somaflow.network.choice import Choice
+from somaflow.network.connectors import FixedOutDegree
 from somaflow.network.forms import Form, Graded, Jumping, take_apart
 from somaflow.network.projection import Projection
 from somaflow.units import Parameter
@@ -53,7 +54,7 @@ def group(projections: Sequence[Projection]) -> list[Grouping]:
         key = _shared(projection, form)
         if key not in found:
             source = projection.pre.population.name
-            name = f"{projection.synapse_name} of {source} ({len(found)})"
+            name = f"{projection.synapse_name} of {source} ({projection.name})"
             found[key] = Grouping(name, form)
         found[key].projections.append(projection)
     return list(found.values())
@@ -82,8 +83,10 @@ def varied_delays(projection: Projection) -> bool:
 
 def ranges(projection: Projection) -> list[tuple[int, int]]:
     """Return ranges of postsynaptic cells with about as many synapses as are built at a time."""
-    n_pre, n_post = len(projection.pre), len(projection.post)
-    each = projection.connector.expected(n_pre, n_post) / n_post
+    n_post = len(projection.post)
+    each = projection.expected() / max(n_post, 1)
+    if isinstance(projection.connector, FixedOutDegree):
+        each /= 8  # each range draws the whole, so few and large ones
     height = max(1, int(_PART // max(each, 1)))
     return [(a, min(a + height, n_post)) for a in range(0, n_post, height)]
 
@@ -117,7 +120,7 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
     """
     total = 0.0
     for projection in projections:
-        count = projection.connector.expected(len(projection.pre), len(projection.post))
+        count = projection.expected()
         own = len(projection.equations.states) if projection.equations.on_post_spike else 0
         each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
         # Twice: what is built, and the copy that the compiled function is given.

@@ -135,6 +135,9 @@ class Projection(Description):
                 )
 
     def _check_sizes(self) -> None:
+        for view, role in ((self.pre, "presynaptic"), (self.post, "postsynaptic")):
+            if not len(view):
+                raise NetworkError(f"projection {self.name!r} has no {role} cells.")
         both = 0
         if self.pre.population is self.post.population:
             both = len(np.intersect1d(self.pre.cells, self.post.cells, assume_unique=True))
@@ -295,6 +298,13 @@ class Projection(Description):
             f"recorded.{nearest(str(variable), known)}"
         )
 
+    def expected(self) -> float:
+        """Return how many synapses there will be on average, at most."""
+        sides = len(self.pre), len(self.post)
+        if isinstance(self.connector, DistanceDependent):
+            return self.connector.expected(*sides, self._apart())
+        return self.connector.expected(*sides)
+
     def _distances(self) -> Distances | None:
         return self._apart() if isinstance(self.connector, DistanceDependent) else None
 
@@ -347,7 +357,7 @@ class Projection(Description):
     def _parts(self) -> Iterator[Connections]:
         """Iterate over the synapses, some rows at a time."""
         n_post = len(self.post)
-        expected = self.connector.expected(len(self.pre), n_post)
+        expected = self.expected()
         height = max(1, min(n_post, int(n_post * _BLOCK / max(expected, 1.0))))
         for start in range(0, n_post, height):
             yield self._built((start, min(start + height, n_post)))

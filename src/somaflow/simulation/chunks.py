@@ -85,7 +85,8 @@ def run(
 
 
 def _finite(carry: Carry) -> bool:
-    return all(bool(np.isfinite(leaf.numpy()).all()) for leaf in tf.nest.flatten(carry.flow))
+    leaves = [leaf for leaf in tf.nest.flatten((carry.flow, carry.event)) if leaf.dtype.is_floating]
+    return all(bool(np.isfinite(np.asarray(memoryview(leaf))).all()) for leaf in leaves)
 
 
 def _diagnose(

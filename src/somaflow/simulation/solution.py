@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
-from somaflow.simulation.final import FinalState
 from somaflow.simulation.sinks import Column, Sink
 from somaflow.simulation.system import Array
 
@@ -188,7 +187,7 @@ class Solution:
         status: str = "complete",
         y: Any = None,
         events: dict[str, Occurrences] | None = None,
-        final: FinalState | None = None,
+        final: Any = None,
     ) -> None:
         self.final = final
         self._columns = {column.key: column for column in columns}

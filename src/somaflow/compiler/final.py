@@ -23,12 +23,15 @@ class FinalState:
         states: Value of each state of each population: `states["PN"]["v"]`, in the coherent
             system, shape `[..., n_cells]`.
         events: What synapses, delays and noise keep, by name.
+        choices: How the sums of each group of projections are computed; kept, so that the order
+            of additions stays.
     """
 
     steps: int
     dt: float
     states: dict[str, dict[str, Array]]
     events: dict[str, Array]
+    choices: dict[str, str]
 
     @property
     def time(self) -> float:
@@ -74,7 +77,8 @@ def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
     if path not in given:
         raise RunError(
             f"the state that is given has no {path!r}, which this network needs: projections and "
-            "stimuli of both networks must be of the same kinds, in the same order."
+            "stimuli of both must be the same but for parameters, weights and inputs. What is to "
+            "begin later belongs in the first network too, with a start or an amplitude of 0."
         )
     value = given[path]
     if value.shape != np.shape(tree) or value.dtype != np.asarray(tree).dtype:
