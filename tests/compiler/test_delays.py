@@ -9,6 +9,7 @@ import tensorflow as tf
 import somaflow as sf
 from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Member, Wiring
+from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
 from somaflow.simulation import chunks
 from somaflow.units import ms, mV, nA, nF, uA, uS
@@ -196,3 +197,46 @@ def test_delays_and_plasticity_have_the_same_bits_for_any_chunk_length(
         assert again[key].cells.tobytes() == whole[key].cells.tobytes()
     for key in ("b.v", "plastic.w"):
         assert again[key].values.tobytes() == whole[key].values.tobytes()
+
+
+def test_an_input_that_depends_on_time_is_reached_by_spikes() -> None:
+    text = """
+    dv/dt = (E_L - v + where(t > 5*ms, 2, 1)*R*I_stim)/tau : mV
+    I_stim : nA
+    """
+    model = sf.Equations.parse(text, E_L=-65 * mV, R=10 * mV / nA, tau=20 * ms, v=-65)
+    pre = sf.Population("pre", 1, sf.SpikeSourceArray([2.03, 7.03] * ms))
+    post = sf.Population("post", 1, model)
+    synapse = sf.load("exponential_current")(i=1 * nA, tau=0.5 * ms)
+    net = sf.Network(pre, post, sf.Projection(pre, post, synapse))
+    v = sf.simulate(net, 12 * ms, dt=0.1 * ms, record=post["v"])["post.v"].values[:, 0] + 65
+    assert v[50] > 0.1
+    assert v[100] - v[70] > 1.8 * v[50]
+
+
+def test_a_network_too_large_for_memory_is_refused_before_it_is_built() -> None:
+    cells = sf.Population("cells", 3_000_000, sf.load("lif"))
+    many = sf.Projection(cells, cells, sf.load("exponential_current"), sf.FixedProbability(0.5))
+    with pytest.raises(NetworkError, match=r"the synapses need about .* GiB, but .* are free"):
+        sf.simulate(sf.Network(cells, many), 1 * ms, dt=0.1 * ms)
+
+
+def test_rows_of_a_batch_are_right_in_loops_and_rings() -> None:
+    pre = sf.Population("pre", 3, sf.SpikeSourceArray([1.03, 4.0] * ms))
+    synapse = sf.load("exponential_current")
+    alone, both = [], []
+    for start in ([-65.0, -60.0], [-65.0], [-60.0]):
+        model = sf.Equations.parse(
+            "dv/dt = (E_L - v + R*I_stim)/tau : mV\nI_stim : nA",
+            E_L=-65 * mV,
+            R=10 * mV / nA,
+            tau=20 * ms,
+            v=np.array(start)[:, None] * mV,
+        )
+        post = sf.Population("post", 4, model)
+        delay = sf.Uniform(0.5 * ms, 2 * ms, seed=1)
+        net = sf.Network(pre, post, sf.Projection(pre, post, synapse, delay=delay))
+        found = sf.simulate(net, 8 * ms, dt=0.1 * ms, record=post["v"])["post.v"].values
+        (both if len(start) == 2 else alone).append(found)
+    assert np.ptp(both[0][:, 0]) > 0.05
+    np.testing.assert_allclose(both[0], np.concatenate(alone, axis=1), rtol=1e-13)

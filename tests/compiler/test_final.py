@@ -112,3 +112,21 @@ def test_initial_values_are_drawn(halves: tuple[sf.Solution, sf.Solution]) -> No
     assert found.std() > 1
     assert found.min() > -65
     assert found.max() < -55
+
+
+def test_means_over_time_begin_with_the_state_that_is_given(
+    halves: tuple[sf.Solution, sf.Solution],
+) -> None:
+    first = halves[0]
+    record = CELLS["v"].every(5 * ms, "mean")
+    going_on = sf.simulate(
+        network(), 5 * ms, dt=0.1 * ms, initial=first.final, record=record, seed=5
+    )
+    found = going_on["cells.v.mean_over_time"].values[0]
+    np.testing.assert_array_equal(found, first["cells.v"].values[-1])
+
+
+def test_a_projection_that_is_gone_is_missed(halves: tuple[sf.Solution, sf.Solution]) -> None:
+    parts = [part for part in network().parts if getattr(part, "name", "") != "input_to_cells"]
+    with pytest.raises(RunError, match="which this network has not"):
+        run(sf.Network(*parts), 5, halves[0].final)

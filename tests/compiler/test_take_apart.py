@@ -91,6 +91,12 @@ REFUSED = {
         {"s": 0, "c": 0},
         "c is a state of every single synapse, and such a state may only change at spikes",
     ),
+    "a pulse in the current": (
+        "v_pre : mV\nv_post : mV\nI = g*(s + pulse(1*ms))*(v_post - E) : nA\n"
+        "ds/dt = (v_pre/E - s)/tau : 1",
+        {"s": 0},
+        r"I depends on pulse\(\) itself; let a state follow the pulse",
+    ),
     "neither pulse nor jump": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1",
         {"s": 0},
