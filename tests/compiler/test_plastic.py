@@ -233,7 +233,7 @@ def refused(text: str, reason: str, **projection: Any) -> None:
 def test_plastic_synapses_of_one_projection_have_one_delay() -> None:
     delays = np.arange(N_PRE * N_POST).reshape(WEIGHT.shape) * DT * ms
     text = WEIGHTED + "on spike: w += 0.1*uS; G += w"
-    refused(text, "plastic synapses of one projection have one delay", delay=delays)
+    refused(text, "such synapses of one projection have one delay", delay=delays)
 
 
 def test_a_postsynaptic_spike_cannot_open_a_conductance() -> None:
