@@ -32,7 +32,7 @@ demo: install
 
 # TensorFlow never lets go of what it has compiled: 5 to 30 MB and up to 160 memory maps a system. So
 # the tests run in parts, each in processes of its own.
-PARTS := 1 2 3 4
+PARTS := 1 2 3 4 5 6
 
 test: install
 	@for part in $(PARTS); do \

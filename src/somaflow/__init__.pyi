@@ -5,6 +5,7 @@ from . import plotting as plotting
 from . import units as units
 from .compiler.conditions import Event as Event
 from .compiler.final import FinalState as FinalState
+from .difference import diff as diff
 from .equations import math as math
 from .equations.equations import Equations as Equations
 from .integrate import solve as solve
@@ -42,12 +43,14 @@ from .network.waveforms import Ramp as Ramp
 from .network.waveforms import SaturatingPulse as SaturatingPulse
 from .network.waveforms import Step as Step
 from .network.waveforms import Waveform as Waveform
+from .progress import Progress as Progress
+from .run import resume as resume
 from .run import simulate as simulate
 from .simulation.sinks import MemorySink as MemorySink
-from .simulation.sinks import ZarrSink as ZarrSink
 from .simulation.solution import Occurrences as Occurrences
 from .simulation.solution import Solution as Solution
 from .simulation.solution import SpikeTrains as SpikeTrains
+from .simulation.store import ZarrSink as ZarrSink
 from .solvers.exponential import ExponentialEuler as ExponentialEuler
 from .solvers.exponential import ExponentialMidpoint as ExponentialMidpoint
 from .solvers.implicit import ImplicitEuler as ImplicitEuler

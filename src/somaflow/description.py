@@ -133,6 +133,11 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
     return thing(data["root"])
 
 
+def is_shared(class_name: str) -> bool:
+    """Return whether things of a class are written once, and referred to where they recur."""
+    return bool(getattr(_classes.get(class_name), "has_identity", False))
+
+
 def fingerprint(thing: Any) -> str:
     """Return the SHA-256 of the canonical form, as 64 hexadecimal digits."""
     text, arrays = encode(thing)

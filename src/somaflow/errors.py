@@ -71,6 +71,21 @@ class StoreError(SomaflowError, OSError):
     """Results cannot be written to, or read from, the place that was named."""
 
 
+class Interrupted(SomaflowError, KeyboardInterrupt):  # noqa: N818 - what happened, not a fault
+    """A run was asked to stop, by Ctrl-C or by SIGTERM, and did so at the end of a chunk.
+
+    Args:
+        message: Where it stopped, and how to go on.
+        path: The store of the run, or None.
+        time: Biological time that was reached, in ms.
+        signal: Number of the signal.
+    """
+
+    def __init__(self, message: str, path: str | None, time: float, signal: int) -> None:
+        super().__init__(message)
+        self.path, self.time, self.signal = path, time, signal
+
+
 def point(message: str, line: str, column: int, number: int | None = None) -> str:
     """Return a message with the user's line below it, and a caret under one of its columns."""
     label = f"  line {number}: " if number is not None else "  "

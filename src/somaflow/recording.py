@@ -1,8 +1,7 @@
 """Recording: from recorders to columns of results, and from chunks to what is stored in them."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +17,27 @@ from somaflow.simulation.sinks import Column, Coordinate, Sink
 from somaflow.simulation.system import Array, Source, System
 
 _DEFAULT_STRIDE = 100
-Writer = Callable[[Chunk], None]
+
+
+class Writer(Protocol):
+    """Takes a recording out of each chunk, in order of time, and stores it.
+
+    Attributes:
+        spikes: How many were found so far; None where none are looked for.
+    """
+
+    @property
+    def spikes(self) -> int | None: ...
+
+    def __call__(self, chunk: Chunk) -> None: ...
+
+    def state(self) -> dict[str, Array]:
+        """Return what it keeps from chunk to chunk."""
+        ...
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Go on from what `state` returned."""
+        ...
 
 
 def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, ...]:
@@ -214,6 +233,13 @@ class _Samples:
 
     def __init__(self, column: Column, sink: Sink, every: int) -> None:
         self.column, self.sink, self.every = column, sink, every
+        self.spikes = None
+
+    def state(self) -> dict[str, Array]:
+        return {}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        pass
 
     def __call__(self, chunk: Chunk) -> None:
         column = self.column
@@ -251,6 +277,13 @@ class _Spikes:
     ) -> None:
         self.recorder, self.column, self.source = recorder, column, source
         self.sink, self.dt = sink, dt
+        self.spikes = 0
+
+    def state(self) -> dict[str, Array]:
+        return {"spikes": np.array(self.spikes)}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        self.spikes = int(state["spikes"])
 
     def __call__(self, chunk: Chunk) -> None:
         if chunk.samples.since is None:
@@ -263,6 +296,7 @@ class _Spikes:
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))
         found = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
+        self.spikes += len(times)
         self.sink.spikes(self.column.key, times[order], found if problems else found[:, 0])
 
 
@@ -277,6 +311,13 @@ class _Counts:
         size = source.size if recorder.cells is None else len(recorder.cells)
         self.shape = (*column.batch, size)
         self.begun = np.zeros(self.shape, np.int64)
+        self.spikes = None
+
+    def state(self) -> dict[str, Array]:
+        return {"begun": self.begun}
+
+    def restore(self, state: dict[str, Array]) -> None:
+        self.begun = state["begun"]
 
     def __call__(self, chunk: Chunk) -> None:
         first, end = chunk.step // self.steps, chunk.step + chunk.steps

@@ -1,36 +1,30 @@
-"""The facade of networks: `simulate`."""
+"""The facade of networks: `simulate`, and `resume` for a run that stopped."""
 
-import math
-import time
+import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from somaflow.compiler.build import compile_network
 from somaflow.compiler.final import FinalState
-from somaflow.equations.drawing import held
-from somaflow.errors import RunError, WrongTypeError
-from somaflow.network.distributions import check_seed
+from somaflow.difference import diff
+from somaflow.errors import RunError, StoreError, WrongTypeError
+from somaflow.execution import Prepared, execute, prepare, state_of
+from somaflow.job import Job, check_checkpoints, from_json, read_job, read_sink, to_json
+from somaflow.logbook import JOB, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
-from somaflow.numerics.device import choose_threads
-from somaflow.recording import Writer, columns_of, common_stride, read_recorders, writers
-from somaflow.settings import float_type, method, positive
-from somaflow.settings import meta as kept
-from somaflow.simulation import chunks
+from somaflow.progress import Progress, check_progress
+from somaflow.settings import positive
+from somaflow.simulation import checkpoint
+from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.loop import build
-from somaflow.simulation.sinks import MemorySink, Sink, ZarrSink
+from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.system import Carry
+from somaflow.simulation.store import ZarrSink
 from somaflow.solvers.base import Solver
-from somaflow.solvers.runge_kutta import RK4
 from somaflow.units import ms
-
-Progress = Callable[[float, float, float], None]
 
 
 def simulate(
@@ -44,9 +38,13 @@ def simulate(
     record: Iterable[Recorder] | Recorder = (),
     initial: Mapping[str, Mapping[str, Any]] | FinalState | None = None,
     sink: Sink | str | Path | None = None,
-    progress: Progress | None = None,
+    checkpoint: Any = None,
+    progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Simulate a network.
+
+    Ctrl-C and SIGTERM end a run at its next chunk, with a checkpoint if its sink is a store; a
+    second one acts at once.
 
     Args:
         network: What to simulate.
@@ -60,9 +58,13 @@ def simulate(
             one for each cell, or a distribution. Or `run.final` of another run, to go on from
             where it ended, time and noise included; parameters, weights and inputs of the
             network may have changed meanwhile (not weights that spikes change: those go on).
-        sink: Where recordings go: None for memory, or the path of a new Zarr store.
-        progress: Called after each chunk with (biological ms done, ms in all, seconds of
-            computing since the compile).
+        sink: Where recordings go: None for memory, the path of a new Zarr store, an address that
+            fsspec knows, or an object with the methods of `somaflow.simulation.sinks.Sink`.
+        checkpoint: Biological time from one checkpoint to the next, a whole number of steps;
+            rounded up to whole recording intervals. A store has one at the run's beginning and
+            one at its end in any case.
+        progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
+            silence, or a function that is given a `sf.Progress` after each chunk.
 
     Returns:
         The recordings, labelled, with all that is needed to repeat the run.
@@ -72,150 +74,154 @@ def simulate(
         NetworkError: A synapse of a form that cannot be computed.
         StoreError: The sink cannot take the recordings. What was written before stays readable.
         NonFiniteState: A state became infinite or not a number.
+        Interrupted: A signal asked the run to stop. It is a `KeyboardInterrupt` too.
     """
-    if not isinstance(network, Network):
-        raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
-    step = positive(dt, "dt")
-    n_steps = whole_steps(positive(duration, "duration"), step, "duration")
-    chosen, floats = _clocked(solver), float_type(dtype)
-    recorders = read_recorders(network, record, step)
-    stride = common_stride(recorders, step, n_steps)
-    seed = check_seed(seed)
-    target = _sink(sink)
-    _check_progress(progress)
-    begin = _begin(initial, step)
-    choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
-    compiled = compile_network(
+    target = read_sink(sink)
+    check_progress(progress)
+    job = read_job(
         network,
-        step,
-        (begin + n_steps) * step,
-        floats.as_numpy_dtype,
-        initial or {},
-        recorders,
-        seed,
+        duration,
+        dt=dt,
+        solver=solver,
+        dtype=dtype,
+        seed=seed,
+        record=record,
+        initial=initial,
+        checkpoint=checkpoint,
     )
-    columns = columns_of(network, compiled, recorders, step, n_steps, dtype, begin)
-    meta = kept(
-        {"network": network, "initial": _held(initial or {}, network)},
-        {
-            "start_ms": begin * step,
-            "duration_ms": n_steps * step,
-            "dt_ms": step,
-            "seed": seed,
-            "dtype": dtype,
-            "sums": {key: choice.form for key, choice in compiled.choices.items()},
-        },
-        chosen,
-    )
-    statistics = {
-        "cells": sum(p.size for p in network.populations),
-        "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
-        "synapses": compiled.n_synapses,
-        "steps": n_steps,
-    }
-    target.open(columns, meta)
-    width = int(np.prod(compiled.system.crossings or (0,)))
-    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
-    schedule = chunks.plan(n_steps, stride, max(width, -(-sampled // stride)))
-    store = writers(recorders, columns, compiled.system, target, stride, step)
+    check_checkpoints(job, target)
+    return execute(prepare(job), target, progress)
+
+
+def resume(
+    path: str | Path,
+    duration: Any = None,
+    *,
+    exact: bool = True,
+    progress: bool | Callable[[Progress], None] = True,
+) -> Solution:
+    """Go on with a run that was stopped or killed, or make one longer.
+
+    The store is then the one that a run without the stop would have written: on a local disk byte
+    for byte, at an address array for array.
+
+    Args:
+        path: The store.
+        duration: Biological time of the whole run, from its start; default as it was asked for.
+        exact: Whether to refuse where another version of somaflow, TensorFlow, NumPy or Zarr, or
+            another type of processor, might give other last digits. False goes on, and the store
+            says so.
+        progress: As for `simulate`.
+
+    Returns:
+        The recordings of the whole run.
+
+    Raises:
+        StoreError: There is no run there, none of its checkpoints is whole, or they are of
+            another network, format or dtype.
+        RunError: The run is longer already, or would not be exact.
+        NonFiniteState, Interrupted: As for `simulate`.
+    """
+    check_progress(progress)
+    if not isinstance(path, (str, Path)):
+        raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
+    if not isinstance(exact, bool):
+        raise WrongTypeError(f"exact is True or False, not {exact!r}.")
+    sink = ZarrSink(path)
+    told = _told(sink)
+    job = from_json(told, f"{sink.beside}/{JOB}")
+    if duration is not None:
+        steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
+        job = replace(job, n_steps=steps)
+    found, damaged = checkpoint.newest(sink.beside)
+    log = Logbook(sink.beside)
+    for sentence in damaged:
+        text = f"{sentence}; the one at {found.step * job.dt:g} ms is used."
+        log.line(text)
+        warnings.warn(text, stacklevel=2)
+    if found.step > job.n_steps:
+        raise RunError(
+            f"the run at {path} is at {found.step * job.dt:g} ms already; give at least that "
+            f"duration, not {job.duration:g} ms."
+        )
+    _check_same(found, told["meta"], job)
+    prepared = prepare(job, state_of(found, job.begin, job.dt))
+    meta = told["meta"] | {"duration_ms": job.duration}
+    meta |= _inexact(found, meta, exact, job)
+    prepared = replace(prepared, meta=meta)
+    log.line(f"resumed at {found.step * job.dt:g} ms, until {job.duration:g} ms")
+    _reopen(sink, prepared, found, log)
+    return execute(prepared, sink, progress, found)
+
+
+# ------------------------------------------------------------------------------- resuming
+
+
+def _told(sink: ZarrSink) -> dict[str, Any]:
     try:
-        found, carry = _execute(
-            compiled.system, chosen, step, begin, n_steps, schedule, floats, store, progress
-        )
-        statistics |= found
-    finally:
-        target.close({"statistics": statistics})
-    final = compiled.final(carry, begin + n_steps)
-    return Solution(columns, target, n_steps * step, meta, statistics, final=final)
+        return json.loads(sink.beside.read(JOB))
+    except FileNotFoundError:
+        raise StoreError(
+            f"there is no run to resume at {sink.path}: {sink.beside}/{JOB} is missing. A run "
+            "keeps it beside its store; move both together."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{sink.beside}/{JOB} cannot be read ({error}).") from error
 
 
-def _execute(
-    system: Any,
-    solver: Solver,
-    dt: float,
-    start: int,
-    n_steps: int,
-    schedule: chunks.Schedule,
-    floats: tf.DType,
-    store: list[Writer],
-    progress: Progress | None,
-) -> tuple[dict[str, Any], Carry]:
-    """Compile, run every chunk, and hand what it leaves to the writers."""
-    begin = time.perf_counter()
-    advance = build(system, solver, dt, schedule, floats)
-    carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
-    advance(carry, 0, 0, 0, False)
-    started = time.perf_counter()
-    for chunk in chunks.run(system, advance, schedule, carry, n_steps, dt, start):
-        carry = chunk.carry
-        for write in store:
-            write(chunk)
-        if progress is not None:
-            done = (chunk.step + chunk.steps) * dt
-            progress(done, n_steps * dt, time.perf_counter() - started)
-    seconds = {"compile_seconds": started - begin, "run_seconds": time.perf_counter() - started}
-    return seconds, carry
+def _check_same(found: Checkpoint, meta: dict[str, Any], job: Job) -> None:
+    """Refuse a checkpoint of another run.
 
-
-# ---------------------------------------------------------------------- checks
-
-
-def _sink(sink: Any) -> Sink:
-    if sink is None:
-        return MemorySink()
-    if isinstance(sink, (str, Path)):
-        return ZarrSink(sink)
-    if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
-        raise WrongTypeError(f"sink is a path, a sf.ZarrSink, or None for memory, not {sink!r}.")
-    return sink
-
-
-def _check_progress(progress: Any) -> None:
-    if progress is not None and not callable(progress):
-        raise WrongTypeError(f"progress is a function of (done, total, seconds), not {progress!r}.")
-
-
-def _begin(initial: Any, dt: float) -> int:
-    """Return how many steps were made before this run."""
-    if isinstance(initial, FinalState):
-        if not math.isclose(initial.dt, dt, rel_tol=1e-12):
-            raise RunError(
-                f"the state that is given is of a run with dt = {initial.dt:g} ms; go on with the "
-                f"same dt, not {dt:g} ms: delays and refractory periods are counted in steps."
-            )
-        return initial.steps
-    if not isinstance(initial or {}, Mapping):
-        raise WrongTypeError(
-            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."
-        )
-    return 0
-
-
-def _held(initial: Mapping[str, Any] | FinalState, network: Network) -> dict[str, dict[str, Any]]:
-    """Return initial values as a description; of another run's end only its names."""
-    if isinstance(initial, FinalState):
-        return {name: {} for name in initial.states}
-    return {
-        name: {
-            state: held(value, network.population(name).equations.unit(state), state)
-            for state, value in values.items()
-        }
-        for name, values in initial.items()
+    Raises:
+        StoreError: With what differs.
+    """
+    header = found.header
+    if header["fingerprint"] != meta["fingerprint"]:
+        lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
+        reasons = "; ".join(lines) or "the initial values differ"
+        raise StoreError(f"the checkpoint is of another network: {reasons}.")
+    pairs = {
+        "dtype": (header["dtype"], job.dtype),
+        "dt in ms": (header["dt_ms"], job.dt),
+        "recordings": (header["record"], [recorder.key for recorder in job.recorders]),
     }
+    for name, (there, here) in pairs.items():
+        if there != here:
+            raise StoreError(
+                f"the checkpoint is of another run: its {name} is {there}, and here it is {here}."
+            )
 
 
-def _clocked(solver: Any) -> Solver:
-    """Return a method that a network can be run with."""
-    chosen = method(solver, RK4())
-    if chosen.calculus is not None:
+def _inexact(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> dict[str, Any]:
+    """Return what a store says of a part that may differ in its last digits: nothing, mostly.
+
+    Raises:
+        RunError: Exactness is asked for and cannot be promised.
+    """
+    was, now = found.header["made_with"], made_with()
+    differ = [name for name in now if was.get(name) != now[name]]
+    if not differ:
+        return {}
+    if exact:
+        listed = "; ".join(f"{name} was {was.get(name)} and is {now[name]}" for name in differ)
         raise RunError(
-            f"{chosen.name} is for stochastic equations, and a network takes noise as a stimulus: "
-            "use sf.RK4() or sf.ExponentialEuler() here, or sf.solve for equations with noise."
+            f"this run would not go on exactly as it began: {listed}. Go on where it began, or "
+            "accept other last digits with exact=False (--not-exact); the store then says so."
         )
-    if chosen.error_order is not None and not chosen.stiff:
-        raise RunError(
-            f"{chosen.name} chooses its own steps, and a network runs by a clock, so that spikes "
-            "and synapses of all cells meet at whole steps. Use sf.RK4(), or "
-            "sf.ExponentialEuler() or sf.ExponentialMidpoint() at large dt."
-        )
-    return chosen
+    part = {
+        "from_ms": found.step * job.dt,
+        "was": {name: was.get(name) for name in differ},
+        "now": {name: now[name] for name in differ},
+    }
+    return {"not_exact": [*meta.get("not_exact", []), part]}
+
+
+def _reopen(sink: ZarrSink, prepared: Prepared, found: Checkpoint, log: Logbook) -> None:
+    """Make the store what it was at a checkpoint."""
+    log.folder.write(JOB, json.dumps(to_json(prepared.job, prepared.meta)).encode())
+    if found.step == 0:
+        sink.create(prepared.columns, prepared.header)
+        return
+    begin = "sink/"
+    cursors = {k[len(begin) :]: v for k, v in found.arrays.items() if k.startswith(begin)}
+    sink.reopen(prepared.columns, prepared.header, cursors)

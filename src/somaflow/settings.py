@@ -62,7 +62,8 @@ def float_type(dtype: Any) -> tf.DType:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of all that a result is made with."""
     names = ("somaflow", "tensorflow", "numpy", "zarr", "xarray")
     return {name: version(name) for name in names} | {
         "python": platform.python_version(),
@@ -76,5 +77,5 @@ def meta(described: dict[str, Any], settings: dict[str, Any], solver: Solver) ->
         "solver": solver.name,
         "description": description.to_json(described),
         "fingerprint": description.fingerprint(described),
-        "versions": dict(_versions()),
+        "versions": dict(versions()),
     }

@@ -13,7 +13,15 @@ SOURCE = ROOT / "src" / "somaflow"
 FILES = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
 
 # What each layer may know, besides itself.
-DESCRIPTION = ("errors", "units", "description", "equations", "mechanisms", "network")
+DESCRIPTION = (
+    "errors",
+    "units",
+    "description",
+    "difference",
+    "equations",
+    "mechanisms",
+    "network",
+)
 NUMERICS = ("errors", "units", "numerics", "solvers", "simulation")
 KNOWS: dict[str, set[str]] = {
     layer: set(column[: column.index(layer)])
@@ -24,7 +32,12 @@ BELOW = {*DESCRIPTION, *NUMERICS}
 KNOWS["compiler"] = BELOW
 KNOWS["settings"] = KNOWS["status"] = BELOW | {"compiler"}
 KNOWS["arguments"] = KNOWS["recording"] = BELOW | {"compiler", "settings"}
-FACADE = BELOW | {"compiler", "settings", "status", "arguments", "recording"}
+KNOWS["progress"] = {"errors", "units"}
+PARTS = BELOW | {"compiler", "settings", "status", "arguments", "recording", "progress"}
+KNOWS["job"] = KNOWS["logbook"] = PARTS
+KNOWS["execution"] = PARTS | {"job", "logbook"}
+KNOWS["planning"] = KNOWS["execution"] | {"execution"}
+FACADE = KNOWS["planning"] | {"planning"}
 KNOWS["run"] = KNOWS["integrate"] = FACADE
 for _top in ("models", "analysis", "plotting"):
     KNOWS[_top] = FACADE | {"run", "integrate"}
@@ -32,7 +45,7 @@ KNOWS["cli"] = FACADE | {"run", "integrate", "models", "analysis", "plotting"}
 KNOWS["__init__"] = set()
 
 # Imported where they are used, because they are optional or slow to load.
-ON_USE = {"matplotlib", "neo", "scipy", "xarray"}
+ON_USE = {"fsspec", "matplotlib", "neo", "scipy", "xarray"}
 MOST_LINES = 450
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -13,10 +14,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from somaflow.cli import describe, run
+from somaflow.cli import describe, resume, run, watch
 from somaflow.cli.durations import milliseconds
+from somaflow.cli.outcome import Outcome
+from somaflow.cli.place import command
 from somaflow.cli.report import table
-from somaflow.errors import SomaflowError
+from somaflow.cli.request import Request
+from somaflow.errors import Interrupted, SomaflowError
 
 app = typer.Typer(
     help="Simulate biological neural networks, as easy to write as their equations.",
@@ -36,6 +40,10 @@ class Solver(StrEnum):
 
     RK4 = "rk4"
     EULER = "euler"
+    HEUN = "heun"
+    MIDPOINT = "midpoint"
+    EXPONENTIAL_EULER = "exponential-euler"
+    EXPONENTIAL_MIDPOINT = "exponential-midpoint"
 
 
 class Dtype(StrEnum):
@@ -45,15 +53,35 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
 
 
+_Place = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or its store.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")]
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Say an error in its own words and end with exit code 2."""
+    """Say an error in its own words and end with exit code 2; of a signal, with 128 and its own."""
+    console = Console(stderr=True)
     try:
         yield
+    except Interrupted as stop:
+        message = f"stopped at {stop.time:,.10g} ms by {_name(stop.signal)}"
+        if stop.path is not None:
+            message += f"; go on with: {command('resume', stop.path)}"
+        console.print(Text(message), soft_wrap=True)
+        raise typer.Exit(128 + stop.signal) from None
     except SomaflowError as error:
-        message = Text.assemble(("error: ", "bold red"), str(error))
-        Console(stderr=True).print(message, soft_wrap=True)
+        notes = getattr(error, "__notes__", [])
+        message = Text.assemble(("error: ", "bold red"), "\n".join([str(error), *notes]))
+        console.print(message, soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _version(wanted: bool) -> None:
@@ -86,16 +114,22 @@ def run_model(
     solver: Annotated[Solver, typer.Option(help="The method.")] = Solver.RK4,
     dtype: Annotated[Dtype, typer.Option(help="The precision.")] = Dtype.FLOAT64,
     seed: Annotated[int, typer.Option(help="Keys every random choice.")] = 1,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Biological time between checkpoints.", show_default="at the ends"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("somaflow-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results there.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the table as one JSON object.")
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what it would need, and run nothing.")
     ] = False,
+    silent: _Quiet = False,
+    as_json: _Json = False,
 ) -> None:
     """Run a model; write its recordings (Zarr) and a figure (PNG)."""
     errors = Console(stderr=True)
     with _plain_errors():
-        request = run.Request(
+        request = Request(
             model=model,
             parameters=parameters,
             duration=milliseconds(duration, "--duration"),
@@ -105,18 +139,72 @@ def run_model(
             seed=seed,
             out=out,
             overwrite=overwrite,
+            checkpoint=None if checkpoint is None else milliseconds(checkpoint, "--checkpoint"),
+            quiet=silent,
         )
-        result = run.execute(request, errors)
+        if plan:
+            needed = run.plan(request, errors)
+            typer.echo(needed.to_json() if as_json else str(needed))
+            return
+        outcome = run.execute(request, errors)
+    _tell(outcome, as_json)
+
+
+@app.command("resume")
+def resume_run(
+    place: _Place,
+    *,
+    duration: Annotated[
+        str | None,
+        typer.Option(help="Biological time of the whole run.", show_default="as asked for"),
+    ] = None,
+    not_exact: Annotated[
+        bool,
+        typer.Option(
+            "--not-exact",
+            help="Go on though somaflow, TensorFlow or the processor is another; "
+            "the results then say so.",
+        ),
+    ] = False,
+    silent: _Quiet = False,
+    as_json: _Json = False,
+) -> None:
+    """Go on with a run that stopped, or make a finished one longer."""
+    with _plain_errors():
+        whole = None if duration is None else milliseconds(duration, "--duration")
+        outcome = resume.execute(place, whole, not not_exact, silent, Console(stderr=True))
+    _tell(outcome, as_json)
+
+
+@app.command("watch")
+def watch_run(
+    place: _Place,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Print one line and end.")] = False,
+) -> None:
+    """Follow a run from another process until it ends; exit code 1 if it did not finish."""
+    with _plain_errors():
+        try:
+            code = watch.follow(place, Console(highlight=False), once)
+        except KeyboardInterrupt:  # of the watcher; the run goes on
+            code = 128 + signal.SIGINT
+    raise typer.Exit(code)
+
+
+def _tell(outcome: Outcome, as_json: bool) -> None:
+    """Print what a run leaves."""
     if as_json:
-        typer.echo(json.dumps(result.numbers))
+        typer.echo(json.dumps(outcome.numbers))
         return
     console = Console(highlight=False)
-    console.print(Text(result.title, style="bold"))
-    console.print(table(result.numbers))
-    console.print(Text(result.provenance, style="dim"))
+    console.print(Text(outcome.title, style="bold"))
+    console.print(table(outcome.numbers))
+    if outcome.provenance:
+        console.print(Text(outcome.provenance, style="dim"))
     console.print()
-    for what, path in (("figure", request.figure), ("results", request.store)):
-        console.print(Text(f"{what:<8} {path}"), soft_wrap=True)
+    for what, path in (("figure", outcome.figure), ("results", outcome.store)):
+        if path is not None:
+            console.print(Text(f"{what:<8} {path}"), soft_wrap=True)
 
 
 @app.command()

@@ -5,12 +5,15 @@ from typing import Any
 
 from rich.table import Table
 
+from somaflow.progress import against_real_time
+
 
 def summary(
     statistics: Mapping[str, Any],
     meta: Mapping[str, Any],
     spikes: Mapping[str, int],
     peak: float | None,
+    made: float,
 ) -> dict[str, Any]:
     """Return the numbers of the table.
 
@@ -19,9 +22,11 @@ def summary(
         meta: Of the solution.
         spikes: Number of spikes of each population.
         peak: Frequency of the LFP's peak in Hz, or None.
+        made: Biological time in ms that was computed in this process.
 
     Returns:
-        Plain values for JSON. `times_slower_than_real_time` is below 1 where a run is faster.
+        Plain values for JSON. `times_slower_than_real_time` is below 1 where a run is faster, and
+        None where nothing was left to compute.
     """
     seconds = statistics["run_seconds"]
     return {
@@ -33,7 +38,9 @@ def summary(
         "dtype": meta["dtype"],
         "compile_seconds": round(statistics["compile_seconds"], 3),
         "run_seconds": round(seconds, 3),
-        "times_slower_than_real_time": float(f"{seconds / (meta['duration_ms'] / 1000):.3g}"),
+        "times_slower_than_real_time": (
+            float(f"{seconds / (made / 1000):.3g}") if made > 0 else None
+        ),
         "spikes": dict(spikes),
         "lfp_peak_hz": None if peak is None else round(peak, 2),
     }
@@ -50,22 +57,10 @@ def table(numbers: Mapping[str, Any]) -> Table:
     shown.add_row("dtype", numbers["dtype"])
     shown.add_row("compile", f"{numbers['compile_seconds']:.2f} s")
     shown.add_row("run", f"{numbers['run_seconds']:.2f} s")
-    shown.add_row("speed", against_real_time(numbers["times_slower_than_real_time"]))
+    if numbers["times_slower_than_real_time"] is not None:
+        shown.add_row("speed", against_real_time(numbers["times_slower_than_real_time"]))
     for name, count in numbers["spikes"].items():
         shown.add_row(f"spikes of {name}", f"{count:,}")
     peak = numbers["lfp_peak_hz"]
     shown.add_row("LFP peak", "none" if peak is None else f"{peak:.1f} Hz")
     return shown
-
-
-def against_real_time(ratio: float) -> str:
-    """Say how fast a run is.
-
-    Args:
-        ratio: Seconds of computing for each biological second.
-    """
-    if ratio <= 0:
-        return "faster than real time"
-    if ratio < 1:
-        return f"{1 / ratio:.3g} times faster than real time"
-    return f"{ratio:.3g} times slower than real time"

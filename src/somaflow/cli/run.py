@@ -1,168 +1,131 @@
 """`somaflow run`: build a model, simulate it, and write its results and its figure."""
 
-# Annotations stay text: to evaluate sf.Solution would load what `--help` must not wait for.
+# Annotations stay text: to evaluate sf.Plan would load what `--help` must not wait for.
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 import somaflow as sf
-from somaflow.cli.progress import bar
+from somaflow.cli.outcome import Outcome, of_model
+from somaflow.cli.place import command
 from somaflow.cli.quiet import quiet
-from somaflow.cli.report import summary
+from somaflow.cli.request import NAME, Request, arguments, build
+from somaflow.simulation.folder import Folder, beside
 
-_SHORT, _LONG = 0.1, 1.0  # ms between samples
-_SOLVERS = {"rk4": "RK4", "euler": "Euler"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line.
-
-    Attributes:
-        model: A name of `sf.models.MODELS`.
-        parameters: A parameter set, or None for the model's first.
-        duration: Biological time in ms.
-        dt: The step in ms.
-        solver: `rk4` or `euler`.
-        dtype: `float64` or `float32`.
-        seed: Of the wiring, the drive, the initial values and the run.
-        out: The folder for results.
-        overwrite: Whether results that are there may be replaced.
-    """
-
-    model: str
-    parameters: str | None
-    duration: float
-    dt: float
-    solver: str
-    dtype: str
-    seed: int
-    out: Path
-    overwrite: bool
-
-    @property
-    def store(self) -> Path:
-        """The Zarr store."""
-        return self.out / f"{self.model}.zarr"
-
-    @property
-    def figure(self) -> Path:
-        """The picture."""
-        return self.out / f"{self.model}.png"
+_STARTED = "run.json"  # which a run writes first of all
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves.
-
-    Attributes:
-        numbers: The table.
-        title: What was run.
-        provenance: Where its parameters come from.
-    """
-
-    numbers: dict[str, Any]
-    title: str
-    provenance: str
-
-
-def execute(request: Request, console: Console) -> Result:
+def execute(request: Request, console: Console) -> Outcome:
     """Run a model and write its results.
 
     Args:
         request: What was asked for.
-        console: Where progress is shown.
+        console: Where is said what takes long.
 
     Returns:
         The numbers of the table, and what they belong to.
 
     Raises:
         UnknownNameError: There is no such model or parameter set.
-        RunError: A dt or duration that cannot be.
+        RunError: A dt, duration or interval that cannot be.
         StoreError: The folder holds another run, or cannot be written.
-        NonFiniteState: The step is too large. Nothing of that run is left.
+        NonFiniteState: The step is too large. What was computed before stays.
+        Interrupted: The run was asked to stop.
     """
-    if request.model not in sf.models.MODELS:
-        raise sf.errors.UnknownNameError(
-            f"there is no model {request.model!r}."
-            f"{sf.errors.nearest(request.model, sf.models.MODELS)}"
-        )
-    entry = sf.models.MODELS[request.model]
-    model = entry.build(request.parameters or entry.parameter_sets[0], request.seed)
+    model = build(request.model, request.parameters, request.seed)
     _refuse(request)
-    made = _missing_folders(request.out)
-    console.print("loading TensorFlow", style="dim")
+    load(console, request.quiet)
+    given = arguments(request, model)
+    with _asked(request):
+        run = sf.simulate(**given, progress=not request.quiet)
+    return of_model(run, model, request.store)
+
+
+def plan(request: Request, console: Console) -> sf.Plan:
+    """Return what a run would need, and run nothing.
+
+    Args:
+        request: What was asked for.
+        console: Where is said what takes long.
+
+    Raises:
+        SomaflowError: As `execute`.
+    """
+    model = build(request.model, request.parameters, request.seed)
+    load(console, request.quiet)
+    return sf.plan(**arguments(request, model))
+
+
+def load(console: Console, silent: bool) -> None:
+    """Load TensorFlow, which takes seconds and writes of missing processors.
+
+    Args:
+        console: Where that is said.
+        silent: Whether it is not.
+    """
+    if not silent:
+        console.print("loading TensorFlow", style="dim")
     with quiet():
-        simulate = sf.simulate
+        getattr(sf, "simulate")  # noqa: B009 - names are loaded on first use
+
+
+@contextmanager
+def _asked(request: Request) -> Iterator[None]:
+    """Keep the request beside the results, and leave no trace of a run that did not begin."""
+    folder = beside(request.store)
+    made = _missing_folders(Path(str(folder)))
+    begun, kept = _read(folder, _STARTED), _read(folder, NAME)
     try:
-        with bar(console, request.duration) as progress:
-            run = simulate(**_arguments(request, model), progress=progress)
-    except sf.errors.NonFiniteState:
-        # It cannot come before the store was made by this run. A figure of an earlier run would
-        # now stand beside nothing.
-        shutil.rmtree(request.store, ignore_errors=True)
-        request.figure.unlink(missing_ok=True)
-        _remove_empty(made)
-        raise
-    spectrum = _spectrum(run, model)
-    figure = sf.plotting.response(run, spectrum, odour=model.odour, title=model.title)
-    try:
-        figure.savefig(request.figure, dpi=150)
+        folder.write(NAME, request.text())
     except OSError as error:
+        _remove_empty(made)
         raise sf.errors.StoreError(
-            f"the figure {request.figure} cannot be written: {error.strerror or error}. "
-            f"The results are in {request.store}."
+            f"{folder} cannot be written: {error.strerror or error}."
         ) from error
-    spikes = {name: len(run[f"{name}.spikes"]) for name in (model.pn.name, model.ln.name)}
-    peak = None if spectrum is None else spectrum.peak
-    numbers = summary(run.statistics, run.meta, spikes, peak)
-    return Result(numbers, model.title, model.provenance)
-
-
-def _arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
-    """Return what `sf.simulate` is called with."""
-    pn, ln, ms = model.pn, model.ln, sf.units.ms
-    return {
-        "network": model.network,
-        "duration": request.duration * ms,
-        "dt": request.dt * ms,
-        "solver": getattr(sf, _SOLVERS[request.solver])(),
-        "dtype": request.dtype,
-        "seed": request.seed,
-        "initial": model.initial,
-        "record": [
-            pn.spikes,
-            ln.spikes,
-            pn["v"].every(_LONG * ms),
-            pn["v"].mean().every(_SHORT * ms),
-            ln["v"].mean().every(_SHORT * ms),
-        ],
-        "sink": sf.ZarrSink(request.store, overwrite=request.overwrite),
-    }
-
-
-def _spectrum(run: sf.Solution, model: sf.models.Model) -> sf.analysis.Spectrum | None:
-    """Return the spectrum of the field potential while the odour is on, if there is enough."""
-    mean = run[f"{model.pn.name}.v.mean"]
-    potential = sf.analysis.field_potential(mean, _SHORT, *model.odour)
-    return sf.analysis.power_spectrum(potential) if len(potential) > 1 else None
+    try:
+        yield
+    except BaseException as error:
+        computed = isinstance(error, (sf.errors.NonFiniteState, sf.errors.Interrupted))
+        if computed or _read(folder, _STARTED) != begun:
+            # What is there now is this run; a figure of an earlier one would lie beside it.
+            request.figure.unlink(missing_ok=True)
+            if isinstance(error, sf.errors.NonFiniteState):
+                error.add_note(f"What was computed before is in {request.store}.")
+        elif kept is not None:
+            folder.write(NAME, kept)
+        else:
+            folder.remove(NAME)
+            _remove_empty(made)
+        raise
 
 
 def _refuse(request: Request) -> None:
-    """Refuse a folder with another run at once, before anything heavy is loaded."""
+    """Refuse a folder that holds another run, before anything heavy is loaded."""
+    parent = next(path for path in (request.out, *request.out.absolute().parents) if path.exists())
+    if not parent.is_dir():
+        raise sf.errors.StoreError(f"{request.out} cannot be made: {parent} is not a folder.")
     if request.overwrite:
         return
     for path in (request.store, request.figure):
         if path.exists():
+            goes_on = ""
+            if any(name.startswith("checkpoint-") for name in beside(request.store).names()):
+                goes_on = f"go on with it by `{command('resume', request.store)}`, "
             raise sf.errors.StoreError(
-                f"{path} is there already: {request.out} holds another run. Choose another "
-                "folder with --out, or replace that run with --overwrite."
+                f"{path} is there already: {request.out} holds another run. You can {goes_on}"
+                "choose another folder with --out, or replace that run with --overwrite."
             )
+
+
+def _read(folder: Folder, name: str) -> bytes | None:
+    try:
+        return folder.read(name)
+    except OSError:
+        return None
 
 
 def _missing_folders(folder: Path) -> list[Path]:

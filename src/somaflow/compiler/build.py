@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from somaflow.compiler.doctor import Doctor
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.recordings import View
@@ -46,6 +47,7 @@ def compile_network(
     initial: Mapping[str, Mapping[str, Any]] | FinalState,
     recorders: tuple[Recorder, ...],
     seed: int = 0,
+    begin: int = 0,
 ) -> Compiled:
     """Lower a network.
 
@@ -58,6 +60,7 @@ def compile_network(
             which another run ended.
         recorders: What to observe.
         seed: Of all that is drawn in the run.
+        begin: Steps made before the run.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed.
@@ -65,7 +68,7 @@ def compile_network(
     """
     tables = Tables(network, dt, duration, dtype, initial, seed)
     start = tables.initial()
-    dynamics = Dynamics(tables, recorders)
+    dynamics = Dynamics(tables, recorders, begin)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters() | {"recordings": recordings.parameters()}
@@ -86,6 +89,7 @@ def compile_network(
         jump=dynamics.jump,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,
+        doctor=Doctor(dynamics, parameters),
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),

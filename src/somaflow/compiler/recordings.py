@@ -168,9 +168,10 @@ class Recordings:
     Args:
         tables: The tables of the network, after `initial`.
         recorders: The recorders.
+        start: Steps made before the run.
     """
 
-    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...]) -> None:
+    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...], start: int) -> None:
         self.tables, self.batch, self.dtype = tables, tables.batch, tf.as_dtype(tables.dtype)
         self.wanted = tuple(r for r in recorders if not r.of_spikes)
         self.views = {r.key: look(tables, r) for r in self.wanted}
@@ -179,7 +180,7 @@ class Recordings:
             for r in self.wanted
         }
         self.followed = tuple(r for r in self.wanted if r.over_time is not None)
-        self.start = 0 if tables.before is None else tables.before.steps
+        self.start = start
 
     def parameters(self) -> dict[str, Array]:
         """Return the places of what is recorded, where it is not the beginning of an axis.

@@ -28,13 +28,13 @@ class Dynamics:
         recorders: What to observe.
     """
 
-    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...]) -> None:
+    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...], start: int = 0) -> None:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
         self.refractory, self.dt = tables.refractory, tables.dt
         self.drives = tables.drives
-        self.recordings = Recordings(tables, recorders)
+        self.recordings = Recordings(tables, recorders, start)
         self.struck = tables.struck
         self.pushes = [self._pushed_states(k) for k in range(len(self.populations))]
 

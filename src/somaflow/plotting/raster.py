@@ -42,7 +42,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: Any = INK) -> 
         linewidths=1.7,
     )
     ax.set(
-        xlim=(0, spikes.duration),
+        xlim=(spikes.start, spikes.start + spikes.duration),
         ylim=(-1, spikes.size),
         xlabel="time (ms)",
         ylabel="cell",

@@ -49,6 +49,7 @@ def response(
     title: str = "",
     pn: str = "PN",
     ln: str = "LN",
+    window: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw spikes of both populations, three voltages, the field potential and its spectrum.
 
@@ -60,6 +61,8 @@ def response(
         title: Written on top.
         pn: Name of the projection neurons.
         ln: Name of the local neurons.
+        window: Start and stop in ms of the part that is drawn, so that of a long run nothing else
+            is read; None draws all of it.
 
     Returns:
         The figure; `figure.savefig(path)` writes it.
@@ -67,11 +70,14 @@ def response(
     Raises:
         WrongTypeError: `run` is not the result of `sf.simulate`.
         UnknownNameError: A recording is missing.
+        RunError: The window stops before it starts.
     """
     if not isinstance(run, Solution):
         raise WrongTypeError(f"response takes the result of sf.simulate, not {run!r}.")
-    trains = {ln: run[f"{ln}.spikes"], pn: run[f"{pn}.spikes"]}
-    voltages, potential = run[f"{pn}.v"], run[f"{pn}.v.mean"]
+    part = window or (None, None)
+    trains = {name: run.read(f"{name}.spikes", *part) for name in (ln, pn)}
+    voltages, potential = run.read(f"{pn}.v", *part), run.read(f"{pn}.v.mean", *part)
+    start, stop = trains[pn].start, trains[pn].start + trains[pn].duration
     figure = Figure(figsize=(10, 8.2), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(hspace=0.02, wspace=0.03)  # pyright: ignore
     figure.suptitle(title, fontsize=12, fontweight="bold", color=INK)
@@ -94,17 +100,19 @@ def response(
     timed[3 if len(timed) > 3 else 2].set_ylabel("membrane\npotential (mV)")
     field = figure.add_subplot(grid[5, 0])
     field.plot(np.asarray(potential.time), np.asarray(potential), color=INK, linewidth=0.9)
-    field.set(ylabel=f"LFP: mean\n{pn} voltage (mV)", xlabel="time (ms)")
+    whole = "" if window is None else f", of a run of {run.duration:,.10g} ms"
+    field.set(ylabel=f"LFP: mean\n{pn} voltage (mV)", xlabel=f"time (ms){whole}")
     timed.append(field)
     for ax in timed:
         _dress(ax)
-        ax.set(xlim=(0, run.duration))
+        ax.set(xlim=(start, stop))
         ax.tick_params(labelbottom=ax is field)
         if odour is not None:
             ax.axvspan(*odour, color=_ODOUR, zorder=0, linewidth=0)
-    if odour is not None and odour[0] < run.duration:
-        middle = (odour[0] + min(odour[1], run.duration)) / 2
-        timed[0].set_title("odour", x=middle / run.duration, fontsize=9, color="#a08440", pad=3)
+    if odour is not None and odour[0] < stop and odour[1] > start:
+        middle = (max(odour[0], start) + min(odour[1], stop)) / 2
+        place = (middle - start) / (stop - start)
+        timed[0].set_title("odour", x=place, fontsize=9, color="#a08440", pad=3)
     _spectrum(figure.add_subplot(grid[2:, 1]), spectrum)
     figure.align_ylabels(timed)
     return figure

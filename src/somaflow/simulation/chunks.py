@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import tensorflow as tf
-
-from somaflow.errors import NonFiniteState
 from somaflow.simulation.loop import Advance, Samples, Schedule
+from somaflow.simulation.replay import diagnose, finite
 from somaflow.simulation.system import Carry, System
 
 _CHUNK_NUMBERS = 4_000_000  # numbers in the crossing buffer of one chunk: 32 MB in float64
@@ -56,8 +53,12 @@ def run(
     n_steps: int,
     dt: float,
     start: int = 0,
+    done: int = 0,
+    border: int | None = None,
 ) -> Iterator[Chunk]:
     """Iterate over the chunks of a run.
+
+    Samples are taken at whole multiples of the stride from the run's start, wherever chunks begin.
 
     Args:
         system: The model.
@@ -67,56 +68,25 @@ def run(
         n_steps: Length of the run.
         dt: The step in ms.
         start: Steps made before it.
+        done: Steps of it that are made already; `carry` is the state after them.
+        border: Steps between borders at which a chunk must end, a multiple of the stride.
 
     Raises:
         NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not
             given out; the message names the first bad cell and its time.
     """
-    step, row = 0, 0
+    step, stride = done, schedule.stride
     while step < n_steps:
-        steps = min(schedule.steps, n_steps - step)
+        # Beside a sample, where a run that is extended had ended, the way to the next one is short.
+        most = schedule.steps if step % stride == 0 else stride - step % stride
+        if border is not None:
+            most = min(most, border - step % border)
+        steps = min(most, n_steps - step)
         lead = step == 0
-        rows = -(-steps // schedule.stride) + lead
+        row = 0 if lead else step // stride + 1
+        rows = -(-steps // stride) + lead
         after, samples = advance(carry, start + step, steps, rows, lead)
-        if not _finite(after):
-            raise _diagnose(system, advance, schedule, carry, start + step, steps, dt)
+        if not finite(after):
+            raise diagnose(system, advance, schedule, carry, start + step, steps, dt)
         yield Chunk(start, step, steps, row, samples, after)
-        carry, step, row = after, step + steps, row + rows
-
-
-def _finite(carry: Carry) -> bool:
-    leaves = [leaf for leaf in tf.nest.flatten((carry.flow, carry.event)) if leaf.dtype.is_floating]
-    return all(bool(np.isfinite(np.asarray(memoryview(leaf))).all()) for leaf in leaves)
-
-
-def _diagnose(
-    system: System,
-    advance: Advance,
-    schedule: Schedule,
-    carry: Carry,
-    step: int,
-    steps: int,
-    dt: float,
-) -> NonFiniteState:
-    """Find the first bad step by bisection: a state that is not finite stays so."""
-    good, bad, last = 0, steps, carry
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        after, _ = advance(carry, step, middle, -(-middle // schedule.stride), False)
-        if _finite(after):
-            good, last = middle, after
-        else:
-            bad = middle
-    after, _ = advance(carry, step, bad, -(-bad // schedule.stride), False)
-    before, flow = (tf.nest.map_structure(lambda x: x.numpy(), c.flow) for c in (last, after))
-    for row in system.rows:
-        wrong = np.argwhere(~np.isfinite(row.pick(flow)))
-        if len(wrong):
-            place = tuple(int(k) for k in wrong[0])
-            value, was = row.pick(flow)[place], row.pick(before)[place]
-            index = f"[{', '.join(map(str, place))}]" if place else ""
-            return NonFiniteState(
-                f"{row.name}{index} is {value} at t = {(step + bad) * dt:g} ms "
-                f"(one step before it was {was:.6g}). Is dt = {dt:g} ms too large?"
-            )
-    return NonFiniteState(f"the state is not finite at t = {(step + bad) * dt:g} ms.")
+        carry, step = after, step + steps

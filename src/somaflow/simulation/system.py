@@ -111,6 +111,8 @@ class System:
         crossings: Shape of `Jump.since`, or None.
         local: As `vector_field`, but what a cell gets from the state of others is constant under
             differentiation; None where cells meet through events alone.
+        doctor: `(failure) -> str`, says what a step that left the state not finite has done and
+            why, `failure` being a `replay.Failure`; None where nothing is known beyond the rows.
     """
 
     initial: Carry
@@ -126,3 +128,4 @@ class System:
     crossings: tuple[int, ...] | None
     local: Callable[..., Tree] | None = None
     follow: Callable[..., Tree] | None = None
+    doctor: Callable[[Any], str] | None = None

@@ -1,0 +1,115 @@
+"""What a finished run leaves: its table and its figure."""
+
+# Annotations stay text: to evaluate sf.Solution would load what `--help` must not wait for.
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import somaflow as sf
+from somaflow.cli.report import summary
+from somaflow.cli.request import SHORT
+
+_WHOLE = 2000.0  # ms; a run up to this long is drawn from its start to its end
+_BEFORE, _AFTER = 500.0, 1000.0  # ms that are drawn around the odour of a longer one
+_MOST = 10_000.0  # ms
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves.
+
+    Attributes:
+        numbers: The table.
+        title: What was run.
+        provenance: Where its parameters come from; empty where that is not known.
+        store: Where the recordings are.
+        figure: The picture, or None.
+    """
+
+    numbers: dict[str, Any]
+    title: str
+    provenance: str
+    store: str
+    figure: Path | None
+
+
+def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float = 0.0) -> Outcome:
+    """Draw the figure of a model's run beside its store, and return all that it leaves.
+
+    Args:
+        run: The run.
+        model: The model.
+        store: Where the recordings are.
+        begun: Biological time in ms at which this process began.
+
+    Raises:
+        StoreError: The figure cannot be written.
+    """
+    path = store.with_suffix(".png")
+    spectrum = _spectrum(run, model)
+    figure = sf.plotting.response(
+        run,
+        spectrum,
+        odour=model.odour,
+        title=model.title,
+        window=window(run.duration, model.odour),
+    )
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise sf.errors.StoreError(
+            f"the figure {path} cannot be written: {error.strerror or error}. "
+            f"The results are in {store}."
+        ) from error
+    peak = None if spectrum is None else spectrum.peak
+    numbers = summary(run.statistics, run.meta, _spikes(run), peak, run.duration - begun)
+    return Outcome(numbers, model.title, model.provenance, str(store), path)
+
+
+def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Outcome:
+    """Return what a run leaves of which no model is known: a table without a figure.
+
+    Args:
+        run: The run.
+        store: Where the recordings are.
+        begun: Biological time in ms at which this process began.
+    """
+    numbers = summary(run.statistics, run.meta, _spikes(run), None, run.duration - begun)
+    return Outcome(numbers, store, "", store, None)
+
+
+def window(duration: float, odour: tuple[float, float]) -> tuple[float, float] | None:
+    """Return the part of a run that is drawn, so that a figure costs the same for any length.
+
+    Args:
+        duration: Of the run in ms.
+        odour: Onset and offset of the odour in ms.
+
+    Returns:
+        Start and stop in ms, at most 10 s apart; None for all of a run of up to 2 s.
+    """
+    if duration <= _WHOLE:
+        return None
+    start = math.floor(max(0.0, min(odour[0] - _BEFORE, duration - _WHOLE)))
+    stop = min(duration, start + _MOST, max(odour[1] + _AFTER, start + _WHOLE))
+    return float(start), stop
+
+
+def _spikes(run: sf.Solution) -> dict[str, int]:
+    """Return the number of spikes of each population."""
+    ending = ".spikes"
+    return {key.removesuffix(ending): len(run[key]) for key in run if key.endswith(ending)}
+
+
+def _spectrum(run: sf.Solution, model: sf.models.Model) -> sf.analysis.Spectrum | None:
+    """Return the spectrum of the field potential while the odour is on, if there is enough."""
+    onset, offset = model.odour
+    first = math.floor(onset)  # a whole ms, at which the field potential has a sample
+    if first >= run.duration:
+        return None
+    mean = run.read(f"{model.pn.name}.v.mean", first, offset)
+    potential = sf.analysis.field_potential(mean, SHORT, onset - first, offset - first)
+    return sf.analysis.power_spectrum(potential) if len(potential) > 1 else None

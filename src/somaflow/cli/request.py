@@ -1,0 +1,142 @@
+"""What was asked for on the command line, and how it is kept beside the results."""
+
+# Annotations stay text: to evaluate sf.models.Model would load what `--help` must not wait for.
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import somaflow as sf
+from somaflow.simulation.folder import Folder
+
+NAME = "request.json"
+SHORT, LONG = 0.1, 1.0  # ms between samples
+SOLVERS = {
+    "rk4": "RK4",
+    "euler": "Euler",
+    "heun": "Heun",
+    "midpoint": "Midpoint",
+    "exponential-euler": "ExponentialEuler",
+    "exponential-midpoint": "ExponentialMidpoint",
+}
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line.
+
+    Attributes:
+        model: A name of `sf.models.MODELS`.
+        parameters: A parameter set, or None for the model's first.
+        duration: Biological time in ms.
+        dt: The step in ms.
+        solver: A name of `SOLVERS`.
+        dtype: `float64` or `float32`.
+        seed: Of the wiring, the drive, the initial values and the run.
+        out: The folder for results.
+        overwrite: Whether results that are there may be replaced.
+        checkpoint: Biological time from a checkpoint to the next in ms; None for those at the
+            start and the end alone.
+        quiet: Whether nothing is told on the way.
+    """
+
+    model: str
+    parameters: str | None
+    duration: float
+    dt: float
+    solver: str
+    dtype: str
+    seed: int
+    out: Path
+    overwrite: bool = False
+    checkpoint: float | None = None
+    quiet: bool = False
+
+    @property
+    def store(self) -> Path:
+        """The Zarr store."""
+        return self.out / f"{self.model}.zarr"
+
+    @property
+    def figure(self) -> Path:
+        """The picture."""
+        return self.out / f"{self.model}.png"
+
+    def text(self) -> bytes:
+        """Return what is kept beside the results, so that their figure can be drawn again."""
+        kept = {
+            "format": _FORMAT,
+            "model": self.model,
+            "parameters": self.parameters,
+            "duration_ms": self.duration,
+            "dt_ms": self.dt,
+            "solver": self.solver,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "checkpoint_ms": self.checkpoint,
+        }
+        return (json.dumps(kept, indent=2) + "\n").encode()
+
+
+def build(model: str, parameters: str | None, seed: int) -> sf.models.Model:
+    """Build a model by its name.
+
+    Raises:
+        UnknownNameError: There is no such model or parameter set.
+        WrongTypeError: The seed is not a whole number from 0 on.
+    """
+    if model not in sf.models.MODELS:
+        raise sf.errors.UnknownNameError(
+            f"there is no model {model!r}.{sf.errors.nearest(model, sf.models.MODELS)}"
+        )
+    entry = sf.models.MODELS[model]
+    return entry.build(parameters or entry.parameter_sets[0], seed)
+
+
+def kept_model(folder: Folder) -> sf.models.Model | None:
+    """Return the model of a run that the command line began; None of any other run.
+
+    Args:
+        folder: The folder beside the results.
+
+    Raises:
+        UnknownNameError: This version of somaflow has no such model.
+        StoreError: What was kept cannot be read.
+    """
+    try:
+        kept = json.loads(folder.read(NAME))
+        if kept["format"] != _FORMAT:
+            raise sf.errors.StoreError(
+                f"{folder}/{NAME} has format {kept['format']!r}; this version reads {_FORMAT}."
+            )
+        return build(kept["model"], kept["parameters"], kept["seed"])
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise sf.errors.StoreError(f"{folder}/{NAME} is damaged; remove it to go on.") from error
+
+
+def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
+    """Return what `sf.simulate` and `sf.plan` are called with."""
+    pn, ln, ms = model.pn, model.ln, sf.units.ms
+    return {
+        "network": model.network,
+        "duration": request.duration * ms,
+        "dt": request.dt * ms,
+        "solver": getattr(sf, SOLVERS[request.solver])(),
+        "dtype": request.dtype,
+        "seed": request.seed,
+        "initial": model.initial,
+        "record": [
+            pn.spikes,
+            ln.spikes,
+            pn["v"].every(LONG * ms),
+            pn["v"].mean().every(SHORT * ms),
+            ln["v"].mean().every(SHORT * ms),
+        ],
+        "sink": sf.ZarrSink(request.store, overwrite=request.overwrite),
+        "checkpoint": None if request.checkpoint is None else request.checkpoint * ms,
+    }

@@ -1,0 +1,78 @@
+"""`somaflow resume`: go on with a run that stopped, or make a finished one longer."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+import somaflow as sf
+from somaflow.cli.outcome import Outcome, of_any, of_model
+from somaflow.cli.place import find
+from somaflow.cli.request import kept_model
+from somaflow.cli.run import load
+from somaflow.cli.watch import FINISHED, Sight, look
+from somaflow.simulation.folder import Folder, beside
+
+
+def execute(
+    place: str, duration: float | None, exact: bool, silent: bool, console: Console
+) -> Outcome:
+    """Go on with a run.
+
+    Args:
+        place: Its store, or the folder that holds it.
+        duration: Biological time of the whole run in ms; None for what was asked for at first.
+        exact: Whether another version or processor is refused.
+        silent: Whether nothing is told on the way.
+        console: Where things are told.
+
+    Returns:
+        The numbers of the table, and what they belong to.
+
+    Raises:
+        StoreError: There is no run, or no checkpoint of it that can be used.
+        RunError: A duration that cannot be.
+        NonFiniteState: The step is too large. What was computed before stays.
+        Interrupted: The run was asked to stop.
+    """
+    store = find(place)
+    folder = beside(store)
+    model = kept_model(folder)
+    load(console, silent)
+    last = _told(folder)
+    if last is not None and last.state == FINISHED and last.progress is not None and not silent:
+        total = last.progress.total
+        if duration in (None, total):
+            console.print(f"nothing is left to do: all {total:,.10g} ms are computed")
+    whole = None if duration is None else duration * sf.units.ms
+    try:
+        with _warnings(console):
+            run = sf.resume(store, whole, exact=exact, progress=not silent)
+    except sf.errors.NonFiniteState as error:
+        error.add_note(f"What was computed before is in {store}.")
+        raise
+    now = _told(folder)
+    begun = 0.0 if now is None or now.progress is None else now.progress.begun
+    return of_any(run, store, begun) if model is None else of_model(run, model, Path(store), begun)
+
+
+def _told(folder: Folder) -> Sight | None:
+    """Return what a run told of itself last; if that is damaged, the run can go on all the same."""
+    try:
+        return look(folder)
+    except sf.errors.StoreError:
+        return None
+
+
+@contextmanager
+def _warnings(console: Console) -> Iterator[None]:
+    """Say warnings as plain lines, such as of a damaged checkpoint that was passed over."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: console.print(
+            Text(f"note: {message}"), soft_wrap=True
+        )
+        yield

@@ -1,0 +1,405 @@
+"""Doctor: why a state of a network ceased to be finite, and what to try."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.moments import NODES, Index, Moment, Row, Stage, moved, nudged, rows_of
+from somaflow.compiler.terms import Place, Term, measure, origin, summands, text_of
+from somaflow.equations.expression import Binary, Call, Name, walk
+from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.simulation.replay import Failure
+from somaflow.simulation.system import Array
+
+# At a node of the step: how much of it to go along the slopes found there, to the next of them.
+_STAGES = ((0, 0.5), (1, 0.5), (1, 1.0), (2, 0.0))
+_BACK = (64, 32, 16, 8, 4, 2, 1, 0)  # steps before the last finite state that are looked at
+_CELLS = 4  # of each row that are looked at
+_STATES, _OPERANDS = 8, 4  # that are listed
+# An explicit method of one stage is stable while dt times the rate is below this; RK4 up to 2.79.
+_STABLE = 2.0
+_HOPELESS = 1000.0
+_GROWS = 0.01  # dt times a positive rate from which a state counts as running away
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A term that is not finite.
+
+    Attributes:
+        row: In whose derivative.
+        index: At which cell.
+        stage: Where within the step.
+        place: The cell's equations there.
+        term: The term.
+        inside: The definition in which it stands; None for the derivative itself.
+    """
+
+    row: Row
+    index: Index
+    stage: Stage
+    place: Place
+    term: Term
+    inside: str | None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a state changes with itself.
+
+    Attributes:
+        row: The state.
+        rate: d(dy/dt)/dy in 1/ms.
+        time: When, in ms.
+    """
+
+    row: Row
+    rate: float
+    time: float
+
+
+class Doctor:
+    """Says why a step of a network did not end finite.
+
+    Args:
+        dynamics: The functions of the network.
+        parameters: Their parameters, as arrays.
+    """
+
+    def __init__(self, dynamics: Any, parameters: Any) -> None:
+        self.dynamics, self.parameters = dynamics, parameters
+
+    def __call__(self, failure: Failure) -> str:
+        """Return what happened in that step, in a few lines, the first of which says all at once.
+
+        Args:
+            failure: The step.
+        """
+        parameters = tf.nest.map_structure(tf.constant, self.parameters)
+        prepared = self.dynamics.prepare(parameters, failure.dt, NODES)
+        with np.errstate(all="ignore"):
+            return _Case(self.dynamics, prepared, failure).report()
+
+
+class _Case:
+    """One failure."""
+
+    def __init__(self, dynamics: Any, prepared: Any, failure: Failure) -> None:
+        self.dynamics, self.prepared, self.failure = dynamics, prepared, failure
+        self.dt, self.rows = failure.dt, tuple(rows_of(dynamics))
+        self.start = self.stage(0)
+
+    def stage(self, back: int) -> Stage:
+        """Return the start of the bad step, or of one before."""
+        carry = self.failure.before if back == 0 else self.failure.earlier(back)
+        step = self.failure.step - back
+        return Stage(Moment(self.dynamics, self.prepared, carry, step, self.dt), 0, carry.flow)
+
+    def of(self, flow: Any, row: Row) -> Array:
+        """Return a row of the flow state without padding."""
+        size = self.dynamics.layouts[row.population].size
+        return np.asarray(flow[row.block])[row.row][..., :size]
+
+    # ------------------------------------------------------------------ what happened
+
+    @cached_property
+    def bad(self) -> dict[Row, Array]:
+        """Where each row is not finite at the step's end; only rows with such a place."""
+        found = {row: ~np.isfinite(self.of(self.failure.after.flow, row)) for row in self.rows}
+        return {row: mask for row, mask in found.items() if mask.any()}
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """The term that overflowed, at the places where the Runge-Kutta method would look."""
+        stage, flow = self.start, self.failure.before.flow
+        for k, (_, part) in enumerate(_STAGES):
+            found = self._traced(stage)
+            if found is not None:
+                return found
+            flow = moved(self.failure.before.flow, stage.slopes, part * self.dt)
+            if k + 1 == len(_STAGES) or not all(np.isfinite(block).all() for block in flow):
+                return None
+            stage = Stage(self.start.moment, _STAGES[k + 1][0], flow)
+        return None
+
+    def _traced(self, stage: Stage) -> Finding | None:
+        """Return where the slopes of a stage lost their finite value; best a cell of its own."""
+        passed_on = None
+        for row, mask in self.bad.items():
+            wrong = ~np.isfinite(self.of(stage.slopes, row)) & mask
+            for where in np.argwhere(wrong)[:_CELLS]:
+                index = tuple(int(k) for k in where)
+                place = stage.place(row, index)
+                term = place.derivative(row.equations(self.dynamics)[1])
+                if term.finite:
+                    continue
+                found = Finding(row, index, stage, place, *origin(term))
+                if not self._is_input(found):
+                    return found
+                passed_on = passed_on or found
+        return passed_on
+
+    @staticmethod
+    def _is_input(found: Finding) -> bool:
+        node = found.term.node
+        return isinstance(node, Name) and node.name in found.place.equations.inputs
+
+    @cached_property
+    def where(self) -> tuple[Row, Index]:
+        """The row and the cell in which it began, as far as can be told."""
+        if self.finding is not None:
+            return self.finding.row, self.finding.index
+        row, mask = next(iter(self.bad.items()))
+        return row, tuple(int(k) for k in np.argwhere(mask)[0])
+
+    @cached_property
+    def largest(self) -> Term:
+        """The largest of the terms whose sum is the derivative."""
+        row, index = self.where
+        equations, state = row.equations(self.dynamics)
+        place = self.start.place(row, index)
+        terms = summands(place, equations.states[state].expression)
+        return max(terms, key=lambda term: abs(float(term.value)))
+
+    def rates(self, back: int) -> list[Rate]:
+        """Return how fast each state of the cell changed with itself, gates that act on it too."""
+        (row, index), stage = self.where, self.start if back == 0 else self.stage(back)
+        part = 1e-6 if self.dynamics.tables.dtype == np.float64 else 2e-3
+        found = []
+        for other in self.rows:
+            own = other.gate is None and other.population == row.population
+            if own or other == row or self._acts(other, row):
+                # The gates of different cells are independent of each other.
+                flow, change = nudged(stage, other, index if own else ..., part)
+                slopes = Stage(stage.moment, 0, flow).slopes
+                new, old = (np.asarray(s[other.block])[other.row] for s in (slopes, stage.slopes))
+                rates = (new - old)[index if own else ...] / change
+                if np.isfinite(rates).all():
+                    found.append(Rate(other, float(rates.min()), stage.moment.step * self.dt))
+        return found
+
+    def _acts(self, other: Row, row: Row) -> bool:
+        """Tell whether a row is of gates through which a population is driven."""
+        if other.gate is None:
+            return False
+        routes = self.dynamics.couplings[other.gate[0]].group.routes
+        return any(route.target == row.population for route in routes)
+
+    @cached_property
+    def fastest(self) -> Rate | None:
+        """The state that first changed too fast for an explicit method at this dt."""
+        for back in _BACK:
+            if back <= self.failure.reach:
+                found = min(self.rates(back), key=lambda rate: rate.rate, default=None)
+                if found is not None and -found.rate * self.dt > _STABLE:
+                    return found
+        return None
+
+    # ------------------------------------------------------------------ in words
+
+    def report(self) -> str:
+        if not self.bad:
+            return self._events()
+        lines = [self._head(), *self._gate(), self._values(), *self._term()]
+        return "\n  ".join([*lines, *self._advice()])
+
+    def _head(self) -> str:
+        row, index = self.where
+        equations, state = row.equations(self.dynamics)
+        value = self.of(self.failure.after.flow, row)[index]
+        was = measure(self.of(self.failure.before.flow, row)[index], equations.unit(state))
+        return (
+            f"{row.name}[{', '.join(map(str, index))}] is {value} at t = {self._end:g} ms "
+            f"(one step before it was {was})."
+        )
+
+    @property
+    def _end(self) -> float:
+        return (self.failure.step + 1) * self.dt
+
+    def _gate(self) -> list[str]:
+        row, _ = self.where
+        if row.gate is None:
+            return []
+        coupling, state = row.gate
+        group = self.dynamics.couplings[coupling].group
+        names = ", ".join(repr(route.projection) for route in group.routes)
+        return [f"It is {state} of the synapses of {names}, which a presynaptic cell has once."]
+
+    def _values(self) -> str:
+        row, index = self.where
+        equations = self.dynamics.populations[row.population].equations
+        shown = []
+        for other in self.rows:
+            if other.population == row.population and other.gate is None:
+                value = self.of(self.failure.before.flow, other)[index]
+                shown.append(f"{other.state} = {measure(value, equations.unit(other.state))}")
+        more = f" and {len(shown) - _STATES} more" if len(shown) > _STATES else ""
+        return f"Last finite values: {', '.join(shown[:_STATES])}{more}."
+
+    def _term(self) -> list[str]:
+        found, (row, _) = self.finding, self.where
+        state = row.equations(self.dynamics)[1]
+        if found is None:
+            place, term = self.start.place(*self.where), self.largest
+            text = f"The largest term of d{state}/dt there: {place.show(term.node, term.value)}."
+            return [text, *self._input()]
+        whose = f"d{state}/dt" if found.inside is None else found.inside
+        operands = found.place.operands(found.term)
+        given = f", with {', '.join(operands)}" if operands else ""
+        text = f"The term: in {whose}, {text_of(found.term.node)} is {found.term.value}{given}"
+        if found.stage is not self.start:
+            text += f" (within the step{self._there(found)})"
+        return [f"{text}.", *self._input()]
+
+    @staticmethod
+    def _there(found: Finding) -> str:
+        """Name the states on which a term depends and that its operands do not show."""
+        equations, node = found.place.equations, found.term.node
+        shown = {part.node.name for part in found.term.parts if isinstance(part.node, Name)}
+        read = [s for s in equations.states if s in equations.depends(node) - shown]
+        values = [found.place.show(Name(state), found.place.values[state]) for state in read]
+        return f", at {', '.join(values[:_OPERANDS])}" if values else ""
+
+    @cached_property
+    def most(self) -> tuple[str, str] | None:
+        """What gave the most of the input current and how much, if the term depends on that."""
+        (row, index), found = self.where, self.finding
+        stage, term = (self.start, self.largest) if found is None else (found.stage, found.term)
+        equations = row.equations(self.dynamics)[0]
+        if row.gate is not None or CURRENT_INPUT not in equations.depends(term.node):
+            return None
+        parts = stage.inward(row.population, index)
+        if not parts:
+            return None
+        who, most = max(parts, key=lambda part: math.inf if math.isnan(part[1]) else abs(part[1]))
+        return who, measure(most, equations.unit(CURRENT_INPUT))
+
+    def _input(self) -> list[str]:
+        if self.most is None:
+            return []
+        return [f"Most of {CURRENT_INPUT} comes from {self.most[0]}: {self.most[1]}."]
+
+    def _events(self) -> str:
+        """Report synapses whose state alone is not finite."""
+        for coupling in self.dynamics.couplings:
+            leaves = tf.nest.flatten(self.failure.after.event.get(coupling.group.key, ()))
+            numbers = [np.asarray(leaf) for leaf in leaves if leaf.dtype.is_floating]
+            wrong = [x[~np.isfinite(x)] for x in numbers if not np.isfinite(x).all()]
+            if wrong:
+                names = ", ".join(repr(route.projection) for route in coupling.group.routes)
+                lines = [
+                    f"the state of the synapses of {names} is {wrong[0][0]} at t = {self._end:g} "
+                    "ms.",
+                    "Spikes change it, no derivative is at fault. Look at the weights and at what "
+                    "the synapse does on a spike.",
+                ]
+                return "\n  ".join([*lines, *self._wider(None)])
+        return f"the state is not finite at t = {self._end:g} ms."
+
+    # ------------------------------------------------------------------ what to try
+
+    def _advice(self) -> list[str]:
+        found = self.finding
+        lines = [] if _divides_by_zero(found) else self._speed()
+        if not lines:
+            runaway = [] if _divides_by_zero(found) else self._runaway()
+            lines = [*runaway, *self._operation(found), *self._wider(found), *self._too_much()]
+        return [f"Try: {line}" for line in lines or [f"Is dt = {self.dt:g} ms too large?"]]
+
+    def _speed(self) -> list[str]:
+        found = self.fastest
+        if found is None:
+            return []
+        constant = -1 / found.rate
+        what = f"at t = {found.time:g} ms {found.row.name} had a time constant of {constant:.2g} ms"
+        if constant * _HOPELESS < self.dt:
+            return [
+                f"{what}, far below dt = {self.dt:g} ms. Are the numbers in that term, and "
+                "their units, as they should be?"
+            ]
+        return [
+            f"dt <= {_rounded(constant):g} ms, or sf.ExponentialEuler(): {what}, and dt = "
+            f"{self.dt:g} ms is too large for that with an explicit method such as sf.RK4()."
+        ]
+
+    def _runaway(self) -> list[str]:
+        row, _ = self.where
+        state = row.equations(self.dynamics)[1]
+        own = next(iter(self._own_rates()), 0.0)
+        if own * self.dt < _GROWS or self.most is not None:
+            return []
+        return [
+            f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms), so that {state} may "
+            "run away at any dt. Is a sign wrong, or are a threshold and a reset missing?"
+        ]
+
+    def _own_rates(self) -> Iterator[float]:
+        """Iterate over the rates of the state itself, from the last step backwards."""
+        for back in reversed(_BACK):
+            if back <= self.failure.reach:
+                yield from (rate.rate for rate in self.rates(back) if rate.row == self.where[0])
+
+    def _too_much(self) -> list[str]:
+        if self.most is None:
+            return []
+        return [f"is {self.most[1]} from {self.most[0]} meant? See its amplitude or weight."]
+
+    @staticmethod
+    def _operation(found: Finding | None) -> list[str]:
+        """Say what is to be done about an operation that has no finite result."""
+        if found is None:
+            return []
+        term, node = found.term, found.term.node
+        if _divides_by_zero(found):
+            below = text_of(node.right) if isinstance(node, Binary) else ""
+            exponential = any(
+                isinstance(item, Call) and item.function in ("exp", "expm1") for item in walk(node)
+            )
+            if term.parts[0].value == 0 and exponential:
+                return [
+                    "0/0 at that point. Write x/(exp(x) - 1) as 1/exprel(x), which is 1 at x = 0 "
+                    "(sf.math.exprel in a function)."
+                ]
+            return [
+                f"keep {below} away from 0, with where() or maximum(), or mend the equation: "
+                "it has no finite value there."
+            ]
+        match node:
+            case Call(function="exp" | "expm1"):
+                most = math.log(float(np.finfo(found.place.kind).max))
+                return [
+                    f"exp overflows above {most:.4g}: keep {text_of(term.parts[0].node)} below "
+                    "that, with minimum(), or see what made it so large."
+                ]
+            case Call(function="log" | "sqrt") | Binary(operator="**"):
+                if np.isnan(term.value) or float(term.parts[0].value) == 0:
+                    base = text_of(term.parts[0].node)
+                    return [f"keep {base} above 0, with maximum(): there is no real value below."]
+        return []
+
+    def _wider(self, found: Finding | None) -> list[str]:
+        """Advise float64 where the same term has a value in it."""
+        if self.dynamics.tables.dtype == np.float64:
+            return []
+        if found is not None and not found.place.in_float64().term(found.term.node).finite:
+            return []
+        return ['dtype="float64": float32 ends at 3.4e38.']
+
+
+def _divides_by_zero(found: Finding | None) -> bool:
+    """Tell whether a term is something divided by 0."""
+    if found is None or not isinstance(found.term.node, Binary):
+        return False
+    return found.term.node.operator == "/" and float(found.term.parts[1].value) == 0
+
+
+def _rounded(value: float) -> float:
+    """Return a positive number rounded down to 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(digit for digit in (1, 2, 5) if digit <= value / power * (1 + 1e-9)) * power

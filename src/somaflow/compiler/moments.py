@@ -1,0 +1,199 @@
+"""Moments: a network evaluated outside its compiled loop, at one step and one cell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.graded import GradedCoupling
+from somaflow.compiler.terms import Place
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Name
+from somaflow.simulation.system import Array, Carry, Inputs
+
+# Where a step is looked at, as fractions of it: the nodes of the classical Runge-Kutta method.
+NODES = (0.0, 0.5, 1.0)
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a population's block.
+
+    Attributes:
+        population: Index of the population.
+        block: Index of its block in the flow state.
+        row: Index in the block.
+        state: Its name in the block.
+        name: Such as `PN.v`, for messages.
+        gate: The coupling to which it belongs, and the state's name in the synapse; None where it
+            is a state of the population's own equations.
+    """
+
+    population: int
+    block: int
+    row: int
+    state: str
+    name: str
+    gate: tuple[int, str] | None
+
+    def equations(self, dynamics: Any) -> tuple[Equations, str]:
+        """Return the equations to which it belongs, and its name there."""
+        if self.gate is None:
+            return dynamics.populations[self.population].equations, self.state
+        coupling, state = self.gate
+        return dynamics.couplings[coupling].group.lowered.equations, state
+
+
+def rows_of(dynamics: Any) -> Iterator[Row]:
+    """Iterate over all rows of the flow state."""
+    layouts = [(k, layout) for k, layout in enumerate(dynamics.layouts) if layout.states]
+    gates = {
+        row: (c, state)
+        for c, coupling in enumerate(dynamics.couplings)
+        if isinstance(coupling, GradedCoupling)
+        for state, row in coupling.names.items()
+    }
+    for block, (k, layout) in enumerate(layouts):
+        own = dynamics.populations[k].equations.states
+        for r, state in enumerate(layout.states):
+            gate = None if state in own else gates[state]
+            yield Row(k, block, r, state, f"{layout.name}.{state}", gate)
+
+
+class Moment:
+    """One step of a network.
+
+    Args:
+        dynamics: The functions of the network.
+        prepared: What they computed from the parameters, with `NODES`.
+        carry: The state at the step's start.
+        step: Number of steps made before.
+        dt: The step in ms.
+    """
+
+    def __init__(self, dynamics: Any, prepared: Any, carry: Carry, step: int, dt: float) -> None:
+        self.dynamics, self.prepared, self.carry, self.step = dynamics, prepared, carry, step
+        given = dynamics.drives.inputs(np.array([step], np.int64), NODES, dt)
+        dtype = dynamics.tables.dtype
+        self.drive = Inputs(*(tf.constant(table[0], dtype) for table in given))
+        now = tf.constant(step, tf.int64)
+        self.context = dynamics.arrive(carry, now, self.drive.steps, prepared)
+
+
+class Stage:
+    """A state that is looked at within a step.
+
+    Args:
+        moment: The step.
+        node: Where in it: index in `NODES`.
+        flow: The flow state.
+    """
+
+    def __init__(self, moment: Moment, node: int, flow: Any) -> None:
+        self.moment, self.node, self.flow = moment, node, flow
+        self.dynamics, self.prepared = moment.dynamics, moment.prepared
+        self.drive, self.context = moment.drive.nodes[node], moment.context
+
+    @cached_property
+    def slopes(self) -> tuple[Any, ...]:
+        """The derivative of every block."""
+        return self.dynamics.vector_field(
+            self.node, None, self.flow, self.drive, self.context, self.prepared
+        )
+
+    @cached_property
+    def states(self) -> list[dict[str, Any]]:
+        """The states of each population by name."""
+        return self.dynamics.held(self.flow, self.drive, self.context, self.prepared)
+
+    @cached_property
+    def sums(self) -> list[Any]:
+        """The sums of each coupling."""
+        return self.dynamics.sums(self.states, self.context, self.node, self.prepared)
+
+    @cached_property
+    def scopes(self) -> list[Any]:
+        """What evaluates the equations of each population."""
+        return self.dynamics.scopes(self.states, self.sums, self.drive, self.context, self.prepared)
+
+    def place(self, row: Row, index: Index) -> Place:
+        """Return the equations of a row at one cell.
+
+        Args:
+            row: The row.
+            index: Place in the batch and the cell.
+        """
+        k, dtype = row.population, self.dynamics.tables.dtype
+        equations, _ = row.equations(self.dynamics)
+        time = {"t": float(self.drive[-1])}
+        if row.gate is not None:
+            return self._gate(row, index, time)
+        scope, table = self.scopes[k], self.prepared["cells"][k]
+        values = {name: self.at(k, self.states[k][name], index) for name in equations.states}
+        values |= {name: self.at(k, scope(Name(name)), index) for name in equations.inputs}
+        values |= {name: self.at(k, table[name], index) for name in equations.parameters}
+        return Place(equations, values | time, dtype)
+
+    def _gate(self, row: Row, index: Index, time: dict[str, float]) -> Place:
+        assert row.gate is not None
+        k, c = row.population, row.gate[0]
+        coupling, states = self.dynamics.couplings[c], self.states[k]
+        equations, table = coupling.group.lowered.equations, self.prepared["sums"][c]["table"]
+        values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
+        for name in equations.inputs:
+            if name.endswith("_pre"):
+                values[name] = self.at(k, states[name.removesuffix("_pre")], index)
+        values |= {name: self.at(k, table[name], index) for name in equations.parameters}
+        own = self.context[coupling.group.key]
+        pulse = 0.0 if own is None else self.at(k, own["covered"], index)
+        return Place(equations, values | time, self.dynamics.tables.dtype, pulse)
+
+    def at(self, k: int, value: Any, index: Index) -> float:
+        """Return what a value is at a cell of a population."""
+        shape = (*self.dynamics.tables.batch, self.dynamics.layouts[k].padded)
+        return float(np.broadcast_to(np.asarray(value), shape)[index])
+
+    def inward(self, k: int, index: Index) -> list[tuple[str, float]]:
+        """Return what makes up the input current of a cell: who, and how much in uA or uA/cm**2."""
+        drives, found = self.dynamics.drives, []
+        given = drives.currents(self.states, self.drive, self.context["stimuli"], self.prepared)
+        for (target, current), stimulus in zip(given, drives.stimuli, strict=True):
+            if target == k:
+                kind = type(self.dynamics.tables.network.stimuli[stimulus.number].waveform)
+                found.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
+        for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
+            for route in coupling.group.routes:
+                if route.target == k:
+                    table = self.prepared["routes"][route.projection]
+                    outward = coupling.current(route, self.states[k], sums, table)
+                    if outward is not None:
+                        name = f"the projection {route.projection!r}"
+                        found.append((name, -self.at(k, outward, index)))
+        return found
+
+
+def moved(flow: tuple[Any, ...], slopes: tuple[Any, ...], time: float) -> tuple[Any, ...]:
+    """Return a flow state after some time along its slopes."""
+    return tuple(y + time * slope for y, slope in zip(flow, slopes, strict=True))
+
+
+def nudged(stage: Stage, row: Row, index: Any, part: float) -> tuple[tuple[Any, ...], Array]:
+    """Return the flow state with a row of it changed a little, and by how much.
+
+    Args:
+        stage: Where it is.
+        row: Which row.
+        index: Which cell, or `...` for all of them.
+        part: By how much of the number.
+    """
+    blocks = list(stage.flow)
+    block: Array = np.array(blocks[row.block])
+    was = block[row.row][index].copy()
+    block[row.row][index] += part * np.maximum(np.abs(was), 1e-2)
+    blocks[row.block] = tf.constant(block)
+    return tuple(blocks), block[row.row][index] - was

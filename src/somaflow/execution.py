@@ -1,0 +1,389 @@
+"""Execution: a run that was checked, from its description to its results."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.build import Compiled, compile_network
+from somaflow.compiler.final import FinalState, flattened, restored
+from somaflow.difference import leaves
+from somaflow.equations.drawing import held
+from somaflow.errors import Interrupted, StoreError
+from somaflow.job import Job, to_json
+from somaflow.logbook import Logbook, made_with
+from somaflow.network.network import Network
+from somaflow.numerics.device import choose_threads
+from somaflow.progress import Progress, resident_bytes, shown
+from somaflow.recording import Writer, columns_of, writers
+from somaflow.settings import meta as kept
+from somaflow.simulation import checkpoint, chunks
+from somaflow.simulation.background import Background
+from somaflow.simulation.checkpoint import Checkpoint
+from somaflow.simulation.loop import Schedule, build
+from somaflow.simulation.sinks import Column, Sink
+from somaflow.simulation.solution import Solution
+from somaflow.simulation.store import ZarrSink, failed
+from somaflow.simulation.system import Array, Carry
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job with all that has to be built for it.
+
+    Attributes:
+        job: The job.
+        compiled: The network as pure functions.
+        columns: What will be stored.
+        schedule: Sizes of the compiled loop.
+        meta: All that is needed to repeat the run.
+        statistics: Sizes.
+    """
+
+    job: Job
+    compiled: Compiled
+    columns: tuple[Column, ...]
+    schedule: Schedule
+    meta: dict[str, Any]
+    statistics: dict[str, Any]
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What the store tells of the run."""
+        return self.meta | {"statistics": self.statistics}
+
+
+def prepare(job: Job, at: FinalState | None = None) -> Prepared:
+    """Build the network and all that follows from it.
+
+    Args:
+        job: The job.
+        at: A state within the run, to go on from.
+
+    Raises:
+        NetworkError: A synapse of a form that cannot be computed.
+        RunError: An initial value that cannot be.
+    """
+    network = job.network
+    choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
+    compiled = compile_network(
+        network,
+        job.dt,
+        (job.begin + job.n_steps) * job.dt,
+        tf.as_dtype(job.dtype).as_numpy_dtype,
+        job.initial if at is None else at,
+        job.recorders,
+        job.seed,
+        job.begin,
+    )
+    columns = columns_of(
+        network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
+    )
+    meta = kept(
+        {"network": network, "initial": _held(job.initial, network)},
+        {
+            "start_ms": job.begin * job.dt,
+            "duration_ms": job.duration,
+            "dt_ms": job.dt,
+            "seed": job.seed,
+            "dtype": job.dtype,
+            "sums": {key: choice.form for key, choice in compiled.choices.items()},
+        },
+        job.solver,
+    )
+    statistics = {
+        "cells": sum(p.size for p in network.populations),
+        "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
+        "synapses": compiled.n_synapses,
+        "steps": job.n_steps,
+    }
+    width = int(np.prod(compiled.system.crossings or (0,)))
+    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
+    stride = job.stride
+    schedule = chunks.plan(job.n_steps, stride, max(width, -(-sampled // stride)))
+    return Prepared(job, compiled, columns, schedule, meta, statistics)
+
+
+def execute(
+    prepared: Prepared, sink: Sink, progress: Any, resumed: Checkpoint | None = None
+) -> Solution:
+    """Run what was prepared.
+
+    Args:
+        prepared: The run.
+        sink: Where recordings go.
+        progress: True, False or a function.
+        resumed: Where it goes on from; the sink is opened already.
+
+    Raises:
+        StoreError: The sink cannot take the recordings. What was written before stays readable.
+        NonFiniteState: A state became infinite or not a number.
+        Interrupted: A signal asked the run to stop.
+    """
+    run = _Run(prepared, sink, resumed)
+    if resumed is None:
+        run.open()
+    done = run.done * prepared.job.dt
+    with run.watched(), shown(progress, prepared.job.duration, done) as show:
+        carry = run.go(show)
+    job = prepared.job
+    final = prepared.compiled.final(carry, job.begin + job.n_steps)
+    statistics = prepared.statistics | run.seconds
+    return Solution(prepared.columns, sink, job.duration, prepared.meta, statistics, final=final)
+
+
+class _Run:
+    """One run in this process."""
+
+    def __init__(self, prepared: Prepared, sink: Sink, resumed: Checkpoint | None) -> None:
+        self.prepared, self.sink, self.job = prepared, sink, prepared.job
+        self.system = prepared.compiled.system
+        self.done = self.begun = 0 if resumed is None else resumed.step
+        job = self.job
+        self.writers: list[Writer] = writers(
+            job.recorders, prepared.columns, self.system, sink, job.stride, job.dt
+        )
+        self.initial = self.system.initial
+        if resumed is not None:
+            kept_state = restored(self.initial.kept, part_of(resumed.arrays, "kept"))
+            self.initial = self.initial._replace(kept=kept_state)
+            for column, write in zip(prepared.columns, self.writers, strict=True):
+                write.restore(part_of(resumed.arrays, f"writers/{column.key}"))
+        self.log = Logbook(sink.beside) if isinstance(sink, ZarrSink) else None
+        self.leaves = leaves(job.network) if self.log is not None else {}
+        self.stop: int | None = None
+        self.seconds = {"compile_seconds": 0.0, "run_seconds": 0.0}
+
+    # ------------------------------------------------------------------- begin and end
+
+    def open(self) -> None:
+        """Make the sink ready; what is needed to resume is on the disk before anything else is."""
+        prepared = self.prepared
+        if self.log is None or not isinstance(self.sink, ZarrSink):
+            self.sink.open(prepared.columns, prepared.header)
+            return
+        self.sink.check(prepared.columns)
+        with self._disk():
+            self.log.clear()
+            self.log.begin(to_json(self.job, prepared.meta))
+            carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
+            checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
+        self.sink.create(prepared.columns, prepared.header)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Keep the log, close the sink whatever happens, and say how to go on."""
+        try:
+            with self._signals():
+                try:
+                    yield
+                finally:
+                    self.sink.close()
+        except StoreError as error:
+            self._tell("failed", str(error))
+            raise self._with_hint(error) from error
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._tell(state, str(error) or type(error).__name__)
+            raise
+        self._tell("finished", "complete")
+
+    def _with_hint(self, error: StoreError) -> StoreError:
+        if self.log is None or not checkpoint.names(self.log.folder):
+            return error
+        newest = int(checkpoint.names(self.log.folder)[-1].rpartition("-")[2])
+        path = str(getattr(self.sink, "path", ""))
+        return StoreError(
+            f"{error} Once it can be written again, sf.resume({path!r}), or somaflow resume "
+            f"{path}, goes on from {newest * self.job.dt:g} ms."
+        )
+
+    def _tell(self, state: str, sentence: str) -> None:
+        if self.log is not None:
+            self.log.end(state, sentence, self._progress())
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except OSError as error:
+            raise failed(self.log and self.log.folder, error) from error
+
+    # --------------------------------------------------------------------------- signals
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turn the first Ctrl-C or SIGTERM into a wish that is granted at the next chunk's end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.stop = number
+            for known, handler in old.items():  # the second one acts at once
+                signal.signal(known, handler)
+
+        try:
+            for number in old:
+                signal.signal(number, ask)
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _interrupted(self) -> Interrupted:
+        assert self.stop is not None
+        name, time_ms = signal.Signals(self.stop).name, self.done * self.job.dt
+        path = getattr(self.sink, "path", None)
+        message = f"stopped at {time_ms:g} of {self.job.duration:g} ms by {name}"
+        if self.log is None:
+            message += "; what was recorded in memory is lost (sink='run.zarr' would have kept it)."
+        else:
+            message += f"; go on with sf.resume({str(path)!r}), or: somaflow resume {path}"
+        return Interrupted(message, None if path is None else str(path), time_ms, self.stop)
+
+    # ------------------------------------------------------------------------------ work
+
+    def go(self, show: Any) -> Carry:
+        """Compute every chunk that is left, while what the last one left is being written."""
+        job, schedule = self.job, self.prepared.schedule
+        carry = Carry(*tf.nest.map_structure(tf.constant, tuple(self.initial)))
+        if self.done >= job.n_steps:
+            return carry
+        begin = time.perf_counter()
+        dtype = tf.as_dtype(job.dtype)
+        advance = build(self.system, job.solver, job.dt, schedule, dtype)
+        advance(carry, 0, 0, 0, False)
+        self.started = time.perf_counter()
+        self.seconds["compile_seconds"] = self.started - begin
+        with Background() as background:
+            for chunk in chunks.run(
+                self.system,
+                advance,
+                schedule,
+                carry,
+                job.n_steps,
+                job.dt,
+                job.begin,
+                self.done,
+                self._border(),
+            ):
+                carry, self.done = chunk.carry, chunk.step + chunk.steps
+                background.submit(self._write, chunk)
+                asked = self.stop is not None
+                if self.log is not None and (asked or self._is_border()):
+                    background.submit(self._save, carry, self.done)
+                self.seconds["run_seconds"] = time.perf_counter() - self.started
+                if self.log is not None and self.log.is_due():
+                    background.submit(self.log.note, self._progress())
+                show(self._progress())
+                if asked and self.done < job.n_steps:
+                    background.finish()
+                    raise self._interrupted()
+            background.finish()
+        self.seconds["run_seconds"] = time.perf_counter() - self.started
+        return carry
+
+    def _border(self) -> int | None:
+        """Return the steps between checkpoints: whole samples, which stay where they are."""
+        every, stride = self.job.every, self.job.stride
+        return None if every is None else -(-every // stride) * stride
+
+    def _is_border(self) -> bool:
+        border = self._border()
+        return self.done == self.job.n_steps or (border is not None and self.done % border == 0)
+
+    def _write(self, chunk: chunks.Chunk) -> None:
+        for write in self.writers:
+            write(chunk)
+
+    def _save(self, carry: Carry, step: int) -> None:
+        assert self.log is not None and isinstance(self.sink, ZarrSink)
+        self.sink.flush()
+        with self._disk():
+            checkpoint.save(self.log.folder, self._checkpoint(carry, step))
+            self.log.line(f"checkpoint at {step * self.job.dt:g} ms")
+
+    def _checkpoint(self, carry: Carry, step: int) -> Checkpoint:
+        job, prepared = self.job, self.prepared
+        final = prepared.compiled.final(carry, job.begin + step)
+        arrays = {
+            f"states/{name}/{state}": value
+            for name, states in final.states.items()
+            for state, value in states.items()
+        }
+        arrays |= {f"events/{name}": value for name, value in final.events.items()}
+        arrays |= {f"kept/{name}": value for name, value in flattened(carry.kept).items() if name}
+        if step and isinstance(self.sink, ZarrSink):
+            arrays |= {f"sink/{name}": value for name, value in self.sink.cursors().items()}
+        for column, write in zip(prepared.columns, self.writers, strict=True):
+            arrays |= {f"writers/{column.key}/{k}": v for k, v in write.state().items()}
+        header = {
+            "fingerprint": prepared.meta["fingerprint"],
+            "leaves": self.leaves,
+            "dtype": job.dtype,
+            "dt_ms": job.dt,
+            "record": [column.key for column in prepared.columns],
+            "populations": list(final.states),
+            "sums": final.choices,
+            "made_with": made_with(),
+        }
+        return Checkpoint(step, header, arrays)
+
+    def _progress(self) -> Progress:
+        found = [write.spikes for write in self.writers if write.spikes is not None]
+        return Progress(
+            done=self.done * self.job.dt,
+            total=self.job.duration,
+            begun=self.begun * self.job.dt,
+            seconds=self.seconds["run_seconds"],
+            spikes=sum(found) if found else None,
+            memory=resident_bytes(),
+        )
+
+
+def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
+    """Return the state that a checkpoint holds.
+
+    Args:
+        found: The checkpoint.
+        begin: Steps made before the run.
+        dt: The step in ms.
+    """
+    states: dict[str, dict[str, Array]] = {name: {} for name in found.header["populations"]}
+    for path, value in part_of(found.arrays, "states").items():
+        name, _, state = path.rpartition("/")
+        states[name][state] = value
+    return FinalState(
+        begin + found.step, dt, states, part_of(found.arrays, "events"), found.header["sums"]
+    )
+
+
+def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:
+    """Return the arrays whose path begins so, by the rest of it."""
+    begin = f"{begin}/"
+    return {path[len(begin) :]: value for path, value in arrays.items() if path.startswith(begin)}
+
+
+def _held(initial: Mapping[str, Any] | FinalState, network: Network) -> dict[str, dict[str, Any]]:
+    """Return initial values as a description; of another run's end only its names."""
+    if isinstance(initial, FinalState):
+        return {name: {} for name in initial.states}
+    return {
+        name: {
+            state: held(value, network.population(name).equations.unit(state), state)
+            for state, value in values.items()
+        }
+        for name, values in initial.items()
+    }

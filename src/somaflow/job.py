@@ -1,0 +1,243 @@
+"""Jobs: a run as it was asked for, and its form on disk."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from somaflow import description
+from somaflow.compiler.final import FinalState
+from somaflow.errors import RunError, StoreError, WrongTypeError
+from somaflow.network.distributions import check_seed
+from somaflow.network.network import Network
+from somaflow.network.recorder import Recorder
+from somaflow.recording import common_stride, read_recorders
+from somaflow.settings import float_type, method, positive
+from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.sinks import MemorySink, Sink
+from somaflow.simulation.store import ZarrSink
+from somaflow.solvers.base import Solver
+from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
+from somaflow.solvers.implicit import ImplicitEuler
+from somaflow.solvers.rosenbrock import Rosenbrock
+from somaflow.solvers.runge_kutta import RK4, Euler, Heun, Midpoint, ThreeEighths
+
+FORMAT = 1
+_METHODS: tuple[Callable[[], Solver], ...] = (
+    Euler,
+    Midpoint,
+    Heun,
+    RK4,
+    ThreeEighths,
+    ExponentialEuler,
+    ExponentialMidpoint,
+    ImplicitEuler,
+    Rosenbrock,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as it was asked for, checked.
+
+    Attributes:
+        network: What to simulate.
+        recorders: What to record.
+        initial: Values in place of the models' own, or the state to go on from.
+        begin: Steps made before the run.
+        n_steps: Its length.
+        dt: The step in ms.
+        solver: The method.
+        dtype: `"float64"` or `"float32"`.
+        seed: Of all that is drawn.
+        every: Biological time between checkpoints in steps, or None.
+    """
+
+    network: Network
+    recorders: tuple[Recorder, ...]
+    initial: Mapping[str, Mapping[str, Any]] | FinalState
+    begin: int
+    n_steps: int
+    dt: float
+    solver: Solver
+    dtype: str
+    seed: int
+    every: int | None = None
+
+    @property
+    def stride(self) -> int:
+        """Steps after which the state is looked at."""
+        return common_stride(self.recorders, self.dt, self.n_steps)
+
+    @property
+    def duration(self) -> float:
+        """Biological time in ms."""
+        return self.n_steps * self.dt
+
+
+def to_json(job: Job, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what `from_json` reads.
+
+    Args:
+        job: The job. Of a state that it goes on from only the step is kept.
+        meta: What its results tell of it.
+    """
+    return {
+        "format": FORMAT,
+        "record": description.to_json(job.recorders),
+        "begin": job.begin,
+        "steps": job.n_steps,
+        "every": job.every,
+        "meta": meta,
+    }
+
+
+def from_json(told: Any, place: str) -> Job:
+    """Return the job of a run that is to go on; the state to go on from is not in it.
+
+    Args:
+        told: What `to_json` returned.
+        place: Where it was found.
+
+    Raises:
+        StoreError: It is of another format, or damaged, or its method is not of this library.
+    """
+    try:
+        if told["format"] != FORMAT:
+            raise StoreError(
+                f"{place} has format {told['format']!r}; this version reads format {FORMAT}."
+            )
+        meta = told["meta"]
+        if meta["solver"] not in _methods():
+            raise StoreError(f"{place} is of a run with {meta['solver']}, a method of your own.")
+        return Job(
+            network=description.from_json(meta["description"])["network"],
+            recorders=description.from_json(told["record"]),
+            initial={},
+            begin=told["begin"],
+            n_steps=told["steps"],
+            dt=meta["dt_ms"],
+            solver=_methods()[meta["solver"]](),
+            dtype=meta["dtype"],
+            seed=meta["seed"],
+            every=told["every"],
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{place} is not what this version writes ({error}).") from error
+
+
+def _methods() -> dict[str, Callable[[], Solver]]:
+    return {method().name: method for method in _METHODS}
+
+
+# ---------------------------------------------------------------------------------- checks
+
+
+def read_job(
+    network: Any,
+    duration: Any,
+    *,
+    dt: Any,
+    solver: Any,
+    dtype: Any,
+    seed: Any,
+    record: Any,
+    initial: Any,
+    checkpoint: Any,
+) -> Job:
+    """Return a run as it was asked for, each argument checked.
+
+    Args, Raises: As for `simulate`.
+    """
+    if not isinstance(network, Network):
+        raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
+    step = positive(dt, "dt")
+    n_steps = whole_steps(positive(duration, "duration"), step, "duration")
+    chosen = _clocked(solver)
+    float_type(dtype)
+    recorders = read_recorders(network, record, step)
+    every = None
+    if checkpoint is not None:
+        every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")
+    return Job(
+        network=network,
+        recorders=recorders,
+        initial=initial or {},
+        begin=_begin(initial, step),
+        n_steps=n_steps,
+        dt=step,
+        solver=chosen,
+        dtype=dtype,
+        seed=check_seed(seed),
+        every=every,
+    )
+
+
+def read_sink(sink: Any) -> Sink:
+    """Return where recordings go.
+
+    Raises:
+        WrongTypeError: It is no sink.
+    """
+    if sink is None:
+        return MemorySink()
+    if isinstance(sink, (str, Path)):
+        return ZarrSink(sink)
+    if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
+        raise WrongTypeError(f"sink is a path, a sf.ZarrSink, or None for memory, not {sink!r}.")
+    return sink
+
+
+def check_checkpoints(job: Job, sink: Sink) -> None:
+    """Refuse checkpoints that could not be kept, or not be read again.
+
+    Raises:
+        RunError: There is no store beside which they could lie, or the method is not of this
+            library.
+    """
+    if job.every is None:
+        return
+    if not isinstance(sink, ZarrSink):
+        raise RunError(
+            "checkpoints lie beside a store, and this run has none: give sink='run.zarr', or "
+            "leave checkpoint out."
+        )
+    if job.solver.name not in _methods():
+        raise RunError(
+            f"{job.solver.name} is a method of your own, and a checkpoint holds a method by its "
+            "name; leave checkpoint out, or run with one of " + ", ".join(_methods()) + "."
+        )
+
+
+def _begin(initial: Any, dt: float) -> int:
+    """Return how many steps were made before this run."""
+    if isinstance(initial, FinalState):
+        if not math.isclose(initial.dt, dt, rel_tol=1e-12):
+            raise RunError(
+                f"the state that is given is of a run with dt = {initial.dt:g} ms; go on with the "
+                f"same dt, not {dt:g} ms: delays and refractory periods are counted in steps."
+            )
+        return initial.steps
+    if not isinstance(initial or {}, Mapping):
+        raise WrongTypeError(
+            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."
+        )
+    return 0
+
+
+def _clocked(solver: Any) -> Solver:
+    """Return a method that a network can be run with."""
+    chosen = method(solver, RK4())
+    if chosen.calculus is not None:
+        raise RunError(
+            f"{chosen.name} is for stochastic equations, and a network takes noise as a stimulus: "
+            "use sf.RK4() or sf.ExponentialEuler() here, or sf.solve for equations with noise."
+        )
+    if chosen.error_order is not None and not chosen.stiff:
+        raise RunError(
+            f"{chosen.name} chooses its own steps, and a network runs by a clock, so that spikes "
+            "and synapses of all cells meet at whole steps. Use sf.RK4(), or "
+            "sf.ExponentialEuler() or sf.ExponentialMidpoint() at large dt."
+        )
+    return chosen

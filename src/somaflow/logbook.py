@@ -1,0 +1,101 @@
+"""Logbook: what a run tells of itself beside its store: progress, dates, host, and how it ended."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from somaflow import settings
+from somaflow.progress import Progress
+from somaflow.simulation import checkpoint
+from somaflow.simulation.folder import Folder
+
+JOB, PROGRESS, LOG = "run.json", "progress.json", "log.txt"
+_BETWEEN = 1.0  # s from one note of the progress to the next
+# Of what else a run is made of, the bits of its results can depend on these.
+_VERSIONS = ("somaflow", "tensorflow", "numpy", "zarr")
+
+
+class Logbook:
+    """The files beside a store.
+
+    Args:
+        folder: Where they are.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._last = 0.0
+
+    def clear(self) -> None:
+        """Remove what an earlier run left, its checkpoints first."""
+        for name in [*checkpoint.names(self.folder), JOB, PROGRESS, LOG]:
+            self.folder.remove(name)
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Keep what the run is."""
+        self.folder.write(JOB, json.dumps(job).encode())
+        self.line(f"begun on {platform.node()}, process {os.getpid()}, {made_with()}")
+
+    def line(self, text: str) -> None:
+        """Add a line with the date."""
+        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        self.folder.append(LOG, f"{now} {text}\n")
+
+    def is_due(self) -> bool:
+        """Return whether the progress should be noted now, and remember it as noted."""
+        now = time.monotonic()
+        if now - self._last < _BETWEEN:
+            return False
+        self._last = now
+        return True
+
+    def note(self, progress: Progress, state: str = "running", sentence: str = "") -> None:
+        """Write how far the run is, for others to read."""
+        told = {
+            "state": state,
+            "sentence": sentence,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "updated": time.time(),
+            "progress": asdict(progress),
+        }
+        self.folder.write(PROGRESS, json.dumps(told).encode())
+
+    def end(self, state: str, sentence: str, progress: Progress) -> None:
+        """Write how the run ended, as far as that is possible."""
+        try:
+            self.note(progress, state, sentence)
+            self.line(f"{state}: {progress.sentence()}; {sentence}")
+        except OSError:
+            return  # a full disk, most likely: the user is told of it elsewhere
+
+
+def made_with() -> dict[str, str]:
+    """Return what the bits of a result can depend on beside its description."""
+    versions = settings.versions()
+    return {name: versions[name] for name in _VERSIONS} | {"processor": _processor()}
+
+
+@cache
+def _processor() -> str:
+    """Return the type of this processor, and which vectors it has: XLA compiles for them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}".strip()
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    flags = (found.get("flags") or found.get("Features") or "").split()
+    vectors = sorted(
+        flag for flag in flags if flag.startswith(("avx", "fma", "sve", "asimd", "amx"))
+    )
+    model = found.get("model name") or platform.machine()
+    return f"{model} ({' '.join(vectors)})"

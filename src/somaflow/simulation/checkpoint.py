@@ -1,0 +1,124 @@
+"""Checkpoints: the whole state of a run as one file that is either right or refused.
+
+A file is one line of JSON (format, length and SHA-256 of the rest) and then the rest: a NumPy
+archive of arrays, with a header in JSON among them.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from somaflow.errors import StoreError
+from somaflow.simulation.folder import Folder
+from somaflow.simulation.system import Array
+
+FORMAT = 1
+_NAME = "checkpoint-"
+_HEADER = "header"
+_KEPT = 2  # the newest, and the one before it in case that is damaged
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on as if it had never stopped.
+
+    Attributes:
+        step: Steps made in the run.
+        header: What else is known, as plain JSON.
+        arrays: Arrays by name.
+    """
+
+    step: int
+    header: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+def save(folder: Folder, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, then remove those that are older than the one before it.
+
+    Raises:
+        OSError: It cannot be written. The ones before it stay.
+    """
+    folder.write(f"{_NAME}{checkpoint.step:012d}", encode(checkpoint))
+    for name in names(folder)[:-_KEPT]:
+        folder.remove(name)
+
+
+def names(folder: Folder) -> list[str]:
+    """Return the files of all checkpoints, the newest last."""
+    return [name for name in folder.names() if name.startswith(_NAME)]
+
+
+def newest(folder: Folder) -> tuple[Checkpoint, list[str]]:
+    """Return the newest checkpoint that is whole, and why each newer one was passed over.
+
+    Raises:
+        StoreError: There is none, or all are damaged, or it is of another format.
+    """
+    damaged = []
+    for name in reversed(names(folder)):
+        try:
+            return decode(folder.read(name)), damaged
+        except _Damaged as error:
+            damaged.append(f"{name} is damaged ({error})")
+        except StoreError:
+            raise
+        except OSError as error:
+            damaged.append(f"{name} cannot be read ({error.strerror or error})")
+    if not damaged:
+        raise StoreError(f"there is no checkpoint in {folder}.")
+    raise StoreError(f"no checkpoint in {folder} can be used: {'; '.join(damaged)}.")
+
+
+class _Damaged(Exception):  # noqa: N818 - a state of bytes
+    """The bytes are not those that were written."""
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """Return a checkpoint as bytes."""
+    header = json.dumps({"step": checkpoint.step, "header": checkpoint.header})
+    # NumPy's archives name a file for each array, so paths are numbered.
+    listed = {f"array_{k}": array for k, array in enumerate(checkpoint.arrays.values())}
+    listed["names"] = np.array(json.dumps(list(checkpoint.arrays)))
+    listed[_HEADER] = np.array(header)
+    rest = io.BytesIO()
+    np.savez(rest, **listed)  # pyright: ignore[reportArgumentType] - its other argument is a flag
+    body = rest.getvalue()
+    first = {"somaflow checkpoint": FORMAT, "bytes": len(body), "sha256": _digest(body)}
+    return json.dumps(first).encode() + b"\n" + body
+
+
+def decode(data: bytes) -> Checkpoint:
+    """Return what `encode` wrote.
+
+    Raises:
+        StoreError: It is of another format.
+    """
+    line, _, body = data.partition(b"\n")
+    try:
+        first = json.loads(line)
+        form = first["somaflow checkpoint"]
+        if form != FORMAT:
+            raise StoreError(
+                f"the checkpoint has format {form!r}; this version reads format {FORMAT}."
+            )
+        if len(body) != first["bytes"]:
+            raise _Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
+        if _digest(body) != first["sha256"]:
+            raise _Damaged("its checksum is another")
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            told = json.loads(str(archive[_HEADER]))
+            listed = json.loads(str(archive["names"]))
+            arrays = {name: archive[f"array_{k}"] for k, name in enumerate(listed)}
+        return Checkpoint(told["step"], told["header"], arrays)
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise _Damaged("it is not a checkpoint") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

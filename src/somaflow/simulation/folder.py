@@ -1,0 +1,135 @@
+"""Folder: the place beside a results store for all that tells of the clock and the process.
+
+A store holds what a run of the same description always holds, to the byte. Checkpoints, progress,
+dates and the log lie in a folder of the same name and `.run`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from somaflow.errors import StoreError
+
+_SUFFIX = ".run"
+_PARTIAL = ".partial"
+
+
+def is_address(path: str | Path) -> bool:
+    """Return whether this is an address such as `s3://bucket/al.zarr` and not a local path."""
+    return "://" in str(path)
+
+
+def beside(store: str | Path) -> "Folder":
+    """Return the folder that belongs to a store."""
+    return Folder(f"{str(store).rstrip('/')}{_SUFFIX}")
+
+
+class Folder:
+    """Small files, each replaced as a whole or not at all.
+
+    Args:
+        path: A local path or an address that fsspec knows.
+
+    Raises:
+        StoreError: It is an address, and fsspec is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._address = is_address(path)
+        if self._address:
+            self._remote, self._root = _file_system(str(path))
+        else:
+            self._path = Path(path)
+        self._name = str(path)
+
+    def __str__(self) -> str:
+        return self._name
+
+    def exists(self) -> bool:
+        """Return whether it is there."""
+        return self._remote.exists(self._root) if self._address else self._path.is_dir()
+
+    def names(self) -> list[str]:
+        """Return the names of its files, sorted; of a write that was cut short there is none."""
+        if not self.exists():
+            return []
+        if self._address:
+            found = [str(entry).rsplit("/", 1)[-1] for entry in self._remote.ls(self._root, False)]
+        else:
+            found = os.listdir(self._path)
+        return sorted(name for name in found if not name.endswith(_PARTIAL))
+
+    def read(self, name: str) -> bytes:
+        """Return a file.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        if self._address:
+            return self._remote.cat_file(f"{self._root}/{name}")
+        return (self._path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file; until all of it is there, the old one stays.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._address:
+            self._remote.makedirs(self._root, exist_ok=True)
+            self._remote.pipe_file(f"{self._root}/{name}", data)
+            return
+        self._path.mkdir(parents=True, exist_ok=True)
+        partial = self._path / f"{name}{_PARTIAL}"
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._path / name)
+        settle(self._path)
+
+    def append(self, name: str, text: str) -> None:
+        """Add text at the end of a file."""
+        if self._address:
+            old = self.read(name) if name in self.names() else b""
+            self.write(name, old + text.encode())
+            return
+        self._path.mkdir(parents=True, exist_ok=True)
+        with (self._path / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        if self._address:
+            if name in self.names():
+                self._remote.rm_file(f"{self._root}/{name}")
+        else:
+            (self._path / name).unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk itself."""
+    with _descriptor(path) as number:
+        os.fsync(number)
+
+
+@contextmanager
+def _descriptor(path: Path) -> Iterator[int]:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    try:
+        import fsspec  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise StoreError(
+            f"{address} is an address, for which the package fsspec is needed: "
+            "pip install 'somaflow[remote]'."
+        ) from error
+    return fsspec.core.url_to_fs(address)
