@@ -36,7 +36,7 @@ PARTS := 1 2 3 4 5 6
 
 test: install
 	@for part in $(PARTS); do \
-		$(BIN)/python -m pytest -n 2 --dist loadfile --part $$part/$(words $(PARTS)) || exit 1; \
+		$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12 --part $$part/$(words $(PARTS)) || exit 1; \
 	done
 
 lint: install

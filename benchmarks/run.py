@@ -23,7 +23,17 @@ BENCH = Path(__file__).parent.parent / ".bench"
 PEERS = ["brian2==2.9.0", "numpy<2.4", "setuptools"]
 # Those in folders of their own: run as a script, or as a module, which finds `harness`.
 SCRIPTS = ("work_precision",)
-MODULES = ("costs", "cobahh", "hh_cells", "if_networks", "scaling", "large", "stdp")
+MODULES = (
+    "costs",
+    "cobahh",
+    "hh_cells",
+    "if_networks",
+    "scaling",
+    "large",
+    "stdp",
+    "recording",
+    "plan",
+)
 # Guarded rates in the C++ loop, as in every other peer: without the guard float32 can meet 0/0.
 COMPILE = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-DGUARD"]
 

@@ -31,7 +31,7 @@ from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.sinks import Column, Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink, failed
+from somaflow.simulation.store import ZarrSink, writing
 from somaflow.simulation.system import Array, Carry
 
 
@@ -171,7 +171,7 @@ class _Run:
             self.sink.open(prepared.columns, prepared.header)
             return
         self.sink.check(prepared.columns)
-        with self._disk():
+        with writing(self.log.folder):
             self.log.clear()
             self.log.begin(to_json(self.job, prepared.meta))
             carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
@@ -210,15 +210,6 @@ class _Run:
         if self.log is not None:
             self.log.end(state, sentence, self._progress())
 
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        try:
-            yield
-        except StoreError:
-            raise
-        except OSError as error:
-            raise failed(self.log and self.log.folder, error) from error
-
     # --------------------------------------------------------------------------- signals
 
     @contextmanager
@@ -227,7 +218,9 @@ class _Run:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        both = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # None is a handler that Python could not put back.
+        old = {number: handler for number, handler in both.items() if handler is not None}
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.stop = number
@@ -286,7 +279,7 @@ class _Run:
                     background.submit(self._save, carry, self.done)
                 self.seconds["run_seconds"] = time.perf_counter() - self.started
                 if self.log is not None and self.log.is_due():
-                    background.submit(self.log.note, self._progress())
+                    background.submit(self._note, self._progress())
                 show(self._progress())
                 if asked and self.done < job.n_steps:
                     background.finish()
@@ -308,10 +301,15 @@ class _Run:
         for write in self.writers:
             write(chunk)
 
+    def _note(self, progress: Progress) -> None:
+        assert self.log is not None
+        with writing(self.log.folder):
+            self.log.note(progress)
+
     def _save(self, carry: Carry, step: int) -> None:
         assert self.log is not None and isinstance(self.sink, ZarrSink)
         self.sink.flush()
-        with self._disk():
+        with writing(self.log.folder):
             checkpoint.save(self.log.folder, self._checkpoint(carry, step))
             self.log.line(f"checkpoint at {step * self.job.dt:g} ms")
 
