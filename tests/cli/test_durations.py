@@ -17,6 +17,8 @@ from somaflow.errors import RunError, UnitError
         ("200ms", 200.0),
         (" 2.5e-2 ms ", 0.025),
         (".5s", 500.0),
+        ("10min", 600_000.0),
+        ("1.5h", 5_400_000.0),
     ],
 )
 def test_times(text, expected):
@@ -28,7 +30,7 @@ def test_times(text, expected):
     [
         ("1", "--dt is '1', which has no unit; write 1ms or 1s"),
         ("1 mV", "'mV' is not a unit of time"),
-        ("1min", "'min' is not a unit of time"),
+        ("1day", "'day' is not a unit of time"),
         ("", "write a time with its unit"),
         ("fast", "write a time with its unit"),
         ("nan ms", "write a time with its unit"),

@@ -69,6 +69,21 @@ def test_the_page_on_networks_runs() -> None:
     assert "a loop over the cells that spiked" in names["net"].explain()
 
 
+@pytest.mark.slow
+def test_the_page_on_runs_that_blow_up_shows_what_is_said() -> None:
+    page = DOCS / "howto/when-a-run-blows-up.md"
+    names = run(page)
+    said, shown = str(names["message"]), page.read_text(encoding="utf-8")
+    shown = shown.partition("```text\n")[2].partition("\n```")[0]
+    # Their last digits may differ between processors.
+    number = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+    assert number.sub("#", said) == number.sub("#", shown)
+    found, wanted = ([float(x) for x in number.findall(text)] for text in (said, shown))
+    assert found == pytest.approx(wanted, rel=1e-2)
+    assert "x / (exp(x) - 1) is nan, with D * x = 0 mV" in str(names["pole"])
+    assert "1/exprel(x)" in str(names["pole"])
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: p.stem)
 def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -1,10 +1,10 @@
-"""Times as they are typed on a command line: `1s`, `200ms`, `0.01ms`."""
+"""Times as they are typed on a command line: `10min`, `1s`, `200ms`, `0.01ms`."""
 
 import re
 
 from somaflow.errors import RunError, UnitError
 
-_IN_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
+_IN_MS = {"h": 3.6e6, "min": 6e4, "s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
 _TIME = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*")
 
 
@@ -12,7 +12,7 @@ def milliseconds(text: str, option: str) -> float:
     """Return a time in ms.
 
     Args:
-        text: A number and a unit: s, ms or us.
+        text: A number and a unit: h, min, s, ms or us.
         option: The option it was given to, for messages.
 
     Raises:
@@ -26,7 +26,9 @@ def milliseconds(text: str, option: str) -> float:
     if not unit:
         raise UnitError(f"{option} is {text!r}, which has no unit; write {text}ms or {text}s.")
     if unit not in _IN_MS:
-        raise UnitError(f"{option} is {text!r}, and {unit!r} is not a unit of time; use s, ms, us.")
+        raise UnitError(
+            f"{option} is {text!r}, and {unit!r} is not a unit of time; use h, min, s, ms or us."
+        )
     # Rounded to 15 digits, so that 10us and 0.01ms are the same number.
     time = float(f"{float(number) * _IN_MS[unit]:.15g}")
     if time <= 0:

@@ -401,5 +401,6 @@ def _divides_by_zero(found: Finding | None) -> bool:
 
 def _rounded(value: float) -> float:
     """Return a positive number rounded down to 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(digit for digit in (1, 2, 5) if digit <= value / power * (1 + 1e-9)) * power
+    # Found by differences, it may be a little below the round number that it is.
+    power = 10.0 ** math.floor(math.log10(value * 1.001))
+    return max(digit for digit in (1, 2, 5) if digit <= value / power * 1.001) * power

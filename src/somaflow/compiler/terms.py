@@ -1,5 +1,6 @@
 """Terms: a right-hand side at one cell, each part of it with its value."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -201,14 +202,15 @@ def coherent(dimensions: UnitsContainer) -> str:
     text = describe(dimensions)
     if dimensions == PURE or "[" not in text:
         return "1" if dimensions == PURE else text
-    mass = dimensions.get("[mass]", 0)
+    power: Mapping[str, Any] = defaultdict(float, dimensions)
+    mass = power["[mass]"]
     powers = {
         "mV": mass,
-        "cm": dimensions.get("[length]", 0) - 2 * mass,
-        "ms": dimensions.get("[time]", 0) + 3 * mass,
-        "uA": dimensions.get("[current]", 0) + mass,
-        "umol": dimensions.get("[substance]", 0),
-        "kelvin": dimensions.get("[temperature]", 0),
+        "cm": power["[length]"] - 2 * mass,
+        "ms": power["[time]"] + 3 * mass,
+        "uA": power["[current]"] + mass,
+        "umol": power["[substance]"],
+        "kelvin": power["[temperature]"],
     }
     above, below = (
         [name if p == 1 else f"{name}**{p:g}" for name, p in signed.items() if p > 0]

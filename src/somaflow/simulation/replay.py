@@ -76,19 +76,31 @@ def _replay(
 ) -> Failure:
     """Find the first bad step by bisection: a state that is not finite stays so."""
 
-    def after(count: int) -> Carry:
-        if not count:
-            return carry
-        return advance(carry, step, count, -(-count // schedule.stride), False)[0]
+    def after(count: int, known: tuple[int, Carry]) -> Carry:
+        done, last = known
+        more = count - done
+        if not more:
+            return last
+        return advance(last, step + done, more, -(-more // schedule.stride), False)[0]
 
-    good, bad = 0, steps
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if finite(after(middle)):
-            good = middle
+    good, bad = (0, carry), steps
+    while bad - good[0] > 1:
+        middle = (good[0] + bad) // 2
+        found = after(middle, good)
+        if finite(found):
+            good = middle, found
         else:
             bad = middle
-    return Failure(after(good), after(bad), step + good, dt, lambda back: after(good - back), good)
+    held = [(0, carry)]
+
+    def earlier(back: int) -> Carry:
+        # The caller comes nearer and nearer, mostly.
+        count = good[0] - back
+        known = held[-1] if held[-1][0] <= count else held[0]
+        held[1:] = [(count, after(count, known))]
+        return held[-1][1]
+
+    return Failure(good[1], after(bad, good), step + good[0], dt, earlier, good[0])
 
 
 def _plain(system: System, failure: Failure) -> str:
