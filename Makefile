@@ -30,7 +30,7 @@ demo: install
 	@echo "The figure is   $(CURDIR)/$(OUT)/antennal-lobe.png"
 	@echo "The results are $(CURDIR)/$(OUT)/antennal-lobe.zarr  (xarray.open_zarr reads them)"
 
-# TensorFlow never lets go of what it has compiled: 5 to 30 MB and up to 160 memory maps a system. So
+# TensorFlow never lets go of what it has compiled: some 80 MB and 250 memory maps for a lobe. So
 # the tests run in parts, each in processes of its own.
 PARTS := 1 2 3 4 5 6
 

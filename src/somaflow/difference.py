@@ -79,8 +79,8 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
         if one == other or path.startswith(covered):
             continue
         if one is None or other is None:
-            word, there_is = (here, mine) if other is None else (there, theirs)
-            told.append(f"only {word}: {path} = {_shown(there_is, path)}")
+            word, owner = (here, mine) if other is None else (there, theirs)
+            told.append(f"only {word}: {path} = {_shown(owner, path)}")
         elif _is_order(one) and _is_order(other):
             told += _order(path, json.loads(one), json.loads(other), here, there)
             continue  # what is added or left out is told by its own path

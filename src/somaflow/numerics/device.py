@@ -24,15 +24,21 @@ if _WIDTH not in os.environ.get("XLA_FLAGS", ""):
 LANES = 16
 
 
-@tf.custom_gradient
-def materialize(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+# Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
+# keeps the graph.
+@tf.RegisterGradient("XlaOptimizationBarrier")
+def _through(_: Any, *upstream: Tensor) -> Any:
+    return upstream if len(upstream) > 1 else upstream[0]
+
+
+def materialize(x: Tensor) -> Tensor:
     """Return `x`, computed once and stored, rather than again inside each kernel that reads it.
 
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
     held: Any = xla.optimization_barrier(x)
-    return held[0], lambda upstream: upstream
+    return held[0]
 
 
 def cast(value: Any, dtype: Any) -> Tensor:
