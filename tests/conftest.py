@@ -114,8 +114,11 @@ def lobe() -> sf.Network:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer `--part k/n`, the k-th of n parts of the tests."""
+    """Offer `--part k/n`, the k-th of n parts of the tests, and `--kills n`."""
     parser.addoption("--part", default="1/1", help="run the k-th of n parts: k/n")
+    parser.addoption(
+        "--kills", type=int, default=5, help="how often the run to be killed is killed"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -43,6 +43,8 @@ from .network.waveforms import Ramp as Ramp
 from .network.waveforms import SaturatingPulse as SaturatingPulse
 from .network.waveforms import Step as Step
 from .network.waveforms import Waveform as Waveform
+from .planning import Plan as Plan
+from .planning import plan as plan
 from .progress import Progress as Progress
 from .run import resume as resume
 from .run import simulate as simulate

@@ -29,7 +29,7 @@ from somaflow.simulation import checkpoint, chunks
 from somaflow.simulation.background import Background
 from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.loop import Schedule, build
-from somaflow.simulation.sinks import Column, Sink
+from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink, writing
 from somaflow.simulation.system import Array, Carry
@@ -173,10 +173,15 @@ class _Run:
         self.sink.check(prepared.columns)
         with writing(self.log.folder):
             self.log.clear()
-            self.log.begin(to_json(self.job, prepared.meta))
-            carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
-            checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
-        self.sink.create(prepared.columns, prepared.header)
+        try:
+            with writing(self.log.folder):
+                self.log.begin(to_json(self.job, prepared.meta))
+                carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
+                checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
+            self.sink.create(prepared.columns, prepared.header)
+        except StoreError as error:
+            self._tell("failed", str(error))
+            raise self._with_hint(error) from error
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -219,8 +224,8 @@ class _Run:
             yield
             return
         both = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # None is a handler that Python could not put back.
-        old = {number: handler for number, handler in both.items() if handler is not None}
+        # None is a handler that Python could not put back; what a shell told us to ignore, we do.
+        old = {n: handler for n, handler in both.items() if handler not in (None, signal.SIG_IGN)}
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.stop = number
@@ -240,8 +245,10 @@ class _Run:
         name, time_ms = signal.Signals(self.stop).name, self.done * self.job.dt
         path = getattr(self.sink, "path", None)
         message = f"stopped at {time_ms:g} of {self.job.duration:g} ms by {name}"
-        if self.log is None:
+        if isinstance(self.sink, MemorySink):
             message += "; what was recorded in memory is lost (sink='run.zarr' would have kept it)."
+        elif self.log is None:
+            message += "; the sink has what was recorded until then."
         else:
             message += f"; go on with sf.resume({str(path)!r}), or: somaflow resume {path}"
         return Interrupted(message, None if path is None else str(path), time_ms, self.stop)
@@ -254,6 +261,8 @@ class _Run:
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(self.initial)))
         if self.done >= job.n_steps:
             return carry
+        if self.log is not None:
+            self._note(self._progress())
         begin = time.perf_counter()
         dtype = tf.as_dtype(job.dtype)
         advance = build(self.system, job.solver, job.dt, schedule, dtype)

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from somaflow import settings
 from somaflow.progress import Progress
 from somaflow.simulation import checkpoint
@@ -36,6 +38,7 @@ class Logbook:
         """Remove what an earlier run left, its checkpoints first."""
         for name in [*checkpoint.names(self.folder), JOB, PROGRESS, LOG]:
             self.folder.remove(name)
+        self.folder.tidy()
 
     def begin(self, job: dict[str, Any]) -> None:
         """Keep what the run is."""
@@ -79,7 +82,25 @@ class Logbook:
 def made_with() -> dict[str, str]:
     """Return what the bits of a result can depend on beside its description."""
     versions = settings.versions()
-    return {name: versions[name] for name in _VERSIONS} | {"processor": _processor()}
+    return {name: versions[name] for name in _VERSIONS} | {
+        "processor": _processor(),
+        "accelerators": _accelerators(),
+        "XLA_FLAGS": _flags(),
+    }
+
+
+def _flags() -> str:
+    """Return what XLA is told, but for where it writes what it compiled."""
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    return " ".join(sorted(flag for flag in flags if "_dump_" not in flag)) or "none"
+
+
+@cache
+def _accelerators() -> str:
+    """Return the names of the devices that compute in place of the processor."""
+    found = tf.config.list_physical_devices("GPU") + tf.config.list_physical_devices("TPU")
+    details = tf.config.experimental.get_device_details
+    return ", ".join(details(device).get("device_name", device.name) for device in found) or "none"
 
 
 @cache

@@ -22,7 +22,8 @@ from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink
+from somaflow.simulation.store import ZarrSink, writing
+from somaflow.sizes import refuse
 from somaflow.solvers.base import Solver
 from somaflow.units import ms
 
@@ -70,7 +71,8 @@ def simulate(
         The recordings, labelled, with all that is needed to repeat the run.
 
     Raises:
-        RunError: A dt, duration, recording interval or initial value that cannot be.
+        RunError: A dt, duration, recording interval or initial value that cannot be, or more memory
+            needed than is free; the message says what would fit.
         NetworkError: A synapse of a form that cannot be computed.
         StoreError: The sink cannot take the recordings. What was written before stays readable.
         NonFiniteState: A state became infinite or not a number.
@@ -90,7 +92,9 @@ def simulate(
         checkpoint=checkpoint,
     )
     check_checkpoints(job, target)
-    return execute(prepare(job), target, progress)
+    prepared = prepare(job)
+    refuse(prepared, target)
+    return execute(prepared, target, progress)
 
 
 def resume(
@@ -137,7 +141,8 @@ def resume(
     log = Logbook(sink.beside)
     for sentence in damaged:
         text = f"{sentence}; the one at {found.step * job.dt:g} ms is used."
-        log.line(text)
+        with writing(sink.beside):
+            log.line(text)
         warnings.warn(text, stacklevel=2)
     if found.step > job.n_steps:
         raise RunError(
@@ -146,10 +151,11 @@ def resume(
         )
     _check_same(found, told["meta"], job)
     prepared = prepare(job, state_of(found, job.begin, job.dt))
+    refuse(prepared, sink, found.step)
     meta = told["meta"] | {"duration_ms": job.duration}
-    meta |= _inexact(found, meta, exact, job)
-    prepared = replace(prepared, meta=meta)
-    log.line(f"resumed at {found.step * job.dt:g} ms, until {job.duration:g} ms")
+    prepared = replace(prepared, meta=_marked(found, meta, exact, job))
+    with writing(sink.beside):
+        log.line(f"resumed at {found.step * job.dt:g} ms, until {job.duration:g} ms")
     _reopen(sink, prepared, found, log)
     return execute(prepared, sink, progress, found)
 
@@ -192,16 +198,19 @@ def _check_same(found: Checkpoint, meta: dict[str, Any], job: Job) -> None:
             )
 
 
-def _inexact(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> dict[str, Any]:
-    """Return what a store says of a part that may differ in its last digits: nothing, mostly.
+def _marked(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> dict[str, Any]:
+    """Return what a store says of a run, and of parts that may differ in their last digits.
 
     Raises:
         RunError: Exactness is asked for and cannot be promised.
     """
     was, now = found.header["made_with"], made_with()
     differ = [name for name in now if was.get(name) != now[name]]
+    # What was made after the checkpoint is made again.
+    parts = [part for part in meta.get("not_exact", []) if part["from_ms"] < found.step * job.dt]
+    meta = {name: value for name, value in meta.items() if name != "not_exact"}
     if not differ:
-        return {}
+        return meta | ({"not_exact": parts} if parts else {})
     if exact:
         listed = "; ".join(f"{name} was {was.get(name)} and is {now[name]}" for name in differ)
         raise RunError(
@@ -213,12 +222,16 @@ def _inexact(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> 
         "was": {name: was.get(name) for name in differ},
         "now": {name: now[name] for name in differ},
     }
-    return {"not_exact": [*meta.get("not_exact", []), part]}
+    return meta | {"not_exact": [*parts, part]}
 
 
 def _reopen(sink: ZarrSink, prepared: Prepared, found: Checkpoint, log: Logbook) -> None:
     """Make the store what it was at a checkpoint."""
-    log.folder.write(JOB, json.dumps(to_json(prepared.job, prepared.meta)).encode())
+    told = json.dumps(to_json(prepared.job, prepared.meta)).encode()
+    with writing(log.folder):
+        log.folder.tidy()
+        if told != log.folder.read(JOB):
+            log.folder.write(JOB, told)
     if found.step == 0:
         sink.create(prepared.columns, prepared.header)
         return

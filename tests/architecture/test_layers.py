@@ -36,7 +36,8 @@ KNOWS["progress"] = {"errors", "units"}
 PARTS = BELOW | {"compiler", "settings", "status", "arguments", "recording", "progress"}
 KNOWS["job"] = KNOWS["logbook"] = PARTS
 KNOWS["execution"] = PARTS | {"job", "logbook"}
-KNOWS["planning"] = KNOWS["execution"] | {"execution"}
+KNOWS["sizes"] = KNOWS["stored"] = KNOWS["execution"] | {"execution"}
+KNOWS["planning"] = KNOWS["sizes"] | {"sizes", "stored"}
 FACADE = KNOWS["planning"] | {"planning"}
 KNOWS["run"] = KNOWS["integrate"] = FACADE
 for _top in ("models", "analysis", "plotting"):

@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from somaflow.cli.main import app
+import somaflow as sf
+from somaflow.cli.main import Solver, app
+from somaflow.cli.outcome import window
+from somaflow.cli.request import SOLVERS
+from somaflow.simulation.sinks import Column, MemorySink
 
 KEYS = [
     "cells",
@@ -44,7 +49,7 @@ def finished(tmp_path_factory):
     """A run of 2 ms, by the installed command, in a process of its own."""
     out = tmp_path_factory.mktemp("run") / "out"
     command = [sys.executable, "-c", "from somaflow.cli.main import app; app()", "run"]
-    command += ["antennal-lobe", "--duration", "2ms", "--json", "--out", str(out)]
+    command += ["antennal-lobe", "--duration", "2ms", "--json", "--quiet", "--out", str(out)]
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -63,12 +68,9 @@ def test_json_is_one_object_and_nothing_else(finished):
     assert numbers["lfp_peak_hz"] is None
 
 
-def test_progress_goes_to_standard_error_without_library_noise(finished):
+def test_quiet_is_quiet(finished):
     _, done = finished
-    assert "2 of 2 ms" in done.stderr
-    assert "real time" in done.stderr
-    for noise in ("absl", "cuda", "oneDNN", "XLA", "Warning"):
-        assert noise not in done.stderr
+    assert done.stderr == ""
 
 
 def test_the_store_opens_and_holds_the_recordings(finished):
@@ -88,19 +90,31 @@ def test_the_figure_is_a_picture(finished):
     assert sorted(path.name for path in out.iterdir()) == [
         "antennal-lobe.png",
         "antennal-lobe.zarr",
+        "antennal-lobe.zarr.run",
     ]
+
+
+def test_the_request_is_kept_beside_the_results(finished):
+    out, _ = finished
+    kept = json.loads((out / "antennal-lobe.zarr.run" / "request.json").read_bytes())
+    expected = {"model": "antennal-lobe", "parameters": None, "seed": 1, "solver": "rk4"}
+    assert kept | expected == kept
+    assert (kept["duration_ms"], kept["dt_ms"], kept["checkpoint_ms"]) == (2.0, 0.01, None)
 
 
 def test_another_run_is_refused_and_the_flag_named(finished):
     out, _ = finished
     before = (out / "antennal-lobe.png").read_bytes()
-    refused(call("antennal-lobe", "--duration", "1ms", "--out", str(out)), str(out), "--overwrite")
+    result = call("antennal-lobe", "--duration", "1ms", "--out", str(out))
+    refused(result, f"somaflow resume {out}", "--out", "--overwrite")
     assert (out / "antennal-lobe.png").read_bytes() == before
 
 
 def test_a_figure_alone_is_not_replaced_either(tmp_path):
     (tmp_path / "antennal-lobe.png").write_text("mine")
-    refused(call("antennal-lobe", "--out", str(tmp_path)), "antennal-lobe.png", "--overwrite")
+    result = call("antennal-lobe", "--out", str(tmp_path))
+    refused(result, "antennal-lobe.png", "--overwrite")
+    assert "resume" not in result.stderr
     assert (tmp_path / "antennal-lobe.png").read_text() == "mine"
 
 
@@ -124,6 +138,8 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
         (["antennal-lobe", "--dt", "-0.01ms"], ["--dt", "greater than 0"]),
         (["antennal-lobe", "--dt", "0.03ms"], ["1000 ms", "whole number of steps", "0.03 ms"]),
         (["antennal-lobe", "--duration", "0.9s", "--dt", "0.03ms"], ["recording interval", "PN.v"]),
+        (["antennal-lobe", "--checkpoint", "20"], ["--checkpoint", "no unit"]),
+        (["antennal-lobe", "--checkpoint", "0.015ms"], ["checkpoint", "whole number of steps"]),
         (["antennal-lobe", "--seed", "-1"], ["seed", "-1"]),
         (["antennal-lobe", "--solver", "rk5"], ["rk5"]),
         (["antennal-lobe", "--dtype", "float16"], ["float16"]),
@@ -155,14 +171,200 @@ def test_a_folder_without_permission(tmp_path):
 
 
 @pytest.mark.slow
-def test_too_large_a_step_stops_and_leaves_nothing(tmp_path):
+def test_too_large_a_step_stops_and_keeps_what_came_before(tmp_path):
     out = tmp_path / "deep" / "out"
     result = call(
         "antennal-lobe", "--duration", "200ms", "--dt", "0.1ms", "--solver", "euler",
         "--out", str(out),
     )  # fmt: skip
-    refused(result, "dt = 0.1 ms too large")
-    assert not (tmp_path / "deep").exists()
+    refused(result, "dt = 0.1 ms", f"What was computed before is in {out / 'antennal-lobe.zarr'}")
+    with xr.open_zarr(out / "antennal-lobe.zarr", consolidated=False) as data:
+        assert "PN.v" in data
+    assert not (out / "antennal-lobe.png").exists()
+
+
+# -------------------------------------------------------------------- without computing
+
+
+class Fake:
+    """What stands in for `sf.simulate`: it keeps its arguments, and does what it is told."""
+
+    def __init__(self, does=None):
+        self.does, self.given = does, {}
+
+    def __call__(self, **given):
+        self.given = given
+        if self.does is not None:
+            self.does(given["sink"])
+        return made_up(given["duration"].to("ms").magnitude)
+
+
+def made_up(duration: float) -> sf.Solution:
+    sizes, steps = {"PN": 90, "LN": 30}, round(duration)
+    columns = [
+        Column(f"{name}.spikes", "ms", None, (), tuple(range(n)), 0.0, 0, "float64")
+        for name, n in sizes.items()
+    ]
+    cells = tuple(range(90))
+    columns.append(Column("PN.v", "mV", (90,), ("cell",), cells, 1.0, steps + 1, "float64"))
+    columns.append(Column("PN.v.mean", "mV", (), (), None, 0.1, 10 * steps + 1, "float64"))
+    sink = MemorySink()
+    sink.open(tuple(columns), {})
+    for name in sizes:
+        sink.spikes(f"{name}.spikes", np.linspace(0, duration, 7), np.arange(7))
+    sink.rows("PN.v", 0, np.full((steps + 1, 90), -65.0))
+    sink.rows("PN.v.mean", 0, np.sin(np.arange(10 * steps + 1) / 70) - 65)
+    statistics = dict.fromkeys(("cells", "equations", "synapses", "steps"), 1)
+    statistics |= {"compile_seconds": 1.0, "run_seconds": 0.5}
+    meta = {"solver": "RK4", "dtype": "float64", "duration_ms": duration}
+    return sf.Solution(tuple(columns), sink, duration, meta, statistics)
+
+
+def begins(sink) -> None:
+    sink.beside.write("run.json", b"{}")
+
+
+def simulated_by(monkeypatch, does=None) -> Fake:
+    fake = Fake(does)
+    monkeypatch.setattr(sf, "simulate", fake)
+    return fake
+
+
+def fails_after_it_began(error):
+    def does(sink):
+        begins(sink)
+        raise error
+
+    return does
+
+
+def test_what_is_asked_for_is_what_is_run(tmp_path, monkeypatch):
+    fake = simulated_by(monkeypatch)
+    result = call(
+        "antennal-lobe", "--duration", "20ms", "--dt", "20us", "--checkpoint", "0.2s",
+        "--solver", "exponential-midpoint", "--dtype", "float32", "--seed", "5", "--quiet",
+        "--json", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    given = fake.given
+    assert given["dt"].to("ms").magnitude == 0.02
+    assert given["checkpoint"].to("ms").magnitude == 200.0
+    assert isinstance(given["solver"], sf.ExponentialMidpoint)
+    assert (given["dtype"], given["seed"], given["progress"]) == ("float32", 5, False)
+    assert result.stderr == ""
+    assert json.loads(result.stdout)["times_slower_than_real_time"] == 25.0
+
+
+def test_every_solver_that_is_offered_is_one():
+    assert [solver.value for solver in Solver] == list(SOLVERS)
+    for name in SOLVERS.values():
+        assert getattr(sf, name)().error_order is None
+
+
+def test_a_run_without_quiet_shows_progress(tmp_path, monkeypatch):
+    fake = simulated_by(monkeypatch)
+    result = call("antennal-lobe", "--duration", "20ms", "--out", str(tmp_path / "out"))
+    assert fake.given["progress"] is True
+    assert fake.given["checkpoint"] is None
+    assert "loading TensorFlow" in result.stderr
+
+
+def test_a_long_run_is_drawn_around_its_odour(tmp_path, monkeypatch):
+    simulated_by(monkeypatch)
+    drawn = []
+    response = sf.plotting.response
+    monkeypatch.setattr(
+        sf.plotting, "response", lambda *a, **k: drawn.append(k) or response(*a, **k)
+    )
+    out = tmp_path / "out"
+    result = call("antennal-lobe", "--duration", "3s", "--json", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert drawn[0]["window"] == (0.0, 2000.0)
+    assert json.loads(result.stdout)["spikes"] == {"PN": 7, "LN": 7}
+    assert (out / "antennal-lobe.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("duration", "odour", "expected"),
+    [
+        (2000.0, (100.0, 600.0), None),
+        (2000.01, (100.0, 600.0), (0.0, 2000.0)),
+        (600_000.0, (100.0, 600.0), (0.0, 2000.0)),
+        (600_000.0, (5000.0, 7000.0), (4500.0, 8000.0)),
+        (600_000.0, (5000.0, 90_000.0), (4500.0, 14_500.0)),
+        (5000.0, (20_000.0, 30_000.0), (3000.0, 5000.0)),
+        (5000.0, (4000.0, 30_000.0), (3000.0, 5000.0)),
+    ],
+)
+def test_the_part_that_is_drawn(duration, odour, expected):
+    assert window(duration, odour) == expected
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    stop = sf.errors.Interrupted("x", str(out / "antennal-lobe.zarr"), 5230.0, 15)
+    simulated_by(monkeypatch, fails_after_it_began(stop))
+    result = call("antennal-lobe", "--quiet", "--out", str(out))
+    assert result.exit_code == 128 + 15
+    assert result.stdout == ""
+    assert result.stderr == (f"stopped at 5,230 ms by SIGTERM; go on with: somaflow resume {out}\n")
+    assert (out / "antennal-lobe.zarr.run" / "request.json").exists()
+
+
+def test_a_run_that_failed_midway_keeps_its_request_but_no_older_figure(tmp_path, monkeypatch):
+    (tmp_path / "antennal-lobe.png").write_text("of an earlier run")
+    error = sf.errors.NonFiniteState("PN.v[3] is inf")
+    simulated_by(monkeypatch, fails_after_it_began(error))
+    result = call("antennal-lobe", "--quiet", "--overwrite", "--out", str(tmp_path))
+    refused(result, "PN.v[3] is inf", f"before is in {tmp_path / 'antennal-lobe.zarr'}")
+    assert (tmp_path / "antennal-lobe.zarr.run" / "request.json").exists()
+    assert not (tmp_path / "antennal-lobe.png").exists()
+
+
+def test_a_run_that_was_refused_leaves_what_was_there(tmp_path, monkeypatch):
+    def refuses(sink):
+        raise sf.errors.StoreError("there is no room")
+
+    folder = tmp_path / "antennal-lobe.zarr.run"
+    folder.mkdir()
+    (folder / "request.json").write_text("an earlier one")
+    (tmp_path / "antennal-lobe.png").write_text("of an earlier run")
+    simulated_by(monkeypatch, refuses)
+    refused(call("antennal-lobe", "--overwrite", "--out", str(tmp_path)), "there is no room")
+    assert (folder / "request.json").read_text() == "an earlier one"
+    assert (tmp_path / "antennal-lobe.png").read_text() == "of an earlier run"
+
+
+def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    def takes_its_place(sink):
+        begins(sink)
+        (tmp_path / "antennal-lobe.png").mkdir()
+
+    simulated_by(monkeypatch, takes_its_place)
+    result = call("antennal-lobe", "--duration", "20ms", "--quiet", "--out", str(tmp_path))
+    refused(result, "antennal-lobe.png cannot be written", "The results are in")
+
+
+class Plan:
+    def __str__(self):
+        return "state 7 kB"
+
+    def to_json(self):
+        return '{"state": 7000}'
+
+
+@pytest.mark.parametrize(("more", "said"), [([], "state 7 kB"), (["--json"], '{"state": 7000}')])
+def test_a_plan_runs_and_writes_nothing(tmp_path, monkeypatch, more, said):
+    asked = []
+    monkeypatch.setattr(sf, "plan", lambda **given: asked.append(given) or Plan(), raising=False)
+    fake = simulated_by(monkeypatch)
+    out = tmp_path / "out"
+    arguments = ["antennal-lobe", "--plan", "--quiet", "--duration", "600s", "--out", str(out)]
+    result = call(*arguments, *more)
+    assert (result.exit_code, result.stdout) == (0, f"{said}\n")
+    assert asked[0]["duration"].to("s").magnitude == 600
+    assert not fake.given
+    assert not out.exists()
 
 
 @pytest.mark.slow

@@ -132,7 +132,7 @@ def test_a_ring_gives_each_value_once_in_the_step_of_its_delay() -> None:
     )
     wiring = Wiring([Member(made, 0)], Choice("loop", {}, 0, 0), 16, 16, DT, np.float64)
     ring = Ring(wiring, 2, ())
-    assert ring.slots == 4
+    assert ring.slots == 5
     held = tf.constant(ring.initial(np.float64))
     arrays = {name: tf.constant(array) for name, array in wiring.arrays.items()}
     sent = {3: (0, 1, 2), 5: (1,), 8: (0,)}
@@ -150,7 +150,7 @@ def test_a_ring_gives_each_value_once_in_the_step_of_its_delay() -> None:
         arrived, held = ring.take(held, now)
         np.testing.assert_allclose(arrived[0, :2], wanted[step], rtol=1e-15)
         np.testing.assert_allclose(arrived[1, :2], -2 * wanted[step], rtol=1e-15)
-    assert not held.numpy().reshape(4, 17, 2)[:, :-1].any()
+    assert not held.numpy().reshape(5, 17, 2)[:, :-1].any()
 
 
 # -------------------------------------------------------------------------- chunks

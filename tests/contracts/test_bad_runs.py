@@ -43,7 +43,8 @@ SIMULATE: dict[str, Any] = {
     "record": [CELLS["v"], CELLS.spikes],
     "initial": {"cells": {"v": -55}},
     "sink": sf.MemorySink(),
-    "progress": lambda done, total, seconds: None,
+    "checkpoint": None,
+    "progress": lambda progress: None,
 }
 
 
@@ -73,7 +74,7 @@ def test_a_good_call_comes_as_far_as_the_compiler() -> None:
 # --------------------------------------------------------------- nonsense sweep
 
 # Where None means something.
-NONE = {"solver", "initial", "sink", "progress", "every"}
+NONE = {"solver", "initial", "sink", "checkpoint"}
 SWEEP = [
     pytest.param(name, wrong, id=f"{name}-{label}")
     for name in SIMULATE
@@ -118,6 +119,15 @@ BAD: dict[str, tuple[dict[str, Any], type[SomaflowError], str]] = {
     "duration": ({"duration": 1.05 * ms}, RunError, r"duration is 1\.05 ms.*dt = 0\.1 ms; use"),
     "duration zero": ({"duration": 0 * ms}, RunError, "duration is 0 ms"),
     "duration negative": ({"duration": -1 * ms}, RunError, "duration is -1 ms"),
+    "checkpoint": ({"checkpoint": 0.25 * ms}, RunError, r"checkpoint is 0\.25 ms.*dt = 0\.1 ms"),
+    "checkpoint negative": ({"checkpoint": -1 * ms}, RunError, "checkpoint is -1 ms"),
+    "checkpoint of another unit": ({"checkpoint": 1 * mV}, UnitError, "'checkpoint' is in ms"),
+    "checkpoint without a store": (
+        {"checkpoint": 1 * ms, "sink": None},
+        RunError,
+        r"give sink='run\.zarr', or leave checkpoint out",
+    ),
+    "progress": ({"progress": None}, WrongTypeError, "given a sf.Progress, not None"),
     "dtype": ({"dtype": "float16"}, WrongTypeError, "'float64' or 'float32', not 'float16'"),
     "seed": ({"seed": -1}, SomaflowError, "seed.*-1"),
     "seed that is no whole number": ({"seed": 1.5}, SomaflowError, r"seed.*1\.5"),

@@ -8,8 +8,9 @@ import pytest
 import xarray as xr
 
 import somaflow as sf
-from somaflow.simulation import chunks, sinks
-from somaflow.simulation.sinks import Column, MemorySink, Sink, ZarrSink
+from somaflow.simulation import chunks, sinks, store
+from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.store import ZarrSink
 from somaflow.units import ms, nA
 
 SINKS: dict[str, Callable[[Path], Sink]] = {
@@ -30,12 +31,16 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
 
 
 def test_the_list_is_complete() -> None:
-    made = {name for name in vars(sinks) if name.endswith("Sink")} - {"Sink"}
+    made = {name for name in vars(sinks) | vars(store) if name.endswith("Sink")} - {"Sink"}
     assert made == set(SINKS)
 
 
 @pytest.mark.parametrize("lengths", [[30], [1] * 30, [7, 11, 12], [29, 1]])
-def test_arrays_come_out_as_they_went_in(sink: Sink, lengths: list[int]) -> None:
+@pytest.mark.parametrize("room", [1, 100, 1 << 20])
+def test_arrays_come_out_as_they_went_in(
+    sink: Sink, lengths: list[int], room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_CHUNK_BYTES", room)
     rng = np.random.default_rng(1)
     v, w = rng.normal(size=(30, 2, 5)), rng.normal(size=30).astype("float32")
     times, cells = np.sort(rng.random(30)) * 3, rng.integers(0, 5, 30)
@@ -48,7 +53,7 @@ def test_arrays_come_out_as_they_went_in(sink: Sink, lengths: list[int]) -> None
         sink.rows("none", first, np.zeros((length, 0)))
         sink.spikes("a.spikes", times[part], cells[part])
         first += length
-    sink.close({})
+    sink.close()
     for key, wanted in (("a.v", v), ("a.w.mean", w)):
         found = sink.read(key)
         assert found.dtype == wanted.dtype
@@ -61,7 +66,7 @@ def test_arrays_come_out_as_they_went_in(sink: Sink, lengths: list[int]) -> None
 
 def test_nothing_comes_out_where_nothing_went_in(sink: Sink) -> None:
     sink.open(COLUMNS, {})
-    sink.close({})
+    sink.close()
     assert sink.read("a.v").shape == (0, 2, 5)
     assert sink.read("a.w.mean").dtype == np.float32
     assert [part.size for part in sink.read_spikes("a.spikes")] == [0, 0]
@@ -72,7 +77,7 @@ def test_what_was_handed_in_may_change_afterwards(sink: Sink) -> None:
     sink.open(COLUMNS, {})
     sink.rows("a.v", 0, values)
     values[:] = 7
-    sink.close({})
+    sink.close()
     assert np.all(sink.read("a.v") == 1)
 
 
@@ -135,5 +140,5 @@ def test_the_store_holds_all_that_is_needed_to_repeat_the_run(runs: dict) -> Non
     assert (meta["solver"], meta["dtype"]) == ("RK4", "float64")
     assert {"somaflow", "tensorflow", "numpy", "python"} <= set(meta["versions"])
     assert meta["fingerprint"] == run.meta["fingerprint"]
-    assert meta["statistics"]["steps"] == 400
+    assert meta["statistics"] == {"cells": 4, "equations": 8, "synapses": 2, "steps": 400}
     assert "description" in meta

@@ -88,6 +88,28 @@ def test_a_short_silent_run_has_a_figure(tmp_path, duration):
     assert any("too short" in text.get_text() for ax in figure.axes for text in ax.texts)
 
 
+def test_of_a_long_run_a_part_is_drawn(tmp_path):
+    run = made_up(5000.0, 2000)
+    figure = sf.plotting.response(run, odour=(1000.0, 4000.0), window=(500.0, 1500.0))
+    figure.savefig(tmp_path / "figure.png")
+    timed = [ax for ax in figure.axes if ax.get_xlim() == (500.0, 1500.0)]
+    assert len(timed) == 6
+    marks = timed[0].collections[0].get_paths()
+    spikes = run["LN.spikes"].times
+    assert len(marks) == np.count_nonzero((spikes >= 500) & (spikes < 1500))
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert "time (ms), of a run of 5,000 ms" in labels
+    (line,) = timed[-1].lines
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(500.0, 1500.0))
+    assert timed[0].get_title() == "odour"
+    assert timed[0].title.get_position()[0] == pytest.approx(0.75)
+
+
+def test_a_run_that_went_on_is_drawn_where_it_was(tmp_path):
+    spikes = sf.SpikeTrains(np.array([110.0]), np.array([0]), 3, 50.0, start=100.0)
+    assert sf.plotting.raster(spikes).get_xlim() == (100.0, 150.0)
+
+
 def test_pyplot_is_not_touched():
     code = (
         "import sys, somaflow as sf\n"

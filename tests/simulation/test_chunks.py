@@ -108,13 +108,14 @@ def test_spikes_are_ordered_by_time(whole: sf.Solution) -> None:
 @pytest.mark.parametrize(
     ("n_steps", "stride", "numbers", "wanted"),
     [
-        (100_000, 1, 1, Schedule(1, 10_000)),
-        (100_000, 300, 1, Schedule(300, 33)),
-        (50, 7, 1, Schedule(7, 7)),
-        (50, 50, 1, Schedule(50, 1)),
-        (10**6, 20_000, 1, Schedule(20_000, 1)),
-        (10**6, 1, 4_000_000, Schedule(1, 1)),
-        (10**6, 1, 40_000, Schedule(1, 100)),
+        (100_000, 1, 1, Schedule(1, 10_000, 10_000)),
+        (100_000, 300, 1, Schedule(300, 33, 9900)),
+        (50, 7, 1, Schedule(7, 7, 49)),
+        (50, 50, 1, Schedule(50, 1, 50)),
+        (10**6, 20_000, 1, Schedule(20_000, 1, 10_000)),
+        (10**6, 20_000, 4_000, Schedule(20_000, 1, 1000)),
+        (10**6, 1, 4_000_000, Schedule(1, 1, 1)),
+        (10**6, 1, 40_000, Schedule(1, 100, 100)),
     ],
 )
 def test_the_plan_of_chunks(n_steps: int, stride: int, numbers: int, wanted: Schedule) -> None:
@@ -122,11 +123,13 @@ def test_the_plan_of_chunks(n_steps: int, stride: int, numbers: int, wanted: Sch
 
 
 def test_chunks_cover_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[float, float, float]] = []
+    seen: list[sf.Progress] = []
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 30)
     net = network()
-    sf.simulate(net, STEPS * DT * ms, dt=DT * ms, progress=lambda *numbers: seen.append(numbers))
-    done, total, seconds = (list(column) for column in zip(*seen, strict=True))
+    sf.simulate(net, STEPS * DT * ms, dt=DT * ms, progress=seen.append)
+    done, total, seconds = (
+        [getattr(p, name) for p in seen] for name in ("done", "total", "seconds")
+    )
     assert done[-1] == pytest.approx(STEPS * DT)
     assert set(total) == {done[-1]}
     assert all(x < y for x, y in pairwise(done))

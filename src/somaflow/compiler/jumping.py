@@ -21,6 +21,7 @@ from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.forms import Jumping
+from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -149,8 +150,6 @@ class JumpingCoupling:
         hit = since > 0
         nothing = tf.zeros_like(since)
         calm = self.traces.later(prepared["before"], event["before"], moment.dt)
-        late = self.wiring.latest is not None
-        ring = Ring(self.wiring, self.height, tuple(since.shape[:-1])) if late else None
         ends = tuple(context["end"][s] for s in form.sums)
 
         # Within a branch, where what is added to is stored already: elsewhere its product and this
@@ -159,44 +158,52 @@ class JumpingCoupling:
             sums = (end + part for end, part in zip(ends, found, strict=False))
             return (*sums, *found[len(ends) :])
 
+        def traces(now: Any) -> tuple[Tensor, ...]:
+            after = self.traces.linear.advance(prepared["before"], now, since) if now else {}
+            return tuple(tf.where(hit, after[s], calm[s]) for s in form.before)
+
+        mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
+
         def delivered() -> Any:
             jumps, added, now = self._jumps(event, spikes, moment, prepared)
-
-            def sent(jumps: Any, added: Any, since: Tensor) -> Tensor:
-                """Return what is delivered, `[height, ...]`, of all cells or of one."""
-                values = []
-                if form.sums:
-                    both = self.linear.swept(prepared["sums"], jumps, since)
-                    values = [part[s] for part in both for s in form.sums]
-                return tf.stack([*values, *added])
-
-            def one(j: Tensor) -> Tensor:
-                jumped = {s: size[..., j] for s, size in jumps.items()}
-                return tf.reshape(sent(jumped, [a[..., j] for a in added], since[..., j]), [-1])
-
-            after = self.traces.linear.advance(prepared["before"], now, since) if now else {}
-            kept = tuple(tf.where(hit, after[s], calm[s]) for s in form.before)
-            mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
-            if ring is not None:
-                return ring.add_values(event["late"], arrays, mask, one, moment.step), *kept
+            kept = traces(now)
             shape = [self.height, *since.shape[:-1], self.wiring.width]
             if self.wiring.choice.form == "loop":
                 height = int(np.prod(shape[:-1]))
-                total = self.wiring.sum_values(arrays, mask, one, height)
+                total = self.wiring.sum_values(
+                    arrays, mask, self._of_one(jumps, added, since, prepared), height
+                )
                 return *grown_by(tf.unstack(tf.reshape(total, shape))), *kept
-            x = tf.where(hit, sent(jumps, added, since), nothing)
+            x = tf.where(hit, self._sent(jumps, added, since, prepared), nothing)
             return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
 
         def quiet() -> Any:
             kept = tuple(calm[s] for s in form.before)
-            if ring is not None:
-                return event["late"], *kept
             nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
             return *ends, *[nothing] * (self.height - len(ends)), *kept
 
         made: dict[str, Any] = {}
-        if ring is not None:
-            late, *kept = tf.cond(tf.reduce_any(hit), delivered, quiet)
+        if self.wiring.latest is not None:
+            ring = Ring(self.wiring, self.height, tuple(since.shape[:-1]))
+            names = [a.name for a in form.on_spike if a.name not in form.before]
+
+            # A ring passes no conditional: XLA would copy it in both branches.
+            def sizes() -> Any:
+                jumps, added, now = self._jumps(event, spikes, moment, prepared)
+                rest = iter(added)
+                ordered = [jumps[name] if name in jumps else next(rest) for name in names]
+                return *ordered, *traces(now)
+
+            def none() -> Any:
+                return *[nothing] * len(names), *(calm[s] for s in form.before)
+
+            every = tf.cond(tf.reduce_any(hit), sizes, none)
+            named = list(zip(names, every, strict=False))
+            jumps = {name: size for name, size in named if name in form.sums}
+            added = [size for name, size in named if name not in form.sums]
+            kept = every[len(names) :]
+            one = self._of_one(jumps, added, since, prepared)
+            late = ring.add_values(event["late"], arrays, mask, one, moment.step)
             arrived, made["late"] = ring.take(late, moment.step)
             found = grown_by(tf.unstack(arrived))
         else:
@@ -204,6 +211,22 @@ class JumpingCoupling:
             found, kept = every[: self.height], every[self.height :]
         made["before"] = dict(zip(form.before, kept, strict=True))
         return finished(self.linear, self.ports, found, made)
+
+    def _sent(self, jumps: Any, added: Any, since: Tensor, prepared: Any) -> Tensor:
+        """Return what is delivered, `[height, ...]`, of all cells or of one."""
+        values = []
+        if self.form.sums:
+            both = self.linear.swept(prepared["sums"], jumps, since)
+            values = [part[s] for part in both for s in self.form.sums]
+        return tf.stack([*values, *added])
+
+    def _of_one(self, jumps: Any, added: Any, since: Tensor, prepared: Any) -> Value:
+        def one(j: Tensor) -> Tensor:
+            jumped = {s: size[..., j] for s, size in jumps.items()}
+            each = [size[..., j] for size in added]
+            return tf.reshape(self._sent(jumped, each, since[..., j], prepared), [-1])
+
+        return one
 
     def _jumps(
         self, event: Any, spikes: Spikes, moment: Moment, prepared: Any

@@ -144,16 +144,17 @@ class PulsedCoupling:
             return self._at(moment, event, opened) | {"gate": end, "remaining": left}
         ring = Ring(self.wiring, 5, tuple(gate.shape[:-1]))
 
+        # A ring passes no conditional: XLA would copy it in both branches.
         def pulsing_later() -> Any:
             made, end = gains()
             made += [tf.zeros_like(gate)] * (5 - len(made))
-            filled = ring.add(event["late"], arrays, tf.stack(made), moment.step)
-            return filled, end, tf.maximum(remaining - moment.dt, 0)
+            return tf.stack(made), end, tf.maximum(remaining - moment.dt, 0)
 
         def silent_later() -> Any:
-            return event["late"], gate * decays[-1], remaining
+            return tf.zeros([5, *gate.shape], gate.dtype), gate * decays[-1], remaining
 
-        late, end, left = tf.cond(event["busy"] > 0, pulsing_later, silent_later)
+        made, end, left = tf.cond(event["busy"] > 0, pulsing_later, silent_later)
+        late = ring.add(event["late"], arrays, made, moment.step)
         arrived, late = ring.take(late, moment.step)
         opened = [a + arrived[k] for k, a in enumerate(opened)]
         return self._at(moment, event, opened) | {"gate": end, "remaining": left, "late": late}
@@ -194,20 +195,21 @@ class PulsedCoupling:
             # By the trapezoidal rule: nothing had opened at the crossing, `gain` at the end.
             area = gain * since / 2
             if ring is not None:
-                added = (ring.add(event["late end"], arrays, tf.stack([gain, area]), moment.step),)
+                added = (gain, area)
             else:
                 added = (self.wiring.sum(arrays, gain), self.wiring.sum(arrays, area))
             return (context["gate"] + gain, left, prepared["busy"], *added)
 
         def quiet() -> Any:
-            nothing = tf.zeros_like(context["end"])
-            added = (event["late end"],) if ring is not None else (nothing, nothing)
-            return (context["gate"], context["remaining"], tf.maximum(event["busy"] - 1, 0), *added)
+            nothing = tf.zeros_like(context["end"] if ring is None else gate)
+            busy = tf.maximum(event["busy"] - 1, 0)
+            return (context["gate"], context["remaining"], busy, nothing, nothing)
 
         opened, left, busy, *added = tf.cond(tf.reduce_any(hit), pulsed, quiet)
         made = {"gate": opened, "remaining": left, "busy": busy}
         if ring is not None:
-            added, rest = ring.take(added[0], moment.step)
+            late = ring.add(event["late end"], arrays, tf.stack(added), moment.step)
+            added, rest = ring.take(late, moment.step)
             made |= {"late": context["late"], "late end": rest}
         made["sum"] = context["end"] + added[0]
         return Outcome(made, [added[1]], {}, {})

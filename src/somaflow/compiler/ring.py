@@ -23,7 +23,7 @@ class Ring:
 
     def __init__(self, wiring: Wiring, height: int, batch: tuple[int, ...]) -> None:
         self.wiring, self.shape = wiring, (height, *batch)
-        self.slots = (wiring.latest or 0) + 1
+        self.slots = (wiring.latest or 0) + 2
         self.stride = wiring.width + 1
 
     def initial(self, dtype: Any) -> np.ndarray:
@@ -42,12 +42,16 @@ class Ring:
         return self.wiring.later(arrays, mask, value, self._slot(step), ring)
 
     def take(self, ring: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what arrives in a step, `[height, ..., width]`, and the ring without it."""
+        """Return what arrives in a step, `[height, ..., width]`, and the ring.
+
+        Emptied is the slot of the step before, and then this step's slot is read: were it read and
+        emptied at once, XLA would copy the whole ring in each step.
+        """
+        old = self._slot(step - 1) * self.stride
+        ring = replaced(ring, tf.zeros([self.stride, ring.shape[1]], ring.dtype), old)
         start = self._slot(step) * self.stride
-        column = tf.zeros_like(start)
-        part = tf.slice(ring, tf.stack([start, column]), [self.stride, ring.shape[1]])
-        arrived = tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width])
-        return arrived, replaced(ring, tf.zeros_like(part), start)
+        part = tf.slice(ring, tf.stack([start, tf.zeros_like(start)]), [self.stride, ring.shape[1]])
+        return tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width]), ring
 
     def _slot(self, step: Tensor) -> Tensor:
         return tf.cast(tf.math.floormod(step, self.slots), tf.int32)

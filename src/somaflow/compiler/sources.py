@@ -129,7 +129,8 @@ class _Given:
                 f"{dt:g} ms, at {both} ms; take a smaller dt, or leave one out."
             )
         self.dt = dt
-        most = int(np.bincount(self.step).max(initial=0)) if len(self.step) else 0
+        # Not bincount, whose table is as long as the run.
+        most = int(np.unique(self.step, return_counts=True)[1].max(initial=0))
         # A spike in a list costs about as much as eight cells in a row.
         self.listed = most if 8 * most < self.width else None
         self.columns = steps.add(2 * most if self.listed is not None else self.width, self._fill)

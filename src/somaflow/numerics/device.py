@@ -27,8 +27,8 @@ LANES = 16
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
 # keeps the graph.
 @tf.RegisterGradient("XlaOptimizationBarrier")
-def _through(_: Any, *upstream: Tensor) -> Any:
-    return upstream if len(upstream) > 1 else upstream[0]
+def _through(_: Any, upstream: Tensor) -> Tensor:
+    return upstream
 
 
 def materialize(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a run as one file that is either right or refused.
 
-A file is one line of JSON (format, length and SHA-256 of the rest) and then the rest: a NumPy
-archive of arrays, with a header in JSON among them.
+A file is one line of JSON (format, length of the rest, SHA-256 of format and rest) and then the
+rest: a NumPy archive of arrays, with a header in JSON among them.
 """
 
 import hashlib
@@ -39,14 +39,20 @@ class Checkpoint:
 
 
 def save(folder: Folder, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, then remove those that are older than the one before it.
+    """Write a checkpoint, then remove all but this one and the one before it.
+
+    A newer one is left over from a run that went on from an older one, because it was damaged.
 
     Raises:
         OSError: It cannot be written. The ones before it stay.
     """
-    folder.write(f"{_NAME}{checkpoint.step:012d}", encode(checkpoint))
-    for name in names(folder)[:-_KEPT]:
-        folder.remove(name)
+    saved = f"{_NAME}{checkpoint.step:012d}"
+    folder.write(saved, encode(checkpoint))
+    found = names(folder)
+    kept = [name for name in found if name <= saved][-_KEPT:]
+    for name in found:
+        if name not in kept:
+            folder.remove(name)
 
 
 def names(folder: Folder) -> list[str]:
@@ -89,7 +95,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     rest = io.BytesIO()
     np.savez(rest, **listed)  # pyright: ignore[reportArgumentType] - its other argument is a flag
     body = rest.getvalue()
-    first = {"somaflow checkpoint": FORMAT, "bytes": len(body), "sha256": _digest(body)}
+    first = {"somaflow checkpoint": FORMAT, "bytes": len(body), "sha256": _digest(FORMAT, body)}
     return json.dumps(first).encode() + b"\n" + body
 
 
@@ -103,14 +109,14 @@ def decode(data: bytes) -> Checkpoint:
     try:
         first = json.loads(line)
         form = first["somaflow checkpoint"]
+        if len(body) != first["bytes"]:
+            raise _Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
+        if _digest(form, body) != first["sha256"]:
+            raise _Damaged("its checksum is another")
         if form != FORMAT:
             raise StoreError(
                 f"the checkpoint has format {form!r}; this version reads format {FORMAT}."
             )
-        if len(body) != first["bytes"]:
-            raise _Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
-        if _digest(body) != first["sha256"]:
-            raise _Damaged("its checksum is another")
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             told = json.loads(str(archive[_HEADER]))
             listed = json.loads(str(archive["names"]))
@@ -120,5 +126,7 @@ def decode(data: bytes) -> Checkpoint:
         raise _Damaged("it is not a checkpoint") from error
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _digest(form: Any, body: bytes) -> str:
+    digest = hashlib.sha256(json.dumps(form).encode())
+    digest.update(body)
+    return digest.hexdigest()

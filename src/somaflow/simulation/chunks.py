@@ -42,7 +42,7 @@ def plan(n_steps: int, stride: int, numbers_per_step: int) -> Schedule:
     """
     most = max(1, min(_CHUNK_STEPS, _CHUNK_NUMBERS // max(numbers_per_step, 1)))
     rows = max(1, min(most, n_steps) // stride)
-    return Schedule(stride=stride, rows=rows)
+    return Schedule(stride=stride, rows=rows, steps=min(rows * stride, most))
 
 
 def run(
@@ -77,16 +77,19 @@ def run(
     """
     step, stride = done, schedule.stride
     while step < n_steps:
-        # Beside a sample, where a run that is extended had ended, the way to the next one is short.
-        most = schedule.steps if step % stride == 0 else stride - step % stride
+        steps = min(schedule.steps, n_steps - step)
+        if step % stride:  # between samples, where a run that is extended had ended
+            steps = min(steps, stride - step % stride)
         if border is not None:
-            most = min(most, border - step % border)
-        steps = min(most, n_steps - step)
+            steps = min(steps, border - step % border)
         lead = step == 0
         row = 0 if lead else step // stride + 1
         rows = -(-steps // stride) + lead
         after, samples = advance(carry, start + step, steps, rows, lead)
         if not finite(after):
             raise diagnose(system, advance, schedule, carry, start + step, steps, dt)
-        yield Chunk(start, step, steps, row, samples, after)
+        # A chunk that ends between two samples has looked at its end too.
+        whole = (step + steps) // stride - step // stride + lead
+        observed = {key: values[:whole] for key, values in samples.observed.items()}
+        yield Chunk(start, step, steps, row, samples._replace(observed=observed), after)
         carry, step = after, step + steps

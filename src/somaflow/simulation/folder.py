@@ -6,7 +6,7 @@ dates and the log lie in a folder of the same name and `.run`.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,23 @@ from somaflow.errors import StoreError
 
 _SUFFIX = ".run"
 _PARTIAL = ".partial"
+_LOCAL = "file://"
+
+
+def located(path: str | Path) -> str | Path:
+    """Return an address such as `s3://bucket/al.zarr` as text, and a local path as a path.
+
+    `file:///data/al.zarr` is a local path.
+    """
+    text = str(path)
+    if text.startswith(_LOCAL):
+        return Path(text.removeprefix(_LOCAL))
+    return text if "://" in text else Path(path)
 
 
 def is_address(path: str | Path) -> bool:
     """Return whether this is an address such as `s3://bucket/al.zarr` and not a local path."""
-    return "://" in str(path)
+    return isinstance(located(path), str)
 
 
 def beside(store: str | Path) -> "Folder":
@@ -37,11 +49,12 @@ class Folder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._address = is_address(path)
-        if self._address:
-            self._remote, self._root = _file_system(str(path))
+        place = located(path)
+        self._address = isinstance(place, str)
+        if isinstance(place, str):
+            self._remote, self._root = _file_system(place)
         else:
-            self._path = Path(path)
+            self._path = place
         self._name = str(path)
 
     def __str__(self) -> str:
@@ -77,18 +90,40 @@ class Folder:
         Raises:
             OSError: It cannot be written.
         """
+        self.write_all({name: data})
+
+    def write_all(self, files: dict[str, bytes]) -> None:
+        """Write files that belong together: where one does not fit, all old ones stay.
+
+        Args:
+            files: What is in them by name; folders of a local path exist already.
+
+        Raises:
+            OSError: One of them cannot be written.
+        """
         if self._address:
             self._remote.makedirs(self._root, exist_ok=True)
-            self._remote.pipe_file(f"{self._root}/{name}", data)
+            for name, data in files.items():
+                self._remote.pipe_file(f"{self._root}/{name}", data)
             return
         self._path.mkdir(parents=True, exist_ok=True)
-        partial = self._path / f"{name}{_PARTIAL}"
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path / name)
-        settle(self._path)
+        whole = [self._path / name for name in files]
+        partial = [path.with_name(f"{path.name}{_PARTIAL}") for path in whole]
+        try:
+            for path, data in zip(partial, files.values(), strict=True):
+                with path.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for path, target in zip(partial, whole, strict=True):
+                path.replace(target)
+        except OSError:
+            for path in partial:
+                with suppress(OSError):
+                    path.unlink()  # what does not fit must not fill the disk
+            raise
+        for parent in {path.parent for path in whole}:
+            settle(parent)
 
     def append(self, name: str, text: str) -> None:
         """Add text at the end of a file."""
@@ -99,6 +134,12 @@ class Folder:
         self._path.mkdir(parents=True, exist_ok=True)
         with (self._path / name).open("a", encoding="utf-8") as file:
             file.write(text)
+
+    def tidy(self) -> None:
+        """Remove what is left of writes that were cut short."""
+        if not self._address and self.exists():
+            for entry in list(self._path.glob(f"*{_PARTIAL}")):
+                entry.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -111,6 +152,8 @@ class Folder:
 
 def settle(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk itself."""
+    if os.name == "nt" and path.is_dir():
+        return  # which Windows cannot wait for
     with _descriptor(path) as number:
         os.fsync(number)
 

@@ -28,15 +28,12 @@ class Schedule:
     Attributes:
         stride: Steps from a sample to the next.
         rows: The most samples in one chunk.
+        steps: The most steps in one chunk.
     """
 
     stride: int
     rows: int
-
-    @property
-    def steps(self) -> int:
-        """The most steps in one chunk."""
-        return self.stride * self.rows
+    steps: int
 
 
 class Samples(NamedTuple):

@@ -11,6 +11,8 @@ import numpy as np
 
 from somaflow.simulation.system import Array
 
+EVERY = slice(None)  # samples of a recording
+
 
 @dataclass(frozen=True)
 class Coordinate:
@@ -88,7 +90,7 @@ class Sink(Protocol):
 
     def close(self) -> None: ...
 
-    def read(self, key: str) -> Array: ...
+    def read(self, key: str, rows: slice = ...) -> Array: ...
 
     def read_spikes(self, key: str) -> tuple[Array, Array]: ...
 
@@ -124,14 +126,14 @@ class MemorySink:
     def close(self) -> None:
         """Do nothing more."""
 
-    def read(self, key: str) -> Array:
-        """Return all samples of a column."""
+    def read(self, key: str, rows: slice = EVERY) -> Array:
+        """Return samples of a column, all of them by default."""
         if len(self._parts[key]) == 1:
-            return self._parts[key][0]
+            return self._parts[key][0][rows]
         column = self._shapes[key]
         empty = np.zeros((0, *(column.shape or ())), column.dtype)
         self._parts[key] = [np.concatenate([empty, *self._parts[key]])]
-        return self._parts[key][0]
+        return self._parts[key][0][rows]
 
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""

@@ -8,8 +8,11 @@ import numpy as np
 import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
-from somaflow.simulation.sinks import Column, Sink
+from somaflow.simulation.sinks import EVERY, Column, Sink
 from somaflow.simulation.system import Array
+from somaflow.units import scalar
+
+_NEAR = 1e-9  # ms; times are k*dt, whose last digit may fall below a round number
 
 
 class SpikeTrains:
@@ -218,27 +221,65 @@ class Solution:
         Raises:
             UnknownNameError: It was not recorded.
         """
+        return self.read(key)
+
+    def read(self, key: str, start: Any = None, stop: Any = None) -> Any:
+        """Return one recording, or part of it; of a store no other samples are read.
+
+        Args:
+            key: What was recorded, such as `"PN.v"`.
+            start: First time to return, in ms if it is a pure number; None from the beginning.
+            stop: The time to stop before; None to the end.
+
+        Returns:
+            As `solution[key]`.
+
+        Raises:
+            UnknownNameError: It was not recorded.
+            RunError: No part of the run lies between the two.
+            WrongTypeError, UnitError: A time is none.
+        """
         if key not in self._columns:
             raise UnknownNameError(f"{key!r} was not recorded.{nearest(str(key), self._columns)}")
         column = self._columns[key]
-        if column.shape is None:
-            cells = np.array(column.cells or (), np.int64)
-            chosen = None if np.array_equal(cells, np.arange(len(cells))) else cells
-            found = self._sink.read_spikes(key)
-            return SpikeTrains(
-                *found, len(cells), self.duration, chosen, column.batch, column.start
-            )
-        return self._labelled(column, "")
+        begin, end = self._part(column, start, stop)
+        # Without a stop, what is at the very end belongs to it.
+        edges = (None if start is None else begin, None if stop is None else end)
+        if column.shape is not None:
+            return self._labelled(column, "", _rows(column, *edges))
+        cells = np.array(column.cells or (), np.int64)
+        chosen = None if np.array_equal(cells, np.arange(len(cells))) else cells
+        times, places = self._sink.read_spikes(key)
+        if edges != (None, None):
+            inside = _between(times, *edges)
+            times, places = times[inside], places[inside]
+        return SpikeTrains(times, places, len(cells), end - begin, chosen, column.batch, begin)
 
-    def _labelled(self, column: Column, prefix: str) -> xr.DataArray:
-        values = self._sink.read(column.key)
+    def _part(self, column: Column, start: Any, stop: Any) -> tuple[float, float]:
+        """Return the times between which a recording is asked for, as far as it goes."""
+        unit = self._time_unit
+        begin, end = column.start, column.start + self.duration
+        if column.times is not None and len(column.times):
+            begin, end = float(np.min(column.times)), float(np.max(column.times))
+        first = begin if start is None else max(begin, scalar(start, unit, "start"))
+        last = end if stop is None else min(end, scalar(stop, unit, "stop"))
+        if last <= first:
+            raise RunError(
+                f"there is nothing from start = {start} to stop = {stop}: the run goes from "
+                f"{begin:g} to {end:g} {unit}."
+            )
+        return first, last
+
+    def _labelled(self, column: Column, prefix: str, rows: slice = EVERY) -> xr.DataArray:
+        # A sink of a user's own need not know of parts.
+        values = self._sink.read(column.key, *([] if rows == EVERY else [rows]))
         time = f"{prefix}time"
         coordinates: dict[str, Any] = {
             time: (
                 time,
-                column.start + np.arange(len(values)) * column.interval
+                column.start + (np.arange(len(values)) + (rows.start or 0)) * column.interval
                 if column.times is None
-                else column.times,
+                else column.times[rows],
                 {"units": self._time_unit},
             )
         }
@@ -293,3 +334,24 @@ class Solution:
     def __repr__(self) -> str:
         unit = "" if self._time_unit == "1" else f" {self._time_unit}"
         return f"Solution({', '.join(self._columns)}; {self.duration:g}{unit})"
+
+
+def _rows(column: Column, begin: float | None, end: float | None) -> slice:
+    """Return which samples lie between two times, the second one left out."""
+    if begin is None and end is None:
+        return EVERY
+    if column.times is not None:  # which descend where a solve goes backwards
+        low, high = -np.inf if begin is None else begin, np.inf if end is None else end
+        inside = np.flatnonzero((column.times >= low) & (column.times < high))
+        return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
+    edges = [
+        None if t is None else math.ceil((t - column.start) / column.interval - _NEAR)
+        for t in (begin, end)
+    ]
+    return slice(*edges)
+
+
+def _between(times: Array, begin: float | None, end: float | None) -> slice:
+    """Return where times that ascend lie between two."""
+    first = 0 if begin is None else int(np.searchsorted(times, begin - _NEAR))
+    return slice(first, len(times) if end is None else int(np.searchsorted(times, end - _NEAR)))

@@ -7,7 +7,6 @@ is on the disk is never needed again and never changes.
 
 import errno
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,14 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from somaflow.errors import StoreError, WrongTypeError
-from somaflow.simulation.folder import beside, is_address, settle
-from somaflow.simulation.sinks import Column
+from somaflow.simulation.folder import Folder, beside, located
+from somaflow.simulation.growing import Growing
+from somaflow.simulation.sinks import EVERY, Column
 from somaflow.simulation.system import Array
 
 _CHUNK_BYTES = 1 << 20
 _CODEC = ZstdCodec(level=1)
+_METADATA = "zarr.json"
 
 
 class ZarrSink:
@@ -43,10 +44,12 @@ class ZarrSink:
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         if not isinstance(path, (str, Path)):
             raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
-        self.path: str | Path = str(path) if is_address(path) else Path(path)
+        self.path = located(path)
         self.beside = beside(path)
         self.overwrite = overwrite
-        self._parts: dict[str, _Growing] = {}
+        self._parts: dict[str, Growing] = {}
+        # Names of arrays whose metadata were damaged; None for a store that is new.
+        self._torn: set[str] | None = None
         self._columns: tuple[Column, ...] = ()
         self._sound = True
 
@@ -56,7 +59,7 @@ class ZarrSink:
         """Refuse a place that cannot take the recordings, before anything is computed.
 
         Raises:
-            StoreError: Something else is there, it cannot be written to, or it has no room.
+            StoreError: Something else is there, or it cannot be written to.
         """
         for column in columns:
             if "/" in column.key:
@@ -67,13 +70,13 @@ class ZarrSink:
         if isinstance(self.path, str):
             self._check_address()
         else:
-            self._check_path(self.path, columns)
+            self._check_path(self.path)
 
     def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Write the empty columns.
 
         Raises:
-            StoreError: Something else is there, it cannot be written to, or it has no room.
+            StoreError: Something else is there, or it cannot be written to.
         """
         self.check(columns)
         self.create(columns, header)
@@ -84,10 +87,10 @@ class ZarrSink:
         Raises:
             StoreError: It cannot be written to.
         """
-        self._columns, self._sound = columns, True
+        self._columns, self._sound, self._torn = columns, True, None
         with self._guard():
             self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
-            self._group.attrs.update(_plain(header))
+            self._group.attrs.put(_plain(header))
             self._parts = {}
             for column in columns:
                 self._create(column)
@@ -98,26 +101,26 @@ class ZarrSink:
         """Go on with a store from what `cursors` told; what was written later is taken away.
 
         Raises:
-            StoreError: It is not there, or cannot be written to.
+            StoreError: It is not there, is of another run, or cannot be written to.
         """
         self._columns, self._sound = columns, True
         with self._guard():
             try:
-                if isinstance(self.path, Path):
-                    for entry in list(self.path.rglob("*.partial")):
-                        entry.unlink()  # a write that was cut short
-                self._group = zarr.open_group(self.path, mode="r+", zarr_format=3)
+                names = [name for column in columns for name in _names(column)]
+                self._torn = _tidied(self.path, names) if isinstance(self.path, Path) else set()
+                mode = "a" if "" in self._torn else "r+"
+                self._group = zarr.open_group(self.path, mode=mode, zarr_format=3)
+                told = self._group.attrs.get("fingerprint", header["fingerprint"])
+                if told != header["fingerprint"]:
+                    raise StoreError(f"{self.path} is the store of another run.")
                 self._parts = {}
                 for column in columns:
-                    for name in _names(column):
-                        array: Any = self._group[name]
-                        full = None if column.shape is None else column.rows
-                        part = _Growing(self.path, name, array, full)
-                        part.restore(int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"])
-                        self._parts[name] = part
+                    self._create(column)
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
-            self._group.update_attributes(_plain(header))
+            for name, part in self._parts.items():
+                part.restore(int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"])
+            self._group.attrs.put(_plain(header))
 
     # ------------------------------------------------------------------------- write
 
@@ -158,16 +161,16 @@ class ZarrSink:
     def close(self) -> None:
         """Write what is left. A run that ended early leaves no empty rows."""
         with self._guard():
-            # A disk that failed is left alone: data and their times must not get two lengths.
-            for part in self._parts.values() if self._sound else ():
-                part.flush()
-                part.cut()
+            if self._sound:  # a disk that failed is left alone
+                for part in self._parts.values():
+                    part.flush()
+                self._cut()
 
     # -------------------------------------------------------------------------- read
 
-    def read(self, key: str) -> Array:
-        """Return all samples of a column."""
-        return np.asarray(self._parts[key].array[:])
+    def read(self, key: str, rows: slice = EVERY) -> Array:
+        """Return samples of a column, all of them by default."""
+        return np.asarray(self._parts[key].array[rows])
 
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""
@@ -184,7 +187,7 @@ class ZarrSink:
             if not self.overwrite:
                 raise StoreError(f"{self.path} {self._taken()}")
 
-    def _check_path(self, path: Path, columns: tuple[Column, ...]) -> None:
+    def _check_path(self, path: Path) -> None:
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
         if taken and not self.overwrite:
             raise StoreError(f"{path} {self._taken()}")
@@ -194,13 +197,6 @@ class ZarrSink:
         if not parent.is_dir():
             raise StoreError(f"{path} cannot be made: {parent} is not a folder.")
         self._probe(parent)
-        needed = sum(column.bytes for column in columns)
-        free = shutil.disk_usage(parent).free
-        if needed > free:
-            raise StoreError(
-                f"{path} needs {needed:,} bytes for the recordings, but {free:,} bytes are "
-                "free there. Record less often, fewer cells, or write elsewhere."
-            )
 
     def _taken(self) -> str:
         again = ""
@@ -232,7 +228,25 @@ class ZarrSink:
             self._sound = False
             raise failed(self.path, error) from error
 
+    def _cut(self) -> None:
+        """End arrays where their data end, all or none: data and times must have one length."""
+        longer = {name: p for name, p in self._parts.items() if p.array.shape[0] != p.length}
+        if isinstance(self.path, str):
+            for part in longer.values():
+                part.resize(part.length)
+            return
+        files = {}
+        for name, part in longer.items():
+            file = f"{name}/{_METADATA}"
+            told = json.loads((self.path / file).read_bytes())
+            told["shape"][0] = part.length
+            files[file] = json.dumps(told, indent=2).encode()
+        Folder(self.path).write_all(files)
+        for name, part in longer.items():
+            part.array = self._group[name]
+
     def _create(self, column: Column) -> None:
+        """Make the arrays of a column, or find them."""
         key = column.key
         if column.shape is None:
             for part, dtype, unit in (("times", "float64", "ms"), ("cells", "int64", "1")):
@@ -264,20 +278,32 @@ class ZarrSink:
         attributes: dict[str, Any],
     ) -> None:
         width = max(1, int(np.prod(shape, initial=1)) * np.dtype(dtype).itemsize)
-        array = self._group.create_array(
-            name,
-            shape=(rows or 0, *shape),
-            # What an interrupted run has not written.
-            fill_value=float("nan") if np.dtype(dtype).kind == "f" else -1,
-            chunks=(max(1, _CHUNK_BYTES // width), *(max(1, n) for n in shape)),
-            compressors=_CODEC,
-            dtype=dtype,
-            dimension_names=dimensions,
-            attributes=attributes,
-        )
-        self._parts[name] = _Growing(self.path, name, array, rows)
+        array = self._found(name)
+        if array is None:
+            array = self._group.create_array(
+                name,
+                shape=(rows or 0, *shape),
+                # What an interrupted run has not written.
+                fill_value=float("nan") if np.dtype(dtype).kind == "f" else -1,
+                chunks=(max(1, _CHUNK_BYTES // width), *(max(1, n) for n in shape)),
+                compressors=_CODEC,
+                dtype=dtype,
+                dimension_names=dimensions,
+                attributes=attributes,
+            )
+        self._parts[name] = Growing(self.path, name, array, rows)
+
+    def _found(self, name: str) -> Any:
+        """Return an array that should be there; None where it is to be made.
+
+        Raises:
+            KeyError: It is missing.
+        """
+        return None if self._torn is None or name in self._torn else self._group[name]
 
     def _write(self, name: str, values: Array, dimension: str, attributes: dict[str, Any]) -> None:
+        if self._found(name) is not None:
+            return
         made = self._group.create_array(
             name,
             shape=values.shape,
@@ -289,95 +315,48 @@ class ZarrSink:
         made[:] = values
 
 
-class _Growing:
-    """An array that is written along its first axis.
+def _tidied(path: Path, names: list[str]) -> set[str]:
+    """Remove what a write left that was cut short.
 
     Args:
         path: The store.
-        name: The array's name.
-        array: The array.
-        rows: Its length at the run's end, which it has from the beginning; None where it is not
-            known beforehand.
+        names: Its arrays.
 
-    Attributes:
-        done: Rows in whole chunks that are written.
+    Returns:
+        The arrays whose metadata were damaged, and "" if those of the store itself were. Since
+        version 3.1, Zarr replaces files as a whole; a disk can fail in spite of it.
+
+    Raises:
+        FileNotFoundError: There is no such array.
     """
+    for name in ("", *names):
+        if not (path / name).is_dir():
+            raise FileNotFoundError(f"{path / name} is missing")
+    for entry in list(path.rglob("*.partial")):
+        entry.unlink()
+    torn = set()
+    for name in ("", *names):
+        try:
+            json.loads((path / name / _METADATA).read_bytes())
+        except (ValueError, FileNotFoundError):
+            (path / name / _METADATA).unlink(missing_ok=True)
+            torn.add(name)
+    return torn
 
-    def __init__(self, path: str | Path, name: str, array: Any, rows: int | None) -> None:
-        self.array, self._rows = array, rows
-        self._folder = path / name / "c" if isinstance(path, Path) else None
-        self._chunk = array.chunks[0]
-        self._waiting: list[Array] = []
-        self._n_waiting = 0
-        self._unsettled: list[int] = []
-        self.done = 0
 
-    def add(self, values: Array) -> None:
-        # A copy: what comes may be a view of a far larger table.
-        self._waiting.append(np.array(values, self.array.dtype))
-        self._n_waiting += len(values)
-        if self._n_waiting < self._chunk:
-            return
-        whole = self.tail()
-        while len(whole) >= self._chunk:
-            self._write(whole[: self._chunk])
-            self.done += self._chunk
-            whole = whole[self._chunk :]
-            self._keep(whole)
+@contextmanager
+def writing(path: Any) -> Iterator[None]:
+    """Tell a user what the operating system refuses in a block that writes.
 
-    def tail(self) -> Array:
-        """Return what does not fill a chunk yet."""
-        if len(self._waiting) != 1:
-            nothing = np.zeros((0, *self.array.shape[1:]), self.array.dtype)
-            self._waiting = [np.concatenate([nothing, *self._waiting])]
-        return self._waiting[0]
-
-    def flush(self) -> None:
-        """Write what waits, and wait until all is on the disk."""
-        if self._n_waiting:
-            self._write(self.tail())
-        unsettled, self._unsettled = self._unsettled, []
-        if self._folder is None:
-            return
-        for number in unsettled:
-            file = self._folder / "/".join([str(number), *["0"] * (self.array.ndim - 1)])
-            # A chunk that holds nothing but the fill value has no file.
-            if file.exists():
-                settle(file)
-
-    def cut(self) -> None:
-        """End the array where the data end."""
-        length = self.done + self._n_waiting
-        if self.array.shape[0] != length:
-            self.array.resize((length, *self.array.shape[1:]))
-
-    def restore(self, done: int, tail: Array) -> None:
-        """Go on after `done` rows in whole chunks; of all that was written later nothing stays."""
-        self.done = done
-        self._keep(np.asarray(tail))
-        shape = self.array.shape[1:]
-        if self.array.shape[0] != done:
-            self.array.resize((done, *shape))
-        self._remove_rest()
-        if self._rows is not None:
-            self.array.resize((self._rows, *shape))
-
-    def _keep(self, values: Array) -> None:
-        self._waiting, self._n_waiting = [values], len(values)
-
-    def _write(self, values: Array) -> None:
-        end = self.done + len(values)
-        if self.array.shape[0] < end:
-            self.array.resize((end, *self.array.shape[1:]))
-        self.array[self.done : end] = values
-        self._unsettled.append(self.done // self._chunk)
-
-    def _remove_rest(self) -> None:
-        if self._folder is None or not self._folder.is_dir():
-            return
-        for entry in list(self._folder.iterdir()):
-            if int(entry.name) >= self.done // self._chunk:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    Raises:
+        StoreError: In place of any other error of the operating system.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise failed(path, error) from error
 
 
 def failed(path: Any, error: OSError) -> StoreError:

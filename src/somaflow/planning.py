@@ -1,0 +1,335 @@
+"""Plans: what a run would need, from the sizes of its arrays and a short calibration."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from somaflow.compiler.final import FinalState
+from somaflow.errors import Interrupted
+from somaflow.execution import Prepared, execute, prepare
+from somaflow.job import check_checkpoints, read_job, read_sink
+from somaflow.network.network import Network
+from somaflow.network.recorder import Recorder
+from somaflow.progress import Progress, span
+from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.store import ZarrSink
+from somaflow.sizes import remedies, room_for, shortage, sizes_of, text
+from somaflow.solvers.base import Solver
+from somaflow.stored import Measured, measure, spikes_at_end
+from somaflow.units import ms
+
+_SECONDS = 2.0  # of calibration
+_BYTES = 256_000_000  # the most that it records, where writing is what takes the time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would need.
+
+    Bytes of arrays are counted; of the rest is said what a calibration of about two seconds showed,
+    continued to the run's end. It is the run itself where that is so short.
+
+    Attributes:
+        state: Bytes of what cells, synaptic sums, traces and noise carry from step to step.
+        synapses: Bytes of the tables of synapses, and of what belongs to each synapse by itself.
+        delays: Bytes of spikes under way.
+        recordings_in_memory: Bytes of recordings in memory: all of them, or with a store what
+            waits to fill its chunks, at most.
+        buffers: Bytes of the chunks under way, at most.
+        working: Bytes of parameters, and of copies while the run computes and when the largest of
+            the recordings in memory is read.
+        recordings_on_disk: Bytes of the store, as far as known compressed; 0 without a store.
+        before_compression: Bytes of the same recordings as they are. Whether a disk is too small
+            is judged by these.
+        checkpoint: Bytes of a checkpoint, of which a store has two, at most: how many of the
+            recordings wait for a chunk of the store to be full, and go with it, changes.
+        chunk_steps: Steps of a chunk.
+        chunk_ms: The same in biological ms.
+        compile_seconds: None where a calibration would not fit either.
+        run_seconds: Of computing, the compile left out; None likewise.
+        spikes: Recorded; None likewise, or where none are recorded.
+        free_memory: Bytes that are free for the run; None where that is not known.
+        free_disk: The same of the disk; None too where the run writes none, or to an address.
+        fits: Whether there is room for it.
+        shortage: What is too large, in words; empty where it fits.
+        remedies: What would make it fit; empty where it fits.
+        calibrated_ms: Biological time of the calibration; the whole run where that is short.
+    """
+
+    state: int
+    synapses: int
+    delays: int
+    recordings_in_memory: int
+    buffers: int
+    working: int
+    recordings_on_disk: int
+    before_compression: int
+    checkpoint: int
+    chunk_steps: int
+    chunk_ms: float
+    compile_seconds: float | None
+    run_seconds: float | None
+    spikes: int | None
+    free_memory: int | None
+    free_disk: int | None
+    fits: bool
+    shortage: str
+    remedies: tuple[str, ...]
+    calibrated_ms: float
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory in all, beside what Python and TensorFlow take themselves."""
+        parts = self.state, self.synapses, self.delays, self.buffers, self.working
+        return sum(parts) + self.recordings_in_memory
+
+    @property
+    def disk(self) -> int:
+        """Bytes on the disk in all: the store, and beside it two checkpoints."""
+        return self.recordings_on_disk + 2 * self.checkpoint
+
+    def to_json(self) -> str:
+        """Return all of it as JSON: bytes, ms and seconds."""
+        return json.dumps({**asdict(self), "memory": self.memory, "disk": self.disk}, indent=1)
+
+    def __str__(self) -> str:
+        lines = [f"{name:<26}{value}" for name, value in self._rows()]
+        if self.fits:
+            return "\n".join([*lines, "It fits."])
+        return "\n".join([*lines, f"It does not fit: {self.shortage}.", *self._advice()])
+
+    def _advice(self) -> list[str]:
+        return [f"  {remedy}" for remedy in self.remedies]
+
+    def _rows(self) -> list[tuple[str, str]]:
+        chunk = f"{self.chunk_steps:,} steps, {self.chunk_ms:,.6g} ms"
+        rows = [
+            ("state", text(self.state)),
+            ("synapses", text(self.synapses)),
+            ("delay lines", text(self.delays)),
+            ("recordings in memory", text(self.recordings_in_memory)),
+            ("chunks under way", text(self.buffers)),
+            ("parameters and copies", text(self.working)),
+            ("memory in all", text(self.memory) + _of(self.free_memory)),
+        ]
+        if self.recordings_on_disk:
+            raw = f"{text(self.before_compression)} before compression"
+            rows += [
+                ("recordings on disk", f"{text(self.recordings_on_disk)} ({raw})"),
+                ("a checkpoint, at most", text(self.checkpoint)),
+                ("disk in all", text(self.disk) + _of(self.free_disk)),
+            ]
+        rows.append(("chunk", chunk))
+        if self.compile_seconds is not None and self.run_seconds is not None:
+            rows.append(("compile", _seconds(self.compile_seconds)))
+            rows.append(("run", _seconds(self.run_seconds)))
+        if self.spikes is not None:
+            rows.append(("spikes recorded", f"{self.spikes:,}"))
+        return rows
+
+
+def plan(
+    network: Network,
+    duration: Any,
+    *,
+    dt: Any = 0.01 * ms,
+    solver: Solver | None = None,
+    dtype: str = "float64",
+    seed: int = 0,
+    record: Iterable[Recorder] | Recorder = (),
+    initial: Mapping[str, Mapping[str, Any]] | FinalState | None = None,
+    sink: Sink | str | Path | None = None,
+    checkpoint: Any = None,
+) -> Plan:
+    """Say what a run would need: memory, disk and time.
+
+    The network is built and compiled, and its first chunks are run for about two seconds (one
+    chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
+    results is not written to.
+
+    Args:
+        network: What to simulate.
+        duration: Biological time; a whole number of steps.
+        dt: The step.
+        solver: A fixed-step method; default `RK4()`.
+        dtype: `"float64"` or `"float32"`.
+        seed: Of all that is drawn during the run.
+        record: Recorders.
+        initial: Initial values, or `run.final` of another run.
+        sink: Where recordings would go. A sink of your own is not called, and what it would hold
+            is not counted.
+        checkpoint: Biological time from one checkpoint to the next.
+
+    Returns:
+        The plan; `print(plan)` shows it as a table.
+
+    Raises:
+        RunError, NetworkError, WrongTypeError: As `simulate`, but for what does not fit: that is
+            in the plan.
+        StoreError: The temporary folder cannot be written to.
+        NonFiniteState: A state became infinite or not a number.
+        Interrupted: A signal asked to stop.
+    """
+    target = read_sink(sink)
+    job = read_job(
+        network,
+        duration,
+        dt=dt,
+        solver=solver,
+        dtype=dtype,
+        seed=seed,
+        record=record,
+        initial=initial,
+        checkpoint=checkpoint,
+    )
+    check_checkpoints(job, target)
+    prepared = prepare(job)
+    room, sizes = room_for(prepared, target), sizes_of(prepared, target)
+    found = None
+    if room.memory is None or sizes.fixed <= room.memory:
+        with tempfile.TemporaryDirectory(prefix="somaflow-plan-") as folder:
+            found = _calibrate(prepared, Path(folder) if isinstance(target, ZarrSink) else None)
+        sizes = sizes_of(prepared, target, found.spikes or 0)
+    steps = min(prepared.schedule.steps, job.n_steps)
+    if job.every is not None:  # a chunk ends at a checkpoint too
+        steps = min(steps, -(-job.every // job.stride) * job.stride)
+    return Plan(
+        state=sizes.state,
+        synapses=sizes.synapses,
+        delays=sizes.delays,
+        recordings_in_memory=sizes.recordings,
+        buffers=sizes.buffers,
+        working=sizes.working + sizes.joined,
+        recordings_on_disk=found.stored if found is not None else sizes.stored,
+        before_compression=sizes.stored,
+        checkpoint=found.checkpoint if found is not None else sizes.checkpoint,
+        chunk_steps=steps,
+        chunk_ms=steps * job.dt,
+        compile_seconds=None if found is None else found.compile_seconds,
+        run_seconds=None if found is None else found.run_seconds,
+        spikes=None if found is None else found.spikes,
+        free_memory=room.memory,
+        free_disk=room.disk,
+        fits=room.holds(sizes),
+        shortage=shortage(sizes, room, target),
+        remedies=remedies(prepared, target, room, (found.spikes or 0) if found is not None else 0),
+        calibrated_ms=0.0 if found is None else found.steps * job.dt,
+    )
+
+
+def _of(free: int | None) -> str:
+    return "" if free is None else f" ({text(free)} free)"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 10 else span(seconds)
+
+
+# ---------------------------------------------------------------------------- calibration
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a calibration says of the whole run.
+
+    Attributes:
+        steps: Steps that were made.
+        compile_seconds: Of the compile.
+        run_seconds: Of computing.
+        spikes: That are recorded; None where none are.
+        stored: Bytes of the store.
+        checkpoint: Bytes of a checkpoint, at most.
+    """
+
+    steps: int
+    compile_seconds: float
+    run_seconds: float
+    spikes: int | None
+    stored: int
+    checkpoint: int
+
+
+class _Enough(Exception):  # noqa: N818 - not a fault
+    """The calibration has run long enough."""
+
+
+class _Watch:
+    """Notes how fast a run is, and ends it.
+
+    Attributes:
+        marks: Biological ms and seconds of computing after each chunk.
+        begun: When computing began.
+    """
+
+    def __init__(self, row_bytes: float) -> None:
+        self.marks: list[tuple[float, float]] = []
+        self.begun = 0.0
+        self._row_bytes = row_bytes  # recorded in a biological ms
+
+    def __call__(self, progress: Progress) -> None:
+        if not self.marks:
+            self.begun = time.perf_counter() - progress.seconds
+        self.marks.append((progress.done, progress.seconds))
+        several = len(self.marks) > 1 or progress.seconds > _SECONDS
+        much = progress.seconds > _SECONDS or progress.done * self._row_bytes > _BYTES
+        if several and much and progress.done < progress.total:
+            raise _Enough
+
+    def seconds(self, total: float) -> float:
+        """Return how long the whole run takes.
+
+        The first chunks are left out of the speed: they wait for no writer yet.
+
+        Args:
+            total: Its biological ms.
+        """
+        done, seconds = self.marks[-1]
+        skip = min(4, len(self.marks) // 2)
+        begin, before = self.marks[skip - 1] if skip else (0.0, 0.0)
+        return seconds + (total - done) * (seconds - before) / (done - begin)
+
+
+class _Timed(ZarrSink):
+    """A store that knows when it was made: from then to the first step is the compile."""
+
+    made = 0.0
+
+    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+        super().create(columns, header)
+        self.made = time.perf_counter()
+
+
+def _calibrate(prepared: Prepared, folder: Path | None) -> _Found:
+    """Run the beginning of a run.
+
+    Args:
+        prepared: The run.
+        folder: Where its store goes, to be thrown away; None for a run in memory.
+    """
+    job, begin = prepared.job, time.perf_counter()
+    watch = _Watch(sum(column.bytes for column in prepared.columns) / job.duration)
+    sink = MemorySink() if folder is None else _Timed(folder / "a.zarr")
+    try:
+        execute(prepared, sink, watch)
+    except _Enough:
+        pass
+    except Interrupted as error:
+        raise Interrupted("the plan was stopped", None, error.time, error.signal) from None
+    steps = round(watch.marks[-1][0] / job.dt)
+    spikes = [column for column in prepared.columns if column.shape is None]
+    counted = sum(spikes_at_end(sink, column, prepared, steps) for column in spikes)
+    stored = Measured(0, 0)
+    if isinstance(sink, _Timed):
+        begin, stored = sink.made, measure(sink, prepared, steps)
+    return _Found(
+        steps=steps,
+        compile_seconds=watch.begun - begin,
+        run_seconds=watch.seconds(job.duration),
+        spikes=counted if spikes else None,
+        stored=stored.store,
+        checkpoint=stored.checkpoint,
+    )

@@ -1,0 +1,391 @@
+"""Sizes: the memory and the disk that a run takes, computed before it begins, and what is too much.
+
+What is computed is what arrays measure. How many copies of them there are while a run computes was
+measured as the growth of the process, with networks of 60 to 190 MB of each kind.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.final import flattened
+from somaflow.errors import RunError, StoreError
+from somaflow.execution import Prepared
+from somaflow.network.groups import expected_bytes
+from somaflow.numerics import device
+from somaflow.recording import common_stride, steps_between
+from somaflow.simulation import chunks, store
+from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.store import ZarrSink
+
+# How often a run holds each: in our tables, as TensorFlow's argument, and while XLA computes.
+_SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6
+_RINGS = ("late", "late end")
+_OWN = "own"
+_ROOM = "more room there, or a shorter duration"
+_UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a run takes.
+
+    Attributes:
+        state: What cells, synaptic sums, traces and recordings over time carry from step to step.
+        synapses: Tables of synapses, and what belongs to each synapse by itself.
+        delays: Spikes under way.
+        recordings: Recordings that are held in memory.
+        buffers: What the chunks under way hold.
+        working: Parameters, and copies while it runs.
+        joined: The largest recording in memory once more: to read it is to join its chunks.
+        stored: Recordings in a store before they are compressed.
+        checkpoint: One checkpoint.
+        checkpoints: How many the run adds to the disk.
+    """
+
+    state: int
+    synapses: int
+    delays: int
+    recordings: int
+    buffers: int
+    working: int
+    joined: int
+    stored: int
+    checkpoint: int
+    checkpoints: int = 3  # two are kept, and the next is written before the oldest goes
+
+    @property
+    def memory(self) -> int:
+        """All that is in memory."""
+        return self.fixed + self.recordings + self.joined
+
+    @property
+    def fixed(self) -> int:
+        """What is in memory but for recordings."""
+        return self.state + self.synapses + self.delays + self.buffers + self.working
+
+    @property
+    def disk(self) -> int:
+        """The most that is on the disk."""
+        return self.stored + self.checkpoints * self.checkpoint
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that are free for a run, each None where it is not known or not needed.
+
+    Attributes:
+        memory: Of memory.
+        disk: Where the store is.
+    """
+
+    memory: int | None
+    disk: int | None
+
+    def holds(self, sizes: Sizes) -> bool:
+        """Return whether there is room for all of a run."""
+        return not self.lacks_memory(sizes) and not self.lacks_disk(sizes)
+
+    def lacks_memory(self, sizes: Sizes) -> bool:
+        """Return whether memory is too small."""
+        return self.memory is not None and sizes.memory > self.memory
+
+    def lacks_disk(self, sizes: Sizes) -> bool:
+        """Return whether the disk is too small."""
+        return self.disk is not None and sizes.disk > self.disk
+
+
+def sizes_of(prepared: Prepared, sink: Sink, spikes: int = 0, narrow: bool = False) -> Sizes:
+    """Return what a run takes.
+
+    Args:
+        prepared: The run.
+        sink: Where its recordings go. What a sink of the user's own holds is not known.
+        spikes: How many will be recorded.
+        narrow: Whether to say it for float32 in place of float64.
+    """
+    system, job = prepared.compiled.system, prepared.job
+    event, flow = system.initial.event, _bytes(system.initial.flow, narrow)
+    named = flattened(event)
+    late = {f"spikes {population.name}" for population in job.network.populations}
+    late |= {path for path in named if path.rpartition("/")[2] in _RINGS}
+    late = {path: value for path, value in named.items() if path in late}
+    own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
+    delays, owned = _bytes(late, narrow), _bytes(own, narrow)
+    carried = _bytes(event, narrow) + _bytes(system.initial.kept, narrow)
+    wired = _bytes(system.parameters["sums"], narrow)
+    parameters = _bytes(system.parameters, narrow) - wired
+    chunk = _chunk_bytes(prepared, narrow)
+    working = (_SYNAPSES - 1) * wired + (_CARRIED - 1) * carried + (_STATE - 1) * flow
+    columns = [_narrowed(column) if narrow else column for column in prepared.columns]
+    spiked = spikes * max((_spike_bytes(c) for c in columns if c.shape is None), default=0)
+    recordings = joined = stored = checkpoint = 0
+    if isinstance(sink, MemorySink):
+        recordings = spiked + sum(column.bytes for column in columns)
+        joined = max((column.bytes for column in columns), default=0)
+    elif isinstance(sink, ZarrSink):
+        stored = spiked + sum(column.bytes + _times(column) for column in columns)
+        recordings = sum(_waiting(column, spikes) for column in columns)
+        checkpoint = flow + carried + recordings
+    return Sizes(
+        state=flow + carried - delays - owned,
+        synapses=wired + owned,
+        delays=delays,
+        recordings=recordings,
+        buffers=_CHUNK * chunk,
+        working=working + 2 * parameters,
+        joined=joined,
+        stored=stored,
+        checkpoint=checkpoint,
+    )
+
+
+def room_for(prepared: Prepared, sink: Sink) -> Room:
+    """Return what is free for a run, what is built of it already included.
+
+    Args:
+        prepared: The run.
+        sink: Where its recordings go.
+    """
+    system, memory = prepared.compiled.system, device.available_bytes()
+    if memory is not None:
+        memory += _bytes(system.parameters) + _bytes(system.initial.flow)
+    disk = None
+    if isinstance(sink, ZarrSink) and isinstance(sink.path, Path):
+        disk = _free_disk(sink.path)
+        if sink.overwrite and sink.path.is_dir():
+            disk += sum(file.stat().st_size for file in sink.path.rglob("*") if file.is_file())
+    return Room(memory, disk)
+
+
+def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
+    """Refuse a run that cannot fit, before anything of it is computed or written.
+
+    What is not known beforehand, spikes and how well recordings can be compressed, is not counted.
+
+    Args:
+        prepared: The run.
+        sink: Where its recordings go.
+        done: Steps whose recordings are in the store already.
+
+    Raises:
+        RunError: Memory is too small.
+        StoreError: The disk is too small.
+    """
+    sizes, room = sizes_of(prepared, sink), room_for(prepared, sink)
+    if done:
+        left = 1 - done / prepared.job.n_steps
+        sizes = replace(sizes, stored=round(sizes.stored * left), checkpoints=1)
+    if room.holds(sizes):
+        return
+    kind: Callable[[str], Exception] = RunError if room.lacks_memory(sizes) else StoreError
+    # What a run records is fixed once it has begun.
+    advice = (_ROOM,) if done else remedies(prepared, sink, room)
+    raise kind(f"{shortage(sizes, room, sink)}. What would fit: {'; or '.join(advice)}.")
+
+
+def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
+    """Return in words what is too large; empty where everything fits.
+
+    Args:
+        sizes: What the run takes.
+        room: What is free.
+        sink: Where its recordings go.
+    """
+    if room.memory is not None and room.lacks_memory(sizes):
+        parts = {
+            "recordings": sizes.recordings,
+            "synapses": sizes.synapses,
+            "state": sizes.state,
+            "delay lines": sizes.delays,
+            "chunks under way": sizes.buffers,
+            "parameters and copies": sizes.working,
+        }
+        largest = max(parts, key=lambda name: parts[name])
+        again = f" (the largest twice while it is read: {text(sizes.joined)} more)"
+        return (
+            f"the run needs {text(sizes.memory)} of memory, {text(parts[largest])} of it for "
+            f"{largest}{again if largest == 'recordings' and sizes.joined else ''}, but "
+            f"{text(room.memory)} are free"
+        )
+    if room.disk is not None and room.lacks_disk(sizes):
+        return (
+            f"{getattr(sink, 'path', '')} needs {text(sizes.disk)} of disk before compression, "
+            f"{text(sizes.stored)} of it for recordings, but {text(room.disk)} are free there"
+        )
+    return ""
+
+
+# ------------------------------------------------------------------------------- remedies
+
+
+def remedies(prepared: Prepared, sink: Sink, room: Room, spikes: int = 0) -> tuple[str, ...]:
+    """Return what would make a run fit, in words with both numbers; nothing where it fits.
+
+    Args:
+        prepared: The run.
+        sink: Where its recordings go.
+        room: What is free.
+        spikes: How many will be recorded.
+    """
+    sizes = sizes_of(prepared, sink, spikes)
+    if room.holds(sizes):
+        return ()
+    found = list(_less_often(prepared, sink, room, spikes))
+    if isinstance(sink, MemorySink) and room.lacks_memory(sizes):
+        path = Path("run.zarr")
+        other, free = ZarrSink(path), replace(room, disk=_free_disk(path))
+        stored = sizes_of(prepared, other, spikes)
+        if free.holds(stored):
+            found.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
+    narrow = sizes_of(prepared, sink, spikes, narrow=True)
+    fixed = room.memory is not None and sizes.fixed > room.memory
+    if prepared.job.dtype == "float64" and (fixed or not found) and room.holds(narrow):
+        memory = room.lacks_memory(sizes)
+        pair = (narrow.memory, sizes.memory) if memory else (narrow.disk, sizes.disk)
+        found.append(f"use dtype='float32': {_instead(*pair)}")
+    if not found and fixed and prepared.job.network.projections:
+        item = np.dtype(prepared.job.dtype).itemsize
+        shares = {str(p.name): expected_bytes([p], item) for p in prepared.job.network.projections}
+        name = max(shares, key=lambda name: shares[name])
+        found.append(f"fewer synapses (projection {name!r} has most: {text(shares[name])})")
+    if not found:
+        rest = "a larger machine" if room.lacks_memory(sizes) else "a larger disk"
+        found.append(f"{rest}, fewer cells in the recordings, or a shorter run")
+    return tuple(found)
+
+
+def _less_often(
+    prepared: Prepared, sink: Sink, room: Room, spikes: int
+) -> tuple[str, ...]:  # one remedy, of several recordings if one is not enough
+    columns = [column for column in prepared.columns if column.shape is not None]
+    columns.sort(key=lambda column: column.bytes, reverse=True)
+    for count in range(1, len(columns) + 1):
+        keys = {column.key for column in columns[:count]}
+        for steps in _intervals(prepared.job.dt, prepared.job.n_steps):
+            changed = _sampled(prepared, keys, steps)
+            if changed is not None and room.holds(sizes_of(changed, sink, spikes)):
+                return (_told(prepared, changed),)
+    return ()
+
+
+def _intervals(dt: float, n_steps: int) -> list[int]:
+    """Return intervals in steps, ascending, that are 1, 2 or 5 times a power of ten in ms."""
+    scales = [10.0**k for k in range(-6, 10)]
+    nice = [round(m * scale, 9) for scale in scales for m in (1, 2, 5)]
+    whole = [t / dt for t in nice if abs(t / dt - round(t / dt)) < 1e-6]
+    if not whole:
+        whole = [m * scale for scale in scales[6:] for m in (1, 2, 5)]
+    return [round(steps) for steps in whole if 2 <= round(steps) <= n_steps]
+
+
+def _sampled(prepared: Prepared, keys: set[str], steps: int) -> Prepared | None:
+    """Return a run whose recordings of those keys have a longer interval; None if none changes."""
+    job, recorders, columns = prepared.job, [], []
+    for recorder, column in zip(prepared.job.recorders, prepared.columns, strict=True):
+        change = recorder.key in keys and steps_between(recorder, job.dt) < steps
+        if change:
+            interval = steps * job.dt
+            rows = job.n_steps // steps + 1
+            recorder, column = (  # noqa: PLW2901 - the pair that was asked for, or its change
+                replace(recorder, interval=interval),
+                replace(column, interval=interval, rows=rows),
+            )
+        recorders.append(recorder)
+        columns.append(column)
+    if tuple(columns) == prepared.columns:
+        return None
+    changed = replace(job, recorders=tuple(recorders))
+    stride = common_stride(changed.recorders, job.dt, job.n_steps)
+    width = int(np.prod(prepared.compiled.system.crossings or (0,)))
+    sampled = sum(int(np.prod(c.shape, initial=1)) for c in columns if c.shape is not None)
+    schedule = chunks.plan(job.n_steps, stride, max(width, -(-sampled // stride)))
+    return replace(prepared, job=changed, columns=tuple(columns), schedule=schedule)
+
+
+def _told(prepared: Prepared, changed: Prepared) -> str:
+    """Return in words how one run records less often than another."""
+    sentences = []
+    for old, new in zip(prepared.columns, changed.columns, strict=True):
+        if old.interval == new.interval:
+            continue
+        every_step = abs(old.interval - prepared.job.dt) < 1e-9
+        before = "every step" if every_step else f"every {old.interval:g} ms"
+        sentences.append(
+            f"record {old.key} every {new.interval:g} ms instead of {before}: "
+            f"{_instead(new.bytes, old.bytes)}"
+        )
+    return ", and ".join(sentences)
+
+
+def _instead(new: int, old: int) -> str:
+    return f"{text(new)} instead of {text(old)}"
+
+
+def text(count: float) -> str:
+    """Return bytes in words, such as `9.6 GB`: decimal units, three digits."""
+    for unit, size in _UNITS:
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+# ------------------------------------------------------------------------------- details
+
+
+def _bytes(tree: Any, narrow: bool = False) -> int:
+    return sum(_sizes(tree, narrow))
+
+
+def _sizes(tree: Any, narrow: bool) -> Iterator[int]:
+    for leaf in tf.nest.flatten(tree):
+        array = np.asarray(leaf)
+        yield array.nbytes // 2 if narrow and array.dtype == np.float64 else array.nbytes
+
+
+def _narrowed(column: Column) -> Column:
+    return replace(column, dtype="float32") if column.dtype == "float64" else column
+
+
+def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
+    """Return what one chunk leaves and is given."""
+    system, job, schedule = prepared.compiled.system, prepared.job, prepared.schedule
+    item = 4 if narrow else np.dtype(job.dtype).itemsize
+    seen = sum(
+        int(np.prod(column.shape, initial=1))
+        for recorder, column in zip(job.recorders, prepared.columns, strict=True)
+        if column.shape is not None and not recorder.of_spikes
+    )
+    crossings = 4 * int(np.prod(system.crossings or (0,)))
+    nodes = tuple(sorted({0.0, *job.solver.nodes}))
+    given = system.inputs(np.arange(2, dtype=np.int64), nodes, job.dt)
+    numbers = sum(table[0].size for table in given)
+    return schedule.steps * (crossings + item * numbers) + (schedule.rows + 1) * seen * item
+
+
+def _times(column: Column) -> int:
+    return 0 if column.shape is None else 8 * column.rows
+
+
+def _spike_bytes(column: Column) -> int:
+    """Return the size of a spike: its time and the indices of its cell, 8 bytes each."""
+    return 8 + 8 * (column.place[0] if column.place else 1)
+
+
+def _waiting(column: Column, spikes: int) -> int:
+    """Return the most that waits in memory until it fills a chunk of a store."""
+    if column.shape is None:
+        return min(spikes * _spike_bytes(column), 2 * store._CHUNK_BYTES)
+    width = max(1, column.bytes // max(column.rows, 1))
+    rows = min(column.rows, max(1, store._CHUNK_BYTES // width))
+    return rows * width + min(8 * column.rows, store._CHUNK_BYTES)
+
+
+def _free_disk(path: Path) -> int:
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    return shutil.disk_usage(there).free
