@@ -286,6 +286,8 @@ class _Run:
                 asked = self.stop is not None
                 if self.log is not None and (asked or self._is_border()):
                     background.submit(self._save, carry, self.done)
+                if self.done == job.n_steps:
+                    background.finish()  # so that the last word on progress counts all spikes
                 self.seconds["run_seconds"] = time.perf_counter() - self.started
                 if self.log is not None and self.log.is_due():
                     background.submit(self._note, self._progress())
@@ -293,8 +295,6 @@ class _Run:
                 if asked and self.done < job.n_steps:
                     background.finish()
                     raise self._interrupted()
-            background.finish()
-        self.seconds["run_seconds"] = time.perf_counter() - self.started
         return carry
 
     def _border(self) -> int | None:

@@ -124,6 +124,10 @@ def test_a_run_can_be_extended_whatever_is_recorded(
 def test_a_stopped_run_can_be_made_shorter_or_longer(
     stopped: Path, small: Any, tmp_path: Path, bytes_of: Callable, whole: Path
 ) -> None:
+    """Shorter than what was written after the checkpoint, too: none of that stays."""
+    sf.resume(stopped, 34 * ms, progress=False)
+    small(34, sink=tmp_path / "a.zarr")
+    assert bytes_of(stopped) == bytes_of(tmp_path / "a.zarr")
     sf.resume(stopped, 45 * ms, progress=False)
     small(45, sink=tmp_path / "b.zarr")
     assert bytes_of(stopped) == bytes_of(tmp_path / "b.zarr")

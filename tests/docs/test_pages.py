@@ -92,3 +92,27 @@ def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> Non
     for target in LINK.findall(text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_page_on_long_runs_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "howto/long-runs.md"
+    names = run(page)
+    printed = capsys.readouterr().out
+    shown = re.findall(r"^```text\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+    def words(text: str) -> list[str]:
+        return re.sub(r"[\d.,]+ ?([kMGT]?B|ms|s)?", "#", text).split()
+
+    # The numbers are those of a machine; the lines of the plan are the same on each.
+    assert words(shown[0])[:20] == words(printed)[:20]
+    assert re.search(r"record cells.v every \d+ ms instead of every step", printed)
+    assert (tmp_path / "long.zarr").is_dir()
+    solution, rates = names["run"], names["rates"]
+    assert isinstance(solution, sf.Solution)
+    assert isinstance(rates, dict)
+    assert list(rates.values()) == sorted(rates.values())
+    assert rates[1.0] > 0

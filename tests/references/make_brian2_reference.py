@@ -12,7 +12,7 @@ from pathlib import Path
 
 import brian2 as b2
 import numpy as np
-from brian2 import ms, mV, nS, pF
+from brian2 import ms, mV, nS, pF  # noqa: F401 - the equations name them
 
 N, N_EXC, P, DT, DURATION, SEED = 100, 80, 0.1, 0.01, 50, 5
 EQUATIONS = """
