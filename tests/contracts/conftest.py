@@ -114,3 +114,30 @@ def compiled_once(_loops: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(execution, "compile_network", remember)
     monkeypatch.setattr(execution, "build", reuse)
+
+
+@pytest.fixture(scope="module")
+def _made() -> dict[str, Path]:
+    return {}
+
+
+@pytest.fixture
+def whole(
+    _made: dict[str, Path], small: Any, many_chunks: None, compiled_once: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:  # fmt: skip
+    """The store of a small run that never stopped."""
+    if not _made:
+        path = tmp_path_factory.mktemp("whole") / "a.zarr"
+        small(sink=path, checkpoint=8 * ms)
+        _made["whole"] = path
+    return _made["whole"]
+
+
+@pytest.fixture
+def stopped(small: Any, stopping: Callable, whole: Path, tmp_path: Path) -> Path:
+    """The store of a small run that was stopped after its fourth checkpoint at 32 ms."""
+    path = tmp_path / "stopped.zarr"
+    with pytest.raises(InterruptedError):
+        small(sink=path, checkpoint=8 * ms, progress=stopping(35))
+    return path
