@@ -35,9 +35,9 @@ demo: install
 PARTS := 1 2 3 4 5 6
 
 test: install
-	@for part in $(PARTS); do \
-		$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12 --part $$part/$(words $(PARTS)) || exit 1; \
-	done
+	@failed=; for part in $(PARTS); do \
+		$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12 --part $$part/$(words $(PARTS)) || failed="$$failed $$part"; \
+	done; test -z "$$failed" || { echo "Tests failed in part$$failed of $(words $(PARTS))."; exit 1; }
 
 lint: install
 	$(BIN)/ruff check .

@@ -120,3 +120,11 @@ def test_a_solve_forwards_and_backwards():
         found = run.read("x", 1.25, 1.55)
         np.testing.assert_allclose(found.time, expected)
         np.testing.assert_array_equal(found, run["x"].sel(time=found.time))
+
+
+def test_a_solve_that_is_kept_at_one_time_only():
+    run = sf.solve(lambda t, y: -y, 1.0, t1=1.0, at=[0.5])
+    np.testing.assert_allclose(run["y"].values, [np.exp(-0.5)], rtol=1e-6)
+    np.testing.assert_array_equal(run.read("y", 0.2).time, [0.5])
+    with pytest.raises(sf.RunError, match="there is nothing"):
+        run.read("y", 0.2, 0.5)

@@ -263,7 +263,8 @@ class Solution:
             begin, end = float(np.min(column.times)), float(np.max(column.times))
         first = begin if start is None else max(begin, scalar(start, unit, "start"))
         last = end if stop is None else min(end, scalar(stop, unit, "stop"))
-        if last <= first:
+        # Without a stop the end is within, and a run may be recorded at one time only.
+        if last < first or (stop is not None and last == first):
             raise RunError(
                 f"there is nothing from start = {start} to stop = {stop}: the run goes from "
                 f"{begin:g} to {end:g} {unit}."
