@@ -126,5 +126,5 @@ def test_a_solve_that_is_kept_at_one_time_only():
     run = sf.solve(lambda t, y: -y, 1.0, t1=1.0, at=[0.5])
     np.testing.assert_allclose(run["y"].values, [np.exp(-0.5)], rtol=1e-6)
     np.testing.assert_array_equal(run.read("y", 0.2).time, [0.5])
-    with pytest.raises(sf.RunError, match="there is nothing"):
+    with pytest.raises(sf.errors.RunError, match="there is nothing"):
         run.read("y", 0.2, 0.5)

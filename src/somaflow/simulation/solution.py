@@ -260,11 +260,11 @@ class Solution:
         unit = self._time_unit
         begin, end = column.start, column.start + self.duration
         if column.times is not None and len(column.times):
-            begin, end = float(np.min(column.times)), float(np.max(column.times))
+            # The last time is within, even where it is the only one.
+            begin, end = float(np.min(column.times)), np.nextafter(np.max(column.times), np.inf)
         first = begin if start is None else max(begin, scalar(start, unit, "start"))
         last = end if stop is None else min(end, scalar(stop, unit, "stop"))
-        # Without a stop the end is within, and a run may be recorded at one time only.
-        if last < first or (stop is not None and last == first):
+        if last <= first:
             raise RunError(
                 f"there is nothing from start = {start} to stop = {stop}: the run goes from "
                 f"{begin:g} to {end:g} {unit}."
