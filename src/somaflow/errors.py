@@ -71,8 +71,10 @@ class StoreError(SomaflowError, OSError):
     """Results cannot be written to, or read from, the place that was named."""
 
 
-class Interrupted(SomaflowError, KeyboardInterrupt):  # noqa: N818 - what happened, not a fault
+class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, by Ctrl-C or by SIGTERM, and did so at the end of a chunk.
+
+    It is no `SomaflowError`: what goes on after an error must not go on after this.
 
     Args:
         message: Where it stopped, and how to go on.

@@ -18,7 +18,7 @@ from somaflow.compiler.final import FinalState, flattened, restored
 from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
-from somaflow.job import Job, to_json
+from somaflow.job import Job, digests, to_json
 from somaflow.logbook import Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.numerics.device import choose_threads
@@ -134,10 +134,18 @@ def execute(
     done = run.done * prepared.job.dt
     with run.watched(), shown(progress, prepared.job.duration, done) as show:
         carry = run.go(show)
-    job = prepared.job
-    final = prepared.compiled.final(carry, job.begin + job.n_steps)
-    statistics = prepared.statistics | run.seconds
-    return Solution(prepared.columns, sink, job.duration, prepared.meta, statistics, final=final)
+    return run.solution(carry)
+
+
+def finished(prepared: Prepared, sink: Sink, found: Checkpoint) -> Solution:
+    """Return what a run left that is over: nothing is computed or written.
+
+    Args:
+        prepared: The run, built with the state of its last checkpoint.
+        sink: Where its recordings are.
+        found: That checkpoint.
+    """
+    return _Run(prepared, sink, found).solution(prepared.compiled.system.initial)
 
 
 class _Run:
@@ -159,6 +167,8 @@ class _Run:
                 write.restore(part_of(resumed.arrays, f"writers/{column.key}"))
         self.log = Logbook(sink.beside) if isinstance(sink, ZarrSink) else None
         self.leaves = leaves(job.network) if self.log is not None else {}
+        self.told = to_json(job, prepared.meta) if self.log is not None else {}
+        self.digests = digests(self.told) if self.log is not None else {}
         self.stop: int | None = None
         self.seconds = {"compile_seconds": 0.0, "run_seconds": 0.0}
 
@@ -170,12 +180,11 @@ class _Run:
         if self.log is None or not isinstance(self.sink, ZarrSink):
             self.sink.open(prepared.columns, prepared.header)
             return
-        self.sink.check(prepared.columns)
         with writing(self.log.folder):
             self.log.clear()
         try:
             with writing(self.log.folder):
-                self.log.begin(to_json(self.job, prepared.meta))
+                self.log.begin(self.told)
                 carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
                 checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
             self.sink.create(prepared.columns, prepared.header)
@@ -297,6 +306,20 @@ class _Run:
                     raise self._interrupted()
         return carry
 
+    def solution(self, carry: Carry) -> Solution:
+        """Return the whole run."""
+        prepared, job = self.prepared, self.job
+        spikes = {
+            column.key.removesuffix(".spikes"): write.spikes
+            for column, write in zip(prepared.columns, self.writers, strict=True)
+            if write.spikes is not None
+        }
+        statistics = prepared.statistics | self.seconds | {"spikes": spikes}
+        final = prepared.compiled.final(carry, job.begin + job.n_steps)
+        return Solution(
+            prepared.columns, self.sink, job.duration, prepared.meta, statistics, final=final
+        )
+
     def _border(self) -> int | None:
         """Return the steps between checkpoints: whole samples, which stay where they are."""
         every, stride = self.job.every, self.job.stride
@@ -338,6 +361,7 @@ class _Run:
             arrays |= {f"writers/{column.key}/{k}": v for k, v in write.state().items()}
         header = {
             "fingerprint": prepared.meta["fingerprint"],
+            "run": self.digests,
             "leaves": self.leaves,
             "dtype": job.dtype,
             "dt_ms": job.dt,

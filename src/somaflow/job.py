@@ -1,5 +1,7 @@
 """Jobs: a run as it was asked for, and its form on disk."""
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,6 +95,20 @@ def to_json(job: Job, meta: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def digests(told: dict[str, Any]) -> dict[str, str]:
+    """Return a checksum of each thing that stays as it is however often a run goes on.
+
+    Args:
+        told: What `to_json` returned, or what was read of it.
+    """
+    stays = {name: value for name, value in told.items() if name not in ("steps", "every", "meta")}
+    stays |= {k: v for k, v in told["meta"].items() if k not in ("duration_ms", "not_exact")}
+    return {
+        name: hashlib.sha256(json.dumps(value).encode()).hexdigest()
+        for name, value in stays.items()
+    }
+
+
 def from_json(told: Any, place: str) -> Job:
     """Return the job of a run that is to go on; the state to go on from is not in it.
 
@@ -109,6 +125,9 @@ def from_json(told: Any, place: str) -> Job:
                 f"{place} has format {told['format']!r}; this version reads format {FORMAT}."
             )
         meta = told["meta"]
+        counts = told["steps"], 1 if told["every"] is None else told["every"]
+        if not all(isinstance(count, int) and count > 0 for count in counts):
+            raise TypeError(f"steps is {told['steps']!r} and every is {told['every']!r}")
         if meta["solver"] not in _methods():
             raise StoreError(f"{place} is of a run with {meta['solver']}, a method of your own.")
         return Job(

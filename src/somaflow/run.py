@@ -3,26 +3,35 @@
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from somaflow.compiler.final import FinalState
 from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError, WrongTypeError
-from somaflow.execution import Prepared, execute, prepare, state_of
-from somaflow.job import Job, check_checkpoints, from_json, read_job, read_sink, to_json
+from somaflow.execution import Prepared, execute, finished, part_of, prepare, state_of
+from somaflow.job import (
+    Job,
+    check_checkpoints,
+    digests,
+    from_json,
+    read_job,
+    read_sink,
+    to_json,
+)
 from somaflow.logbook import JOB, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.progress import Progress, check_progress
 from somaflow.settings import positive
-from somaflow.simulation import checkpoint
-from somaflow.simulation.checkpoint import Checkpoint
+from somaflow.simulation.checkpoint import Checkpoint, newest
+from somaflow.simulation.claim import claimed
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink, writing
+from somaflow.simulation.system import Array
 from somaflow.sizes import refuse
 from somaflow.solvers.base import Solver
 from somaflow.units import ms
@@ -76,7 +85,7 @@ def simulate(
         NetworkError: A synapse of a form that cannot be computed.
         StoreError: The sink cannot take the recordings. What was written before stays readable.
         NonFiniteState: A state became infinite or not a number.
-        Interrupted: A signal asked the run to stop. It is a `KeyboardInterrupt` too.
+        Interrupted: A signal asked the run to stop. It is a `KeyboardInterrupt`.
     """
     target = read_sink(sink)
     check_progress(progress)
@@ -93,25 +102,32 @@ def simulate(
     )
     check_checkpoints(job, target)
     prepared = prepare(job)
+    if not isinstance(target, ZarrSink):
+        refuse(prepared, target)
+        return execute(prepared, target, progress)
+    target.check(prepared.columns)
     refuse(prepared, target)
-    return execute(prepared, target, progress)
+    with claimed(target.beside):
+        return execute(prepared, target, progress)
 
 
 def resume(
     path: str | Path,
     duration: Any = None,
     *,
+    checkpoint: Any = None,
     exact: bool = True,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Go on with a run that was stopped or killed, or make one longer.
 
     The store is then the one that a run without the stop would have written: on a local disk byte
-    for byte, at an address array for array.
+    for byte, at an address array for array. Of a run that is finished nothing is written.
 
     Args:
         path: The store.
         duration: Biological time of the whole run, from its start; default as it was asked for.
+        checkpoint: Biological time from one checkpoint to the next; default as it was asked for.
         exact: Whether to refuse where another version of somaflow, TensorFlow, NumPy or Zarr, or
             another type of processor, might give other last digits. False goes on, and the store
             says so.
@@ -121,8 +137,8 @@ def resume(
         The recordings of the whole run.
 
     Raises:
-        StoreError: There is no run there, none of its checkpoints is whole, or they are of
-            another network, format or dtype.
+        StoreError: There is no run there, somebody else is writing it, none of its checkpoints is
+            whole, they are of another network, format or dtype, or the store is not what they tell.
         RunError: The run is longer already, or would not be exact.
         NonFiniteState, Interrupted: As for `simulate`.
     """
@@ -132,35 +148,75 @@ def resume(
     if not isinstance(exact, bool):
         raise WrongTypeError(f"exact is True or False, not {exact!r}.")
     sink = ZarrSink(path)
+    found = _find(sink, duration, checkpoint)
+    if found.checkpoint.step == found.job.n_steps:
+        prepared = found.build()
+        if sink.is_complete(prepared.columns, prepared.header, found.cursors):
+            return finished(prepared, sink, found.checkpoint)
+    with claimed(sink.beside):
+        # Somebody may have gone on with it meanwhile.
+        return _go_on(_find(sink, duration, checkpoint), exact, progress)
+
+
+# ------------------------------------------------------------------------------- resuming
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run that is to go on.
+
+    Attributes:
+        sink: Its store.
+        job: The run.
+        meta: What its results tell of it.
+        checkpoint: The newest that is whole.
+        damaged: Why each newer one was passed over.
+    """
+
+    sink: ZarrSink
+    job: Job
+    meta: dict[str, Any]
+    checkpoint: Checkpoint
+    damaged: list[str]
+
+    @property
+    def time(self) -> float:
+        """Biological time of the checkpoint in ms."""
+        return self.checkpoint.step * self.job.dt
+
+    @property
+    def cursors(self) -> dict[str, Array]:
+        """How far the store is."""
+        return part_of(self.checkpoint.arrays, "sink")
+
+    def build(self) -> Prepared:
+        """Build the run with the state of the checkpoint."""
+        job = self.job
+        prepared = prepare(job, state_of(self.checkpoint, job.begin, job.dt))
+        return replace(prepared, meta=self.meta)
+
+
+def _find(sink: ZarrSink, duration: Any, every: Any) -> _Found:
+    """Read what is left of a run.
+
+    Raises:
+        StoreError, RunError: As `resume`.
+    """
     told = _told(sink)
     job = from_json(told, f"{sink.beside}/{JOB}")
     if duration is not None:
         steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
         job = replace(job, n_steps=steps)
-    found, damaged = checkpoint.newest(sink.beside)
-    log = Logbook(sink.beside)
-    for sentence in damaged:
-        text = f"{sentence}; the one at {found.step * job.dt:g} ms is used."
-        with writing(sink.beside):
-            log.line(text)
-        warnings.warn(text, stacklevel=2)
+    if every is not None:
+        job = replace(job, every=whole_steps(positive(every, "checkpoint"), job.dt, "checkpoint"))
+    found, damaged = newest(sink.beside)
     if found.step > job.n_steps:
         raise RunError(
-            f"the run at {path} is at {found.step * job.dt:g} ms already; give at least that "
+            f"the run at {sink.path} is at {found.step * job.dt:g} ms already; give at least that "
             f"duration, not {job.duration:g} ms."
         )
-    _check_same(found, told["meta"], job)
-    prepared = prepare(job, state_of(found, job.begin, job.dt))
-    refuse(prepared, sink, found.step)
-    meta = told["meta"] | {"duration_ms": job.duration}
-    prepared = replace(prepared, meta=_marked(found, meta, exact, job))
-    with writing(sink.beside):
-        log.line(f"resumed at {found.step * job.dt:g} ms, until {job.duration:g} ms")
-    _reopen(sink, prepared, found, log)
-    return execute(prepared, sink, progress, found)
-
-
-# ------------------------------------------------------------------------------- resuming
+    _check_same(found, told, job)
+    return _Found(sink, job, told["meta"] | {"duration_ms": job.duration}, found, damaged)
 
 
 def _told(sink: ZarrSink) -> dict[str, Any]:
@@ -175,14 +231,14 @@ def _told(sink: ZarrSink) -> dict[str, Any]:
         raise StoreError(f"{sink.beside}/{JOB} cannot be read ({error}).") from error
 
 
-def _check_same(found: Checkpoint, meta: dict[str, Any], job: Job) -> None:
+def _check_same(found: Checkpoint, told: dict[str, Any], job: Job) -> None:
     """Refuse a checkpoint of another run.
 
     Raises:
         StoreError: With what differs.
     """
-    header = found.header
-    if header["fingerprint"] != meta["fingerprint"]:
+    header, meta = found.header, told["meta"]
+    if header["fingerprint"] != meta.get("fingerprint"):
         lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
         reasons = "; ".join(lines) or "the initial values differ"
         raise StoreError(f"the checkpoint is of another network: {reasons}.")
@@ -196,18 +252,52 @@ def _check_same(found: Checkpoint, meta: dict[str, Any], job: Job) -> None:
             raise StoreError(
                 f"the checkpoint is of another run: its {name} is {there}, and here it is {here}."
             )
+    here, there = digests(told), header["run"]
+    if differ := sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k)):
+        raise StoreError(
+            f"{JOB} is not what the checkpoint was made with: {', '.join(differ)} changed. Put "
+            "back what was there; to try something else, begin a run with initial=run.final."
+        )
 
 
-def _marked(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> dict[str, Any]:
+def _go_on(found: _Found, exact: bool, progress: Any) -> Solution:
+    """Compute the rest of a run.
+
+    Raises:
+        StoreError, RunError: As `resume`.
+    """
+    sink, job, step = found.sink, found.job, found.checkpoint.step
+    log = Logbook(sink.beside)
+    for sentence in found.damaged:
+        text = f"{sentence}; the one at {found.time:g} ms is used."
+        with writing(log.folder):
+            log.line(text)
+        warnings.warn(text, stacklevel=3)
+    prepared = replace(found.build(), meta=_marked(found, exact))
+    refuse(prepared, sink, step)
+    told = json.dumps(to_json(job, prepared.meta)).encode()
+    with writing(log.folder):
+        log.line(f"resumed at {found.time:g} ms, until {job.duration:g} ms")
+        log.folder.tidy()
+        if told != log.folder.read(JOB):
+            log.folder.write(JOB, told)
+    if step:
+        sink.reopen(prepared.columns, prepared.header, found.cursors)
+    else:
+        sink.create(prepared.columns, prepared.header)
+    return execute(prepared, sink, progress, found.checkpoint)
+
+
+def _marked(found: _Found, exact: bool) -> dict[str, Any]:
     """Return what a store says of a run, and of parts that may differ in their last digits.
 
     Raises:
         RunError: Exactness is asked for and cannot be promised.
     """
-    was, now = found.header["made_with"], made_with()
+    was, now, meta = found.checkpoint.header["made_with"], made_with(), found.meta
     differ = [name for name in now if was.get(name) != now[name]]
     # What was made after the checkpoint is made again.
-    parts = [part for part in meta.get("not_exact", []) if part["from_ms"] < found.step * job.dt]
+    parts = [part for part in meta.get("not_exact", []) if part["from_ms"] < found.time]
     meta = {name: value for name, value in meta.items() if name != "not_exact"}
     if not differ:
         return meta | ({"not_exact": parts} if parts else {})
@@ -218,23 +308,8 @@ def _marked(found: Checkpoint, meta: dict[str, Any], exact: bool, job: Job) -> d
             "accept other last digits with exact=False (--not-exact); the store then says so."
         )
     part = {
-        "from_ms": found.step * job.dt,
+        "from_ms": found.time,
         "was": {name: was.get(name) for name in differ},
         "now": {name: now[name] for name in differ},
     }
     return meta | {"not_exact": [*parts, part]}
-
-
-def _reopen(sink: ZarrSink, prepared: Prepared, found: Checkpoint, log: Logbook) -> None:
-    """Make the store what it was at a checkpoint."""
-    told = json.dumps(to_json(prepared.job, prepared.meta)).encode()
-    with writing(log.folder):
-        log.folder.tidy()
-        if told != log.folder.read(JOB):
-            log.folder.write(JOB, told)
-    if found.step == 0:
-        sink.create(prepared.columns, prepared.header)
-        return
-    begin = "sink/"
-    cursors = {k[len(begin) :]: v for k, v in found.arrays.items() if k.startswith(begin)}
-    sink.reopen(prepared.columns, prepared.header, cursors)

@@ -380,10 +380,10 @@ def _spike_bytes(column: Column) -> int:
 def _waiting(column: Column, spikes: int) -> int:
     """Return the most that waits in memory until it fills a chunk of a store."""
     if column.shape is None:
-        return min(spikes * _spike_bytes(column), 2 * store._CHUNK_BYTES)
+        return min(spikes * _spike_bytes(column), 2 * store.CHUNK_BYTES)
     width = max(1, column.bytes // max(column.rows, 1))
-    rows = min(column.rows, max(1, store._CHUNK_BYTES // width))
-    return rows * width + min(8 * column.rows, store._CHUNK_BYTES)
+    rows = min(column.rows, max(1, store.CHUNK_BYTES // width))
+    return rows * width + min(8 * column.rows, store.CHUNK_BYTES)
 
 
 def _free_disk(path: Path) -> int:

@@ -82,7 +82,7 @@ def stopping() -> Callable[[float], Callable[[sf.Progress], None]]:
 def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut small runs into many chunks, in the computer as on the disk."""
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 40)
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 160)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 160)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import somaflow as sf
 from somaflow.simulation import checkpoint, chunks, folder, store
 from somaflow.units import ms, nA
 
-store._CHUNK_BYTES = 1 << 15
+store.CHUNK_BYTES = 1 << 15
 chunks._CHUNK_STEPS = 1000
 
 

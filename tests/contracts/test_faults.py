@@ -88,7 +88,7 @@ class Disk:
 @pytest.fixture(autouse=True)
 def _fewer_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 110)
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 1500)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 1500)
     monkeypatch.setattr(logbook, "_BETWEEN", 0.0)  # the progress is noted after each chunk
 
 

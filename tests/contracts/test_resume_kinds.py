@@ -98,7 +98,7 @@ def test_what_was_stopped_and_goes_on_is_what_never_stopped(
     make, settings = KINDS[kind]
     network, record = make(lobe)
     settings = {"duration": 60.4 * ms, "dt": 0.1 * ms, "record": record, "seed": 3} | settings
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 4000)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 4000)
     whole = sf.simulate(network, sink=tmp_path / "whole.zarr", progress=False, **settings)
     assert all(len(whole[key]) > 5 for key in whole if key.endswith("spikes"))
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 70)

@@ -40,7 +40,7 @@ def test_the_list_is_complete() -> None:
 def test_arrays_come_out_as_they_went_in(
     sink: Sink, lengths: list[int], room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_CHUNK_BYTES", room)
+    monkeypatch.setattr(store, "CHUNK_BYTES", room)
     rng = np.random.default_rng(1)
     v, w = rng.normal(size=(30, 2, 5)), rng.normal(size=30).astype("float32")
     times, cells = np.sort(rng.random(30)) * 3, rng.integers(0, 5, 30)

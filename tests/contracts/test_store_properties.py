@@ -76,7 +76,7 @@ def test_bytes_do_not_depend_on_how_a_run_is_cut(
     path, whole = tmp_path / "a.zarr", tmp_path / "whole.zarr"
     resumed = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_CHUNK_BYTES", plan["room"])
+        patch.setattr(store, "CHUNK_BYTES", plan["room"])
         small(STEPS / 10, sink=whole, record=record)
         plain_close = store.ZarrSink.close
         for k, (part, stop) in enumerate(

@@ -50,7 +50,7 @@ def fill(sink: Any, chunks: int = 4, flush: bool = False) -> None:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 200)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 200)
 
 
 class FullDisk:

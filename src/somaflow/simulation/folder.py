@@ -14,6 +14,7 @@ from somaflow.errors import StoreError
 
 _SUFFIX = ".run"
 _PARTIAL = ".partial"
+METADATA = "zarr.json"  # of Zarr's format 3, for a store and for each array in it
 _LOCAL = "file://"
 
 
@@ -59,6 +60,10 @@ class Folder:
 
     def __str__(self) -> str:
         return self._name
+
+    def local(self, name: str) -> Path | None:
+        """Return the path of a file on this machine; None at an address."""
+        return None if self._address else self._path / name
 
     def exists(self) -> bool:
         """Return whether it is there."""

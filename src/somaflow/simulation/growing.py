@@ -1,12 +1,13 @@
 """Growing: an array in a store that is written along its first axis, a whole chunk at a time."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from somaflow.simulation.folder import settle
+from somaflow.simulation.folder import METADATA, settle
 from somaflow.simulation.system import Array
 
 
@@ -31,7 +32,8 @@ class Growing:
         self._chunk = array.chunks[0]
         self._waiting: list[Array] = []
         self._n_waiting = 0
-        self._unsettled: list[int] = []
+        # What must be brought to the disk; a file before the folder that names it.
+        self._unsettled: set[Path] = set()
         self.done = 0
 
     def add(self, values: Array) -> None:
@@ -58,14 +60,9 @@ class Growing:
         """Write what waits, and wait until all is on the disk."""
         if self._n_waiting:
             self._write(self.tail())
-        unsettled, self._unsettled = self._unsettled, []
-        if self._folder is None:
-            return
-        for number in unsettled:
-            file = self._folder / "/".join([str(number), *["0"] * (self.array.ndim - 1)])
-            # A chunk that holds nothing but the fill value has no file.
-            if file.exists():
-                settle(file)
+        unsettled, self._unsettled = self._unsettled, set()
+        for place in sorted(unsettled, key=lambda place: len(place.parts), reverse=True):
+            settle(place)
 
     @property
     def length(self) -> int:
@@ -76,16 +73,30 @@ class Growing:
         """Make the array longer or shorter."""
         if self.array.shape[0] != length:
             self.array.resize((length, *self.array.shape[1:]))
+            if self._folder is not None:
+                self._unsettled |= {self._folder.parent / METADATA, self._folder.parent}
 
     def restore(self, done: int, tail: Array) -> None:
-        """Go on after `done` rows in whole chunks; of all that was written later nothing stays."""
+        """Go on after `done` rows in whole chunks; of all that was written later nothing stays.
+
+        Raises:
+            FileNotFoundError: One of those chunks is missing in a local folder.
+        """
         self.done = done
+        for file in self._files(done // self._chunk):
+            if not file.exists():
+                raise FileNotFoundError(f"{file} is missing")
         self._keep(np.asarray(tail))
         if self._folder is None:
             self.resize(done)  # which removes the chunks behind
         else:
             self._remove_rest(self._folder)
         self.resize(done if self._rows is None else self._rows)
+
+    def is_whole(self, length: int) -> bool:
+        """Return whether the array has so many rows, and every chunk of them."""
+        files = self._files(-(-length // self._chunk))
+        return self.array.shape[0] == length and all(file.exists() for file in files)
 
     def _keep(self, values: Array) -> None:
         self._waiting, self._n_waiting = [values], len(values)
@@ -95,7 +106,15 @@ class Growing:
         if self.array.shape[0] < end:
             self.resize(end)
         self.array[self.done : end] = values
-        self._unsettled.append(self.done // self._chunk)
+        for file in self._files(self.done // self._chunk + 1, self.done // self._chunk):
+            places = file, *file.parents
+            self._unsettled.update(places[: self.array.ndim + 1])  # up to the folder of chunks
+
+    def _files(self, end: int, begin: int = 0) -> Iterator[Path]:
+        """Iterate over the files of some chunks in a local folder."""
+        if self._folder is not None and 0 not in self.array.shape[1:]:
+            for number in range(begin, end):
+                yield self._folder.joinpath(str(number), *["0"] * (self.array.ndim - 1))
 
     def _remove_rest(self, folder: Path) -> None:
         for entry in list(folder.iterdir()) if folder.is_dir() else ():

@@ -17,14 +17,15 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from somaflow.errors import StoreError, WrongTypeError
-from somaflow.simulation.folder import Folder, beside, located
+from somaflow.simulation.folder import METADATA, Folder, beside, located, settle
 from somaflow.simulation.growing import Growing
 from somaflow.simulation.sinks import EVERY, Column
 from somaflow.simulation.system import Array
 
-_CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 _CODEC = ZstdCodec(level=1)
-_METADATA = "zarr.json"
+# A chunk of nothing but the fill value has a file too, so that a missing one is noticed.
+_WHOLE = {"array.write_empty_chunks": True}
 
 
 class ZarrSink:
@@ -94,6 +95,9 @@ class ZarrSink:
             self._parts = {}
             for column in columns:
                 self._create(column)
+            if isinstance(self.path, Path):
+                for place in (*self.path.rglob("*"), self.path, self.path.absolute().parent):
+                    settle(place)
 
     def reopen(
         self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
@@ -116,11 +120,27 @@ class ZarrSink:
                 self._parts = {}
                 for column in columns:
                     self._create(column)
+                for name, part in self._parts.items():
+                    part.restore(int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"])
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
-            for name, part in self._parts.items():
-                part.restore(int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"])
             self._group.attrs.put(_plain(header))
+
+    def is_complete(
+        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+    ) -> bool:
+        """Return whether the store holds all that `cursors` tell of; then it can be read."""
+        self._columns, self._torn, self._parts = columns, set(), {}
+        try:
+            self._group = zarr.open_group(self.path, mode="r", zarr_format=3)
+            for column in columns:
+                self._create(column)
+        except (KeyError, ValueError, OSError):  # missing or damaged
+            return False
+        return dict(self._group.attrs) == _plain(header) and all(
+            part.is_whole(int(cursors[f"{name}/rows"]) + len(cursors[f"{name}/tail"]))
+            for name, part in self._parts.items()
+        )
 
     # ------------------------------------------------------------------------- write
 
@@ -191,7 +211,7 @@ class ZarrSink:
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
         if taken and not self.overwrite:
             raise StoreError(f"{path} {self._taken()}")
-        if taken and not (path / "zarr.json").exists():
+        if taken and not (path / METADATA).exists():
             raise StoreError(f"{path} is not a results store, so it is not replaced.")
         parent = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not parent.is_dir():
@@ -237,7 +257,7 @@ class ZarrSink:
             return
         files = {}
         for name, part in longer.items():
-            file = f"{name}/{_METADATA}"
+            file = f"{name}/{METADATA}"
             told = json.loads((self.path / file).read_bytes())
             told["shape"][0] = part.length
             files[file] = json.dumps(told, indent=2).encode()
@@ -280,17 +300,18 @@ class ZarrSink:
         width = max(1, int(np.prod(shape, initial=1)) * np.dtype(dtype).itemsize)
         array = self._found(name)
         if array is None:
-            array = self._group.create_array(
-                name,
-                shape=(rows or 0, *shape),
-                # What an interrupted run has not written.
-                fill_value=float("nan") if np.dtype(dtype).kind == "f" else -1,
-                chunks=(max(1, _CHUNK_BYTES // width), *(max(1, n) for n in shape)),
-                compressors=_CODEC,
-                dtype=dtype,
-                dimension_names=dimensions,
-                attributes=attributes,
-            )
+            with zarr.config.set(_WHOLE):
+                array = self._group.create_array(
+                    name,
+                    shape=(rows or 0, *shape),
+                    # What an interrupted run has not written.
+                    fill_value=float("nan") if np.dtype(dtype).kind == "f" else -1,
+                    chunks=(max(1, CHUNK_BYTES // width), *(max(1, n) for n in shape)),
+                    compressors=_CODEC,
+                    dtype=dtype,
+                    dimension_names=dimensions,
+                    attributes=attributes,
+                )
         self._parts[name] = Growing(self.path, name, array, rows)
 
     def _found(self, name: str) -> Any:
@@ -299,7 +320,10 @@ class ZarrSink:
         Raises:
             KeyError: It is missing.
         """
-        return None if self._torn is None or name in self._torn else self._group[name]
+        if self._torn is None or name in self._torn:
+            return None
+        with zarr.config.set(_WHOLE):
+            return self._group[name]
 
     def _write(self, name: str, values: Array, dimension: str, attributes: dict[str, Any]) -> None:
         if self._found(name) is not None:
@@ -337,9 +361,9 @@ def _tidied(path: Path, names: list[str]) -> set[str]:
     torn = set()
     for name in ("", *names):
         try:
-            json.loads((path / name / _METADATA).read_bytes())
+            json.loads((path / name / METADATA).read_bytes())
         except (ValueError, FileNotFoundError):
-            (path / name / _METADATA).unlink(missing_ok=True)
+            (path / name / METADATA).unlink(missing_ok=True)
             torn.add(name)
     return torn
 

@@ -1,0 +1,87 @@
+"""Claims: a store is written by one run at a time.
+
+The claim is a lock of the operating system on a file beside the store, so it ends with the process,
+however that ends. A file that is there without a run that still goes on was left by one that was
+killed.
+"""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from somaflow.errors import StoreError
+from somaflow.simulation.folder import Folder
+from somaflow.simulation.store import writing
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nothing keeps two runs apart
+    fcntl = None
+
+NAME = "lock"
+
+
+@contextmanager
+def claimed(folder: Folder) -> Iterator[None]:
+    """Keep others from writing a run while it is being written here.
+
+    An address has no locks, and some file systems have none: there nothing is checked.
+
+    Args:
+        folder: The folder beside the store.
+
+    Raises:
+        StoreError: Another process, or another thread of this one, is writing it; or the folder
+            cannot be made.
+    """
+    path = folder.local(NAME)
+    with writing(folder):
+        number = None if path is None or fcntl is None else _locked(path)
+    try:
+        yield
+    finally:
+        if path is not None and number is not None:
+            path.unlink(missing_ok=True)
+            os.close(number)
+
+
+def is_claimed(folder: Folder) -> bool:
+    """Return whether a run may be writing; False only where it certainly is not."""
+    path = folder.local(NAME)
+    return path is None or fcntl is None or path.exists()
+
+
+def _locked(path: Path) -> int | None:
+    """Return the descriptor that holds the lock; None where the file system has none."""
+    assert fcntl is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(number, 200).decode(errors="replace") or "another process"
+            os.close(number)
+            raise StoreError(
+                f"{path.parent} is being written by {holder}; wait until that run has ended, or "
+                "choose another path."
+            ) from None
+        except OSError:
+            os.close(number)
+            path.unlink(missing_ok=True)
+            return None
+        if _is_still(path, number):
+            with suppress(OSError):  # on a full disk nobody learns the name
+                os.truncate(number, 0)
+                os.write(number, f"process {os.getpid()} on {platform.node()}".encode())
+            return number
+        os.close(number)  # whoever held it removed it meanwhile
+
+
+def _is_still(path: Path, number: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except FileNotFoundError:
+        return False
