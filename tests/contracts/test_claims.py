@@ -1,0 +1,225 @@
+"""A store is written by one run at a time, and what others left or changed is noticed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import somaflow as sf
+from somaflow.errors import StoreError
+from somaflow.simulation import claim
+from somaflow.simulation.checkpoint import names
+from somaflow.simulation.claim import claimed
+from somaflow.simulation.folder import beside
+from somaflow.units import mV
+
+pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+
+# What another process does: hold the claim until it is told to end.
+HOLDER = """
+import sys
+from somaflow.simulation.claim import claimed
+from somaflow.simulation.folder import beside
+
+with claimed(beside(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder() -> Any:
+    """Return what starts a process that claims a store; it is ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def hold(path: Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_run_is_refused_where_another_process_writes(
+    holder: Callable, stopped: Path, whole: Path, small: Any, bytes_of: Callable
+) -> None:
+    process, before = holder(stopped), bytes_of(stopped)
+    message = rf"stopped\.zarr\.run is being written by process {process.pid} on .*wait until"
+    with pytest.raises(StoreError, match=message):
+        sf.resume(stopped)
+    with pytest.raises(StoreError, match=message):
+        small(sink=sf.ZarrSink(stopped, overwrite=True))
+    assert bytes_of(stopped) == before
+    process.kill()  # a claim ends with its process
+    process.wait()
+    assert (beside(stopped).local("lock") or Path()).exists()
+    sf.resume(stopped, progress=False)
+    assert bytes_of(stopped) == bytes_of(whole)
+    assert claim.NAME not in beside(stopped).names()
+
+
+def test_a_run_claims_its_store_while_it_goes_on(
+    small: Any, tmp_path: Path, stopping: Callable
+) -> None:
+    path, seen = tmp_path / "a.zarr", []
+
+    def look(progress: sf.Progress) -> None:
+        if progress.done == progress.total:  # then it can be read
+            return
+        with pytest.raises(StoreError, match=f"is being written by process {os.getpid()}"):
+            sf.resume(path)
+        seen.append(claim.is_claimed(beside(path)))
+
+    small(5, sink=path, progress=look)
+    assert seen
+    assert all(seen)
+    assert not claim.is_claimed(beside(path))
+    with pytest.raises(InterruptedError):
+        small(sink=sf.ZarrSink(path, overwrite=True), progress=stopping(10))
+    assert not claim.is_claimed(beside(path))
+
+
+def test_a_claim_that_was_removed_while_it_was_waited_for_is_made_anew(tmp_path: Path) -> None:
+    folder = beside(tmp_path / "a.zarr")
+    path = folder.local(claim.NAME)
+    assert path is not None
+    with claimed(folder):
+        path.unlink()  # as by whoever held it before
+        with claimed(folder):
+            assert claim.is_claimed(folder)
+
+
+def test_where_there_are_no_locks_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lockless:
+        LOCK_EX = LOCK_NB = 0
+
+        @staticmethod
+        def flock(*_: Any) -> None:
+            raise OSError(95, "Operation not supported")
+
+    folder = beside(tmp_path / "a.zarr")
+    for module in (Lockless, None):
+        monkeypatch.setattr(claim, "fcntl", module)
+        with claimed(folder), claimed(folder):
+            pass
+        assert not (tmp_path / "a.zarr.run" / "lock").exists()
+
+
+# -------------------------------------------------------------------------- edited, missing
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda told: told["meta"].update(seed=10), "seed changed"),
+        (lambda told: told["meta"].update(solver="Euler"), "solver changed"),
+        (lambda told: told.update(begin=100), "begin changed"),
+        (lambda told: told["meta"]["description"].clear(), "not a stored description"),
+        (lambda told: told.update(every=0), "every is 0"),
+        (lambda told: told.update(every="often"), "every is 'often'"),
+        (lambda told: told.update(steps=-3), "steps is -3"),
+        (lambda told: told.pop("steps"), r"run\.json is not what"),
+    ],
+)
+def test_an_edited_description_is_refused(
+    edit: Callable, message: str, stopped: Path, bytes_of: Callable
+) -> None:
+    told = json.loads(beside(stopped).read("run.json"))
+    edit(told)
+    beside(stopped).write("run.json", json.dumps(told).encode())
+    before = bytes_of(stopped)
+    with pytest.raises(StoreError, match=message):
+        sf.resume(stopped)
+    assert bytes_of(stopped) == before
+
+
+def test_an_edited_network_is_refused(stopped: Path, bytes_of: Callable) -> None:
+    data = beside(stopped).read("run.json")
+    refractory = b"2 ms"
+    assert refractory in data
+    beside(stopped).write("run.json", data.replace(refractory, b"3 ms"))
+    before = bytes_of(stopped)
+    with pytest.raises(StoreError, match="description changed"):
+        sf.resume(stopped)
+    assert bytes_of(stopped) == before
+
+
+@pytest.mark.parametrize("name", ["lif.v/c/0/0", "lif.v.time/c/1"])
+def test_a_chunk_that_is_missing_is_noticed(name: str, stopped: Path) -> None:
+    (stopped / name).unlink()
+    with pytest.raises(StoreError, match=f"not the store of this run .*{name} is missing"):
+        sf.resume(stopped)
+
+
+# ------------------------------------------------------------------------------- finished
+
+
+def states(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes())
+        for place in (folder, Path(str(beside(folder))))
+        for path in place.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_finished_run_is_only_read(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.zarr"
+    run = small(sink=path)
+    before = states(path)
+    monkeypatch.setattr(sf.run, "made_with", lambda: {"tensorflow": "another"})
+    again = sf.resume(path, progress=False)
+    assert states(path) == before
+    assert again.meta == run.meta
+    assert again.statistics["spikes"] == run.statistics["spikes"] == {"lif": len(run["lif.spikes"])}
+    for key in run:
+        if not key.endswith("spikes"):
+            assert (again[key] == run[key]).all()
+    assert (again.final.states["lif"]["v"] == run.final.states["lif"]["v"]).all()
+
+
+@pytest.mark.parametrize("name", ["lif.v/c/1/0", "zarr.json", "lif.spikes.cells/zarr.json"])
+def test_a_finished_run_that_lost_a_file_of_its_end_is_mended_or_refused(
+    name: str, small: Any, tmp_path: Path, bytes_of: Callable
+) -> None:
+    path = tmp_path / "a.zarr"
+    small(sink=path)
+    before = bytes_of(path)
+    (path / name).unlink()
+    try:
+        sf.resume(path, progress=False)
+    except StoreError as error:
+        assert "missing" in str(error)
+    else:
+        assert bytes_of(path) == before
+
+
+def test_checkpoints_can_be_asked_for_later(
+    stopped: Path, whole: Path, bytes_of: Callable, stopping: Callable
+) -> None:
+    with pytest.raises(InterruptedError):
+        sf.resume(stopped, checkpoint=0.5, progress=stopping(45))
+    assert [int(name[-12:]) for name in names(beside(stopped))][-1] > 400
+    sf.resume(stopped, checkpoint=100, progress=False)
+    assert bytes_of(stopped) == bytes_of(whole)
+    with pytest.raises(sf.errors.UnitError):
+        sf.resume(stopped, checkpoint=3 * mV)
+    with pytest.raises(sf.errors.RunError, match="checkpoint is 0"):
+        sf.resume(stopped, checkpoint=0)
