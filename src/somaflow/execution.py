@@ -28,10 +28,11 @@ from somaflow.settings import meta as kept
 from somaflow.simulation import checkpoint, chunks
 from somaflow.simulation.background import Background
 from somaflow.simulation.checkpoint import Checkpoint
+from somaflow.simulation.folder import writing
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink, writing
+from somaflow.simulation.store import ZarrSink
 from somaflow.simulation.system import Array, Carry
 
 

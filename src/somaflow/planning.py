@@ -4,25 +4,27 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from somaflow.compiler.final import FinalState
-from somaflow.errors import Interrupted
+from somaflow.errors import Interrupted, RunError, StoreError
 from somaflow.execution import Prepared, execute, prepare
-from somaflow.job import check_checkpoints, read_job, read_sink
+from somaflow.job import check_checkpoints, read_job, read_sink, to_json
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.progress import Progress, span
 from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.store import ZarrSink
-from somaflow.sizes import remedies, room_for, shortage, sizes_of, text
+from somaflow.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of, text
 from somaflow.solvers.base import Solver
-from somaflow.stored import Measured, measure, spikes_at_end
+from somaflow.stored import Measured, bytes_of, measure, spikes_at_end
 from somaflow.units import ms
 
 _SECONDS = 2.0  # of calibration
+_ROOM = "more room there, or a shorter duration"
 _BYTES = 256_000_000  # the most that it records, where writing is what takes the time
 
 
@@ -43,8 +45,8 @@ class Plan:
         working: Bytes of parameters, and of copies while the run computes and when the largest of
             the recordings in memory is read.
         recordings_on_disk: Bytes of the store, as far as known compressed; 0 without a store.
-        before_compression: Bytes of the same recordings as they are. Whether a disk is too small
-            is judged by these.
+        before_compression: Bytes of the same recordings as they are.
+        description: Bytes of what else lies beside the store: all that the run is.
         checkpoint: Bytes of a checkpoint, of which a store has two, at most: how many of the
             recordings wait for a chunk of the store to be full, and go with it, changes.
         chunk_steps: Steps of a chunk.
@@ -68,6 +70,7 @@ class Plan:
     working: int
     recordings_on_disk: int
     before_compression: int
+    description: int
     checkpoint: int
     chunk_steps: int
     chunk_ms: float
@@ -89,8 +92,8 @@ class Plan:
 
     @property
     def disk(self) -> int:
-        """Bytes on the disk in all: the store, and beside it two checkpoints."""
-        return self.recordings_on_disk + 2 * self.checkpoint
+        """Bytes on the disk in all: the store, its description, and two checkpoints."""
+        return self.recordings_on_disk + self.description + 2 * self.checkpoint
 
     def to_json(self) -> str:
         """Return all of it as JSON: bytes, ms and seconds."""
@@ -120,6 +123,7 @@ class Plan:
             raw = f"{text(self.before_compression)} before compression"
             rows += [
                 ("recordings on disk", f"{text(self.recordings_on_disk)} ({raw})"),
+                ("description beside them", text(self.description)),
                 ("a checkpoint, at most", text(self.checkpoint)),
                 ("disk in all", text(self.disk) + _of(self.free_disk)),
             ]
@@ -188,12 +192,13 @@ def plan(
     )
     check_checkpoints(job, target)
     prepared = prepare(job)
-    room, sizes = room_for(prepared, target), sizes_of(prepared, target)
+    known = Known(description=_description(prepared, target))
+    room, sizes = room_for(prepared, target), sizes_of(prepared, target, known)
     found = None
     if room.memory is None or sizes.fixed <= room.memory:
-        with tempfile.TemporaryDirectory(prefix="somaflow-plan-") as folder:
-            found = _calibrate(prepared, Path(folder) if isinstance(target, ZarrSink) else None)
-        sizes = sizes_of(prepared, target, found.spikes or 0)
+        found = _calibrate(prepared, target)
+        known = found.known(sizes_of(prepared, target, replace(known, spikes=found.spikes or 0)))
+        sizes = sizes_of(prepared, target, known)
     steps = min(prepared.schedule.steps, job.n_steps)
     if job.every is not None:  # a chunk ends at a checkpoint too
         steps = min(steps, -(-job.every // job.stride) * job.stride)
@@ -205,7 +210,8 @@ def plan(
         buffers=sizes.buffers,
         working=sizes.working + sizes.joined,
         recordings_on_disk=found.stored if found is not None else sizes.stored,
-        before_compression=sizes.stored,
+        before_compression=round(sizes.stored / known.packed),
+        description=sizes.beside,
         checkpoint=found.checkpoint if found is not None else sizes.checkpoint,
         chunk_steps=steps,
         chunk_ms=steps * job.dt,
@@ -216,7 +222,7 @@ def plan(
         free_disk=room.disk,
         fits=room.holds(sizes),
         shortage=shortage(sizes, room, target),
-        remedies=remedies(prepared, target, room, (found.spikes or 0) if found is not None else 0),
+        remedies=remedies(prepared, target, room, known),
         calibrated_ms=0.0 if found is None else found.steps * job.dt,
     )
 
@@ -227,6 +233,50 @@ def _of(free: int | None) -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds < 10 else span(seconds)
+
+
+# -------------------------------------------------------------------------------- refusal
+
+
+def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
+    """Refuse a run that cannot fit, before anything of it is written.
+
+    Where a disk would be too small for recordings as they are, the beginning of the run says how
+    well they can be compressed: a calibration of about two seconds, or what is in the store.
+
+    Args:
+        prepared: The run.
+        sink: Where its recordings go.
+        done: Steps whose recordings are in the store already.
+
+    Raises:
+        RunError: Memory is too small.
+        StoreError: The disk is too small.
+    """
+    known = Known(description=_description(prepared, sink))
+    sizes, room = sizes_of(prepared, sink, known), room_for(prepared, sink)
+    if room.lacks_memory(sizes):
+        advice = (_ROOM,) if done else remedies(prepared, sink, room, known)
+        raise RunError(_refusal(shortage(sizes, room, sink), advice))
+    if not room.lacks_disk(sizes):
+        return
+    if done and isinstance(sink, ZarrSink):
+        left = 1 - done / prepared.job.n_steps
+        packed = min(1.0, bytes_of(sink) / max(sizes.stored * (1 - left), 1))
+        sizes = replace(sizes, stored=round(sizes.stored * left * packed), beside=0, checkpoints=1)
+    else:
+        with suppress(StoreError):  # without room for the beginning there is none for the rest
+            found = _calibrate(prepared, sink)
+            known = found.known(sizes_of(prepared, sink, replace(known, spikes=found.spikes or 0)))
+        sizes = sizes_of(prepared, sink, known)
+    if room.lacks_disk(sizes):
+        # What a run records is fixed once it has begun.
+        advice = (_ROOM,) if done else remedies(prepared, sink, room, known)
+        raise StoreError(_refusal(shortage(sizes, room, sink), advice))
+
+
+def _refusal(reason: str, advice: tuple[str, ...]) -> str:
+    return f"{reason}. What would fit: {'; or '.join(advice)}."
 
 
 # ---------------------------------------------------------------------------- calibration
@@ -251,6 +301,15 @@ class _Found:
     spikes: int | None
     stored: int
     checkpoint: int
+
+    def known(self, sizes: Sizes) -> Known:
+        """Return what the sizes of the run can be computed with.
+
+        Args:
+            sizes: Those before compression, with these spikes.
+        """
+        packed = self.stored / sizes.stored if sizes.stored else 1.0
+        return Known(self.spikes or 0, packed, sizes.beside)
 
 
 class _Enough(Exception):  # noqa: N818 - not a fault
@@ -303,12 +362,30 @@ class _Timed(ZarrSink):
         self.made = time.perf_counter()
 
 
-def _calibrate(prepared: Prepared, folder: Path | None) -> _Found:
+def _description(prepared: Prepared, sink: Sink) -> int:
+    """Return the bytes that tell beside a store what the run is."""
+    if not isinstance(sink, ZarrSink):
+        return 0
+    return len(json.dumps(to_json(prepared.job, prepared.meta)))
+
+
+def _calibrate(prepared: Prepared, target: Sink) -> _Found:
+    """Run the beginning of a run in a temporary folder, of which nothing stays.
+
+    Args:
+        prepared: The run.
+        target: Where its recordings would go.
+    """
+    with tempfile.TemporaryDirectory(prefix="somaflow-plan-") as folder:
+        return _begun(prepared, Path(folder) if isinstance(target, ZarrSink) else None)
+
+
+def _begun(prepared: Prepared, folder: Path | None) -> _Found:
     """Run the beginning of a run.
 
     Args:
         prepared: The run.
-        folder: Where its store goes, to be thrown away; None for a run in memory.
+        folder: Where its store goes; None for a run in memory.
     """
     job, begin = prepared.job, time.perf_counter()
     watch = _Watch(sum(column.bytes for column in prepared.columns) / job.duration)

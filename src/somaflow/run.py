@@ -23,16 +23,17 @@ from somaflow.job import (
 from somaflow.logbook import JOB, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
+from somaflow.planning import refuse
 from somaflow.progress import Progress, check_progress
 from somaflow.settings import positive
 from somaflow.simulation.checkpoint import Checkpoint, newest
 from somaflow.simulation.claim import claimed
 from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.folder import writing
 from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink, writing
+from somaflow.simulation.store import ZarrSink
 from somaflow.simulation.system import Array
-from somaflow.sizes import refuse
 from somaflow.solvers.base import Solver
 from somaflow.units import ms
 

@@ -5,7 +5,7 @@ measured as the growth of the process, with networks of 60 to 190 MB of each kin
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.final import flattened
-from somaflow.errors import RunError, StoreError
 from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
-from somaflow.numerics import device
+from somaflow.numerics import memory
 from somaflow.recording import common_stride, steps_between
 from somaflow.simulation import chunks, store
 from somaflow.simulation.sinks import Column, MemorySink, Sink
@@ -27,7 +26,6 @@ from somaflow.simulation.store import ZarrSink
 _SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6
 _RINGS = ("late", "late end")
 _OWN = "own"
-_ROOM = "more room there, or a shorter duration"
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
@@ -43,7 +41,8 @@ class Sizes:
         buffers: What the chunks under way hold.
         working: Parameters, and copies while it runs.
         joined: The largest recording in memory once more: to read it is to join its chunks.
-        stored: Recordings in a store before they are compressed.
+        stored: Recordings in a store.
+        beside: What lies beside the store and is no checkpoint.
         checkpoint: One checkpoint.
         checkpoints: How many the run adds to the disk.
     """
@@ -56,6 +55,7 @@ class Sizes:
     working: int
     joined: int
     stored: int
+    beside: int
     checkpoint: int
     checkpoints: int = 3  # two are kept, and the next is written before the oldest goes
 
@@ -72,7 +72,25 @@ class Sizes:
     @property
     def disk(self) -> int:
         """The most that is on the disk."""
-        return self.stored + self.checkpoints * self.checkpoint
+        return self.stored + self.beside + self.checkpoints * self.checkpoint
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a run beside the shapes of its arrays.
+
+    Attributes:
+        spikes: How many will be recorded.
+        packed: Bytes of its store for each byte of recordings: how well they are compressed.
+        description: Bytes of its description, which lies beside the store.
+    """
+
+    spikes: int = 0
+    packed: float = 1.0
+    description: int = 0
+
+
+NOTHING = Known()
 
 
 @dataclass(frozen=True)
@@ -100,13 +118,13 @@ class Room:
         return self.disk is not None and sizes.disk > self.disk
 
 
-def sizes_of(prepared: Prepared, sink: Sink, spikes: int = 0, narrow: bool = False) -> Sizes:
+def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: bool = False) -> Sizes:
     """Return what a run takes.
 
     Args:
         prepared: The run.
         sink: Where its recordings go. What a sink of the user's own holds is not known.
-        spikes: How many will be recorded.
+        known: What else is known of it.
         narrow: Whether to say it for float32 in place of float64.
     """
     system, job = prepared.compiled.system, prepared.job
@@ -123,14 +141,15 @@ def sizes_of(prepared: Prepared, sink: Sink, spikes: int = 0, narrow: bool = Fal
     chunk = _chunk_bytes(prepared, narrow)
     working = (_SYNAPSES - 1) * wired + (_CARRIED - 1) * carried + (_STATE - 1) * flow
     columns = [_narrowed(column) if narrow else column for column in prepared.columns]
-    spiked = spikes * max((_spike_bytes(c) for c in columns if c.shape is None), default=0)
-    recordings = joined = stored = checkpoint = 0
+    spiked = known.spikes * max((_spike_bytes(c) for c in columns if c.shape is None), default=0)
+    recordings = joined = stored = beside = checkpoint = 0
     if isinstance(sink, MemorySink):
         recordings = spiked + sum(column.bytes for column in columns)
         joined = max((column.bytes for column in columns), default=0)
     elif isinstance(sink, ZarrSink):
-        stored = spiked + sum(column.bytes + _times(column) for column in columns)
-        recordings = sum(_waiting(column, spikes) for column in columns)
+        raw = spiked + sum(column.bytes + _times(column) for column in columns)
+        stored, beside = round(raw * known.packed), known.description
+        recordings = sum(_waiting(column, known.spikes) for column in columns)
         checkpoint = flow + carried + recordings
     return Sizes(
         state=flow + carried - delays - owned,
@@ -141,6 +160,7 @@ def sizes_of(prepared: Prepared, sink: Sink, spikes: int = 0, narrow: bool = Fal
         working=working + 2 * parameters,
         joined=joined,
         stored=stored,
+        beside=beside,
         checkpoint=checkpoint,
     )
 
@@ -152,41 +172,15 @@ def room_for(prepared: Prepared, sink: Sink) -> Room:
         prepared: The run.
         sink: Where its recordings go.
     """
-    system, memory = prepared.compiled.system, device.available_bytes()
-    if memory is not None:
-        memory += _bytes(system.parameters) + _bytes(system.initial.flow)
+    system, free = prepared.compiled.system, memory.available_bytes()
+    if free is not None:
+        free += _bytes(system.parameters) + _bytes(system.initial.flow)
     disk = None
     if isinstance(sink, ZarrSink) and isinstance(sink.path, Path):
         disk = _free_disk(sink.path)
         if sink.overwrite and sink.path.is_dir():
             disk += sum(file.stat().st_size for file in sink.path.rglob("*") if file.is_file())
-    return Room(memory, disk)
-
-
-def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
-    """Refuse a run that cannot fit, before anything of it is computed or written.
-
-    What is not known beforehand, spikes and how well recordings can be compressed, is not counted.
-
-    Args:
-        prepared: The run.
-        sink: Where its recordings go.
-        done: Steps whose recordings are in the store already.
-
-    Raises:
-        RunError: Memory is too small.
-        StoreError: The disk is too small.
-    """
-    sizes, room = sizes_of(prepared, sink), room_for(prepared, sink)
-    if done:
-        left = 1 - done / prepared.job.n_steps
-        sizes = replace(sizes, stored=round(sizes.stored * left), checkpoints=1)
-    if room.holds(sizes):
-        return
-    kind: Callable[[str], Exception] = RunError if room.lacks_memory(sizes) else StoreError
-    # What a run records is fixed once it has begun.
-    advice = (_ROOM,) if done else remedies(prepared, sink, room)
-    raise kind(f"{shortage(sizes, room, sink)}. What would fit: {'; or '.join(advice)}.")
+    return Room(free, disk)
 
 
 def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
@@ -215,7 +209,7 @@ def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
         )
     if room.disk is not None and room.lacks_disk(sizes):
         return (
-            f"{getattr(sink, 'path', '')} needs {text(sizes.disk)} of disk before compression, "
+            f"{getattr(sink, 'path', '')} needs {text(sizes.disk)} of disk, "
             f"{text(sizes.stored)} of it for recordings, but {text(room.disk)} are free there"
         )
     return ""
@@ -224,30 +218,30 @@ def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
 # ------------------------------------------------------------------------------- remedies
 
 
-def remedies(prepared: Prepared, sink: Sink, room: Room, spikes: int = 0) -> tuple[str, ...]:
+def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING) -> tuple[str, ...]:
     """Return what would make a run fit, in words with both numbers; nothing where it fits.
 
     Args:
         prepared: The run.
         sink: Where its recordings go.
         room: What is free.
-        spikes: How many will be recorded.
+        known: What is known of it.
     """
-    sizes = sizes_of(prepared, sink, spikes)
+    sizes = sizes_of(prepared, sink, known)
     if room.holds(sizes):
         return ()
-    found = list(_less_often(prepared, sink, room, spikes))
+    found = list(_less_often(prepared, sink, room, known))
     if isinstance(sink, MemorySink) and room.lacks_memory(sizes):
         path = Path("run.zarr")
         other, free = ZarrSink(path), replace(room, disk=_free_disk(path))
-        stored = sizes_of(prepared, other, spikes)
+        stored = sizes_of(prepared, other, known)
         if free.holds(stored):
             found.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
-    narrow = sizes_of(prepared, sink, spikes, narrow=True)
+    narrow = sizes_of(prepared, sink, known, narrow=True)
     fixed = room.memory is not None and sizes.fixed > room.memory
     if prepared.job.dtype == "float64" and (fixed or not found) and room.holds(narrow):
-        memory = room.lacks_memory(sizes)
-        pair = (narrow.memory, sizes.memory) if memory else (narrow.disk, sizes.disk)
+        lacking = room.lacks_memory(sizes)
+        pair = (narrow.memory, sizes.memory) if lacking else (narrow.disk, sizes.disk)
         found.append(f"use dtype='float32': {_instead(*pair)}")
     if not found and fixed and prepared.job.network.projections:
         item = np.dtype(prepared.job.dtype).itemsize
@@ -261,7 +255,7 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, spikes: int = 0) -> tup
 
 
 def _less_often(
-    prepared: Prepared, sink: Sink, room: Room, spikes: int
+    prepared: Prepared, sink: Sink, room: Room, known: Known
 ) -> tuple[str, ...]:  # one remedy, of several recordings if one is not enough
     columns = [column for column in prepared.columns if column.shape is not None]
     columns.sort(key=lambda column: column.bytes, reverse=True)
@@ -269,8 +263,8 @@ def _less_often(
         keys = {column.key for column in columns[:count]}
         for steps in _intervals(prepared.job.dt, prepared.job.n_steps):
             changed = _sampled(prepared, keys, steps)
-            if changed is not None and room.holds(sizes_of(changed, sink, spikes)):
-                return (_told(prepared, changed),)
+            if changed is not None and room.holds(sizes_of(changed, sink, known)):
+                return (_told(prepared, changed, known.packed),)
     return ()
 
 
@@ -308,7 +302,7 @@ def _sampled(prepared: Prepared, keys: set[str], steps: int) -> Prepared | None:
     return replace(prepared, job=changed, columns=tuple(columns), schedule=schedule)
 
 
-def _told(prepared: Prepared, changed: Prepared) -> str:
+def _told(prepared: Prepared, changed: Prepared, packed: float) -> str:
     """Return in words how one run records less often than another."""
     sentences = []
     for old, new in zip(prepared.columns, changed.columns, strict=True):
@@ -318,12 +312,12 @@ def _told(prepared: Prepared, changed: Prepared) -> str:
         before = "every step" if every_step else f"every {old.interval:g} ms"
         sentences.append(
             f"record {old.key} every {new.interval:g} ms instead of {before}: "
-            f"{_instead(new.bytes, old.bytes)}"
+            f"{_instead(new.bytes * packed, old.bytes * packed)}"
         )
     return ", and ".join(sentences)
 
 
-def _instead(new: int, old: int) -> str:
+def _instead(new: float, old: float) -> str:
     return f"{text(new)} instead of {text(old)}"
 
 

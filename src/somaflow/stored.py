@@ -50,6 +50,11 @@ def spikes_at_end(sink: Sink, column: Column, prepared: Prepared, steps: int) ->
     return len(times) + round(late / (steps / 2) * (job.n_steps - steps))
 
 
+def bytes_of(sink: ZarrSink) -> int:
+    """Return the bytes of a store on the disk; 0 at an address."""
+    return _total(sink.path) if isinstance(sink.path, Path) else 0
+
+
 def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     """Return what a run will leave, given what its beginning left.
 

@@ -1,5 +1,6 @@
 """`somaflow run`: what it writes, what it prints, and what it refuses."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -215,7 +216,7 @@ def made_up(duration: float) -> sf.Solution:
     sink.rows("PN.v", 0, np.full((steps + 1, 90), -65.0))
     sink.rows("PN.v.mean", 0, np.sin(np.arange(10 * steps + 1) / 70) - 65)
     statistics = dict.fromkeys(("cells", "equations", "synapses", "steps"), 1)
-    statistics |= {"compile_seconds": 1.0, "run_seconds": 0.5}
+    statistics |= {"compile_seconds": 1.0, "run_seconds": 0.5, "spikes": {"PN": 7, "LN": 7}}
     meta = {"solver": "RK4", "dtype": "float64", "duration_ms": duration}
     return sf.Solution(tuple(columns), sink, duration, meta, statistics)
 
@@ -345,12 +346,17 @@ def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     refused(result, "antennal-lobe.png cannot be written", "The results are in")
 
 
+@dataclasses.dataclass
 class Plan:
+    fits: bool = True
+
     def __str__(self):
         return "state 7 kB"
 
     def to_json(self):
         return '{"state": 7000}'
+
+
 
 
 @pytest.mark.parametrize(("more", "said"), [([], "state 7 kB"), (["--json"], '{"state": 7000}')])
@@ -365,6 +371,12 @@ def test_a_plan_runs_and_writes_nothing(tmp_path, monkeypatch, more, said):
     assert asked[0]["duration"].to("s").magnitude == 600
     assert not fake.given
     assert not out.exists()
+
+
+def test_a_plan_that_does_not_fit_ends_with_another_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(sf, "plan", lambda **_: Plan(fits=False), raising=False)
+    result = call("antennal-lobe", "--plan", "--quiet", "--out", str(tmp_path / "out"))
+    assert (result.exit_code, result.stdout) == (1, "state 7 kB\n")
 
 
 @pytest.mark.slow

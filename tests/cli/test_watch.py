@@ -48,6 +48,7 @@ class Run:
 def run(tmp_path):
     made = Run(tmp_path / "out" / "al.zarr")
     made.folder.write("run.json", b"{}")
+    made.folder.write("lock", b"")
     return made
 
 
@@ -136,14 +137,22 @@ def test_a_process_that_is_gone_is_told(run):
     run.tell(pid=pid)
     lines, code = follow(run)
     folder = os.path.dirname(run.store)
-    assert lines == [f"{LINE}; the process {pid} is gone; go on with: somaflow resume {folder}"]
+    assert lines == [f"{LINE}; process {pid} has left it; go on with: somaflow resume {folder}"]
+    assert code == 1
+
+
+def test_a_run_that_ended_without_a_word_is_told(run):
+    """As on a full disk, in a notebook whose process lives on."""
+    run.tell()
+    lines, code = follow(run, nothing, lambda: run.folder.remove("lock"))
+    assert lines[-1].startswith(f"{LINE}; process {os.getpid()} has left it; go on with")
     assert code == 1
 
 
 def test_a_process_that_goes_while_it_is_watched(run):
     run.tell()
     lines, code = follow(run, nothing, lambda: run.tell(pid=gone_process()))
-    assert "is gone" in lines[-1]
+    assert "has left it" in lines[-1]
     assert code == 1
 
 
@@ -157,7 +166,7 @@ def test_a_zombie_is_gone(run):
                     break
             time.sleep(0.05)
         run.tell(pid=process.pid)
-        assert "is gone" in follow(run)[0][-1]
+        assert "has left it" in follow(run)[0][-1]
     finally:
         process.wait()
 

@@ -1,6 +1,7 @@
 """What is said of a run that did not stay finite: where, which term, and what to try."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,24 @@ from somaflow.equations.expression import parse, render
 from somaflow.errors import NonFiniteState
 from somaflow.simulation.replay import Failure
 from somaflow.units import cm, kHz, mS, ms, mV, nA, uA, uS
+
+
+@pytest.fixture(autouse=True)
+def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
+    """Faults of the doctor, which a run hides from its user; a test that expects one takes it."""
+    found: list[Exception] = []
+    examine = doctor.Doctor.__call__
+
+    def watched(self: doctor.Doctor, failure: Failure) -> str:
+        try:
+            return examine(self, failure)
+        except Exception as error:
+            found.append(error)
+            raise
+
+    monkeypatch.setattr(doctor.Doctor, "__call__", watched)
+    yield found
+    assert not found
 
 
 def message(network: sf.Network, duration: Any, **settings: Any) -> str:
@@ -139,6 +158,19 @@ def test_exp_overflows_where_nothing_resets() -> None:
     assert "exp overflows above 709.8" in text
 
 
+def test_a_cell_outruns_its_threshold_within_a_step() -> None:
+    """The exponential integrate-and-fire cell, with a threshold far up its exponential."""
+    equations = sf.Equations.parse(
+        "dv/dt = (E - v + D*exp((v - T)/D))/tau : mV",
+        E=-40 * mV, D=1 * mV, T=-50 * mV, tau=10 * ms, v=-65 * mV,
+    )  # fmt: skip
+    cells = sf.Population("p", 1, equations, threshold="v > 20*mV", reset="v = -65*mV")
+    text = message(sf.Network(cells), 100 * ms, dt=0.5 * ms)
+    assert "exp((v - T) / D) is inf" in text
+    assert "it ran away within one step, before the threshold was seen at its end" in text
+    assert "missing" not in text
+
+
 def test_exp_of_time() -> None:
     net = alone("dv/dt = -v/ms + mV/ms*exp(t/tau) : mV", tau=0.1 * ms, v=0)
     text = message(net, 100 * ms, dt=0.1 * ms)
@@ -244,7 +276,9 @@ def test_a_batch_tells_problem_and_cell() -> None:
 # --------------------------------------------------------------------- fallback
 
 
-def test_a_fault_of_the_doctor_leaves_the_plain_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_doctor_leaves_the_plain_sentence(
+    monkeypatch: pytest.MonkeyPatch, faults: list[Exception]
+) -> None:
     def fail(*_: Any) -> None:
         raise ValueError("oops")
 
@@ -254,6 +288,7 @@ def test_a_fault_of_the_doctor_leaves_the_plain_sentence(monkeypatch: pytest.Mon
     assert text == (
         "p.v[1] is -inf at t = 0.1 ms (one step before it was 1). Is dt = 0.1 ms too large?"
     )
+    assert str(faults.pop()) == "oops"
 
 
 def test_the_replay_goes_back_to_any_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def run_model(
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("somaflow-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results there.")] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print what it would need, and run nothing.")
+        bool, typer.Option("--plan", help="Print what it would need, and run nothing; exit code 1 if it does not fit.")
     ] = False,
     silent: _Quiet = False,
     as_json: _Json = False,
@@ -145,7 +145,7 @@ def run_model(
         if plan:
             needed = run.plan(request, errors)
             typer.echo(needed.to_json() if as_json else str(needed))
-            return
+            raise typer.Exit(0 if needed.fits else 1)
         outcome = run.execute(request, errors)
     _tell(outcome, as_json)
 
@@ -157,6 +157,10 @@ def resume_run(
     duration: Annotated[
         str | None,
         typer.Option(help="Biological time of the whole run.", show_default="as asked for"),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Biological time between checkpoints.", show_default="as asked for"),
     ] = None,
     not_exact: Annotated[
         bool,
@@ -172,7 +176,9 @@ def resume_run(
     """Go on with a run that stopped, or make a finished one longer."""
     with _plain_errors():
         whole = None if duration is None else milliseconds(duration, "--duration")
-        outcome = resume.execute(place, whole, not not_exact, silent, Console(stderr=True))
+        every = None if checkpoint is None else milliseconds(checkpoint, "--checkpoint")
+        errors = Console(stderr=True)
+        outcome = resume.execute(place, whole, every, not not_exact, silent, errors)
     _tell(outcome, as_json)
 
 

@@ -65,7 +65,7 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
             f"The results are in {store}."
         ) from error
     peak = None if spectrum is None else spectrum.peak
-    numbers = summary(run.statistics, run.meta, _spikes(run), peak, run.duration - begun)
+    numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
     return Outcome(numbers, model.title, model.provenance, str(store), path)
 
 
@@ -77,7 +77,7 @@ def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Outcome:
         store: Where the recordings are.
         begun: Biological time in ms at which this process began.
     """
-    numbers = summary(run.statistics, run.meta, _spikes(run), None, run.duration - begun)
+    numbers = summary(run.statistics, run.meta, None, run.duration - begun)
     return Outcome(numbers, store, "", store, None)
 
 
@@ -96,12 +96,6 @@ def window(duration: float, odour: tuple[float, float]) -> tuple[float, float] |
     start = math.floor(max(0.0, min(odour[0] - _BEFORE, duration - _WHOLE)))
     stop = min(duration, start + _MOST, max(odour[1] + _AFTER, start + _WHOLE))
     return float(start), stop
-
-
-def _spikes(run: sf.Solution) -> dict[str, int]:
-    """Return the number of spikes of each population."""
-    ending = ".spikes"
-    return {key.removesuffix(ending): len(run[key]) for key in run if key.endswith(ending)}
 
 
 def _spectrum(run: sf.Solution, model: sf.models.Model) -> sf.analysis.Spectrum | None:

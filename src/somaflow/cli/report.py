@@ -11,7 +11,6 @@ from somaflow.progress import against_real_time
 def summary(
     statistics: Mapping[str, Any],
     meta: Mapping[str, Any],
-    spikes: Mapping[str, int],
     peak: float | None,
     made: float,
 ) -> dict[str, Any]:
@@ -20,7 +19,6 @@ def summary(
     Args:
         statistics: Of the solution.
         meta: Of the solution.
-        spikes: Number of spikes of each population.
         peak: Frequency of the LFP's peak in Hz, or None.
         made: Biological time in ms that was computed in this process.
 
@@ -41,7 +39,7 @@ def summary(
         "times_slower_than_real_time": (
             float(f"{seconds / (made / 1000):.3g}") if made > 0 else None
         ),
-        "spikes": dict(spikes),
+        "spikes": dict(statistics["spikes"]),
         "lfp_peak_hz": None if peak is None else round(peak, 2),
     }
 

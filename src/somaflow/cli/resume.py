@@ -18,13 +18,19 @@ from somaflow.simulation.folder import Folder, beside
 
 
 def execute(
-    place: str, duration: float | None, exact: bool, silent: bool, console: Console
+    place: str,
+    duration: float | None,
+    checkpoint: float | None,
+    exact: bool,
+    silent: bool,
+    console: Console,
 ) -> Outcome:
     """Go on with a run.
 
     Args:
         place: Its store, or the folder that holds it.
         duration: Biological time of the whole run in ms; None for what was asked for at first.
+        checkpoint: Biological time between checkpoints in ms; None likewise.
         exact: Whether another version or processor is refused.
         silent: Whether nothing is told on the way.
         console: Where things are told.
@@ -47,10 +53,12 @@ def execute(
         total = last.progress.total
         if duration in (None, total):
             console.print(f"nothing is left to do: all {total:,.10g} ms are computed")
-    whole = None if duration is None else duration * sf.units.ms
+    ms = sf.units.ms
+    whole = None if duration is None else duration * ms
+    every = None if checkpoint is None else checkpoint * ms
     try:
         with _warnings(console):
-            run = sf.resume(store, whole, exact=exact, progress=not silent)
+            run = sf.resume(store, whole, checkpoint=every, exact=exact, progress=not silent)
     except sf.errors.NonFiniteState as error:
         error.add_note(f"What was computed before is in {store}.")
         raise

@@ -19,6 +19,7 @@ from rich.text import Text
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
 from somaflow.progress import Progress, drawn, draws, span
+from somaflow.simulation.claim import is_claimed
 from somaflow.simulation.folder import Folder, beside
 
 _FILE = "progress.json"
@@ -86,8 +87,10 @@ def _sight(told: dict[str, Any]) -> Sight:
     )
 
 
-def gone(sight: Sight) -> bool:
-    """Return whether a run that says it is running has lost its process on this computer."""
+def gone(sight: Sight, folder: Folder) -> bool:
+    """Return whether a run that says it is running is not: its disk was full, or it was killed."""
+    if sight.state == _RUNNING and not is_claimed(folder):
+        return True
     if sight.state != _RUNNING or sight.host != platform.node() or os.name != "posix":
         return False
     try:
@@ -119,8 +122,8 @@ def line(sight: Sight | None, store: str, now: float) -> str:
     if sight is None:
         return _NOTHING
     how_far = [] if sight.progress is None else [sight.progress.sentence()]
-    if gone(sight):
-        lost = f"the process {sight.pid} is gone; go on with: {command('resume', store)}"
+    if gone(sight, beside(store)):
+        lost = f"process {sight.pid} has left it; go on with: {command('resume', store)}"
         return "; ".join([*how_far, lost])
     if sight.state == _RUNNING:
         return "; ".join([*how_far, *_age(sight, now)]) or _NOTHING
@@ -164,18 +167,19 @@ def follow(
     sight = look(folder)
     with ExitStack() as stack:
         show = _lines(console, store)
-        if not once and _goes_on(sight) and draws(console):
+        if not once and _goes_on(sight, folder) and draws(console):
             show = stack.enter_context(_Bar(console, store))
-        while not once and _goes_on(sight):
+        while not once and _goes_on(sight, folder):
             show(sight, clock())
             sleep(_EVERY)
             sight = look(folder)
     console.print(Text(line(sight, store, clock())), soft_wrap=True)
-    return 0 if sight is None or sight.state == FINISHED or (once and _goes_on(sight)) else 1
+    well = sight is None or sight.state == FINISHED or (once and _goes_on(sight, folder))
+    return 0 if well else 1
 
 
-def _goes_on(sight: Sight | None) -> bool:
-    return sight is None or (sight.state == _RUNNING and not gone(sight))
+def _goes_on(sight: Sight | None, folder: Folder) -> bool:
+    return sight is None or (sight.state == _RUNNING and not gone(sight, folder))
 
 
 def _lines(console: Console, store: str) -> Callable[[Sight | None, float], None]:

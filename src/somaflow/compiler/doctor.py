@@ -334,6 +334,12 @@ class _Case:
         own = next(iter(self._own_rates()), 0.0)
         if own * self.dt < _GROWS or self.most is not None:
             return []
+        if row.gate is None and self.dynamics.populations[row.population].resets:
+            return [
+                f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away within "
+                "one step, before the threshold was seen at its end. Use a smaller dt, a lower "
+                "threshold, or a bound such as minimum() on what grows."
+            ]
         return [
             f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms), so that {state} may "
             "run away at any dt. Is a sign wrong, or are a threshold and a reset missing?"

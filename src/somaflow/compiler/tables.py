@@ -24,7 +24,7 @@ from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
-from somaflow.numerics.device import available_bytes
+from somaflow.numerics.memory import available_bytes
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
 

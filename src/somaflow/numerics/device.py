@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -78,16 +77,6 @@ def choose_threads(variables: int) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
         except RuntimeError:
             return  # too late to choose: something has run in this process before
-
-
-def available_bytes() -> int | None:
-    """Return how much memory this machine has free, or None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(found.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

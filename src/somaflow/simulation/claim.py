@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import Folder
-from somaflow.simulation.store import writing
+from somaflow.simulation.folder import Folder, writing
 
 try:
     import fcntl
@@ -42,13 +41,20 @@ def claimed(folder: Folder) -> Iterator[None]:
     try:
         yield
     finally:
-        if path is not None and number is not None:
+        if path is not None and fcntl is not None:
             path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()  # which it is only where nothing was written
+        if number is not None:
             os.close(number)
 
 
 def is_claimed(folder: Folder) -> bool:
-    """Return whether a run may be writing; False only where it certainly is not."""
+    """Return whether a run may be writing; False only where none is.
+
+    What a killed process left is taken for a claim: to try the lock might disturb a run that
+    begins.
+    """
     path = folder.local(NAME)
     return path is None or fcntl is None or path.exists()
 
@@ -70,7 +76,6 @@ def _locked(path: Path) -> int | None:
             ) from None
         except OSError:
             os.close(number)
-            path.unlink(missing_ok=True)
             return None
         if _is_still(path, number):
             with suppress(OSError):  # on a full disk nobody learns the name

@@ -4,6 +4,7 @@ A store holds what a run of the same description always holds, to the byte. Chec
 dates and the log lie in a folder of the same name and `.run`.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -161,6 +162,30 @@ def settle(path: Path) -> None:
         return  # which Windows cannot wait for
     with _descriptor(path) as number:
         os.fsync(number)
+
+
+@contextmanager
+def writing(path: Any) -> Iterator[None]:
+    """Tell a user what the operating system refuses in a block that writes.
+
+    Raises:
+        StoreError: In place of any other error of the operating system.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise failed(path, error) from error
+
+
+def failed(path: Any, error: OSError) -> StoreError:
+    """Return what a user is told when the operating system refuses a write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "the disk is full" if full else (error.strerror or str(error))
+    return StoreError(
+        f"writing to {path} failed: {reason}. What was written before stays readable."
+    )
 
 
 @contextmanager

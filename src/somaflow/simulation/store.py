@@ -5,7 +5,6 @@ says. What does not fill a chunk yet waits in memory; a checkpoint takes it alon
 is on the disk is never needed again and never changes.
 """
 
-import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from somaflow.errors import StoreError, WrongTypeError
-from somaflow.simulation.folder import METADATA, Folder, beside, located, settle
+from somaflow.simulation.folder import METADATA, Folder, beside, failed, located, settle
 from somaflow.simulation.growing import Growing
 from somaflow.simulation.sinks import EVERY, Column
 from somaflow.simulation.system import Array
@@ -366,30 +365,6 @@ def _tidied(path: Path, names: list[str]) -> set[str]:
             (path / name / METADATA).unlink(missing_ok=True)
             torn.add(name)
     return torn
-
-
-@contextmanager
-def writing(path: Any) -> Iterator[None]:
-    """Tell a user what the operating system refuses in a block that writes.
-
-    Raises:
-        StoreError: In place of any other error of the operating system.
-    """
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        raise failed(path, error) from error
-
-
-def failed(path: Any, error: OSError) -> StoreError:
-    """Return what a user is told when the operating system refuses a write."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = "the disk is full" if full else (error.strerror or str(error))
-    return StoreError(
-        f"writing to {path} failed: {reason}. What was written before stays readable."
-    )
 
 
 def _names(column: Column) -> tuple[str, ...]:

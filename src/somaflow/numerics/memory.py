@@ -1,0 +1,79 @@
+"""How much memory a run may take: what the machine, its container and the shell leave."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
+_PROC = Path("/proc")
+_GROUPS = Path("/sys/fs/cgroup")
+# Files of a control group, in version 2 and in version 1: the limit and what is used of it.
+_VERSIONS = (
+    ("", "memory.max", "memory.current"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def available_bytes() -> int | None:
+    """Return how much memory is free for this process, or None where nothing says so.
+
+    The least of what Linux says is available, of what the control groups of this process leave (the
+    limits of containers and of batch systems), and of a limit on its address space (`ulimit -v`).
+    """
+    found = [*_of_machine(), *_of_groups(), *_of_address_space()]
+    return max(0, min(found)) if found else None
+
+
+def _of_machine() -> Iterator[int]:
+    for line in _lines(_PROC / "meminfo"):
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * 1024
+
+
+def _of_groups() -> Iterator[int]:
+    for line in _lines(_PROC / "self" / "cgroup"):
+        _, controllers, group = line.split(":", 2)
+        for folder, limit, used in _VERSIONS:
+            if folder not in controllers.split(","):
+                continue
+            # A group is limited by those it is in; in a container its path may lead nowhere.
+            path = PurePosixPath("/", group.lstrip("/"))
+            for part in (path, *path.parents):
+                place = _GROUPS / folder / str(part).lstrip("/")
+                most, taken = _number(place / limit), _number(place / used)
+                if most is not None and taken is not None:
+                    yield most - taken + _reclaimable(place)
+
+
+def _reclaimable(place: Path) -> int:
+    """Return what a group holds of files and gives back when memory is short."""
+    for line in _lines(place / "memory.stat"):
+        name, _, value = line.partition(" ")
+        if name in ("inactive_file", "total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _of_address_space() -> Iterator[int]:
+    if resource is None:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    for line in _lines(_PROC / "self" / "status"):
+        if line.startswith("VmSize:") and limit != resource.RLIM_INFINITY:
+            yield limit - int(line.split()[1]) * 1024
+
+
+def _number(path: Path) -> int | None:
+    """Return the number in a file; None where there is no file, or it says `max`."""
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdecimal() else None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
