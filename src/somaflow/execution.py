@@ -214,7 +214,7 @@ class _Run:
     def _with_hint(self, error: StoreError) -> StoreError:
         if self.log is None or not checkpoint.names(self.log.folder):
             return error
-        newest = int(checkpoint.names(self.log.folder)[-1].rpartition("-")[2])
+        newest = checkpoint.step_of(checkpoint.names(self.log.folder)[-1])
         path = str(getattr(self.sink, "path", ""))
         return StoreError(
             f"{error} Once it can be written again, sf.resume({path!r}), or somaflow resume "
@@ -254,7 +254,7 @@ class _Run:
         assert self.stop is not None
         name, time_ms = signal.Signals(self.stop).name, self.done * self.job.dt
         path = getattr(self.sink, "path", None)
-        message = f"stopped at {time_ms:g} of {self.job.duration:g} ms by {name}"
+        message = f"stopped at {time_ms:,.10g} of {self.job.duration:,.10g} ms by {name}"
         if isinstance(self.sink, MemorySink):
             message += "; what was recorded in memory is lost (sink='run.zarr' would have kept it)."
         elif self.log is None:

@@ -15,9 +15,8 @@ import tensorflow as tf
 from somaflow import settings
 from somaflow.progress import Progress
 from somaflow.simulation import checkpoint
-from somaflow.simulation.folder import Folder
+from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
 
-JOB, PROGRESS, LOG = "run.json", "progress.json", "log.txt"
 _BETWEEN = 1.0  # s from one note of the progress to the next
 # Of what else a run is made of, the bits of its results can depend on these.
 _VERSIONS = ("somaflow", "tensorflow", "numpy", "zarr")

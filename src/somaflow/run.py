@@ -20,7 +20,7 @@ from somaflow.job import (
     read_sink,
     to_json,
 )
-from somaflow.logbook import JOB, Logbook, made_with
+from somaflow.logbook import Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.planning import refuse
@@ -29,7 +29,7 @@ from somaflow.settings import positive
 from somaflow.simulation.checkpoint import Checkpoint, newest
 from somaflow.simulation.claim import claimed
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.folder import writing
+from somaflow.simulation.folder import JOB, writing
 from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink

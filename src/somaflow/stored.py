@@ -119,10 +119,7 @@ def _part_bytes(array: Any, path: Path, name: str, begin: int, end: int) -> floa
 
 
 def _total(place: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; 0 if there is none.
-
-    A chunk that holds nothing but the fill value has no file.
-    """
+    """Return the bytes of a file, or of all files in a folder; 0 if there is none."""
     if place.is_file():
         return place.stat().st_size
     return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())

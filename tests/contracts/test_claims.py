@@ -15,7 +15,7 @@ from somaflow.errors import StoreError
 from somaflow.simulation import claim
 from somaflow.simulation.checkpoint import names
 from somaflow.simulation.claim import claimed
-from somaflow.simulation.folder import beside
+from somaflow.simulation.folder import LOCK, beside
 from somaflow.units import mV
 
 pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
@@ -68,7 +68,7 @@ def test_a_run_is_refused_where_another_process_writes(
     assert (beside(stopped).local("lock") or Path()).exists()
     sf.resume(stopped, progress=False)
     assert bytes_of(stopped) == bytes_of(whole)
-    assert claim.NAME not in beside(stopped).names()
+    assert LOCK not in beside(stopped).names()
 
 
 def test_a_run_claims_its_store_while_it_goes_on(
@@ -94,7 +94,7 @@ def test_a_run_claims_its_store_while_it_goes_on(
 
 def test_a_claim_that_was_removed_while_it_was_waited_for_is_made_anew(tmp_path: Path) -> None:
     folder = beside(tmp_path / "a.zarr")
-    path = folder.local(claim.NAME)
+    path = folder.local(LOCK)
     assert path is not None
     with claimed(folder):
         path.unlink()  # as by whoever held it before

@@ -121,7 +121,11 @@ def run_model(
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("somaflow-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results there.")] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print what it would need, and run nothing; exit code 1 if it does not fit.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Print what it would need, and run nothing; exit code 1 if it does not fit.",
+        ),
     ] = False,
     silent: _Quiet = False,
     as_json: _Json = False,

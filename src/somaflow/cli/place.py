@@ -5,9 +5,7 @@ import shlex
 from pathlib import Path
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import beside, is_address
-
-_SUFFIX = ".run"
+from somaflow.simulation.folder import METADATA, SUFFIX, beside, is_address
 
 
 def find(place: str) -> str:
@@ -19,7 +17,7 @@ def find(place: str) -> str:
     Raises:
         StoreError: There is no run, or there are several.
     """
-    store = (place.rstrip("/") or place).removesuffix(_SUFFIX)
+    store = (place.rstrip("/") or place).removesuffix(SUFFIX)
     if beside(store).exists():
         return store
     if is_address(place):
@@ -27,7 +25,7 @@ def find(place: str) -> str:
     folder = Path(place)
     if not folder.is_dir():
         raise StoreError(f"{place} is not there, or is not a folder.")
-    if (folder / "zarr.json").exists():
+    if (folder / METADATA).exists():
         raise StoreError(
             f"{place} holds results, but {beside(store)}, which tells how they were made, is not "
             "beside it."
@@ -36,7 +34,7 @@ def find(place: str) -> str:
     if not found:
         raise StoreError(
             f"{place} holds no run. A run is a store such as {folder / 'antennal-lobe.zarr'}, and "
-            f"beside it a folder of the same name with {_SUFFIX} at the end."
+            f"beside it a folder of the same name with {SUFFIX} at the end."
         )
     if len(found) > 1:
         listed = "".join(f"\n  {store}" for store in found)
@@ -60,7 +58,7 @@ def command(name: str, store: str | Path) -> str:
 def _stores(folder: Path) -> list[Path]:
     names = os.listdir(folder) if folder.is_dir() else []
     return sorted(
-        folder / name.removesuffix(_SUFFIX)
+        folder / name.removesuffix(SUFFIX)
         for name in names
-        if name.endswith(_SUFFIX) and (folder / name).is_dir()
+        if name.endswith(SUFFIX) and (folder / name).is_dir()
     )

@@ -14,9 +14,7 @@ from somaflow.cli.outcome import Outcome, of_model
 from somaflow.cli.place import command
 from somaflow.cli.quiet import quiet
 from somaflow.cli.request import NAME, Request, arguments, build
-from somaflow.simulation.folder import Folder, beside
-
-_STARTED = "run.json"  # which a run writes first of all
+from somaflow.simulation.folder import CHECKPOINT, JOB, Folder, beside
 
 
 def execute(request: Request, console: Console) -> Outcome:
@@ -78,7 +76,7 @@ def _asked(request: Request) -> Iterator[None]:
     """Keep the request beside the results, and leave no trace of a run that did not begin."""
     folder = beside(request.store)
     made = _missing_folders(Path(str(folder)))
-    begun, kept = _read(folder, _STARTED), _read(folder, NAME)
+    begun, kept = _read(folder, JOB), _read(folder, NAME)
     try:
         folder.write(NAME, request.text())
     except OSError as error:
@@ -90,7 +88,7 @@ def _asked(request: Request) -> Iterator[None]:
         yield
     except BaseException as error:
         computed = isinstance(error, (sf.errors.NonFiniteState, sf.errors.Interrupted))
-        if computed or _read(folder, _STARTED) != begun:
+        if computed or _read(folder, JOB) != begun:
             # What is there now is this run; a figure of an earlier one would lie beside it.
             request.figure.unlink(missing_ok=True)
             if isinstance(error, sf.errors.NonFiniteState):
@@ -113,7 +111,7 @@ def _refuse(request: Request) -> None:
     for path in (request.store, request.figure):
         if path.exists():
             goes_on = ""
-            if any(name.startswith("checkpoint-") for name in beside(request.store).names()):
+            if any(name.startswith(CHECKPOINT) for name in beside(request.store).names()):
                 goes_on = f"go on with it by `{command('resume', request.store)}`, "
             raise sf.errors.StoreError(
                 f"{path} is there already: {request.out} holds another run. You can {goes_on}"

@@ -20,9 +20,8 @@ from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
 from somaflow.progress import Progress, drawn, draws, span
 from somaflow.simulation.claim import is_claimed
-from somaflow.simulation.folder import Folder, beside
+from somaflow.simulation.folder import PROGRESS, Folder, beside
 
-_FILE = "progress.json"
 _RUNNING, FINISHED = "running", "finished"
 _NOTHING = "nothing is computed yet"
 _EVERY = 1.0  # s
@@ -62,15 +61,17 @@ def look(folder: Folder) -> Sight | None:
         StoreError: It tells something that this version does not understand.
     """
     try:
-        data = folder.read(_FILE)
+        data = folder.read(PROGRESS)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StoreError(f"{folder}/{_FILE} cannot be read: {error.strerror or error}.") from error
+        raise StoreError(
+            f"{folder}/{PROGRESS} cannot be read: {error.strerror or error}."
+        ) from error
     try:
         return _sight(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{folder}/{_FILE} is damaged, or of another version.") from error
+        raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 
 
 def _sight(told: dict[str, Any]) -> Sight:

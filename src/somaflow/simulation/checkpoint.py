@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import Folder
+from somaflow.simulation.folder import CHECKPOINT, Folder
 from somaflow.simulation.system import Array
 
 FORMAT = 1
-_NAME = "checkpoint-"
 _HEADER = "header"
 _KEPT = 2  # the newest, and the one before it in case that is damaged
 
@@ -46,7 +45,7 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: It cannot be written. The ones before it stay.
     """
-    saved = f"{_NAME}{checkpoint.step:012d}"
+    saved = f"{CHECKPOINT}{checkpoint.step:012d}"
     folder.write(saved, encode(checkpoint))
     found = names(folder)
     kept = [name for name in found if name <= saved][-_KEPT:]
@@ -57,7 +56,12 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
 
 def names(folder: Folder) -> list[str]:
     """Return the files of all checkpoints, the newest last."""
-    return [name for name in folder.names() if name.startswith(_NAME)]
+    return [name for name in folder.names() if name.startswith(CHECKPOINT)]
+
+
+def step_of(name: str) -> int:
+    """Return the steps made before the checkpoint of that name."""
+    return int(name.removeprefix(CHECKPOINT))
 
 
 def newest(folder: Folder) -> tuple[Checkpoint, list[str]]:

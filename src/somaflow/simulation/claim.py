@@ -12,14 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import Folder, writing
+from somaflow.simulation.folder import LOCK, Folder, writing
 
 try:
     import fcntl
 except ImportError:  # on Windows, where nothing keeps two runs apart
     fcntl = None
-
-NAME = "lock"
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def claimed(folder: Folder) -> Iterator[None]:
         StoreError: Another process, or another thread of this one, is writing it; or the folder
             cannot be made.
     """
-    path = folder.local(NAME)
+    path = folder.local(LOCK)
     with writing(folder):
         number = None if path is None or fcntl is None else _locked(path)
     try:
@@ -55,7 +53,7 @@ def is_claimed(folder: Folder) -> bool:
     What a killed process left is taken for a claim: to try the lock might disturb a run that
     begins.
     """
-    path = folder.local(NAME)
+    path = folder.local(LOCK)
     return path is None or fcntl is None or path.exists()
 
 

@@ -13,7 +13,15 @@ from typing import Any
 
 from somaflow.errors import StoreError
 
-_SUFFIX = ".run"
+SUFFIX = ".run"
+# What lies there: what the run is, how far it is, what happened, who writes it, and its state.
+JOB, PROGRESS, LOG, LOCK, CHECKPOINT = (
+    "run.json",
+    "progress.json",
+    "log.txt",
+    "lock",
+    "checkpoint-",
+)
 _PARTIAL = ".partial"
 METADATA = "zarr.json"  # of Zarr's format 3, for a store and for each array in it
 _LOCAL = "file://"
@@ -37,7 +45,7 @@ def is_address(path: str | Path) -> bool:
 
 def beside(store: str | Path) -> "Folder":
     """Return the folder that belongs to a store."""
-    return Folder(f"{str(store).rstrip('/')}{_SUFFIX}")
+    return Folder(f"{str(store).rstrip('/')}{SUFFIX}")
 
 
 class Folder:

@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from somaflow.errors import StoreError, WrongTypeError
-from somaflow.simulation.folder import METADATA, Folder, beside, failed, located, settle
+from somaflow.simulation.folder import CHECKPOINT, METADATA, Folder, beside, failed, located, settle
 from somaflow.simulation.growing import Growing
 from somaflow.simulation.sinks import EVERY, Column
 from somaflow.simulation.system import Array
@@ -219,7 +219,7 @@ class ZarrSink:
 
     def _taken(self) -> str:
         again = ""
-        if any(name.startswith("checkpoint") for name in self.beside.names()):
+        if any(name.startswith(CHECKPOINT) for name in self.beside.names()):
             again = f"go on with that run (sf.resume({str(self.path)!r})), "
         return (
             f"exists and holds something already; {again}choose another path, or allow it to be "
