@@ -336,9 +336,9 @@ class _Case:
             return []
         if row.gate is None and self.dynamics.populations[row.population].resets:
             return [
-                f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away within "
-                "one step, before the threshold was seen at its end. Use a smaller dt, a lower "
-                "threshold, or a bound such as minimum() on what grows."
+                f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away "
+                "within one step, before the threshold was seen at its end. Use a smaller dt, a "
+                "lower threshold, or a bound such as minimum() on what grows."
             ]
         return [
             f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms), so that {state} may "
