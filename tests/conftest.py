@@ -108,6 +108,12 @@ def network(request: pytest.FixtureRequest) -> sf.Network:
 
 
 @pytest.fixture
+def networks() -> dict[str, sf.Network]:
+    """All networks that the tests describe, by their names."""
+    return {name: build() for name, build in NETWORKS.items()}
+
+
+@pytest.fixture
 def lobe() -> sf.Network:
     """A small antennal lobe with every kind of part."""
     return _antennal_lobe()
@@ -122,14 +128,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of one part; the cases of a parametrised test stay together."""
+    """Keep the tests of one part; cases of a test, and what shares a run, stay together."""
     part, parts = map(int, config.getoption("part").split("/"))
     kept, left = [], []
     for item in items:
-        name = item.nodeid.partition("[")[0]
+        name = item.nodeid.partition("::" if _shares(item) else "[")[0]
         (kept if zlib.crc32(name.encode()) % parts == part % parts else left).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether a test has a fixture that is made once for all tests of its module."""
+    fixtures = item._fixtureinfo.name2fixturedefs.values()  # pyright: ignore
+    return any(found[-1].scope == "module" for found in fixtures)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

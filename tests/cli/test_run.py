@@ -357,8 +357,6 @@ class Plan:
         return '{"state": 7000}'
 
 
-
-
 @pytest.mark.parametrize(("more", "said"), [([], "state 7 kB"), (["--json"], '{"state": 7000}')])
 def test_a_plan_runs_and_writes_nothing(tmp_path, monkeypatch, more, said):
     asked = []

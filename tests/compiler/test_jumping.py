@@ -217,7 +217,6 @@ SLOW = pytest.mark.slow
 RUNS = [
     ("dense", "none"),
     pytest.param(("gathered", "one"), marks=SLOW),
-    pytest.param(("loop", "one"), marks=SLOW),
     ("loop", "varied"),
 ]
 

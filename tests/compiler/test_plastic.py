@@ -137,7 +137,6 @@ KINDS = {
 }
 RUNS = {
     "one block a cell": (None, 0),
-    "blocks of two": ((2, False), 0),
     "a delay": ((3, False), 7),
 }
 QUICK = "a delay"

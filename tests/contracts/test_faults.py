@@ -22,7 +22,7 @@ from somaflow.units import ms
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 FULL, BROKEN, TORN = "full", "broken", "torn"
-DURATION, EVERY = 60, 25 * ms
+DURATION, EVERY, STOP = 24, 12 * ms, 13
 ARRAYS = ("lif.v", "lif.v.time", "lif.spikes.count.mean", "lif.spikes.times")
 
 
@@ -219,7 +219,11 @@ def test_a_fault_at_any_write_of_a_run_that_goes_on(
     origin = tmp_path / "origin"
     with pytest.raises(InterruptedError):
         small(
-            DURATION, sink=origin / "a.zarr", record=record, checkpoint=EVERY, progress=stopping(33)
+            DURATION,
+            sink=origin / "a.zarr",
+            record=record,
+            checkpoint=EVERY,
+            progress=stopping(STOP),
         )
 
     def make(path: Path) -> sf.Solution:
@@ -254,7 +258,7 @@ def test_a_fault_while_a_run_that_was_stopped_is_closed(
 
     def make(path: Path) -> None:
         with pytest.raises(InterruptedError):
-            small(DURATION, sink=path, record=record, checkpoint=EVERY, progress=stopping(33))
+            small(DURATION, sink=path, record=record, checkpoint=EVERY, progress=stopping(STOP))
 
     total = count(make, tmp_path / "counted.zarr")
     for at in range(total - 16, total + 1):
@@ -262,7 +266,7 @@ def test_a_fault_while_a_run_that_was_stopped_is_closed(
         with pytest.MonkeyPatch.context() as patch:
             disk = Disk(patch, at, kind)
             with pytest.raises((InterruptedError, StoreError)):
-                small(DURATION, sink=path, record=record, checkpoint=EVERY, progress=stopping(33))
+                small(DURATION, sink=path, record=record, checkpoint=EVERY, progress=stopping(STOP))
         assert disk.failed
         check_readable(path, disk, whole[0])
         sf.resume(path, progress=False)

@@ -13,6 +13,7 @@ from somaflow.errors import NetworkError, RunError, SomaflowError, StoreError, U
 from somaflow.simulation import chunks
 from somaflow.units import ms, mV, nA, nS
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
 DT, STEPS = 0.1, 600
 EDGES = np.linspace(-70, -50, 5)
 A = sf.Population("a", 20, sf.load("lif"), refractory=1 * ms)
@@ -43,6 +44,39 @@ def simulated(record: Any, monkeypatch: pytest.MonkeyPatch | None = None, **more
     return sf.simulate(NETWORK, STEPS * DT * ms, record=record, **settings)
 
 
+# All kinds in one run, which is compiled once.
+OVER_TIME = [
+    A["v"].every(1 * ms, "mean"),
+    A["v"].every(1.3 * ms, "max"),
+    A["v"].every(0.7 * ms, "min"),
+    A["v"].mean().every(1.5 * ms, "max"),
+    A["v"].every(1.1 * ms, "max").mean(),
+    B["v"].histogram(EDGES * mV).every(9 * ms, "mean"),
+    B["v"].every(9 * ms, "max").histogram(EDGES * mV),
+    A["I_stim"].every(1 * ms, "mean"),
+    A.spikes,
+    LEARNING["w"].every(8 * ms, "mean"),
+    FACILITATING["J"].every(2 * ms, "max"),
+]
+OVER_CELLS = [
+    A["v"].sum(),
+    B["v"].histogram(EDGES),
+    A.spikes.every(7 * ms),
+    B[[5, 2]].spikes,
+    B[[5, 2]].spikes.every(0.5 * ms).sum(),
+    B.spikes.every(20 * ms).mean(),
+    A.rate(5 * ms),
+    LEARNING["w"][[3, 1]],
+    LEARNING["w"].mean(),
+    PULSED["o"][1:4].every(1 * ms),
+    PULSED["I"].sum(),
+]
+OTHERS = [
+    A["v"].histogram(EDGES).every(1 * ms),
+    LEARNING["G"].every(20 * ms),
+    FACILITATING["u"].every(20 * ms),
+]
+KINDS = [*OVER_TIME, *OVER_CELLS, *OTHERS]
 STATES = [A["v"], B["v"], A["I_stim"], B["I_stim"], A.spikes, B.spikes]
 SYNAPSES = [
     *(LEARNING[name] for name in ("w", "x", "y", "G", "I")),
@@ -83,20 +117,7 @@ def binned(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def test_intervals_of_any_length_give_what_numpy_makes_of_all_steps(
     full: sf.Solution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = [
-        A["v"].every(1 * ms, "mean"),
-        A["v"].every(1.3 * ms, "max"),
-        A["v"].every(0.7 * ms, "min"),
-        A["v"].mean().every(1.5 * ms, "max"),
-        A["v"].every(1.1 * ms, "max").mean(),
-        B["v"].histogram(EDGES * mV).every(9 * ms, "mean"),
-        B["v"].every(9 * ms, "max").histogram(EDGES * mV),
-        A["I_stim"].every(1 * ms, "mean"),
-        A.spikes,
-        LEARNING["w"].every(8 * ms, "mean"),
-        FACILITATING["J"].every(2 * ms, "max"),
-    ]
-    run = simulated(record, monkeypatch)
+    run = simulated(KINDS, monkeypatch)
     v, b = full["a.v"].values, full["b.v"].values
     close = {
         "a.v.mean_over_time": over_time(v, 10, np.mean),
@@ -124,8 +145,11 @@ def test_intervals_of_any_length_give_what_numpy_makes_of_all_steps(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("solver", [sf.RK4(), sf.ExponentialEuler()], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("solver", "dtype"),
+    [(sf.RK4(), "float64"), (sf.ExponentialEuler(), "float32")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_recordings_over_time_change_no_bit(solver: Any, dtype: str) -> None:
     plain = [A["v"].every(60), B["v"].every(60), LEARNING["w"].every(60), A.spikes, B.spikes]
     followed = [
@@ -147,21 +171,7 @@ def test_recordings_over_time_change_no_bit(solver: Any, dtype: str) -> None:
 def test_recordings_over_cells_and_counts_are_what_numpy_makes_of_all_cells(
     full: sf.Solution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = [
-        A["v"].sum(),
-        B["v"].histogram(EDGES),
-        A.spikes,
-        A.spikes.every(7 * ms),
-        B[[5, 2]].spikes,
-        B[[5, 2]].spikes.every(0.5 * ms).sum(),
-        B.spikes.every(20 * ms).mean(),
-        A.rate(5 * ms),
-        LEARNING["w"][[3, 1]],
-        LEARNING["w"].mean(),
-        PULSED["o"][1:4].every(1 * ms),
-        PULSED["I"].sum(),
-    ]
-    run = simulated(record, monkeypatch)
+    run = simulated(KINDS, monkeypatch)
     np.testing.assert_allclose(run["a.v.sum"], full["a.v"].values.sum(1), rtol=1e-13)
     np.testing.assert_array_equal(run["b.v.histogram"], binned(full["b.v"].values, EDGES))
     for name in ("low", "high"):
@@ -228,19 +238,12 @@ def test_the_input_current_is_stimuli_less_synaptic_currents(full: sf.Solution) 
 # ------------------------------------------------------------------ stores and batches
 
 
-def test_every_kind_goes_through_a_store(tmp_path: Path, full: sf.Solution) -> None:
+def test_every_kind_goes_through_a_store(
+    tmp_path: Path, full: sf.Solution, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.zarr"
-    record = [
-        A["v"].histogram(EDGES).every(1 * ms),
-        A["v"].every(7 * ms, "mean"),
-        A.spikes.every(7 * ms),
-        A.rate(7 * ms),
-        B[[5, 2]].spikes,
-        LEARNING["w"].every(20 * ms),
-        FACILITATING["u"].every(20 * ms),
-    ]
-    run = simulated(record, sink=path)
-    assert run["stdp.w"].values.tobytes() == full["stdp.w"].values[::200].tobytes()
+    run = simulated(KINDS, monkeypatch, sink=path)
+    assert run["stdp.G"].values.tobytes() == full["stdp.G"].values[::200].tobytes()
     with xr.open_zarr(path, consolidated=False) as data:
         written, made = data.load(), run.to_xarray()
     assert set(written.variables) == set(made.variables)

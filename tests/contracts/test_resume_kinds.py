@@ -1,4 +1,4 @@
-"""Every kind of state goes on exactly: each run is compiled anew, as in another process."""
+"""Every kind of state goes on exactly: what goes on is compiled anew, as in another process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -93,15 +93,16 @@ def test_what_was_stopped_and_goes_on_is_what_never_stopped(
     tmp_path: Path,
     bytes_of: Callable,
     stopping: Callable,
+    compiled_once: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make, settings = KINDS[kind]
     network, record = make(lobe)
     settings = {"duration": 60.4 * ms, "dt": 0.1 * ms, "record": record, "seed": 3} | settings
     monkeypatch.setattr(store, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(chunks, "_CHUNK_STEPS", 70)
     whole = sf.simulate(network, sink=tmp_path / "whole.zarr", progress=False, **settings)
     assert all(len(whole[key]) > 5 for key in whole if key.endswith("spikes"))
-    monkeypatch.setattr(chunks, "_CHUNK_STEPS", 70)
     with pytest.raises(InterruptedError):
         sf.simulate(
             network,
@@ -110,7 +111,7 @@ def test_what_was_stopped_and_goes_on_is_what_never_stopped(
             progress=stopping(settings["duration"].m / 2),
             **settings,
         )
-    monkeypatch.setattr(chunks, "_CHUNK_STEPS", 110)
+    monkeypatch.setattr(chunks, "_CHUNK_STEPS", 110)  # so that it is compiled anew
     found = sf.resume(tmp_path / "parts.zarr", progress=False)
     assert bytes_of(tmp_path / "parts.zarr") == bytes_of(tmp_path / "whole.zarr")
     assert found.meta == whole.meta

@@ -57,7 +57,7 @@ class Kill(BaseException):
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     derandomize=True,
     deadline=None,
     database=None,
