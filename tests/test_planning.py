@@ -375,7 +375,7 @@ def test_a_signal_ends_a_plan(temporary: Path, monkeypatch: pytest.MonkeyPatch) 
         raise Interrupted("go on with sf.resume('/tmp/x')", "/tmp/x", 3.0, 2)
 
     monkeypatch.setattr("somaflow.planning.execute", stopped)
-    with pytest.raises(Interrupted, match="the plan was stopped") as caught:
+    with pytest.raises(Interrupted, match="stopped before the run began") as caught:
         sf.plan(NETWORK, 10 * ms)
     assert caught.value.path is None
     assert list(temporary.iterdir()) == []

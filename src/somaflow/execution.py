@@ -19,7 +19,7 @@ from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
 from somaflow.job import Job, digests, to_json
-from somaflow.logbook import Logbook, made_with
+from somaflow.logbook import FINISHED, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.numerics.device import choose_threads
 from somaflow.progress import Progress, resident_bytes, shown
@@ -209,7 +209,7 @@ class _Run:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self._tell(state, str(error) or type(error).__name__)
             raise
-        self._tell("finished", "complete")
+        self._tell(FINISHED, "complete")
 
     def _with_hint(self, error: StoreError) -> StoreError:
         if self.log is None or not checkpoint.names(self.log.folder):

@@ -15,8 +15,9 @@ import tensorflow as tf
 from somaflow import settings
 from somaflow.progress import Progress
 from somaflow.simulation import checkpoint
-from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
+from somaflow.simulation.folder import JOB, LOCK, LOG, PROGRESS, Folder
 
+FINISHED = "finished"
 _BETWEEN = 1.0  # s from one note of the progress to the next
 # Of what else a run is made of, the bits of its results can depend on these.
 _VERSIONS = ("somaflow", "tensorflow", "numpy", "zarr")
@@ -35,8 +36,10 @@ class Logbook:
 
     def clear(self) -> None:
         """Remove what an earlier run left, its checkpoints first."""
-        for name in [*checkpoint.names(self.folder), JOB, PROGRESS, LOG]:
-            self.folder.remove(name)
+        first = checkpoint.names(self.folder)
+        for name in [*first, *(name for name in self.folder.names() if name not in first)]:
+            if name != LOCK:
+                self.folder.remove(name)
         self.folder.tidy()
 
     def begin(self, job: dict[str, Any]) -> None:
@@ -68,6 +71,13 @@ class Logbook:
             "progress": asdict(progress),
         }
         self.folder.write(PROGRESS, json.dumps(told).encode())
+
+    def is_finished(self) -> bool:
+        """Return whether the last word on a run is that it is finished."""
+        try:
+            return json.loads(self.folder.read(PROGRESS))["state"] == FINISHED
+        except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
+            return False
 
     def end(self, state: str, sentence: str, progress: Progress) -> None:
         """Write how the run ended, as far as that is possible."""

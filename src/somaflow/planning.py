@@ -395,7 +395,7 @@ def _begun(prepared: Prepared, folder: Path | None) -> _Found:
     except _Enough:
         pass
     except Interrupted as error:
-        raise Interrupted("the plan was stopped", None, error.time, error.signal) from None
+        raise Interrupted("stopped before the run began", None, 0.0, error.signal) from None
     steps = round(watch.marks[-1][0] / job.dt)
     spikes = [column for column in prepared.columns if column.shape is None]
     counted = sum(spikes_at_end(sink, column, prepared, steps) for column in spikes)

@@ -109,6 +109,7 @@ def simulate(
     target.check(prepared.columns)
     refuse(prepared, target)
     with claimed(target.beside):
+        target.check(prepared.columns)  # somebody may have made a run there meanwhile
         return execute(prepared, target, progress)
 
 
@@ -149,13 +150,10 @@ def resume(
     if not isinstance(exact, bool):
         raise WrongTypeError(f"exact is True or False, not {exact!r}.")
     sink = ZarrSink(path)
-    found = _find(sink, duration, checkpoint)
-    if found.checkpoint.step == found.job.n_steps:
-        prepared = found.build()
-        if sink.is_complete(prepared.columns, prepared.header, found.cursors):
-            return finished(prepared, sink, found.checkpoint)
+    over = _over(sink, duration, checkpoint)
+    if over is not None:
+        return over
     with claimed(sink.beside):
-        # Somebody may have gone on with it meanwhile.
         return _go_on(_find(sink, duration, checkpoint), exact, progress)
 
 
@@ -220,6 +218,21 @@ def _find(sink: ZarrSink, duration: Any, every: Any) -> _Found:
     return _Found(sink, job, told["meta"] | {"duration_ms": job.duration}, found, damaged)
 
 
+def _over(sink: ZarrSink, duration: Any, every: Any) -> Solution | None:
+    """Return a run of which nothing is left to do; None where something is, or may be.
+
+    Raises:
+        StoreError, RunError: As `resume`.
+    """
+    found = _find(sink, duration, every)
+    if found.checkpoint.step != found.job.n_steps or not Logbook(sink.beside).is_finished():
+        return None
+    prepared = found.build()
+    if not sink.is_complete(prepared.columns, prepared.header, found.cursors):
+        return None
+    return finished(prepared, sink, found.checkpoint)
+
+
 def _told(sink: ZarrSink) -> dict[str, Any]:
     try:
         return json.loads(sink.beside.read(JOB))
@@ -255,9 +268,11 @@ def _check_same(found: Checkpoint, told: dict[str, Any], job: Job) -> None:
             )
     here, there = digests(told), header["run"]
     if differ := sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k)):
+        lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
         raise StoreError(
-            f"{JOB} is not what the checkpoint was made with: {', '.join(differ)} changed. Put "
-            "back what was there; to try something else, begin a run with initial=run.final."
+            f"{JOB} is not what the checkpoint was made with: "
+            f"{'; '.join([*lines, *(f'{name} changed' for name in differ)])}. Put back what was "
+            "there; to try something else, begin a run with initial=run.final."
         )
 
 
@@ -274,7 +289,8 @@ def _go_on(found: _Found, exact: bool, progress: Any) -> Solution:
         with writing(log.folder):
             log.line(text)
         warnings.warn(text, stacklevel=3)
-    prepared = replace(found.build(), meta=_marked(found, exact))
+    meta = _marked(found, exact)
+    prepared = replace(found.build(), meta=meta)
     refuse(prepared, sink, step)
     told = json.dumps(to_json(job, prepared.meta)).encode()
     with writing(log.folder):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,8 +117,52 @@ def test_where_there_are_no_locks_nothing_is_refused(
     for module in (Lockless, None):
         monkeypatch.setattr(claim, "fcntl", module)
         with claimed(folder), claimed(folder):
+            assert claim.is_claimed(folder)
+
+
+def test_a_claim_that_somebody_removed_is_not_taken_from_the_next(tmp_path: Path) -> None:
+    folder = beside(tmp_path / "a.zarr")
+    first = claimed(folder)
+    first.__enter__()
+    shutil.rmtree(str(folder))
+    with claimed(folder):
+        first.__exit__(None, None, None)
+        assert claim.is_claimed(folder)
+        with pytest.raises(StoreError, match="is being written"), claimed(folder):
             pass
-        assert not (tmp_path / "a.zarr.run" / "lock").exists()
+    assert not Path(str(folder)).exists()
+
+
+def test_a_place_that_cannot_be_written_any_more_does_not_hide_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    folder = beside(tmp_path / "a.zarr")
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="the reason"):
+        patch.setattr(Path, "unlink", fails)
+        with claimed(folder):
+            raise ValueError("the reason")
+    with claimed(folder):  # nobody holds it
+        pass
+
+
+def test_a_run_that_was_made_meanwhile_is_not_replaced(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: Callable
+) -> None:
+    """While the second is looking whether there is room, the first one comes to its end."""
+    path, before = tmp_path / "a.zarr", {}
+
+    def refuse(*_: Any) -> None:
+        monkeypatch.undo()
+        small(3, sink=path, seed=1)
+        before.update(bytes_of(path))
+
+    monkeypatch.setattr(sf.run, "refuse", refuse)
+    with pytest.raises(StoreError, match="holds something already"):
+        small(5, sink=path)
+    assert bytes_of(path) == before
 
 
 # -------------------------------------------------------------------------- edited, missing
@@ -195,7 +240,9 @@ def test_a_finished_run_is_only_read(
     assert (again.final.states["lif"]["v"] == run.final.states["lif"]["v"]).all()
 
 
-@pytest.mark.parametrize("name", ["lif.v/c/1/0", "zarr.json", "lif.spikes.cells/zarr.json"])
+@pytest.mark.parametrize(
+    "name", ["lif.v/c/1/0", "lif.v.cell/c/0", "zarr.json", "lif.spikes.cells/zarr.json"]
+)
 def test_a_finished_run_that_lost_a_file_of_its_end_is_mended_or_refused(
     name: str, small: Any, tmp_path: Path, bytes_of: Callable
 ) -> None:
@@ -203,12 +250,28 @@ def test_a_finished_run_that_lost_a_file_of_its_end_is_mended_or_refused(
     small(sink=path)
     before = bytes_of(path)
     (path / name).unlink()
+    assert name in before
     try:
         sf.resume(path, progress=False)
     except StoreError as error:
         assert "missing" in str(error)
     else:
         assert bytes_of(path) == before
+
+
+def test_the_last_word_of_a_run_that_was_killed_is_given_when_it_is_resumed(
+    small: Any, tmp_path: Path, bytes_of: Callable
+) -> None:
+    path = tmp_path / "a.zarr"
+    small(sink=path)
+    before = bytes_of(path)
+    told = beside(path).read("progress.json")
+    beside(path).write("progress.json", told.replace(b'"finished"', b'"running"'))
+    beside(path).write(LOCK, b"process 999999 on a machine that was switched off")
+    sf.resume(path, progress=False)
+    assert b'"finished"' in beside(path).read("progress.json")
+    assert not claim.is_claimed(beside(path))
+    assert bytes_of(path) == before
 
 
 def test_checkpoints_can_be_asked_for_later(

@@ -48,7 +48,7 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     Raises:
         StoreError: The figure cannot be written.
     """
-    path = store.with_suffix(".png")
+    path: Path | None = store.with_suffix(".png")
     spectrum = _spectrum(run, model)
     figure = sf.plotting.response(
         run,
@@ -60,10 +60,12 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise sf.errors.StoreError(
-            f"the figure {path} cannot be written: {error.strerror or error}. "
-            f"The results are in {store}."
-        ) from error
+        if begun < run.duration:
+            raise sf.errors.StoreError(
+                f"the figure {path} cannot be written: {error.strerror or error}. "
+                f"The results are in {store}."
+            ) from error
+        path = path if path.exists() else None  # nothing was computed, the place is only read
     peak = None if spectrum is None else spectrum.peak
     numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
     return Outcome(numbers, model.title, model.provenance, str(store), path)

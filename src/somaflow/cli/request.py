@@ -122,6 +122,8 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
 def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
     """Return what `sf.simulate` and `sf.plan` are called with."""
     pn, ln, ms = model.pn, model.ln, sf.units.ms
+    sink = sf.ZarrSink(request.store, overwrite=request.overwrite)
+    sink.notes[NAME] = request.text()
     return {
         "network": model.network,
         "duration": request.duration * ms,
@@ -137,6 +139,6 @@ def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
             pn["v"].mean().every(SHORT * ms),
             ln["v"].mean().every(SHORT * ms),
         ],
-        "sink": sf.ZarrSink(request.store, overwrite=request.overwrite),
+        "sink": sink,
         "checkpoint": None if request.checkpoint is None else request.checkpoint * ms,
     }

@@ -64,6 +64,8 @@ def execute(
         raise
     now = _told(folder)
     begun = 0.0 if now is None or now.progress is None else now.progress.begun
+    if not run.statistics["run_seconds"]:  # nothing was left to compute
+        begun = run.duration
     return of_any(run, store, begun) if model is None else of_model(run, model, Path(store), begun)
 
 

@@ -3,18 +3,14 @@
 # Annotations stay text: to evaluate sf.Plan would load what `--help` must not wait for.
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from rich.console import Console
 
 import somaflow as sf
 from somaflow.cli.outcome import Outcome, of_model
 from somaflow.cli.place import command
 from somaflow.cli.quiet import quiet
-from somaflow.cli.request import NAME, Request, arguments, build
-from somaflow.simulation.folder import CHECKPOINT, JOB, Folder, beside
+from somaflow.cli.request import Request, arguments, build
+from somaflow.simulation.folder import CHECKPOINT, beside
 
 
 def execute(request: Request, console: Console) -> Outcome:
@@ -38,8 +34,15 @@ def execute(request: Request, console: Console) -> Outcome:
     _refuse(request)
     load(console, request.quiet)
     given = arguments(request, model)
-    with _asked(request):
+    try:
         run = sf.simulate(**given, progress=not request.quiet)
+    except BaseException as error:
+        if given["sink"].begun:
+            # What is there now is this run; a figure of an earlier one would lie beside it.
+            request.figure.unlink(missing_ok=True)
+            if isinstance(error, sf.errors.NonFiniteState):
+                error.add_note(f"What was computed before is in {request.store}.")
+        raise
     return of_model(run, model, request.store)
 
 
@@ -71,36 +74,6 @@ def load(console: Console, silent: bool) -> None:
         getattr(sf, "simulate")  # noqa: B009 - names are loaded on first use
 
 
-@contextmanager
-def _asked(request: Request) -> Iterator[None]:
-    """Keep the request beside the results, and leave no trace of a run that did not begin."""
-    folder = beside(request.store)
-    made = _missing_folders(Path(str(folder)))
-    begun, kept = _read(folder, JOB), _read(folder, NAME)
-    try:
-        folder.write(NAME, request.text())
-    except OSError as error:
-        _remove_empty(made)
-        raise sf.errors.StoreError(
-            f"{folder} cannot be written: {error.strerror or error}."
-        ) from error
-    try:
-        yield
-    except BaseException as error:
-        computed = isinstance(error, (sf.errors.NonFiniteState, sf.errors.Interrupted))
-        if computed or _read(folder, JOB) != begun:
-            # What is there now is this run; a figure of an earlier one would lie beside it.
-            request.figure.unlink(missing_ok=True)
-            if isinstance(error, sf.errors.NonFiniteState):
-                error.add_note(f"What was computed before is in {request.store}.")
-        elif kept is not None:
-            folder.write(NAME, kept)
-        else:
-            folder.remove(NAME)
-            _remove_empty(made)
-        raise
-
-
 def _refuse(request: Request) -> None:
     """Refuse a folder that holds another run, before anything heavy is loaded."""
     parent = next(path for path in (request.out, *request.out.absolute().parents) if path.exists())
@@ -117,21 +90,3 @@ def _refuse(request: Request) -> None:
                 f"{path} is there already: {request.out} holds another run. You can {goes_on}"
                 "choose another folder with --out, or replace that run with --overwrite."
             )
-
-
-def _read(folder: Folder, name: str) -> bytes | None:
-    try:
-        return folder.read(name)
-    except OSError:
-        return None
-
-
-def _missing_folders(folder: Path) -> list[Path]:
-    """Return a folder and its parents as far as they do not exist, the innermost first."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

@@ -41,6 +41,7 @@ class Sight:
         pid: Its process there.
         updated: When it told this, in seconds since 1970.
         progress: How far it is; None before it knows.
+        claimed: Whether its store was claimed just before it was asked.
     """
 
     state: str
@@ -49,6 +50,7 @@ class Sight:
     pid: int
     updated: float
     progress: Progress | None
+    claimed: bool = True
 
 
 def look(folder: Folder) -> Sight | None:
@@ -60,6 +62,7 @@ def look(folder: Folder) -> Sight | None:
     Raises:
         StoreError: It tells something that this version does not understand.
     """
+    claimed = is_claimed(folder)  # before: a run says that it is finished, and then lets go
     try:
         data = folder.read(PROGRESS)
     except FileNotFoundError:
@@ -69,12 +72,12 @@ def look(folder: Folder) -> Sight | None:
             f"{folder}/{PROGRESS} cannot be read: {error.strerror or error}."
         ) from error
     try:
-        return _sight(json.loads(data))
+        return _sight(json.loads(data), claimed)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 
 
-def _sight(told: dict[str, Any]) -> Sight:
+def _sight(told: dict[str, Any], claimed: bool) -> Sight:
     fields = told["progress"]
     # A later version may tell more.
     known = None if fields is None else {k: v for k, v in fields.items() if k in _FIELDS}
@@ -85,12 +88,13 @@ def _sight(told: dict[str, Any]) -> Sight:
         pid=int(told["pid"]),
         updated=float(told["updated"]),
         progress=None if known is None else Progress(**known),
+        claimed=claimed,
     )
 
 
-def gone(sight: Sight, folder: Folder) -> bool:
+def gone(sight: Sight) -> bool:
     """Return whether a run that says it is running is not: its disk was full, or it was killed."""
-    if sight.state == _RUNNING and not is_claimed(folder):
+    if sight.state == _RUNNING and not sight.claimed:
         return True
     if sight.state != _RUNNING or sight.host != platform.node() or os.name != "posix":
         return False
@@ -123,7 +127,7 @@ def line(sight: Sight | None, store: str, now: float) -> str:
     if sight is None:
         return _NOTHING
     how_far = [] if sight.progress is None else [sight.progress.sentence()]
-    if gone(sight, beside(store)):
+    if gone(sight):
         lost = f"process {sight.pid} has left it; go on with: {command('resume', store)}"
         return "; ".join([*how_far, lost])
     if sight.state == _RUNNING:
@@ -168,19 +172,19 @@ def follow(
     sight = look(folder)
     with ExitStack() as stack:
         show = _lines(console, store)
-        if not once and _goes_on(sight, folder) and draws(console):
+        if not once and _goes_on(sight) and draws(console):
             show = stack.enter_context(_Bar(console, store))
-        while not once and _goes_on(sight, folder):
+        while not once and _goes_on(sight):
             show(sight, clock())
             sleep(_EVERY)
             sight = look(folder)
     console.print(Text(line(sight, store, clock())), soft_wrap=True)
-    well = sight is None or sight.state == FINISHED or (once and _goes_on(sight, folder))
+    well = sight is None or sight.state == FINISHED or (once and _goes_on(sight))
     return 0 if well else 1
 
 
-def _goes_on(sight: Sight | None, folder: Folder) -> bool:
-    return sight is None or (sight.state == _RUNNING and not gone(sight, folder))
+def _goes_on(sight: Sight | None) -> bool:
+    return sight is None or (sight.state == _RUNNING and not gone(sight))
 
 
 def _lines(console: Console, store: str) -> Callable[[Sight | None, float], None]:

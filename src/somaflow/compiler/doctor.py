@@ -334,7 +334,8 @@ class _Case:
         own = next(iter(self._own_rates()), 0.0)
         if own * self.dt < _GROWS or self.most is not None:
             return []
-        if row.gate is None and self.dynamics.populations[row.population].resets:
+        resets = self.dynamics.populations[row.population].resets
+        if row.gate is None and state in {assignment.name for assignment in resets}:
             return [
                 f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away "
                 "within one step, before the threshold was seen at its end. Use a smaller dt, a "

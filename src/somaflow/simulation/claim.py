@@ -14,6 +14,8 @@ from pathlib import Path
 from somaflow.errors import StoreError
 from somaflow.simulation.folder import LOCK, Folder, writing
 
+_TRIES = 100
+
 try:
     import fcntl
 except ImportError:  # on Windows, where nothing keeps two runs apart
@@ -39,12 +41,8 @@ def claimed(folder: Folder) -> Iterator[None]:
     try:
         yield
     finally:
-        if path is not None and fcntl is not None:
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
-                path.parent.rmdir()  # which it is only where nothing was written
-        if number is not None:
-            os.close(number)
+        if path is not None and number is not None:
+            _release(path, number)
 
 
 def is_claimed(folder: Folder) -> bool:
@@ -60,9 +58,8 @@ def is_claimed(folder: Folder) -> bool:
 def _locked(path: Path) -> int | None:
     """Return the descriptor that holds the lock; None where the file system has none."""
     assert fcntl is not None
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        number = _opened(path)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -81,6 +78,27 @@ def _locked(path: Path) -> int | None:
                 os.write(number, f"process {os.getpid()} on {platform.node()}".encode())
             return number
         os.close(number)  # whoever held it removed it meanwhile
+
+
+def _opened(path: Path) -> int:
+    for _ in range(_TRIES):
+        # Whoever held it may remove an empty folder in between.
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _release(path: Path, number: int) -> None:
+    """Give a lock back. A file system that has failed meanwhile must not hide why."""
+    try:
+        with suppress(OSError):
+            if _is_still(path, number):  # and not another's, after somebody removed ours
+                path.unlink()
+                path.parent.rmdir()  # which it is only where nothing was written
+    finally:
+        os.close(number)
 
 
 def _is_still(path: Path, number: int) -> bool:

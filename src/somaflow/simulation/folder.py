@@ -166,10 +166,16 @@ class Folder:
 
 def settle(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk itself."""
-    if os.name == "nt" and path.is_dir():
+    is_folder = path.is_dir()
+    if os.name == "nt" and is_folder:
         return  # which Windows cannot wait for
-    with _descriptor(path) as number:
-        os.fsync(number)
+    # Windows waits only for what may be written.
+    with _descriptor(path, os.O_RDONLY if is_folder else os.O_RDWR) as number:
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise  # but some file systems have no lists of names to wait for
 
 
 @contextmanager
@@ -197,8 +203,8 @@ def failed(path: Any, error: OSError) -> StoreError:
 
 
 @contextmanager
-def _descriptor(path: Path) -> Iterator[int]:
-    number = os.open(path, os.O_RDONLY)
+def _descriptor(path: Path, flags: int) -> Iterator[int]:
+    number = os.open(path, flags)
     try:
         yield number
     finally:

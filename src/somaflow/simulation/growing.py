@@ -108,7 +108,7 @@ class Growing:
         self.array[self.done : end] = values
         for file in self._files(self.done // self._chunk + 1, self.done // self._chunk):
             places = file, *file.parents
-            self._unsettled.update(places[: self.array.ndim + 1])  # up to the folder of chunks
+            self._unsettled.update(places[: self.array.ndim + 2])  # up to that of the array
 
     def _files(self, end: int, begin: int = 0) -> Iterator[Path]:
         """Iterate over the files of some chunks in a local folder."""

@@ -36,6 +36,10 @@ class ZarrSink:
         path: The folder, or an address that fsspec knows, such as `s3://bucket/al.zarr`.
         overwrite: Whether a run that is there may be replaced.
 
+    Attributes:
+        notes: What else is to lie beside the store when a run begins, by the names of the files.
+        begun: Whether a run has begun to write to it.
+
     Raises:
         WrongTypeError: The path is no text and no `pathlib.Path`.
         StoreError: It is an address, and fsspec is not installed.
@@ -46,7 +50,8 @@ class ZarrSink:
             raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
         self.path = located(path)
         self.beside = beside(path)
-        self.overwrite = overwrite
+        self.overwrite, self.begun = overwrite, False
+        self.notes: dict[str, bytes] = {}
         self._parts: dict[str, Growing] = {}
         # Names of arrays whose metadata were damaged; None for a store that is new.
         self._torn: set[str] | None = None
@@ -89,6 +94,9 @@ class ZarrSink:
         """
         self._columns, self._sound, self._torn = columns, True, None
         with self._guard():
+            if self.notes:
+                self.beside.write_all(self.notes)
+            self.begun = True
             self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
             self._group.attrs.put(_plain(header))
             self._parts = {}
@@ -325,17 +333,27 @@ class ZarrSink:
             return self._group[name]
 
     def _write(self, name: str, values: Array, dimension: str, attributes: dict[str, Any]) -> None:
-        if self._found(name) is not None:
+        """Make an array that is known from the beginning, or mend it.
+
+        Raises:
+            KeyError: It is damaged in a store that is only read.
+        """
+        array = self._found(name)
+        if array is None:
+            with zarr.config.set(_WHOLE):
+                array = self._group.create_array(
+                    name,
+                    shape=values.shape,
+                    dtype=values.dtype,
+                    compressors=_CODEC,
+                    dimension_names=(dimension,),
+                    attributes=attributes,
+                )
+        elif np.array_equal(array[:], values):
             return
-        made = self._group.create_array(
-            name,
-            shape=values.shape,
-            dtype=values.dtype,
-            compressors=_CODEC,
-            dimension_names=(dimension,),
-            attributes=attributes,
-        )
-        made[:] = values
+        elif array.read_only:
+            raise KeyError(name)
+        array[:] = values
 
 
 def _tidied(path: Path, names: list[str]) -> set[str]:
