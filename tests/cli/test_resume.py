@@ -240,6 +240,9 @@ def test_a_real_run_from_python_goes_on(tmp_path):
         {"cells": 0},
         None,
     )
+    again = json.loads(call(str(store.parent), "--json", "--quiet").stdout)
+    assert again["times_slower_than_real_time"] is None
+    assert again["spikes"] == {"cells": 0}
 
 
 # -------------------------------------------------------------------- the whole of it

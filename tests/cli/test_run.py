@@ -322,16 +322,27 @@ def test_a_run_that_failed_midway_keeps_its_request_but_no_older_figure(tmp_path
     assert not (tmp_path / "antennal-lobe.png").exists()
 
 
-def test_a_run_that_was_refused_leaves_what_was_there(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        sf.errors.StoreError("there is no room"),
+        sf.errors.Interrupted("stopped before the run began", None, 0.0, 2),
+        sf.errors.NonFiniteState("PN.v[3] is inf"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_run_that_did_not_begin_leaves_what_was_there(error, tmp_path, monkeypatch):
     def refuses(sink):
-        raise sf.errors.StoreError("there is no room")
+        raise error
 
     folder = tmp_path / "antennal-lobe.zarr.run"
     folder.mkdir()
     (folder / "request.json").write_text("an earlier one")
     (tmp_path / "antennal-lobe.png").write_text("of an earlier run")
     simulated_by(monkeypatch, refuses)
-    refused(call("antennal-lobe", "--overwrite", "--out", str(tmp_path)), "there is no room")
+    result = call("antennal-lobe", "--overwrite", "--out", str(tmp_path))
+    assert result.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert "What was computed" not in result.stderr
     assert (folder / "request.json").read_text() == "an earlier one"
     assert (tmp_path / "antennal-lobe.png").read_text() == "of an earlier run"
 

@@ -171,6 +171,21 @@ def test_a_cell_outruns_its_threshold_within_a_step() -> None:
     assert "missing" not in text
 
 
+def test_the_threshold_is_not_blamed_for_a_state_that_is_not_reset() -> None:
+    equations = sf.Equations.parse(
+        """
+        dv/dt = (E - v)/tau : mV
+        dw/dt = w/tau : mV
+        """,
+        E=-65 * mV, tau=0.5 * ms, v=-65 * mV, w=1 * mV,
+    )  # fmt: skip
+    cells = sf.Population("p", 1, equations, threshold="v > 20*mV", reset="v = -65*mV")
+    text = message(sf.Network(cells), 1000 * ms, dt=0.1 * ms)
+    assert "dw/dt grows with w itself" in text
+    assert "Is a sign wrong" in text
+    assert "within one step" not in text
+
+
 def test_exp_of_time() -> None:
     net = alone("dv/dt = -v/ms + mV/ms*exp(t/tau) : mV", tau=0.1 * ms, v=0)
     text = message(net, 100 * ms, dt=0.1 * ms)
