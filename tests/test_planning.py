@@ -14,8 +14,8 @@ import pytest
 import somaflow as sf
 from somaflow.errors import Interrupted, RunError, SomaflowError, StoreError
 from somaflow.numerics import memory
+from somaflow.numerics.memory import in_words
 from somaflow.simulation import chunks
-from somaflow.sizes import text
 from somaflow.units import ms, nA
 
 CELLS = sf.Population("lif", 40, sf.load("lif"), refractory=1 * ms)
@@ -172,7 +172,7 @@ def test_a_plan_in_words_and_as_json() -> None:
     [(999, "999 bytes"), (999_600, "1 MB"), (96e6, "96 MB"), (9.6e9, "9.6 GB"), (2e12, "2 TB")],
 )
 def test_bytes_in_words(count: float, words: str) -> None:
-    assert text(count) == words
+    assert in_words(count) == words
 
 
 # ------------------------------------------------------------------------------- refusals
@@ -190,7 +190,7 @@ def test_a_run_too_large_for_memory_is_refused_with_what_would_fit(
     with pytest.raises(RunError) as caught:
         sf.simulate(NETWORK, HOUR, dt=0.1 * ms, record=RECORD)
     said = str(caught.value)
-    assert text(LARGE) == "11.5 GB"
+    assert in_words(LARGE) == "11.5 GB"
     assert "needs 23.1 GB of memory, 11.5 GB of it for recordings" in said
     assert "(the largest twice while it is read: 11.5 GB more), but 3 GB are free." in said
     # Twice is needed while it is read, so that 0.5 ms would be too much.
@@ -307,7 +307,9 @@ def test_synapses_too_large_are_told_by_float32_or_by_projection(
     built = planned(-1e9).synapses  # which is there when the rest is asked for
     plan = planned(0.8 * needed - built)
     narrow = planned(-1e9, dtype="float32").memory
-    assert plan.remedies == (f"use dtype='float32': {text(narrow)} instead of {text(needed)}",)
+    assert plan.remedies == (
+        f"use dtype='float32': {in_words(narrow)} instead of {in_words(needed)}",
+    )
     (remedy,) = planned(0.2 * needed - built).remedies
     assert remedy.startswith("fewer synapses (projection 'all' has most: ")
 

@@ -15,10 +15,11 @@ from somaflow.execution import Prepared, execute, prepare
 from somaflow.job import check_checkpoints, read_job, read_sink, to_json
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
+from somaflow.numerics.memory import in_words
 from somaflow.progress import Progress, span
 from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.store import ZarrSink
-from somaflow.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of, text
+from somaflow.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
 from somaflow.solvers.base import Solver
 from somaflow.stored import Measured, bytes_of, measure, spikes_at_end
 from somaflow.units import ms
@@ -111,21 +112,21 @@ class Plan:
     def _rows(self) -> list[tuple[str, str]]:
         chunk = f"{self.chunk_steps:,} steps, {self.chunk_ms:,.6g} ms"
         rows = [
-            ("state", text(self.state)),
-            ("synapses", text(self.synapses)),
-            ("delay lines", text(self.delays)),
-            ("recordings in memory", text(self.recordings_in_memory)),
-            ("chunks under way", text(self.buffers)),
-            ("parameters and copies", text(self.working)),
-            ("memory in all", text(self.memory) + _of(self.free_memory)),
+            ("state", in_words(self.state)),
+            ("synapses", in_words(self.synapses)),
+            ("delay lines", in_words(self.delays)),
+            ("recordings in memory", in_words(self.recordings_in_memory)),
+            ("chunks under way", in_words(self.buffers)),
+            ("parameters and copies", in_words(self.working)),
+            ("memory in all", in_words(self.memory) + _of(self.free_memory)),
         ]
         if self.recordings_on_disk:
-            raw = f"{text(self.before_compression)} before compression"
+            raw = f"{in_words(self.before_compression)} before compression"
             rows += [
-                ("recordings on disk", f"{text(self.recordings_on_disk)} ({raw})"),
-                ("description beside them", text(self.description)),
-                ("a checkpoint, at most", text(self.checkpoint)),
-                ("disk in all", text(self.disk) + _of(self.free_disk)),
+                ("recordings on disk", f"{in_words(self.recordings_on_disk)} ({raw})"),
+                ("description beside them", in_words(self.description)),
+                ("a checkpoint, at most", in_words(self.checkpoint)),
+                ("disk in all", in_words(self.disk) + _of(self.free_disk)),
             ]
         rows.append(("chunk", chunk))
         if self.compile_seconds is not None and self.run_seconds is not None:
@@ -228,7 +229,7 @@ def plan(
 
 
 def _of(free: int | None) -> str:
-    return "" if free is None else f" ({text(free)} free)"
+    return "" if free is None else f" ({in_words(free)} free)"
 
 
 def _seconds(seconds: float) -> str:

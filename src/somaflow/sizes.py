@@ -17,6 +17,7 @@ from somaflow.compiler.final import flattened
 from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
+from somaflow.numerics.memory import in_words
 from somaflow.recording import common_stride, steps_between
 from somaflow.simulation import chunks, store
 from somaflow.simulation.sinks import Column, MemorySink, Sink
@@ -26,7 +27,6 @@ from somaflow.simulation.store import ZarrSink
 _SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6
 _RINGS = ("late", "late end")
 _OWN = "own"
-_UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 @dataclass(frozen=True)
@@ -201,16 +201,17 @@ def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
             "parameters and copies": sizes.working,
         }
         largest = max(parts, key=lambda name: parts[name])
-        again = f" (the largest twice while it is read: {text(sizes.joined)} more)"
+        again = f" (the largest twice while it is read: {in_words(sizes.joined)} more)"
         return (
-            f"the run needs {text(sizes.memory)} of memory, {text(parts[largest])} of it for "
-            f"{largest}{again if largest == 'recordings' and sizes.joined else ''}, but "
-            f"{text(room.memory)} are free"
+            f"the run needs {in_words(sizes.memory)} of memory, {in_words(parts[largest])} of it "
+            f"for {largest}{again if largest == 'recordings' and sizes.joined else ''}, but "
+            f"{in_words(room.memory)} are free"
         )
     if room.disk is not None and room.lacks_disk(sizes):
         return (
-            f"{getattr(sink, 'path', '')} needs {text(sizes.disk)} of disk, "
-            f"{text(sizes.stored)} of it for recordings, but {text(room.disk)} are free there"
+            f"{getattr(sink, 'path', '')} needs {in_words(sizes.disk)} of disk, "
+            f"{in_words(sizes.stored)} of it for recordings, but {in_words(room.disk)} are free "
+            "there"
         )
     return ""
 
@@ -247,7 +248,7 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
         item = np.dtype(prepared.job.dtype).itemsize
         shares = {str(p.name): expected_bytes([p], item) for p in prepared.job.network.projections}
         name = max(shares, key=lambda name: shares[name])
-        found.append(f"fewer synapses (projection {name!r} has most: {text(shares[name])})")
+        found.append(f"fewer synapses (projection {name!r} has most: {in_words(shares[name])})")
     if not found:
         rest = "a larger machine" if room.lacks_memory(sizes) else "a larger disk"
         found.append(f"{rest}, fewer cells in the recordings, or a shorter run")
@@ -318,15 +319,7 @@ def _told(prepared: Prepared, changed: Prepared, packed: float) -> str:
 
 
 def _instead(new: float, old: float) -> str:
-    return f"{text(new)} instead of {text(old)}"
-
-
-def text(count: float) -> str:
-    """Return bytes in words, such as `9.6 GB`: decimal units, three digits."""
-    for unit, size in _UNITS:
-        if count >= 0.9995 * size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} bytes"
+    return f"{in_words(new)} instead of {in_words(old)}"
 
 
 # ------------------------------------------------------------------------------- details

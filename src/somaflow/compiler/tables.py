@@ -24,7 +24,7 @@ from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
-from somaflow.numerics.memory import available_bytes
+from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
 
@@ -100,8 +100,8 @@ class Tables:
                 key=lambda p: p.expected(),
             )
             raise NetworkError(
-                f"the synapses need about {needed / 2**30:,.1f} GiB, but {free / 2**30:,.1f} GiB "
-                f"of memory are free; the most belong to projection {largest.name!r}. Use "
+                f"the synapses need about {in_words(needed)}, but {in_words(free)} of memory are "
+                f"free; the most belong to projection {largest.name!r}. Use "
                 "float32, fewer synapses, or a larger machine."
             )
 

@@ -18,6 +18,8 @@ _VERSIONS = (
 # XLA reserves addresses when it compiles: with 1.2 GB of them left it died, with 2.2 GB it did not.
 _COMPILE = 1_500_000_000
 
+_UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
 
 def available_bytes() -> int | None:
     """Return how much memory is free for this process, or None where nothing says so.
@@ -27,6 +29,14 @@ def available_bytes() -> int | None:
     """
     found = [*_of_machine(), *_of_groups(), *_of_address_space()]
     return max(0, min(found)) if found else None
+
+
+def in_words(count: float) -> str:
+    """Return bytes in words, such as `9.6 GB`: decimal units, three digits."""
+    for unit, size in _UNITS:
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
 
 
 def _of_machine() -> Iterator[int]:
