@@ -14,6 +14,8 @@ from somaflow.network.choice import Choice
 from somaflow.simulation import chunks
 from somaflow.units import ms, mV, nA, nF, uA, uS
 
+pytestmark = pytest.mark.slow
+
 DT, STEPS = 0.1, 200
 TIMES = np.array([0.5, 1.234, 1.31, 4.087, 4.13, 9.9, 12.345, 12.41])
 CELLS = np.array([0, 0, 1, 2, 0, 1, 2, 1])

@@ -12,6 +12,8 @@ from somaflow.errors import NetworkError
 from somaflow.simulation import chunks
 from somaflow.units import Hz, ms, mV, nA, nF, uS
 
+pytestmark = pytest.mark.slow
+
 DT, T = 0.1, 30.0
 
 

@@ -7,6 +7,8 @@ import somaflow as sf
 from somaflow.errors import RunError, UnknownNameError
 from somaflow.units import Hz, ms, mV, nA, uS
 
+pytestmark = pytest.mark.slow
+
 CELLS = sf.Population("cells", 20, sf.load("lif"))
 OTHERS = sf.Population("others", 20, sf.load("lif"))
 INPUT = sf.Population("input", 20, sf.SpikeSourcePoisson(200 * Hz))

@@ -11,6 +11,8 @@ import somaflow as sf
 from somaflow.errors import NetworkError
 from somaflow.units import ms, mV, nA, nF, uS
 
+pytestmark = pytest.mark.slow
+
 DT, STEPS, EVERY = 0.05, 400, 3  # ms; 20 ms; the drive changes every 3 steps
 N_PRE, N_POST = 5, 3
 RNG = np.random.default_rng(31)

@@ -14,6 +14,8 @@ import pytest
 import somaflow as sf
 from somaflow.units import ms, mV, nA, nF, uS
 
+pytestmark = pytest.mark.slow
+
 DT, STEPS, EVERY = 0.05, 400, 3  # ms; 20 ms; the drive changes every 3 steps
 N_PRE, N_POST = 5, 3
 RNG = np.random.default_rng(21)

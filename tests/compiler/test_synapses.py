@@ -124,6 +124,7 @@ def pair(request: pytest.FixtureRequest, plain: Any) -> tuple[sf.Solution, Any]:
     return compiled(request.param), wanted
 
 
+@pytest.mark.slow
 def test_voltages_equal_those_of_one_state_a_synapse(pair: tuple) -> None:
     run, plain = pair
     for key in "ab":

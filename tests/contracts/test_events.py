@@ -101,6 +101,7 @@ def test_a_terminal_event_ends_the_solve_there() -> None:
     assert np.isnan(run["v"].values[~before]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"dt": 0.25}], ids=["adaptive", "fixed"])
 def test_a_recorded_event_changes_no_bit(given: dict[str, Any]) -> None:
     def at_level(level: float) -> sf.Event:
@@ -214,6 +215,7 @@ def test_a_text_can_cross_downwards() -> None:
     np.testing.assert_allclose(run.events["low"].times, [10 * np.log(2)], rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", [0.0, 1e-12, 1e-9])
 def test_events_that_come_together_all_happen(behind: float) -> None:
     """Two equal cells, each with a reset of its own, written so that rounding tells them apart."""

@@ -20,6 +20,8 @@ from somaflow.simulation.stretches import Outcome
 from somaflow.solvers.base import Problem
 from somaflow.units import ms, mV, second
 
+pytestmark = pytest.mark.slow
+
 # One method of each family; the test of the default has RK4, an explicit one. Between steps the
 # pairs are looked at where they choose the steps.
 PAIRS = [sf.Tsitouras(), sf.Rosenbrock()]

@@ -82,6 +82,7 @@ def test_a_method_keeps_its_order_in_a_network(name: str, method: str) -> None:
     assert slope > order - 0.15, errors
 
 
+@pytest.mark.slow
 def test_each_cell_has_a_block_of_its_own_and_batches_go_along() -> None:
     """A cell's voltage does not depend on how many cells stand beside it."""
     alone = sf.Population("cells", 1, sf.load("morris_lecar"))

@@ -125,6 +125,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"file://{tmp_path}/a.zarr"
 
 
+@pytest.mark.slow
 def test_a_run_at_an_address_stops_and_goes_on_with_the_same_arrays(
     address: str, small: Any, stopping: Callable, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_run_at_an_address_stops_and_goes_on_with_the_same_arrays(
     np.testing.assert_array_equal(longer["lif.v"].values[:201], local["lif.v"].values)
 
 
+@pytest.mark.slow
 def test_a_store_at_an_address_is_replaced_only_where_that_is_allowed(
     address: str, small: Any
 ) -> None:

@@ -114,6 +114,7 @@ def binned(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.stack([np.histogram(row, edges)[0] for row in values])
 
 
+@pytest.mark.slow
 def test_intervals_of_any_length_give_what_numpy_makes_of_all_steps(
     full: sf.Solution, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_finished_run_is_left_as_it_is(whole: Path, bytes_of: Callable) -> Non
     assert found.final.time == 60
 
 
+@pytest.mark.slow
 def test_a_run_can_be_extended_twice(
     small: Any, whole: Path, tmp_path: Path, bytes_of: Callable
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_run_can_be_extended_twice(
     assert bytes_of(path) == bytes_of(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [[1], [], [0, 3]], ids=["spikes", "nothing", "counts"])
 def test_a_run_can_be_extended_whatever_is_recorded(
     chosen: list[int], small: Any, tmp_path: Path, bytes_of: Callable, stopping: Callable
@@ -92,6 +94,7 @@ def test_a_run_can_be_extended_whatever_is_recorded(
     assert bytes_of(path) == bytes_of(tmp_path / "whole.zarr")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_can_be_made_shorter_or_longer(
     stopped: Path, small: Any, tmp_path: Path, bytes_of: Callable, whole: Path
 ) -> None:

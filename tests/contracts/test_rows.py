@@ -7,6 +7,8 @@ import pytest
 
 import somaflow as sf
 
+pytestmark = pytest.mark.slow
+
 SOLVERS = (sf.Tsitouras(), sf.Rosenbrock())
 
 

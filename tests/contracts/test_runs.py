@@ -280,6 +280,7 @@ CONDUCTANCES = np.array([[[0.008], [0.01], [0.013]], [[0.006], [0.011], [0.02]]]
 VOLTAGES = np.linspace(-64, -51, 15).reshape(3, 5)
 
 
+@pytest.mark.slow
 def test_rows_of_a_batched_parameter_are_the_solo_runs() -> None:
     """Bitwise: a row of a batch is computed as if it were alone."""
     found = batch_run(g=CONDUCTANCES * uS)
@@ -290,6 +291,7 @@ def test_rows_of_a_batched_parameter_are_the_solo_runs() -> None:
         assert found[(slice(None), *row)].tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 def test_rows_of_a_batched_initial_value_are_the_solo_runs() -> None:
     """Bitwise as well."""
     found = batch_run({"v": VOLTAGES * mV})
@@ -307,6 +309,7 @@ def test_batch_axes_of_parameters_and_of_initial_values_go_together() -> None:
     assert found[:, 1, 1].tobytes() == alone.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaba_a", "nach"])
 def test_rows_of_a_batch_of_transmitter_gates_are_the_solo_runs(name: str) -> None:
     """To 1e-12: how XLA fuses the step, and so the last bit, depends on the rank of the batch."""

@@ -205,6 +205,7 @@ def test_between_steps_and_backwards_the_order_is_the_same(name: str) -> None:
     assert power(counts, errors) > order_without_noise(name) - 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Tsitouras", "Rosenbrock"])
 def test_a_solve_there_and_back_gives_the_start_again(name: str) -> None:
     y0, solver = {"w": -0.3, "x": 1.0}, SOLVERS[name]()

@@ -9,6 +9,8 @@ import somaflow as sf
 from somaflow.solvers.base import Solver
 from somaflow.units import cm, ms, nA, uA
 
+pytestmark = pytest.mark.slow
+
 DENSITY = uA / cm**2
 CURRENTS: dict[str, Any] = {  # well above rheobase
     "adex": 1 * nA,

@@ -8,6 +8,8 @@ import pytest
 import somaflow as sf
 from somaflow.units import Hz, cm, ms, mV, nA, nF, pA, uA, uS
 
+pytestmark = pytest.mark.slow
+
 TAU, C = 10.0, 0.2  # ms, nF
 
 

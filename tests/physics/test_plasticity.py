@@ -99,6 +99,7 @@ def test_the_cells_spike_when_they_should() -> None:
         assert len(found) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 1.7])
 @pytest.mark.parametrize("name", ["stdp_pair_all_to_all", "stdp_pair_nearest"])
 def test_weights_under_poisson_trains_equal_those_from_event_to_event(
