@@ -15,7 +15,7 @@ from somaflow.compiler import checks, conditions, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
-from somaflow.network.distributions import check_seed
+from somaflow.network.random import check_seed
 from somaflow.numerics.device import choose_threads
 from somaflow.settings import float_type, meta
 from somaflow.simulation import adjoint

@@ -11,8 +11,8 @@ from typing import Any
 from somaflow import description
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError, StoreError, WrongTypeError
-from somaflow.network.distributions import check_seed
 from somaflow.network.network import Network
+from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
 from somaflow.recording import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive

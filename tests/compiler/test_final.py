@@ -87,7 +87,7 @@ def test_a_state_of_another_network_is_refused(halves: tuple[sf.Solution, sf.Sol
         sf.simulate(network(), 5 * ms, dt=0.05 * ms, initial=final)
     with pytest.raises(RunError, match="float64, but this run is float32"):
         sf.simulate(network(), 5 * ms, dt=0.1 * ms, initial=final, dtype="float32")
-    with pytest.raises(RunError, match="has no 'stimuli/noise 1'"):
+    with pytest.raises(RunError, match="has no 'stimuli/noise OrnsteinUhlenbeck on others'"):
         plain = sf.Network(CELLS, OTHERS)
         both = sf.simulate(plain, 1 * ms, dt=0.1 * ms).final
         sf.simulate(network(), 5 * ms, dt=0.1 * ms, initial=both)

@@ -25,7 +25,7 @@ MODEL = sf.Equations.parse(TEXT, E=-65 * mV, tau=20 * ms, C=1 * nA * ms / mV, v=
 CELLS = sf.Population("cells", 3, MODEL, threshold="v > -50*mV", reset="v = E")
 SYNAPSE = sf.catalogue("synapses").exponential_current
 LEAK = sf.catalogue("channels").leak
-NETWORK = sf.Network(CELLS)
+NETWORK = sf.Network(CELLS, sf.Projection(CELLS, CELLS, SYNAPSE, name="loop"))
 
 
 class Case:
@@ -96,12 +96,13 @@ CASES = {
         name="p",
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
-    "FixedProbability": Case(sf.FixedProbability, p=0.5, seed=1, self_connections=True),
-    "FixedTotal": Case(sf.FixedTotal, n=3, seed=1, self_connections=True),
-    "FixedInDegree": Case(sf.FixedInDegree, n=3, seed=1, self_connections=True),
-    "FixedOutDegree": Case(sf.FixedOutDegree, n=3, seed=1, self_connections=True),
+    "FixedProbability": Case(sf.FixedProbability, "seed", p=0.5, seed=1, self_connections=True),
+    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True),
+    "FixedInDegree": Case(sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True),
+    "FixedOutDegree": Case(sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True),
     "DistanceDependent": Case(
         sf.DistanceDependent,
+        "seed",
         "radius",
         probability="exp(-d/(20*um))",
         seed=1,
@@ -111,11 +112,11 @@ CASES = {
     "FromList": Case(sf.FromList, pairs=[(0, 1)]),
     "FromSparse": Case(sf.FromSparse, matrix=sparse.eye_array(3)),
     "OfDistance": Case(sf.OfDistance, text="1*ms + d/(0.3*mm/ms)"),
-    "Uniform": Case(sf.Uniform, low=1 * mV, high=2 * mV, seed=1),
+    "Uniform": Case(sf.Uniform, "seed", low=1 * mV, high=2 * mV, seed=1),
     "Normal": Case(
-        sf.Normal, "low", "high", mean=1 * mV, sd=2 * mV, seed=1, low=0 * mV, high=2 * mV
+        sf.Normal, "seed", "low", "high", mean=1 * mV, sd=2 * mV, seed=1, low=0 * mV, high=2 * mV
     ),
-    "LogNormal": Case(sf.LogNormal, mean=1 * mV, sd=2 * mV, seed=1),
+    "LogNormal": Case(sf.LogNormal, "seed", mean=1 * mV, sd=2 * mV, seed=1),
     "Step": Case(sf.Step, "stop", amplitude=1 * nA, start=1 * ms, stop=2 * ms),
     "SaturatingPulse": Case(
         sf.SaturatingPulse, amplitude=1 * nA, on=1 * ms, off=2 * ms, rise=1 * ms, decay=1 * ms
@@ -141,7 +142,7 @@ CASES = {
     "VoltageClamp": Case(
         sf.VoltageClamp, "stop", cells=CELLS, voltage=1 * mV, start=1 * ms, stop=2 * ms
     ),
-    "Stimulus": Case(sf.Stimulus, target=CELLS, waveform=sf.Step(1 * nA)),
+    "Stimulus": Case(sf.Stimulus, "name", target=CELLS, waveform=sf.Step(1 * nA), name="drive"),
     "CurrentClamp": Case(
         sf.CurrentClamp, "stop", cells=CELLS, amplitude=1 * nA, start=1 * ms, stop=2 * ms
     ),
@@ -171,11 +172,12 @@ CASES = {
         terminal=True,
         direction="up",
     ),
-    "Network": Case(sf.Network, parts=(CELLS,)),
+    "Network": Case(sf.Network, parts=(CELLS,), seed=1),
     "Network of one": Case(
         lambda part: sf.Network(CELLS, part), part=sf.CurrentClamp(CELLS, 1 * nA)
     ),
     "Network.population": Case(NETWORK.population, name="cells"),
+    "Network.projection": Case(NETWORK.projection, name="loop"),
     "parameter": Case(units.parameter, "unit", value=1.0, unit="mV", name="x", where=""),
     "parse_unit": Case(units.parse_unit, text="mV"),
     "factor": Case(units.factor, text="mV"),

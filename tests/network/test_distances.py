@@ -98,8 +98,8 @@ def test_beyond_the_radius_nothing_is_joined_and_within_it_nothing_changes() -> 
         (lambda: sf.DistanceDependent("0.5", radius=3), UnitError, "'radius'"),
         (lambda: sf.DistanceDependent("0.5", radius=3 * mV), UnitError, "'radius'"),
         (lambda: sf.DistanceDependent("0.5", radius=-3 * um), NetworkError, "at least 0 um"),
-        (lambda: wire(sf.DistanceDependent("2*exp(-d/um)")), NetworkError, "is 2 at d = 0 um"),
-        (lambda: wire(sf.DistanceDependent("-d/um")), NetworkError, "from 0 to 1"),
+        (lambda: wire(sf.DistanceDependent("2*exp(-d/um)", 1)), NetworkError, "is 2 at d = 0 um"),
+        (lambda: wire(sf.DistanceDependent("-d/um", 1)), NetworkError, "from 0 to 1"),
         (
             lambda: sf.DistanceDependent("0.5").connect(np.arange(3), np.arange(3), True),
             NetworkError,

@@ -11,14 +11,15 @@ from somaflow.compiler.coupling import Moment
 from somaflow.compiler.sources import Sources
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
-from somaflow.network.stimuli import MEMBRANE
+from somaflow.network.random import named
+from somaflow.network.stimuli import MEMBRANE, labels
 from somaflow.network.waveforms import Waveform, within
 from somaflow.numerics.random import derive, normal_of
 from somaflow.simulation.system import Array, Inputs
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-# Streams of a run's random numbers, before the place of a population or of a stimulus.
+# Streams of a run's random numbers, before the name of a population or of a stimulus.
 POISSON, NOISE = 1, 2
 
 
@@ -43,7 +44,10 @@ class Drives:
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
-        self.stimuli = [_stimulus(self, place, s, n) for n, s in enumerate(network.stimuli)]
+        self.stimuli = [
+            _stimulus(self, place, stimulus, label)
+            for stimulus, label in zip(network.stimuli, labels(network.stimuli), strict=True)
+        ]
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
 
@@ -65,8 +69,10 @@ class Drives:
         low, high = tf.unstack(parameters["seed"])
         return {
             **parameters,
-            "noise keys": [derive((low, high), (NOISE, s.number)) for s in self.stimuli],
-            "source keys": [derive((low, high), (POISSON, k)) for k in self.sources.places],
+            "noise keys": [derive((low, high), (NOISE, *named(s.label))) for s in self.stimuli],
+            "source keys": [
+                derive((low, high), (POISSON, *named(name))) for name in self.sources.names
+            ],
         }
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
@@ -120,8 +126,8 @@ class Drives:
 class _Given:
     """A stimulus whose course is known beforehand."""
 
-    def __init__(self, drives: Drives, target: int, stimulus: Any, number: int) -> None:
-        self.target, self.stimulus, self.number = target, stimulus, number
+    def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
+        self.target, self.stimulus, self.label = target, stimulus, label
         waveform, cells = stimulus.waveform, stimulus.target.cells
         self.size = stimulus.target.population.size
         # Samples hold through a step, so one number a step does for all its nodes.
@@ -142,9 +148,9 @@ class _Given:
 class _Noise:
     """What all noise has: a window, and a width."""
 
-    def __init__(self, drives: Drives, target: int, stimulus: Any, number: int) -> None:
-        self.target, self.stimulus, self.number = target, stimulus, number
-        self.dt, self.key = drives.dt, f"noise {number}"
+    def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
+        self.target, self.stimulus, self.label = target, stimulus, label
+        self.dt, self.key = drives.dt, f"noise {label}"
         self.cells, self.size = stimulus.target.cells, stimulus.target.population.size
         self.waveform = stimulus.waveform
         self.width = len(spread(0.0, self.cells, self.size))
@@ -207,7 +213,7 @@ class _Process(_Noise):
         return tf.nn.relu(found) * (values["reversal"] - states[self.target][MEMBRANE])
 
 
-def _stimulus(drives: Drives, place: dict[str, int], stimulus: Any, number: int) -> Any:
+def _stimulus(drives: Drives, place: dict[str, int], stimulus: Any, label: str) -> Any:
     match stimulus.waveform:
         case WhiteNoise():
             kind: Any = _White
@@ -215,4 +221,4 @@ def _stimulus(drives: Drives, place: dict[str, int], stimulus: Any, number: int)
             kind = _Process
         case _:
             kind = _Given
-    return kind(drives, place[stimulus.target.population.name], stimulus, number)
+    return kind(drives, place[stimulus.target.population.name], stimulus, label)

@@ -164,7 +164,7 @@ class Stage:
         given = drives.currents(self.states, self.drive, self.context["stimuli"], self.prepared)
         for (target, current), stimulus in zip(given, drives.stimuli, strict=True):
             if target == k:
-                kind = type(self.dynamics.tables.network.stimuli[stimulus.number].waveform)
+                kind = type(stimulus.stimulus.waveform)
                 found.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
         for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
             for route in coupling.group.routes:

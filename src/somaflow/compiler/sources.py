@@ -39,6 +39,7 @@ class Sources:
 
     Attributes:
         places: Index of each population of sources.
+        names: Its name.
 
     Raises:
         NetworkError: A rate is too high for the step, or a cell has two spikes in one.
@@ -55,6 +56,7 @@ class Sources:
                 case SpikeSourceArray():
                     self.made[k] = _Given(population, dt, duration, dtype, steps)
         self.places = tuple(self.made)
+        self.names = tuple(network.populations[k].name for k in self.places)
 
     def parameters(self) -> list[dict[str, Array]]:
         """Return of each population of sources what the compiled functions take as arguments."""

@@ -328,7 +328,9 @@ class Tables:
                 )
             try:
                 given_value = held_value(value, equations.unit(name), name, population.name)
-                held = drawn_of(given_value, population.size, name)
+                held = drawn_of(
+                    given_value, population.name, population.size, name, self.network.seed
+                )
             except UnitError as error:
                 raise RunError(f"initial: {error}") from None
             if held.value.ndim and held.value.shape[-1] not in (1, population.size):

@@ -8,8 +8,9 @@ no range is asked for). `rows=(start, stop)` builds the synapses of that range o
 positions alone, in memory that grows with what is built; they are those of the whole, to the bit.
 
 No pair occurs twice in any connector. What is random depends on the connector's own seed and on
-the cells alone. `expected(n_pre, n_post)` is how many synapses there will be on average, where a
-cell may reach itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
+the cells alone; a projection gives a seed to a connector that has none.
+`expected(n_pre, n_post)` is how many synapses there will be on average, where a cell may reach
+itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,8 @@ import numpy as np
 
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
-from somaflow.network.distributions import check_seed
 from somaflow.network.lists import FromList, FromSparse
-from somaflow.network.random import WIRING, derive
+from somaflow.network.random import WIRING, check_own_seed, derive
 from somaflow.network.sampling import BLOCK, Integers, bernoulli, blocks, choose, share
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.wiring import (
@@ -132,12 +132,13 @@ class FixedProbability(Description):
 
     Args:
         p: The probability, from 0 to 1.
-        seed: The wiring depends on it alone.
+        seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
+            and the projection's name.
         self_connections: Whether a cell may reach itself.
     """
 
     p: float
-    seed: int = 0
+    seed: int | None = None
     self_connections: bool = True
 
     def __post_init__(self) -> None:
@@ -147,7 +148,7 @@ class FixedProbability(Description):
         if not 0 <= self.p <= 1:
             raise NetworkError(f"a probability is a number from 0 to 1, not {self.p!r}.")
         object.__setattr__(self, "p", float(self.p))
-        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
         check_flag(self.self_connections, "self_connections")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
@@ -185,7 +186,7 @@ class FixedProbability(Description):
 
 def _checked(connector: Any, what: str) -> None:
     object.__setattr__(connector, "n", check_count(connector.n, what))
-    object.__setattr__(connector, "seed", check_seed(connector.seed))
+    object.__setattr__(connector, "seed", check_own_seed(connector.seed))
     check_flag(connector.self_connections, "self_connections")
 
 
@@ -204,12 +205,13 @@ class FixedInDegree(Description):
 
     Args:
         n: How many synapses each postsynaptic cell has.
-        seed: The wiring depends on it alone.
+        seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
+            and the projection's name.
         self_connections: Whether a cell may reach itself.
     """
 
     n: int
-    seed: int = 0
+    seed: int | None = None
     self_connections: bool = True
 
     def __post_init__(self) -> None:
@@ -261,12 +263,13 @@ class FixedOutDegree(Description):
 
     Args:
         n: How many synapses each presynaptic cell has.
-        seed: The wiring depends on it alone.
+        seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
+            and the projection's name.
         self_connections: Whether a cell may reach itself.
     """
 
     n: int
-    seed: int = 0
+    seed: int | None = None
     self_connections: bool = True
 
     def __post_init__(self) -> None:
@@ -329,12 +332,13 @@ class FixedTotal(Description):
 
     Args:
         n: How many synapses there are.
-        seed: The wiring depends on it alone.
+        seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
+            and the projection's name.
         self_connections: Whether a cell may reach itself.
     """
 
     n: int
-    seed: int = 0
+    seed: int | None = None
     self_connections: bool = True
 
     def __post_init__(self) -> None:

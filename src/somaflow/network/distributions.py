@@ -13,27 +13,31 @@ from numpy.typing import NDArray
 from somaflow import units
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
-from somaflow.errors import NetworkError, WrongTypeError
-from somaflow.network.random import INITIAL, PARAMETER, Stream, derive, named, uniform_of
+from somaflow.errors import NetworkError
+from somaflow.network.random import (
+    INITIAL,
+    PARAMETER,
+    Stream,
+    check_own_seed,
+    derive,
+    named,
+    seeded,
+    uniform_of,
+)
 from somaflow.units import Parameter
 
 _LEAST_SHARE = 0.01  # of a normal distribution between its bounds, so that redrawing ends soon
 
 
-def check_seed(seed: Any) -> int:
-    """Return a seed as an int.
-
-    Raises:
-        WrongTypeError: It is not an integer from 0 to 2**63 - 1.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise WrongTypeError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}.")
-    return int(seed)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Uniform(Distribution):
     """Values spread evenly between `low` and `high`, which have one unit.
+
+    Args:
+        low: The lowest value.
+        high: The highest.
+        seed: The values depend on it and their place alone. Default: a seed of its own, from the
+            network's seed and from the names of what the values are for.
 
     Raises:
         UnitError: They have not.
@@ -42,7 +46,7 @@ class Uniform(Distribution):
 
     low: Any
     high: Any
-    seed: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         low = units.parameter(self.low, None, "low", "Uniform")
@@ -51,7 +55,7 @@ class Uniform(Distribution):
             raise NetworkError(f"Uniform needs two numbers low <= high, not {low} and {high}.")
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
-        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
 
     @property
     def unit(self) -> str:
@@ -77,7 +81,8 @@ class Normal(Distribution):
     Args:
         mean: Its mean, before it is cut.
         sd: Its standard deviation, before it is cut.
-        seed: The values depend on it and their place alone.
+        seed: The values depend on it and their place alone. Default: a seed of its own, from the
+            network's seed and from the names of what the values are for.
         low: Values below are drawn again; None means no bound.
         high: Values above are drawn again; None means no bound.
 
@@ -89,7 +94,7 @@ class Normal(Distribution):
 
     mean: Any
     sd: Any
-    seed: int = 0
+    seed: int | None = None
     low: Any = None
     high: Any = None
 
@@ -100,7 +105,7 @@ class Normal(Distribution):
             raise NetworkError(f"Normal needs one mean and one sd >= 0, not {mean} and {sd}.")
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "sd", sd)
-        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
         for name in ("low", "high"):
             if (bound := getattr(self, name)) is not None:
                 bound = units.parameter(bound, mean.unit, name, "Normal")
@@ -159,7 +164,8 @@ class LogNormal(Distribution):
     Args:
         mean: Mean of the values themselves.
         sd: Standard deviation of the values themselves.
-        seed: The values depend on it and their place alone.
+        seed: The values depend on it and their place alone. Default: a seed of its own, from the
+            network's seed and from the names of what the values are for.
 
     Raises:
         UnitError: They have different units.
@@ -168,7 +174,7 @@ class LogNormal(Distribution):
 
     mean: Any
     sd: Any
-    seed: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         mean = units.parameter(self.mean, None, "mean", "LogNormal")
@@ -177,7 +183,7 @@ class LogNormal(Distribution):
             raise NetworkError(f"LogNormal needs one mean > 0 and one sd >= 0, not {mean}, {sd}.")
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "sd", sd)
-        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
 
     @property
     def unit(self) -> str:
@@ -198,29 +204,56 @@ class LogNormal(Distribution):
         return Parameter(value, self.unit)
 
 
-def drawn(equations: Equations, size: int) -> Equations:
+def seeded_values(equations: Equations, owner: str, seed: int) -> dict[str, Distribution]:
+    """Return the distributions among parameters and initial values, each with a seed.
+
+    Args:
+        equations: Whose they are.
+        owner: The population.
+        seed: The network's.
+    """
+    return {
+        name: seeded(value, seed, "population", owner, name)
+        for name, value in (*equations.parameters.items(), *equations.initial.items())
+        if isinstance(value, Distribution)
+    }
+
+
+def drawn(equations: Equations, owner: str, size: int) -> Equations:
     """Return equations whose distributions are drawn, one value for each cell.
+
+    What has no seed is drawn as in a network of seed 0.
 
     Args:
         equations: Whose parameters and initial values may be distributions.
+        owner: The population.
         size: How many cells there are.
     """
-    cells = np.arange(size), np.zeros((), np.int64)
-    tables = (PARAMETER, equations.parameters), (INITIAL, equations.initial)
-    found = {
-        name: value.draw(cells, (kind, *named(name)))
-        for kind, table in tables
-        for name, value in table.items()
-        if isinstance(value, Distribution)
-    }
+    found = {}
+    for name, value in seeded_values(equations, owner, 0).items():
+        kind = PARAMETER if name in equations.parameters else INITIAL
+        found[name] = value.draw(_cells(size), (kind, *named(name)))
     return equations(**found) if found else equations
 
 
-def drawn_of(value: Any, size: int, name: str) -> Any:
-    """Return a distribution of initial values drawn for all cells; other things as they are."""
+def drawn_of(value: Any, owner: str, size: int, name: str, seed: int) -> Any:
+    """Return a distribution of initial values drawn for all cells; other things as they are.
+
+    Args:
+        value: What was given for a state.
+        owner: The population.
+        size: How many cells it has.
+        name: The state.
+        seed: The network's.
+    """
     if not isinstance(value, Distribution):
         return value
-    return value.draw((np.arange(size), np.zeros((), np.int64)), (INITIAL, *named(name)))
+    value = seeded(value, seed, "population", owner, name)
+    return value.draw(_cells(size), (INITIAL, *named(name)))
+
+
+def _cells(size: int) -> tuple[Any, Any]:
+    return np.arange(size), np.zeros((), np.int64)
 
 
 def _of(stream: Stream, part: int) -> tuple[int, ...]:

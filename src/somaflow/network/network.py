@@ -1,7 +1,7 @@
 """Network: populations, projections, stimuli and clamps that belong together."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,12 @@ from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
 from somaflow.network import explanation
-from somaflow.network.population import Population
+from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
+from somaflow.network.random import check_seed
 from somaflow.network.stimuli import Stimulus, VoltageClamp
+
+Part = Population | Projection | Stimulus | VoltageClamp
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -19,18 +22,22 @@ class Network(Description):
     """Everything that is simulated together.
 
     Args:
-        *parts: Populations, projections, stimuli and voltage clamps, in any order. The random
-            numbers of noise and of Poisson sources depend on their place among the stimuli, or
-            among the populations.
+        *parts: Populations, projections, stimuli and voltage clamps, in any order, on which no
+            random number depends.
+        seed: Of all that has no seed of its own: wiring, weights and delays of projections,
+            parameters and initial values of populations. Each gets one from this seed and from its
+            names. With another seed than 0, `populations`, `projections` and so on give the parts
+            as this network draws them, which are other objects than those in `parts`.
 
     Raises:
-        WrongTypeError: Something is none of these.
+        WrongTypeError: Something is none of these, or the seed no seed.
         NetworkError: Two parts have one name, or a part refers to a population that is not here.
     """
 
-    parts: tuple[Population | Projection | Stimulus | VoltageClamp, ...]
+    parts: tuple[Part, ...]
+    seed: int = 0
 
-    def __init__(self, *given: Any, parts: Any = ()) -> None:
+    def __init__(self, *given: Any, parts: Any = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
         parts = (*given, *parts)
@@ -41,64 +48,68 @@ class Network(Description):
                     f"{part!r}."
                 )
         object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "seed", check_seed(seed))
+        object.__setattr__(self, "_own", parts)
         if not self.populations:
             raise NetworkError("a Network needs at least one Population.")
-        for group in (self.populations, self.projections):
+        for group in (self.populations, self.projections, self.stimuli):
             names = [part.name for part in group]
-            for name in names:
+            for name in filter(None, names):
                 if names.count(name) > 1:
                     raise NetworkError(
                         f"two parts of the network are called {name!r}; give one of them "
                         "another name."
                     )
         for part in parts:
-            views = ()
-            if isinstance(part, Projection):
-                views = (part.pre, part.post)
-            elif isinstance(part, Stimulus):
-                views = (part.target,)
-            elif isinstance(part, VoltageClamp):
-                views = (part.cells,)
-            for view in views:
+            for view in _views(part).values():
                 if not any(view.population is population for population in self.populations):
                     raise NetworkError(
                         f"{part!r} refers to the population {view.population.name!r}, which is "
                         "not among the parts of this network; pass it to Network too."
                     )
+        if self.seed:
+            object.__setattr__(self, "_own", _seeded(parts, self.seed))
+
+    def _of(self, kind: type[Any]) -> tuple[Any, ...]:
+        """Return the parts of a kind as this network draws them."""
+        own: tuple[Part, ...] = self._own  # pyright: ignore[reportAttributeAccessIssue]
+        return tuple(part for part in own if isinstance(part, kind))
 
     @property
     def populations(self) -> tuple[Population, ...]:
         """The populations, in the order given."""
-        return tuple(part for part in self.parts if isinstance(part, Population))
+        return self._of(Population)
 
     @property
     def projections(self) -> tuple[Projection, ...]:
         """The projections, in the order given."""
-        return tuple(part for part in self.parts if isinstance(part, Projection))
+        return self._of(Projection)
 
     @property
     def stimuli(self) -> tuple[Stimulus, ...]:
         """The stimuli, in the order given."""
-        return tuple(part for part in self.parts if isinstance(part, Stimulus))
+        return self._of(Stimulus)
 
     @property
     def clamps(self) -> tuple[VoltageClamp, ...]:
         """The voltage clamps, in the order given."""
-        return tuple(part for part in self.parts if isinstance(part, VoltageClamp))
+        return self._of(VoltageClamp)
 
-    def population(self, name: str) -> Population:
-        """Return a population by name.
+    def projection(self, name: str) -> Projection:
+        """Return a projection by name, as this network draws it.
 
         Raises:
             UnknownNameError: There is none of that name.
         """
-        for population in self.populations:
-            if population.name == name:
-                return population
-        known = [population.name for population in self.populations]
-        raise UnknownNameError(
-            f"the network has no population {name!r}.{nearest(str(name), known)}"
-        )
+        return _find(self.projections, name, "projection")
+
+    def population(self, name: str) -> Population:
+        """Return a population by name, as this network draws it.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        return _find(self.populations, name, "population")
 
     def explain(self) -> str:
         """Return in words how a run treats each state of populations and synapses.
@@ -119,6 +130,38 @@ class Network(Description):
 
     def __repr__(self) -> str:
         return f"Network({', '.join(repr(part) for part in self.parts)})"
+
+
+def _find(parts: tuple[Any, ...], name: str, kind: str) -> Any:
+    for part in parts:
+        if part.name == name:
+            return part
+    known = [part.name for part in parts]
+    raise UnknownNameError(f"the network has no {kind} {name!r}.{nearest(str(name), known)}")
+
+
+def _views(part: Part) -> dict[str, PopulationView]:
+    """Return the views of populations that a part refers to, by field."""
+    values = {item.name: getattr(part, item.name) for item in fields(part)}
+    return {name: value for name, value in values.items() if isinstance(value, PopulationView)}
+
+
+def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
+    """Return the parts as a network of this seed draws them."""
+    drawn = {id(part): part.seeded(seed) for part in parts if isinstance(part, Population)}
+    found = []
+    for part in parts:
+        if isinstance(part, Population):
+            found.append(drawn[id(part)])
+            continue
+        moved = {
+            name: PopulationView(drawn[id(view.population)], view.cells)
+            for name, view in _views(part).items()
+            if drawn[id(view.population)] is not view.population
+        }
+        made = replace(part, **moved) if moved else part
+        found.append(made.seeded(seed) if isinstance(made, Projection) else made)
+    return tuple(found)
 
 
 def load_network(path: str | Path) -> Network:

@@ -1,8 +1,8 @@
 """Noise: stimuli that are drawn anew in each step of a run, for each cell by itself.
 
 A noise is constant within a step, so every method sees the same value at all its stages. The
-numbers come from the run's seed and the noise's place among the stimuli of the network; two noises
-are never related, and no number depends on how a run is cut into chunks or what is recorded.
+numbers come from the run's seed and the name of the stimulus, or what it is of; two noises are
+never related, and no number depends on how a run is cut into chunks or what is recorded.
 """
 
 from dataclasses import dataclass

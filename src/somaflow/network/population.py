@@ -1,6 +1,6 @@
 """Populations of cells, and views of some of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.distances import checked_positions
-from somaflow.network.distributions import drawn
+from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.network.sources import NO_EQUATIONS, Source
@@ -43,7 +43,9 @@ class Population(Description):
         model: A `Neuron`, a neuron of the catalogue, or `Equations`; or a spike source, such as
             `SpikeSourcePoisson`, which takes no threshold, reset or refractory period. A parameter
             may be an array of shape [size], and a parameter or an initial value a distribution
-            such as `sf.Normal(20*ms, 2*ms, seed=3)`, which is drawn once for each cell.
+            such as `sf.Normal(20*ms, 2*ms)`, which is drawn once for each cell. What has no seed
+            is drawn as in a network of seed 0; another network has its own at
+            `network.population(name)`.
         threshold: A condition such as `"v > -50*mV"`; a spike is its upward crossing. Default:
             what the catalogue says, or none.
         reset: Assignments at a spike, such as `"v = -65*mV"`, made at the end of the step.
@@ -103,7 +105,7 @@ class Population(Description):
             return
         own = model if isinstance(model, Equations) else model.equations
         setter(self, "_source", None)
-        setter(self, "_equations", drawn(own, self.size))
+        setter(self, "_equations", drawn(own, self.name, self.size))
         self._check_equations()
 
     def _set_source(self, source: Source) -> None:
@@ -159,6 +161,26 @@ class Population(Description):
                 )
         object.__setattr__(self, "_condition", condition)
         object.__setattr__(self, "_resets", resets)
+
+    def seeded(self, seed: int) -> "Population":
+        """Return the population as a network of this seed draws it: itself where nothing changes.
+
+        Args:
+            seed: The network's. At 0 nothing changes.
+        """
+        model = self.model
+        if not seed:
+            return self
+        if isinstance(model, Source):
+            found = model.seeded(self.name, seed)
+            return self if found is model else replace(self, model=found)
+        model = model.equations if isinstance(model, Neuron) else model
+        own = model if isinstance(model, Equations) else model.equations
+        given = {**own.parameters, **own.initial}
+        values = seeded_values(own, self.name, seed)
+        if all(value is given[name] for name, value in values.items()):
+            return self
+        return replace(self, model=model(**values))
 
     @property
     def equations(self) -> Equations:

@@ -1,7 +1,7 @@
 """Projections: synapses of one kind from one population to another."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from somaflow.network.distances import Distances, OfDistance
 from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_ports, is_gap_junction
-from somaflow.network.random import DELAY, WEIGHT
+from somaflow.network.random import DELAY, WEIGHT, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.wiring import Indices, Rows, check_rows
@@ -50,7 +50,8 @@ class Projection(Description):
             [n_pre, n_post]; with `FromList` an array of shape [n_synapses] in the order of the
             list. Default: what the synapse says, or with `FromSparse` the entries of the matrix.
         delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
-        name: For messages and results; default `"<pre>_to_<post>"`.
+        name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
+            connector, the weights and the delays, gets one from it.
 
     Raises:
         NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
@@ -87,7 +88,7 @@ class Projection(Description):
         if not isinstance(self.connector, Connector):
             raise WrongTypeError(
                 f"projection {self.name!r} needs a connector such as "
-                f"sf.FixedProbability(0.5, seed=1), not {self.connector!r}."
+                f"sf.FixedProbability(0.5), not {self.connector!r}."
             )
         self._check_values()
         ends = {"pre": source, "post": target}
@@ -231,8 +232,30 @@ class Projection(Description):
 
     # ------------------------------------------------------------- the synapses
 
+    def seeded(self, seed: int) -> "Projection":
+        """Return the projection as a network of this seed draws it: itself where nothing changes.
+
+        Args:
+            seed: The network's. At 0 nothing changes.
+        """
+        return self._with_seeds(seed) if seed else self
+
+    def _with_seeds(self, seed: int) -> "Projection":
+        given = {key: getattr(self, key) for key in ("connector", "weight", "delay")}
+        found = {k: seeded(v, seed, "projection", str(self.name), k) for k, v in given.items()}
+        changed = any(found[key] is not given[key] for key in given)
+        return replace(self, **found) if changed else self
+
+    @cached_property
+    def _drawn(self) -> "Projection":
+        """The projection with a seed wherever something random has none."""
+        return self._with_seeds(0)
+
     def connections(self, rows: Rows | None = None) -> Connections:
         """Build the synapses, or those of some postsynaptic cells.
+
+        What has no seed is drawn as in a network of seed 0. Those of another network are
+        `network.projection(name).connections()`.
 
         Args:
             rows: `(start, stop)`, a range of positions in `post`; memory grows with its synapses
@@ -244,7 +267,7 @@ class Projection(Description):
         """
         if self.is_gap_junction:
             self.check()
-        return self._built(check_rows(rows, len(self.post)))
+        return self._drawn._built(check_rows(rows, len(self.post)))
 
     def _built(self, rows: Rows) -> Connections:
         source, target = self.pre.population, self.post.population
@@ -302,7 +325,7 @@ class Projection(Description):
         """Return how many synapses there will be on average, at most."""
         sides = len(self.pre), len(self.post)
         if isinstance(self.connector, DistanceDependent):
-            return self.connector.expected(*sides, self._apart())
+            return self._drawn.connector.expected(*sides, self._apart())
         return self.connector.expected(*sides)
 
     def _distances(self) -> Distances | None:
@@ -360,7 +383,7 @@ class Projection(Description):
         expected = self.expected()
         height = max(1, min(n_post, int(n_post * _BLOCK / max(expected, 1.0))))
         for start in range(0, n_post, height):
-            yield self._built((start, min(start + height, n_post)))
+            yield self._drawn._built((start, min(start + height, n_post)))
 
     def _uneven(self, cell: int) -> str:
         leaving: dict[int, float] = {}

@@ -2,14 +2,20 @@
 
 The numbers depend on the seed, the stream and the counter alone, so a network is wired alike on
 every machine and with every version of NumPy, and any range of cells can be wired by itself.
+
+What has no seed of its own gets one from the network's seed and from the names of what it is for,
+so that no two things draw alike by default, and nothing depends on the order of declaration.
 """
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from somaflow.errors import MissingValueError, WrongTypeError
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -21,7 +27,28 @@ Key = tuple[Words, Words]
 Stream = int | tuple[int, ...]
 
 # Streams of what is drawn with a user's seed, so that one seed in two places means no relation.
-WIRING, WEIGHT, DELAY, PARAMETER, INITIAL = range(5)
+# From the stream SEED come the seeds of what has none.
+WIRING, WEIGHT, DELAY, PARAMETER, INITIAL, SEED = range(6)
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed as an int.
+
+    Raises:
+        WrongTypeError: It is not an integer from 0 to 2**63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise WrongTypeError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}.")
+    return int(seed)
+
+
+def check_own_seed(seed: Any) -> int | None:
+    """Return the seed of a part of a network as an int, or None where it has none.
+
+    Raises:
+        WrongTypeError: It is neither.
+    """
+    return None if seed is None else check_seed(seed)
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Words, Words]:
@@ -56,7 +83,7 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Words, Wor
     return x0, x1
 
 
-def derive(seed: int, stream: Stream = ()) -> Key:
+def derive(seed: int | None, stream: Stream = ()) -> Key:
     """Return the key of a stream of a seed.
 
     The seed is the first key; each number of the stream, as a counter under the key so far, gives
@@ -66,7 +93,15 @@ def derive(seed: int, stream: Stream = ()) -> Key:
     Args:
         seed: From 0 to 2**64 - 1.
         stream: A number below 2**32, or several.
+
+    Raises:
+        MissingValueError: There is no seed.
     """
+    if seed is None:
+        raise MissingValueError(
+            "a connector or a distribution without a seed gets one from the Projection or the "
+            "Population that it is for; by itself it draws with seed=... alone."
+        )
     key: Key = (np.asarray(seed & 0xFFFFFFFF, np.uint32), np.asarray(seed >> 32, np.uint32))
     for number in (stream,) if isinstance(stream, int) else stream:
         key = threefry(key, (number, 0))
@@ -77,6 +112,30 @@ def named(name: str) -> tuple[int, int]:
     """Return the two numbers of a stream that belongs to a name."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")
+
+
+def seed_for(seed: int, *purpose: str) -> int:
+    """Return the seed of what has none of its own.
+
+    Args:
+        seed: The network's.
+        *purpose: What it is for, such as `"projection", "PN_to_LN", "weight"`.
+    """
+    low, high = derive(seed, (SEED, *named("\0".join(purpose))))
+    return (int(high) << 32 | int(low)) >> 1
+
+
+def seeded(thing: Any, seed: int, *purpose: str) -> Any:
+    """Return a connector or a distribution with a seed, made for its purpose if it has none.
+
+    Args:
+        thing: A description; one that is not random stays as it is.
+        seed: As for `seed_for`.
+        *purpose: As for `seed_for`.
+    """
+    if getattr(thing, "seed", 0) is not None:
+        return thing
+    return replace(thing, seed=seed_for(seed, *purpose))
 
 
 def uniform(seed: int, stream: Stream, counter: tuple[Any, Any]) -> NDArray[np.float64]:

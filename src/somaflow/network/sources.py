@@ -13,7 +13,7 @@ from somaflow.description import Description
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
-from somaflow.network.random import PARAMETER, named
+from somaflow.network.random import PARAMETER, named, seeded
 from somaflow.network.recorder import check_cells
 from somaflow.network.waveforms import Course, per_cell
 
@@ -28,7 +28,7 @@ class SpikeSourcePoisson(Description):
     In each step a cell spikes with probability 1 - exp(-rate*dt), at a place within the step that
     is drawn evenly, and at most once: the mean rate is lower than `rate` by about rate*dt/2 of it
     (0.05 % at 10 Hz and dt = 0.1 ms). The numbers come from the run's seed and the population's
-    place in the network.
+    name.
 
     Args:
         rate: In Hz: one number, one for each cell, or a distribution; or a `Step`, `Ramp`,
@@ -80,12 +80,18 @@ class SpikeSourcePoisson(Description):
         rate = self.rate
         if isinstance(rate, Distribution):
             cells = np.arange(size), np.zeros((), np.int64)
+            rate = self.seeded(name, 0).rate
             return replace(self, rate=rate.draw(cells, (PARAMETER, *named("rate"))))
         sizes = rate.sizes if isinstance(rate, Course) else rate.value.shape
         for count in sizes:
             if count != size:
                 raise NetworkError(f"{name!r} has {count} rates for {size} cells.")
         return self
+
+    def seeded(self, name: str, seed: int) -> "SpikeSourcePoisson":
+        """Return the source as a network of this seed draws its rates."""
+        rate = seeded(self.rate, seed, "population", name, "rate")
+        return self if rate is self.rate else replace(self, rate=rate)
 
     @property
     def highest(self) -> float:
@@ -157,6 +163,10 @@ class SpikeSourceArray(Description):
                     f"a spike of {name!r} belongs to cell {bad}: there are {size} "
                     f"(0 to {size - 1})."
                 )
+        return self
+
+    def seeded(self, name: str, seed: int) -> "SpikeSourceArray":
+        """Return the source, in which nothing is random."""
         return self
 
     def spikes(self, size: int) -> tuple[np.ndarray, np.ndarray]:

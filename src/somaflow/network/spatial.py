@@ -10,8 +10,7 @@ from somaflow.description import Description
 from somaflow.equations.expression import render
 from somaflow.errors import NetworkError
 from somaflow.network.distances import Distances, probability_of_distance, values_at
-from somaflow.network.distributions import check_seed
-from somaflow.network.random import WIRING, below, derive, uniform_of
+from somaflow.network.random import WIRING, below, check_own_seed, derive, uniform_of
 from somaflow.network.wiring import (
     Indices,
     Pairs,
@@ -35,7 +34,8 @@ class DistanceDependent(Description):
     Args:
         probability: An expression of the distance `d`, such as
             `"0.4*exp(-d**2/(2*(150*um)**2))"`, from 0 to 1 wherever there are cells.
-        seed: The wiring depends on it alone.
+        seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
+            and the projection's name.
         radius: A distance beyond which no pair is joined, so that no time is spent there.
         self_connections: Whether a cell may reach itself.
 
@@ -45,7 +45,7 @@ class DistanceDependent(Description):
     """
 
     probability: str
-    seed: int = 0
+    seed: int | None = None
     radius: Any = None
     self_connections: bool = True
 
@@ -53,7 +53,7 @@ class DistanceDependent(Description):
         node = probability_of_distance(self.probability)
         object.__setattr__(self, "probability", render(node))
         object.__setattr__(self, "_node", node)
-        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
         check_flag(self.self_connections, "self_connections")
         if self.radius is not None:
             radius = units.parameter(self.radius, None, "radius", "DistanceDependent")

@@ -1,5 +1,7 @@
 """Stimuli: what an experimenter does to cells: currents, noise, and the voltage clamp."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +10,7 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
-from somaflow.network.population import PopulationView, as_view
+from somaflow.network.population import PopulationView, as_view, check_name
 from somaflow.network.waveforms import (
     Course,
     Ramp,
@@ -33,6 +35,9 @@ class Stimulus(Description):
         waveform: A `Step`, `Ramp`, `SaturatingPulse` or `Waveform`, or a `WhiteNoise` or
             `OrnsteinUhlenbeck`; what is given as an array has one value for each cell of the
             target.
+        name: An identifier, unique among the stimuli of a network. Noise draws its numbers by it;
+            default: by the population and the kind of the noise, those of one kind on one
+            population counted in the order given.
 
     Raises:
         NetworkError: The cells have no input for a current, or the sizes differ; or the noise is
@@ -42,8 +47,11 @@ class Stimulus(Description):
 
     target: PopulationView
     waveform: Course | Noise
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name(self.name, "stimulus")
         target = as_view(self.target, "the target of a Stimulus")
         object.__setattr__(self, "target", target)
         if not isinstance(self.waveform, (*_COURSES, *_NOISES)):
@@ -106,6 +114,22 @@ class VoltageClamp(Description):
             raise UnitError(f"the command of a VoltageClamp is in {self.voltage.unit}, not in mV.")
         _check_sizes(self.voltage.sizes, target, "command")
         set_window(self, "VoltageClamp")
+
+
+def labels(stimuli: Sequence[Stimulus]) -> list[str]:
+    """Return what each stimulus of a network is called: its name, or what it is of.
+
+    A label says nothing of stimuli of another kind or on another population.
+    """
+    found, counts = [], Counter[str]()
+    for stimulus in stimuli:
+        label = stimulus.name
+        if label is None:
+            label = f"{type(stimulus.waveform).__name__} on {stimulus.target.population.name}"
+            counts[label] += 1
+            label += f" ({counts[label]})" if counts[label] > 1 else ""
+        found.append(label)
+    return found
 
 
 def require_current_input(name: str, inputs: dict[str, str], what: str) -> str:
