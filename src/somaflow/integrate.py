@@ -14,6 +14,7 @@ from somaflow.arguments import Times
 from somaflow.compiler import checks, conditions, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
+from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
 from somaflow.network.random import check_seed
 from somaflow.numerics.device import choose_threads
@@ -149,6 +150,7 @@ def solve(
             outcome = run(y, parameters, False)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise adjoint.refused(error) from error
+    _warn(compiled.flow, times, outcome)
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
     described = {} if made.equations is None else {"equations": made.equations}
     settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
@@ -192,9 +194,14 @@ def _compiled(
     operations = checks.check_field(made, made.field, "f", floats, not lockstep)
     if made.diffusion is not None:
         checks.check_field(made, made.diffusion, "noise", floats, False)
-    diffusion = None if made.diffusion is None else made.on_block(made.diffusion)
+    field, diffusion, rounds = made.field, made.diffusion, False
+    if made.equations is None:
+        field, rounds = fitted(made, field, floats, not lockstep)
+        if diffusion is not None:
+            diffusion, _ = fitted(made, diffusion, floats, not lockstep)
+    diffusion = None if diffusion is None else made.on_block(diffusion)
     lowered = conditions.lower(events, made, args, floats)
-    flow = Flow(made.on_block(made.field), diffusion, lowered, operations > _LONG)
+    flow = Flow(made.on_block(field), diffusion, lowered, operations > _LONG, rounds)
     numbers = made.blocks.columns * sum(made.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:
@@ -218,6 +225,12 @@ def _compiled(
     if len(_COMPILED) > _KEPT:
         _COMPILED.popitem(last=False)
     return found, True
+
+
+def _warn(flow: Flow, times: Times, outcome: Outcome) -> None:
+    if flow.rounds:
+        step = times.dt or abs(times.t1 - times.t0) / max(int(outcome.accepted.max()), 1)
+        warn_of_rounding(times.t0, times.t1, step)
 
 
 def _has_tensors(nest: Any) -> bool:

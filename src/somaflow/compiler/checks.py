@@ -76,7 +76,7 @@ def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: A
 # ---------------------------------------------------------------------- tracing
 
 
-def _spec(made: Model, dtype: Any, rowwise: bool) -> list[Any]:
+def spec(made: Model, dtype: Any, rowwise: bool) -> list[Any]:
     """Return the types of `(t, y, parameters)`."""
 
     def like(nest: Any, of: Any) -> Any:
@@ -98,7 +98,7 @@ def _trace(
     before = (signature(*users), *_generators())
     try:
         concrete: Any = tf.function(traced, autograph=False).get_concrete_function(
-            *_spec(made, dtype, rowwise)
+            *spec(made, dtype, rowwise)
         )
     except RunError:
         raise

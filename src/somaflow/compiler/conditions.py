@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from somaflow.compiler.checks import check_change, check_scalar
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.ode import Model, check_call
+from somaflow.compiler.timing import fitted
 from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Binary
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.simulation.flow import Condition
 
@@ -83,17 +86,21 @@ def lower(events: Mapping[str, Event], made: Model, args: Any, dtype: Any) -> tu
 def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> Condition:
     direction, what = _DIRECTIONS[event.direction], f"event {name!r}: the condition"
     if isinstance(event.condition, str):
-        margin, direction = _text_margin(name, event, made)
+        margin, direction = _text_margin(name, event, made, dtype)
     else:
-        margin = _function(event.condition, args, what)
+        margin = _function(event.condition, args, what, made)
     check_scalar(made, margin, what, event.condition, dtype)
+    if not isinstance(event.condition, str):
+        margin, _ = fitted(made, margin, dtype, True)
     change, what = None, f"event {name!r}: the change"
     if isinstance(event.change, str):
-        change = _text_change(name, event.change, made)
+        change = _text_change(name, event.change, made, dtype)
     elif event.change is not None:
-        change = _function(event.change, args, what)
+        change = _function(event.change, args, what, made)
     if change is not None:
         check_change(made, change, what, event.change, dtype)
+        if not isinstance(event.change, str):
+            change, _ = fitted(made, change, dtype, True)
     return Condition(
         name,
         made.scalar_on_block(margin),
@@ -103,9 +110,17 @@ def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> C
     )
 
 
-def _function(function: Any, args: Any, name: str) -> Callable[..., Any]:
+def _function(function: Any, args: Any, name: str, made: Model) -> Callable[..., Any]:
     check_call(function, args, name)
-    return lambda t, y, p: function(t, y) if args is None else function(t, y, p)
+
+    def over(t: Any, y: Any, parameters: Any) -> Any:
+        if args is None:
+            return function(t, y)
+        if made.equations is not None:
+            parameters = {name: parameters[name] for name in made.equations.parameters}
+        return function(t, y, parameters)
+
+    return over
 
 
 def _equations(name: str, made: Model) -> Equations:
@@ -116,7 +131,9 @@ def _equations(name: str, made: Model) -> Equations:
     return made.equations
 
 
-def _text_margin(name: str, event: Event, made: Model) -> tuple[Callable[..., Any], int]:
+def _text_margin(
+    name: str, event: Event, made: Model, dtype: Any
+) -> tuple[Callable[..., Any], int]:
     equations = _equations(name, made)
     if event.direction != "both":
         raise RunError(
@@ -124,19 +141,20 @@ def _text_margin(name: str, event: Event, made: Model) -> tuple[Callable[..., An
             "leave direction= out."
         )
     node: Any = equations.condition(event.condition)
-    lowered = Lowered(equations, frozenset(), keep=(node.left, node.right))
+    above = Binary("-", node.left, node.right)
+    lowered = Lowered(equations, frozenset(), (above,), dtype == tf.float32)
 
     def margin(t: Any, y: Any, parameters: Any) -> Any:
-        value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
-        return value(node.left) - value(node.right)
+        return lowered.scope(lowered.prepare(parameters), {**y, "t": t})(above)
 
     return margin, 1 if node.operator in (">", ">=") else -1
 
 
-def _text_change(name: str, text: str, made: Model) -> Callable[..., Any]:
+def _text_change(name: str, text: str, made: Model, dtype: Any) -> Callable[..., Any]:
     equations = _equations(name, made)
     assignments = equations.assignments(text)
-    lowered = Lowered(equations, frozenset(), keep=tuple(a.expression for a in assignments))
+    keep = tuple(a.expression for a in assignments)
+    lowered = Lowered(equations, frozenset(), keep, dtype == tf.float32)
 
     def change(t: Any, y: Any, parameters: Any) -> Any:
         values = dict(y)

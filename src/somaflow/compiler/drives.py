@@ -76,12 +76,22 @@ class Drives:
         }
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
-        """Return what is known of steps; of each node the last number is the time itself."""
+        """Return what is known of steps; of each node the last number is the time itself.
+
+        In float32 the one before is what rounding takes from that time.
+        """
         middle = (steps + 0.5) * dt
         times = (steps[:, None] + np.array(nodes)) * dt
         courses = self.nodes.filled(times, np.broadcast_to(middle[:, None], times.shape))
-        at_nodes = np.concatenate([courses, times[..., None]], axis=-1)
+        rest = [] if self.dtype == np.float64 else [times - times.astype(self.dtype)]
+        at_nodes = np.concatenate([courses, *(t[..., None] for t in (*rest, times))], axis=-1)
         return Inputs(at_nodes, self.steps.filled((steps + 1) * dt, middle))
+
+    def time(self, drive: Tensor) -> Tensor:
+        """Return the time of a node in float64, whatever the run's dtype."""
+        if self.dtype == np.float64:
+            return drive[-1]
+        return tf.cast(drive[-1], tf.float64) + tf.cast(drive[-2], tf.float64)
 
     def initial(self, batch: tuple[int, ...]) -> dict[str, Any]:
         """Return the event state of noise, its last number: the same for all rows of a batch.

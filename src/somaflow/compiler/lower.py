@@ -1,10 +1,11 @@
 """Lowering of equations: trees become tensor operations.
 
 What depends on parameters alone is taken out and computed once a chunk; a division by such a value
-becomes a multiplication.
+becomes a multiplication. In a run of float32, what depends on time and parameters alone is computed
+in float64 and rounded last: the phase of a sine after 1e6 ms has no digits in float32.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +30,9 @@ from somaflow.numerics.functions import FUNCTIONS, inverse_exprel, power
 
 math.register(lambda value: isinstance(value, tf.Tensor), FUNCTIONS)
 
+# Functions that may grow as their arguments do.
+_PASSING = {"minimum", "maximum", "abs", "where"}
+
 
 def unit_factor(name: str) -> float:
     """Return the factor of a unit that equations may name.
@@ -47,12 +51,18 @@ class TensorAlgebra:
     Args:
         lookup: Gives the value of a name that is not a unit.
         calls: Functions that only this place can answer, such as `pulse`.
+        single: Whether the run is one of float32, in which times are float64. What is computed from
+            a time is float64 too, until a function has made a bounded number of it.
     """
 
     def __init__(
-        self, lookup: Callable[[str], Any], calls: Mapping[str, Callable[..., Any]] | None = None
+        self,
+        lookup: Callable[[str], Any],
+        calls: Mapping[str, Callable[..., Any]] | None = None,
+        single: bool = False,
     ) -> None:
         self.lookup, self.calls = lookup, {**FUNCTIONS, **(calls or {})}
+        self.single = single
 
     def number(self, node: Number) -> float:
         return node.value
@@ -64,6 +74,8 @@ class TensorAlgebra:
         return -operand
 
     def binary(self, node: Binary, left: Any, right: Any) -> Any:
+        if self.single:
+            left, right = _alike((left, right))
         if node.operator == "**":
             exponent = literal(node.right)
             if isinstance(left, tf.Tensor) and exponent is not None:
@@ -84,7 +96,11 @@ class TensorAlgebra:
                 return arguments[1] if arguments[0] else arguments[2]
             if node.function != "pulse":
                 return float(NUMPY_FUNCTIONS[node.function](*arguments))
-        return self.calls[node.function](*arguments)
+        if not self.single:
+            return self.calls[node.function](*arguments)
+        passing = node.function in _PASSING and _has_double(arguments)
+        made = self.calls[node.function](*_alike(arguments))
+        return made if passing or not _has_double([made]) else tf.cast(made, tf.float32)
 
 
 class Lowered:
@@ -94,13 +110,21 @@ class Lowered:
         equations: The equations.
         dynamic: Names of inputs that change; states and `t` always do.
         keep: Expressions beyond the equations' own that will be evaluated, such as thresholds.
+        single: Whether the run is one of float32.
     """
 
     def __init__(
-        self, equations: Equations, dynamic: frozenset[str], keep: tuple[Node, ...] = ()
+        self,
+        equations: Equations,
+        dynamic: frozenset[str],
+        keep: tuple[Node, ...] = (),
+        single: bool = False,
     ) -> None:
-        self.equations = equations
+        self.equations, self._single = equations, single
         changing = {*equations.states, *dynamic, "t"}
+        # What changes with time alone, and what with more than that.
+        self._times, self._beyond = {"t"} if single else set[str](), {*equations.states, *dynamic}
+        self._timed: dict[str, Node] = {}
         self._static: dict[str, Node] = {}
         self._slots: dict[str, str] = {}
         self._definitions: dict[str, Node] = {}
@@ -108,18 +132,70 @@ class Lowered:
             node = definition.expression
             if names(node) & changing or _calls_pulse(node):
                 changing.add(name)
-                self._definitions[name] = self._split(node, changing)
+                self._definitions[name] = self._split(self._apart(node, changing), changing)
+                (self._times if self._is_timed(node) else self._beyond).add(name)
             else:
                 self._static[name] = node
-        self._changing = changing
         self._derivatives = {
-            name: self._split(state.expression, changing)
+            name: self._split(self._apart(state.expression, changing), changing)
             for name, state in equations.states.items()
         }
-        self._kept = {render(node): self._split(node, changing) for node in keep}
+        self._kept = {
+            render(node): self._split(self._apart(node, changing), changing) for node in keep
+        }
+        self._changing = changing
 
     def _is_static(self, node: Node, changing: set[str]) -> bool:
         return not names(node) & changing and not _calls_pulse(node)
+
+    def _is_timed(self, node: Node) -> bool:
+        """Tell whether a tree changes with time alone, in a run of float32."""
+        used = names(node)
+        return bool(used & self._times) and not used & self._beyond and not _calls_pulse(node)
+
+    def _apart(self, node: Node, changing: set[str]) -> Node:
+        """Return a tree with names for what changes with time alone."""
+        if not self._single:
+            return node
+        if self._is_timed(node):
+            name = f"t: {render(node)}"
+            self._timed[name] = node
+            changing.add(name)
+            return Name(name)
+        match node:
+            case Negative():
+                return Negative(self._apart(node.operand, changing))
+            case Call():
+                arguments = tuple(self._apart(a, changing) for a in node.arguments)
+                return Call(node.function, arguments)
+            case Binary():
+                parts = self._apart(node.left, changing), self._apart(node.right, changing)
+                return Binary(node.operator, *parts)
+        return node
+
+    def _grows(self, node: Node) -> bool:
+        """Tell whether what changes with time alone may grow as time does."""
+        match node:
+            case Name(name=name) if name in self.equations.definitions:
+                return self._grows(self.equations.definitions[name].expression)
+            case Name():
+                return node.name == "t"
+            case Negative():
+                return self._grows(node.operand)
+            case Call():
+                return node.function in _PASSING and any(map(self._grows, node.arguments))
+            case Binary():
+                return self._grows(node.left) or self._grows(node.right)
+        return False
+
+    def exact(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `prepare` takes beside the parameters: those that time is mixed with.
+
+        Args:
+            values: Parameters in float64.
+        """
+        used = set().union(*(self.equations.depends(node) for node in self._timed.values()))
+        return {f"exact {name}": value for name, value in values.items() if name in used}
 
     def _slot(self, node: Node) -> Node:
         if not names(node) - set(units.NAMES) or isinstance(node, Name):
@@ -151,7 +227,11 @@ class Lowered:
         return node
 
     def prepare(self, parameters: Mapping[str, tf.Tensor]) -> dict[str, Any]:
-        """Compute everything that depends on parameters alone, as tensors by name."""
+        """Compute everything that depends on parameters alone, as tensors by name.
+
+        Args:
+            parameters: By name, and what `exact` returned.
+        """
         table: dict[str, Any] = dict(parameters)
 
         def lookup(name: str) -> Any:
@@ -172,29 +252,80 @@ class Lowered:
 
         Args:
             prepared: What `prepare` returned.
-            values: States and inputs.
+            values: States and inputs, and the time `t`, which is float64 also in a run of float32.
             calls: Functions that only this place can answer, such as `pulse`.
         """
         table: dict[str, Any] = {**prepared, **values}
+        at_time = self._at_time(table) if self._single else None
 
         def lookup(name: str) -> Any:
             if name not in table:
-                if name in self._definitions:
+                if name in self._timed:
+                    assert at_time is not None
+                    table[name] = at_time(self._timed[name])
+                elif name in self._definitions:
                     table[name] = evaluate(self._definitions[name], algebra)
                 else:
                     return unit_factor(name)
             return table[name]
 
-        algebra = TensorAlgebra(lookup, {"inverse_exprel": inverse_exprel, **(calls or {})})
+        own = {"inverse_exprel": inverse_exprel, **(calls or {})}
+        algebra = TensorAlgebra(lookup, own, self._single)
 
         def value(node: Node) -> Any:
-            return evaluate(self._kept.get(render(node), node), algebra)
+            tree = self._kept.get(render(node))
+            found = evaluate(self._apart(node, set()) if tree is None else tree, algebra)
+            return tf.cast(found, tf.float32) if self._single and _has_double([found]) else found
+
+        return value
+
+    def _at_time(self, given: Mapping[str, Any]) -> Callable[[Node], Any]:
+        """Return what evaluates trees that change with time alone, in float64.
+
+        What may grow with time stays in float64, and is mixed with states there.
+        """
+        table: dict[str, Any] = {}
+
+        def lookup(name: str) -> Any:
+            if name not in table:
+                if name in self.equations.definitions:
+                    node = self.equations.definitions[name].expression
+                    table[name] = evaluate(node, algebra)
+                elif name in given:
+                    held = given.get(f"exact {name}", given[name])
+                    table[name] = tf.cast(held, tf.float64)
+                else:
+                    return unit_factor(name)
+            return table[name]
+
+        algebra = TensorAlgebra(lookup)
+
+        def value(node: Node) -> Any:
+            found = evaluate(node, algebra)
+            stays = self._grows(node) or not _has_double([found])
+            return found if stays else tf.cast(found, tf.float32)
 
         return value
 
     def derivative(self, state: str) -> Node:
         """Return the split tree of a state's derivative."""
         return self._derivatives[state]
+
+
+def _has_double(values: Iterable[Any]) -> bool:
+    return any(isinstance(item, tf.Tensor) and item.dtype == tf.float64 for item in values)
+
+
+def _alike(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values such that floats are float64 where one of them is."""
+    if not _has_double(values):
+        return values
+    return tuple(
+        tf.cast(item, tf.float64)
+        if isinstance(item, tf.Tensor) and item.dtype.is_floating
+        else item
+        for item in values
+    )
 
 
 def _calls_pulse(node: Node) -> bool:

@@ -171,7 +171,7 @@ def _from_equations(
 ) -> Model:
     if equations.inputs or equations.on_spike or equations.uses_pulse:
         raise RunError("equations with inputs or spikes belong in a network, not in solve.")
-    equations, tensors = _overridden(equations, args, dtype)
+    equations, tensors = _overridden(equations, args)
     given, traced = {}, {}
     if y0 is not None and not isinstance(y0, Mapping):
         raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {y0!r}.")
@@ -186,7 +186,8 @@ def _from_equations(
             given[name] = units.parameter(value, equations.unit(name), name).value
     values = equations.initial_values(given, "the equations")
     parameters = {
-        name: tensors.get(name, p.value.astype(dtype)) for name, p in equations.parameters.items()
+        name: tf.cast(tensors[name], dtype) if name in tensors else p.value.astype(dtype)
+        for name, p in equations.parameters.items()
     }
     arrays = [np.shape(v) for v in (*values.values(), *parameters.values())]
     try:
@@ -208,7 +209,10 @@ def _from_equations(
     }
     parts = {name: equations.drift_and_diffusion(name) for name in equations.states}
     keep = tuple(tree for both in parts.values() for tree in both) if equations.noises else ()
-    lowered = Lowered(equations, frozenset(equations.noises.values()), keep=keep)
+    single = np.dtype(dtype) == np.float32
+    lowered = Lowered(equations, frozenset(equations.noises.values()), keep, single)
+    exact = {name: tensors.get(name, p.value) for name, p in equations.parameters.items()}
+    parameters |= lowered.exact(exact)
 
     def over(place: int) -> Function:
         def function(t: Any, y: dict[str, Any], parameters: Any) -> dict[str, Any]:
@@ -261,8 +265,8 @@ def _number(value: Any, name: str, dtype: Any) -> Any:
     return _finite(tf.cast(tf.convert_to_tensor(value), dtype), name)
 
 
-def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations, dict[str, Any]]:
-    """Return equations with other parameters, and those parameters that are tensors."""
+def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, Any]]:
+    """Return equations with other parameters, and those that are tensors, in float64."""
     if args is None:
         return equations, {}
     if not isinstance(args, Mapping):
@@ -276,7 +280,7 @@ def _overridden(equations: Equations, args: Any, dtype: Any) -> tuple[Equations,
             )
         if isinstance(value, (tf.Tensor, tf.Variable)):
             unit = equations.parameters[name].unit
-            tensors[name] = _number(value, f"{name!r} of args", dtype) * units.factor(unit)
+            tensors[name] = _number(value, f"{name!r} of args", tf.float64) * units.factor(unit)
             numbers[name] = tensors[name].numpy() / units.factor(unit) * units.parse_unit(unit)
         else:
             numbers[name] = value

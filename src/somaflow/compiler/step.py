@@ -138,7 +138,8 @@ class Dynamics:
                 values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
-            scopes.append(lowered.scope(prepared["cells"][k], values | {"t": drive[-1]}))
+            values |= {"t": self.drives.time(drive)}
+            scopes.append(lowered.scope(prepared["cells"][k], values))
         return scopes
 
     def vector_field(
@@ -282,7 +283,7 @@ class Dynamics:
         # With delays that differ nobody knows who arrives; the charge is then added always.
         always = coupling.wiring.latest is not None
 
-        end = tf.cast(moment.step + 1, self.tables.dtype) * self.dt
+        end = tf.cast(moment.step + 1, tf.float64) * self.dt
 
         def moved() -> Any:
             found = []

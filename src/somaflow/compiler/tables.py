@@ -1,10 +1,12 @@
 """Tables of a network: groups of synapses, layouts, parameters, inputs and the initial state."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from somaflow import units
 from somaflow.compiler.coupling import Coupling, Group, Route
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, flattened, restored
@@ -27,6 +29,8 @@ from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
+
+_COARSE = 0.1  # of a step
 
 
 class Tables:
@@ -67,6 +71,7 @@ class Tables:
             else 0
             for p in self.populations
         ]
+        self._warn_of_times()
         self._check_memory()
         groupings = groups.group(network.projections)
         self.couplings = [self._couple(self._group(grouping), grouping) for grouping in groupings]
@@ -105,13 +110,34 @@ class Tables:
                 "float32, fewer synapses, or a larger machine."
             )
 
+    def _warn_of_times(self) -> None:
+        """Warn of states that hold times which the run's dtype cannot tell apart."""
+        apart = float(np.spacing(self.dtype.type(self.duration)))
+        if apart < _COARSE * self.dt:
+            return
+        for population in self.populations:
+            equations = population.equations
+            nodes = [variable.expression for variable in equations.states.values()]
+            nodes += [assignment.expression for assignment in population.resets]
+            if not any("t" in equations.depends(node) for node in nodes):
+                continue
+            for name in equations.states:
+                if units.dimensions(equations.unit(name)) == units.dimensions("ms"):
+                    warnings.warn(
+                        f"the state {name!r} of {population.name!r} is a time, and its equations "
+                        f"use t: in {self.dtype} times near {self.duration:g} ms lie {apart:.2g} "
+                        f"ms apart, and the step is {self.dt:g} ms. Use dtype='float64'.",
+                        stacklevel=2,
+                    )
+
     def _lower(self, population: Population) -> Lowered:
         if population.equations.noises:
             reason = forms.no_noise(population.equations)
             raise NetworkError(f"population {population.name!r}: {reason}")
         keep = [] if population.condition is None else [population.condition]
         keep += [assignment.expression for assignment in population.resets]
-        return Lowered(population.equations, frozenset(population.equations.inputs), tuple(keep))
+        equations, single = population.equations, self.dtype == np.float32
+        return Lowered(equations, frozenset(equations.inputs), tuple(keep), single)
 
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
@@ -211,7 +237,13 @@ class Tables:
     def parameters(self) -> dict[str, Any]:
         """Return every parameter, padded, as arrays of the run's dtype."""
         return {
-            "cells": [self._values(p.equations, p.size) for p in self.populations],
+            "cells": [
+                self._values(p.equations, p.size)
+                | lowered.exact(
+                    {n: pad(v.value, p.size) for n, v in p.equations.parameters.items()}
+                )
+                for p, lowered in zip(self.populations, self.lowered, strict=True)
+            ],
             "synapses": {
                 str(p.name): self._values(p.equations, 1) for p in self.network.projections
             },

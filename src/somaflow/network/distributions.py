@@ -261,7 +261,7 @@ def _of(stream: Stream, part: int) -> tuple[int, ...]:
 
 
 def _standard_normal(
-    seed: int, stream: tuple[int, ...], counter: tuple[Any, Any]
+    seed: int | None, stream: tuple[int, ...], counter: tuple[Any, Any]
 ) -> NDArray[np.float64]:
     # Box and Muller (1958), doi:10.1214/aoms/1177706645; two streams give the pair.
     radius = np.sqrt(-2 * np.log(uniform_of(derive(seed, (*stream, 0)), counter)))

@@ -324,9 +324,10 @@ class Projection(Description):
     def expected(self) -> float:
         """Return how many synapses there will be on average, at most."""
         sides = len(self.pre), len(self.post)
-        if isinstance(self.connector, DistanceDependent):
-            return self._drawn.connector.expected(*sides, self._apart())
-        return self.connector.expected(*sides)
+        connector = self._drawn.connector
+        if isinstance(connector, DistanceDependent):
+            return connector.expected(*sides, self._apart())
+        return connector.expected(*sides)
 
     def _distances(self) -> Distances | None:
         return self._apart() if isinstance(self.connector, DistanceDependent) else None

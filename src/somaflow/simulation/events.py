@@ -171,6 +171,7 @@ def locate(
     step: Step,
     accepted: Tensor,
     found: Found,
+    clock: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Any, Found]:
     """Find the events of a step, note them, and apply what the first that cuts it changes.
 
@@ -183,12 +184,13 @@ def locate(
         step: The step.
         accepted: Which columns made it.
         found: The events so far.
+        clock: `(s, start)`, a time as the solver sees it in a step that starts there.
 
     Returns:
         `made` with cuts and changes, and the events.
     """
     dtype = made.y.dtype
-    after = [event.margin(tf.cast(made.s, dtype), made.y) for event in events]
+    after = [event.margin(clock(made.s, rows.s), made.y) for event in events]
     fired = [
         accepted & event.crossed(side, value)
         for event, side, value in zip(events, rows.side, after, strict=True)
@@ -197,7 +199,7 @@ def locate(
 
     def happening() -> Any:
         coefficients = step.dense()
-        start, span = tf.cast(rows.s, dtype), tf.cast(made.span, dtype)
+        start, span = clock(rows.s, rows.s), tf.cast(made.span, dtype)
         roots = [
             root(event.margin, side, coefficients, start, span)
             for event, side in zip(events, rows.side, strict=True)
@@ -207,7 +209,7 @@ def locate(
         for kind, (hit, theta) in enumerate(zip(hits, roots, strict=True)):
             time = rows.s + tf.cast(theta, tf.float64) * made.span
             noted = noted.put(hit, time, kind, polynomial(coefficients, theta))
-        return _cut(events, problem, solver, rows, made, hits, cut, coefficients), noted
+        return _cut(events, problem, solver, rows, made, hits, cut, coefficients, clock), noted
 
     some = tf.reduce_any(tf.stack([tf.reduce_any(hit) for hit in fired]))
     return tf.cond(some, happening, lambda: (made, found))
@@ -222,6 +224,7 @@ def _cut(
     hits: list[Tensor],
     cut: Tensor,
     coefficients: tuple[Tensor, ...],
+    clock: Callable[[Tensor, Tensor], Tensor],
 ) -> Any:
     """Return the columns with steps that end at an event, and the state changed there."""
     if not any(event.cuts for event in events):
@@ -229,7 +232,7 @@ def _cut(
     dtype, short = made.y.dtype, cut <= 1
     theta = tf.where(short, cut, tf.ones_like(cut))
     time = rows.s + tf.cast(theta, tf.float64) * made.span
-    s, span = tf.cast(time, dtype), tf.cast(made.span, dtype)
+    s, span = clock(time, rows.s), tf.cast(made.span, dtype)
     y = tf.where(short, polynomial(coefficients, theta), made.y)
     stop, status = tf.zeros_like(short), made.status
     gap = 4 * tf.cast(window(span), tf.float64)

@@ -47,15 +47,23 @@ class Flow:
         diffusion: The factor of each component's white noise, likewise, or None.
         conditions: Its events.
         long: As in `Problem`.
+        rounds: Whether the field takes the time in float32 alone.
     """
 
     field: Callable[[Tensor, Tensor, Tree], Tensor]
     diffusion: Callable[[Tensor, Tensor, Tree], Tensor] | None = None
     conditions: tuple[Condition, ...] = ()
     long: bool = False
+    rounds: bool = False
 
     def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
-        """Return what a solver sees: time from 0, growing."""
+        """Return what a solver sees: time from 0, growing.
+
+        Args:
+            parameters: Nest of tensors.
+            begin: The user's time at 0, float64.
+            sign: -1 for a solve backwards in time.
+        """
 
         def f(s: Tensor, y: Tensor) -> Tensor:
             slope = self.field(outer_time(begin, sign, s), y, parameters)
@@ -68,8 +76,8 @@ class Flow:
 
 
 def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:
-    """Return the user's time, in the dtype of `s`."""
-    begin = tf.cast(begin, s.dtype)
+    """Return the user's time, float64 whatever the dtype of `s`."""
+    s = tf.cast(s, tf.float64)
     return begin + s if sign > 0 else begin - s
 
 

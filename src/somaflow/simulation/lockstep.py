@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from somaflow.numerics.device import compiled, put
 from somaflow.numerics.random import normal
-from somaflow.simulation.flow import Flow, Tensor, Tree
+from somaflow.simulation.flow import Flow, Tensor, Tree, outer_time
 from somaflow.solvers.base import Solver
 
 
@@ -78,10 +78,12 @@ class Lockstep:
         return self.solver.init(problem, tf.zeros((), self.dtype), y)
 
     def _step(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock, local: Tensor) -> Any:
-        problem = self.flow.problem(parameters, clock.scales[0], self.sign)
         step = clock.counts[0] + local
         dt = tf.cast(clock.scales[1], self.dtype)
-        t = tf.cast(tf.cast(step, tf.float64) * clock.scales[1], self.dtype)
+        begin, t = clock.scales[0], tf.cast(step, tf.float64) * clock.scales[1]
+        if self.dtype == tf.float32:  # which would round it: time begins anew with each step
+            begin, t = outer_time(begin, self.sign, t), tf.zeros((), self.dtype)
+        problem = self.flow.problem(parameters, begin, self.sign)
         noise = None
         if self.flow.diffusion is not None:
             noise = tf.sqrt(dt) * self._normal(y, clock.seed, step)

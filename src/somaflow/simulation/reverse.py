@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
     Attributes:
         y: State before each attempt, [length, n, R].
-        s: Time then, [length, R].
+        s: Time then, float64 [length, R].
         h: Size of the step, [length, R].
         ends: Whether the step ended at a set time, [length, R].
         accepted: Whether it was made, [length, R].
@@ -94,7 +94,7 @@ class Reverse:
         masks = [zeros(length, columns, of=tf.bool) for _ in range(3)]
         kept = Kept(
             zeros(length, n, columns),
-            zeros(length, columns),
+            zeros(length, columns, of=tf.float64),
             zeros(length, columns),
             *masks,
             met=zeros(length + 1, columns, of=tf.int32),
@@ -113,8 +113,8 @@ class Reverse:
                 met = tf.tensor_scatter_nd_update(met, [[count + 1]], [found.count])
             return kept._replace(
                 y=put(kept.y, before.y),
-                s=put(kept.s, frame.time(before.s)),
-                h=put(kept.h, frame.time(size.h)),
+                s=put(kept.s, before.s),
+                h=put(kept.h, frame.length_of(size.h)),
                 ends=put(kept.ends, size.last),
                 accepted=put(kept.accepted, after.accepted > before.accepted),
                 cut=put(kept.cut, after.cut & (after.accepted > before.accepted))
@@ -211,14 +211,15 @@ class Reverse:
     ) -> Any:
         """Take derivatives back through one attempt; columns that waited hand theirs on."""
         made, flat = kept.accepted[k], tf.nest.flatten(parameters)
-        y, s = kept.y[k], kept.s[k]
+        y, start = kept.y[k], kept.s[k]
+        s = self.frame.time(start, start)
         h = tf.where(made, kept.h[k], tf.zeros_like(s))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([y, s, *flat])
             begin = tf.identity(s)
             size = tf.where(kept.ends[k], tf.stop_gradient(s + h) - s, h)
             size = tf.where(made, size, tf.zeros_like(size))
-            problem = self.frame.problem(parameters, plan)
+            problem = self.frame.problem(parameters, plan, start)
             step = self.frame.solver.step(
                 problem, s, size, y, self.frame.solver.init(problem, s, y)
             )
@@ -309,11 +310,12 @@ class Reverse:
         """
         outputs, tangent, cut = [], tf.constant(False), kept.cut[k]
         span = tf.where(size > 0, size, tf.ones_like(size))
-        events = self.frame.events(parameters, plan)
+        start = kept.s[k]
+        events = self.frame.events(parameters, plan, start)
         places = self._places(k, kept, found)
         late: list[tuple[Event, Tensor]] = []
         for event, (hit, _, time) in zip(events, places, strict=True):
-            fraction = tf.stop_gradient((self.frame.time(time) - s) / span)
+            fraction = tf.stop_gradient((self.frame.time(time, start) - s) / span)
             fraction = tf.where(hit, fraction, tf.zeros_like(fraction))
             theta, flat_angle = _moved(event, hit, fraction, s, size, coefficients)
             tangent = tangent | flat_angle

@@ -17,6 +17,7 @@ from somaflow.simulation.flow import (
     Flow,
     Tensor,
     Tree,
+    outer_time,
     polynomial,
 )
 from somaflow.simulation.reverse import Reverse
@@ -140,34 +141,46 @@ class Rowwise:
         self.forward = compiled(self._forward)
         self.reverse = Reverse(self, degree)
 
-    def problem(self, parameters: Tree, plan: Plan) -> Problem:
-        """Return what the solver sees."""
-        return self.flow.problem(parameters, plan.scales[0], self.sign)
+    def problem(self, parameters: Tree, plan: Plan, start: Tensor) -> Problem:
+        """Return what the solver sees in a step that starts at a time [R]."""
+        return self.flow.problem(parameters, self._begin(plan, start), self.sign)
 
-    def time(self, s: Tensor) -> Tensor:
-        """Return time in the dtype of the state."""
-        return tf.cast(s, self.dtype)
+    def time(self, s: Tensor, start: Tensor) -> Tensor:
+        """Return a time as the solver sees it in a step that starts at `start`, both [R].
 
-    def events(self, parameters: Tree, plan: Plan) -> tuple[Event, ...]:
-        """Return the events."""
-        return bind(self.flow, parameters, plan.scales[0], self.sign)
+        In float32, which would round it, time begins anew with each step.
+        """
+        return tf.cast(s - start if self.dtype == tf.float32 else s, self.dtype)
+
+    def length_of(self, h: Tensor) -> Tensor:
+        """Return the size of a step in the dtype of the state."""
+        return tf.cast(h, self.dtype)
+
+    def events(self, parameters: Tree, plan: Plan, start: Tensor) -> tuple[Event, ...]:
+        """Return the events as they are seen in a step that starts at a time [R]."""
+        return bind(self.flow, parameters, self._begin(plan, start), self.sign)
+
+    def _begin(self, plan: Plan, start: Tensor) -> Tensor:
+        begin = plan.scales[0]
+        return outer_time(begin, self.sign, start) if self.dtype == tf.float32 else begin
 
     def _start(self, y: Tensor, parameters: Tree, plan: Plan) -> Rows:
         """Return the columns before their first step."""
-        problem, columns = self.problem(parameters, plan), y.shape[1]
+        columns = y.shape[1]
         zero = tf.zeros([columns], tf.float64)
+        problem, s = self.problem(parameters, plan, zero), self.time(zero, zero)
         count = tf.zeros([columns], tf.int32)
         h = zero + plan.scales[2]
         if self.adaptive:
             rtol = tf.cast(plan.scales[3], self.dtype)
             order = self.solver.error_order or 1
-            most = self.time(zero + plan.scales[1])
-            first = control.first_step(problem, self.time(zero), y, order, rtol, plan.atol, most)
+            most = self.length_of(zero + plan.scales[1])
+            first = control.first_step(problem, s, y, order, rtol, plan.atol, most)
             h = tf.cast(first, tf.float64)
-        events = self.events(parameters, plan)
+        events = self.events(parameters, plan, zero)
         return Rows(
             y=y,
-            memory=self.solver.init(problem, self.time(zero), y),
+            memory=self.solver.init(problem, s, y),
             s=zero,
             low=zero,
             h=h,
@@ -179,7 +192,7 @@ class Rowwise:
             start=zero,
             span=h,
             cut=tf.zeros([columns], tf.bool) if self.cuts else (),
-            side=outset(problem, events, self.time(zero), self.time(h), y),
+            side=outset(problem, events, s, self.length_of(h), y),
             recent=tuple(zero - plan.scales[1] for _ in events) if self.cuts else (),
             worst=count,
             accepted=count,
@@ -203,12 +216,12 @@ class Rowwise:
 
     def take(self, rows: Rows, size: Attempt, problem: Problem) -> Step:
         """Take a step of every column; those that wait go nowhere."""
-        s, h = self.time(rows.s), self.time(size.h)
+        s, h = self.time(rows.s, rows.s), self.length_of(size.h)
         return self.solver.step(problem, s, h, rows.y, rows.memory)
 
     def advance(self, rows: Rows, size: Attempt, parameters: Tree, plan: Plan, found: Any) -> Any:
         """Attempt a step of every active column, and judge it."""
-        problem = self.problem(parameters, plan)
+        problem = self.problem(parameters, plan, rows.s)
         step = self.take(rows, size, problem)
         accepted, h, error = size.active, rows.h, rows.error
         if self.adaptive:
@@ -232,9 +245,11 @@ class Rowwise:
             cut=tf.zeros_like(rows.cut) if self.cuts else (),
             smallest=tf.where(size.h > 0, tf.minimum(rows.smallest, size.h), rows.smallest),
         )
-        events = self.events(parameters, plan)
+        events = self.events(parameters, plan, rows.s)
         if events:
-            made, found = locate(events, problem, self.solver, rows, made, step, accepted, found)
+            made, found = locate(
+                events, problem, self.solver, rows, made, step, accepted, found, self.time
+            )
         kept = _choose(accepted, made, rows)
         # At t = 0 still above the denormal numbers, which XLA takes for 0.
         floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-290)
@@ -348,14 +363,14 @@ class Rowwise:
     def theta(self, rows: Rows, mark: Tensor) -> Tensor:
         """Return where in its last step each column is at a time."""
         span = tf.where(rows.span > 0, rows.span, tf.ones_like(rows.span))
-        return self.time(tf.clip_by_value((mark - rows.start) / span, 0.0, 1.0))
+        return self.length_of(tf.clip_by_value((mark - rows.start) / span, 0.0, 1.0))
 
     def dense(self, rows: Rows, parameters: Tree, plan: Plan) -> tuple[Tensor, ...]:
         """Return the polynomial of the last step that each column made, by taking it again."""
-        problem = self.problem(parameters, plan)
-        s = self.time(rows.start)
+        problem, span = self.problem(parameters, plan, rows.start), self.length_of(rows.span)
+        s = self.time(rows.start, rows.start)
         memory = self.solver.init(problem, s, rows.before)
-        return self.solver.step(problem, s, self.time(rows.span), rows.before, memory).dense()
+        return self.solver.step(problem, s, span, rows.before, memory).dense()
 
 
 def _nothing(*given: Any) -> Any:

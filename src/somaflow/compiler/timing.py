@@ -1,0 +1,84 @@
+"""Time in a solve of float32: it is float64, and so has to be what a function makes of it.
+
+After 1e5 time units the numbers of float32 lie 0.008 apart, which is no time at all for cos(t).
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.checks import spec
+from somaflow.compiler.ode import Function, Model
+
+_COARSE = 1e-3  # of a step
+
+
+def fitted(made: Model, function: Function, dtype: Any, rowwise: bool) -> tuple[Function, bool]:
+    """Return a user's function such that it takes times of float64, and whether it rounds them.
+
+    In float32 a function that looks at the time is computed in float64 and its result is rounded,
+    unless it mixes numbers of its own with the state, which are float32: it gets a rounded time.
+
+    Args:
+        made: The model.
+        function: `(t, y, parameters) -> nest`, which was checked.
+        dtype: Of the run.
+        rowwise: Whether every problem has a time of its own.
+    """
+    if dtype == tf.float64:
+        return function, False
+    types = spec(made, dtype, rowwise)
+    traced: Any = tf.function(function, autograph=False).get_concrete_function(*types)
+    looks = bool(traced.graph.inputs[0].consumers())
+    wide = looks and _computes(function, _cast(types, tf.float32, tf.float64))
+
+    def over(t: Any, y: Any, parameters: Any) -> Any:
+        if not wide:
+            return function(tf.cast(t, dtype), y, parameters)
+        given = _cast((t, y, parameters), tf.float32, tf.float64)
+        return _cast(function(*given), tf.float64, tf.float32)
+
+    return over, looks and not wide
+
+
+def warn_of_rounding(t0: float, t1: float, step: float) -> None:
+    """Warn where a rounded time is too coarse for the steps of a solve.
+
+    Args:
+        t0: Start.
+        t1: End.
+        step: A step of it.
+    """
+    far = max(abs(t0), abs(t1))
+    apart = float(np.spacing(np.float32(far)))
+    if apart > _COARSE * step:
+        warnings.warn(
+            f"f sees a time that is rounded to float32, whose numbers near {far:g} lie {apart:.2g} "
+            f"apart, while steps are about {step:.2g}. It mixes numbers of its own with the state, "
+            "so it cannot be computed in float64: take them from args=, write Python numbers, "
+            "count time from the start, or use dtype='float64'.",
+            stacklevel=4,
+        )
+
+
+def _computes(function: Function, types: Any) -> bool:
+    """Tell whether a function can be computed with arguments of these types, in float64."""
+    try:
+        traced: Any = tf.function(function, autograph=False).get_concrete_function(*types)
+    except Exception:  # whatever a user's function raises
+        return False
+    floats = [item.dtype for item in traced.outputs if item.dtype.is_floating]
+    return all(kind == tf.float64 for kind in floats)
+
+
+def _cast(nest: Any, old: tf.DType, new: tf.DType) -> Any:
+    """Return a nest with tensors, or types, of one dtype in another."""
+
+    def leaf(item: Any) -> Any:
+        if isinstance(item, tf.TensorSpec):
+            return tf.TensorSpec(item.shape, new) if item.dtype == old else item
+        return tf.cast(item, new) if isinstance(item, tf.Tensor) and item.dtype == old else item
+
+    return tf.nest.map_structure(leaf, nest)
