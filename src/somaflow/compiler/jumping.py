@@ -19,6 +19,7 @@ from somaflow.compiler.coupling import (
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
+from somaflow.equations.expression import Node
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.forms import Jumping
 from somaflow.numerics.delivery import Value
@@ -134,9 +135,11 @@ class JumpingCoupling:
         """Return the sums over the synapses of each postsynaptic cell, by state."""
         return context["sums"][node]
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return summed_current(route, owner, sums, table)
+        return summed_current(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return nothing: no solver integrates these states."""
@@ -303,13 +306,15 @@ def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str
     return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
 
 
-def summed_current(route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+def summed_current(
+    route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+) -> Tensor | None:
     """Return the outward current: that of one synapse, with the sums for its states."""
     if not route.post:
         return None
     values = ports(route.lowered, owner, "_post")
     values |= {state: total[..., route.columns] for state, total in sums.items()}
-    return route.lowered.scope(table, values)(route.post[0])
+    return route.lowered.scope(table, values)((route.post if of is None else of)[0])
 
 
 def finished(linear: Linear, names: Any, found: Any, made: Any) -> Outcome:
@@ -324,15 +329,16 @@ def finished(linear: Linear, names: Any, found: Any, made: Any) -> Outcome:
 def check_sums(
     group: Group, linear: Linear, parameters: dict[str, Any], dt: float, rest: bool = True
 ) -> None:
-    """Refuse states without a closed form.
+    """Refuse states without a closed form, and set how far the closed form has to reach.
 
     Raises:
-        NetworkError: A sum does not decay to 0 or starts elsewhere; coupled states change by more
-            than themselves in a step.
+        NetworkError: A number on which they depend is not finite; a sum does not decay to 0 or
+            starts elsewhere.
     """
     table = {name: tf.constant(value) for name, value in parameters.items()}
+    prepared = group.lowered.prepare(table)
     try:
-        values = coefficients(group, linear, group.lowered.prepare(table), np.float64)
+        values = coefficients(group, linear, prepared, np.float64)
     except EquationError as error:
         raise NetworkError(f"{group.place}: {error}") from error
     for state in linear.states:
@@ -355,8 +361,4 @@ def check_sums(
                 f"{group.place}: between spikes {state} must decay to 0 and start there; found "
                 f"d{state}/dt = {level:g} at 0 and a start of {start:g}."
             )
-    if not linear.diagonal and linear.fastest(values) * dt > 1:
-        raise NetworkError(
-            f"{group.place}: {', '.join(linear.states)} change by more than themselves in a step "
-            f"of {dt:g} ms, at {linear.fastest(values):g} per ms; take a smaller dt."
-        )
+    linear.reach(values, dt)

@@ -34,6 +34,7 @@ from somaflow.compiler.jumping import (
 )
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.wiring import Wiring
+from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Jumping, increment
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
@@ -146,9 +147,11 @@ class PlasticCoupling:
         """Return the sums over the synapses of each postsynaptic cell, by state."""
         return context["sums"][node]
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return summed_current(route, owner, sums, table)
+        return summed_current(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return nothing: no solver integrates these states."""

@@ -4,11 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from somaflow.compiler.coupling import Coupling, Moment, Outcome, Spikes
+from somaflow.compiler.arrivals import Arrival, Arrivals
+from somaflow.compiler.coupling import Coupling, Moment, Spikes
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
-from somaflow.equations.affine import ZERO, affine_in
-from somaflow.errors import EquationError
 from somaflow.network.forms import Jumping
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
@@ -36,7 +35,7 @@ class Dynamics:
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
         self.struck = tables.struck
-        self.pushes = [self._pushed_states(k) for k in range(len(self.populations))]
+        self.arrivals = Arrivals(tables)
 
     def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
         """Compute once a chunk what does not change within it."""
@@ -212,6 +211,7 @@ class Dynamics:
                 event[f"above {population.name}"] = self._margin(k, states[k], prepared) > 0
             since.append(crossed)
         moment = context["moment"]
+        arrived = []
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
             delayed = self._delayed(group.source, group.delay, since, before, moment)
@@ -222,7 +222,13 @@ class Dynamics:
             )
             if made is not None:
                 event[group.key] = made.event
-                self._pushed(coupling, made, delayed, states, event, moment, prepared)
+                arrived.append(Arrival(coupling, made, delayed))
+
+        def free(k: int, state: str, change: Tensor) -> Tensor:
+            return self._free(k, state, change, event)
+
+        end = tf.cast(moment.step + 1, self.tables.dtype) * self.dt
+        self.arrivals.bring(arrived, states, end, prepared, free)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"
@@ -252,75 +258,6 @@ class Dynamics:
         slot = tf.math.floormod(moment.step - delay, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
         return tf.gather(history, tf.cast(slot, tf.int32))
-
-    def _pushed(
-        self,
-        coupling: Coupling,
-        made: Outcome,
-        spiked: Tensor,
-        states: list[States],
-        event: Any,
-        moment: Moment,
-        prepared: Any,
-    ) -> None:
-        """Bring what a coupling's spikes have moved within this step into the states.
-
-        The flow of the step did not know of the spikes. What it missed is the integral of the new
-        conductance from the spike's arrival to the step's end; without it, spikes that follow a
-        pulse closely would be late by a first-order error.
-        """
-        group = coupling.group
-        states[group.source] |= made.rows
-        for name, total in made.added.items():
-            for route in group.routes:
-                state = name.removesuffix("_post")
-                free = self._free(route.target, state, total[..., route.columns], event)
-                states[route.target][state] = states[route.target][state] + free
-        if made.charge is None:
-            return
-        targets = sorted({route.target for route in group.routes if self.pushes[route.target]})
-        # With delays that differ nobody knows who arrives; the charge is then added always.
-        always = coupling.wiring.latest is not None
-
-        end = tf.cast(moment.step + 1, self.tables.dtype) * self.dt
-
-        def moved() -> Any:
-            found = []
-            currents = self._synaptic(coupling, states, made.charge, prepared)
-            for target in targets:
-                charge = sum(current for place, current in currents if place == target)
-                for state, slope in self.pushes[target].items():
-                    table = prepared["cells"][target]
-                    values = states[target] | {"t": end}
-                    change = self.lowered[target].scope(table, values)(slope) * charge
-                    change = self._free(target, state, change, event)
-                    found.append(states[target][state] + change)
-            return tuple(found)
-
-        def still() -> Any:
-            return tuple(states[t][state] for t in targets for state in self.pushes[t])
-
-        if not targets:
-            return
-        changed = iter(moved() if always else tf.cond(tf.reduce_any(spiked > 0), moved, still))
-        for target in targets:
-            for state in self.pushes[target]:
-                states[target][state] = next(changed)
-
-    def _pushed_states(self, k: int) -> dict[str, Any]:
-        """Return how fast each state changes with the input current, where that is linear."""
-        equations = self.lowered[k].equations
-        found = {}
-        for state, variable in equations.states.items():
-            if CURRENT_INPUT not in equations.depends(variable.expression):
-                continue
-            try:
-                slope, _ = affine_in(CURRENT_INPUT, variable, equations.definitions)
-            except EquationError:
-                continue  # the step's end is then late by what a spike moves within its own step
-            if slope != ZERO:
-                found[state] = slope
-        return found
 
     def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
         """Return a change of a state, 0 for cells that are refractory."""
