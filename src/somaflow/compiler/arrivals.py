@@ -21,6 +21,7 @@ from somaflow.numerics.functions import exprel
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = dict[str, Tensor]
+Part = tuple[Coupling, Route, Any]  # a route of a coupling, with the coupling's sums
 Free = Callable[[int, str, Tensor], Tensor]
 
 
@@ -125,30 +126,60 @@ class Arrivals:
         changes at the rate a = -sum of k*dI/dx, and its mean is I at the present state times
         (exp(a) - 1)/a. No cell is moved beyond where the current vanishes.
         """
-        value = self.lowered[target].scope(prepared["cells"][target], states | {"t": end})
-        slopes = {s: value(slope) for s, slope in self.pushes[target].items()}
-        charge: Any = None
-        rate: Any = None
-        exact = True
-        for (coupling, made, _), route in reached:
+        parts = [(arrival.coupling, route, arrival.made.charge) for arrival, route in reached]
+        slopes = self.slopes(target, states | {"t": end}, prepared)
+        inward = self.inward(parts, states, prepared)
+        if inward is None:
+            return {state: tf.zeros_like(states[state]) for state in slopes}
+        rate, exact = self.rate(target, parts, states, slopes, prepared, free)
+        if rate is not None:
+            # A chord whose sign is wrong leads away from where the current vanishes.
+            inward = inward * exprel(rate if exact else tf.minimum(rate, 0))
+        return {state: free(target, state, slope * inward) for state, slope in slopes.items()}
+
+    def slopes(self, target: int, values: States, prepared: Any) -> dict[str, Any]:
+        """Return how fast each state of a population changes with its input current."""
+        value = self.lowered[target].scope(prepared["cells"][target], values)
+        return {state: value(slope) for state, slope in self.pushes[target].items()}
+
+    @staticmethod
+    def inward(parts: list[Part], states: States, prepared: Any) -> Tensor | None:
+        """Return the inward current of some routes to one population."""
+        total: Any = None
+        for coupling, route, sums in parts:
             table = prepared["routes"][route.projection]
-            outward = coupling.current(route, states, made.charge, table)
-            if outward is None:
-                continue
-            charge = -outward if charge is None else charge - outward
+            outward = coupling.current(route, states, sums, table)
+            if outward is not None:
+                total = -outward if total is None else total - outward
+        return total
+
+    @staticmethod
+    def rate(
+        target: int,
+        parts: list[Part],
+        states: States,
+        slopes: dict[str, Any],
+        prepared: Any,
+        free: Free,
+    ) -> tuple[Tensor | None, bool]:
+        """Return the rate at which the same current changes, by what it moves itself.
+
+        Returns:
+            The rate, per ms for sums and a pure number for their charges, or None where it does not
+            change; and whether the current is a straight line.
+        """
+        total: Any = None
+        exact = True
+        for coupling, route, sums in parts:
+            table = prepared["routes"][route.projection]
             for state, slope in slopes.items():
                 if (chord := route.chords.get(f"{state}_post")) is None:
                     continue
-                pull = coupling.current(route, states, made.charge, table, chord.slopes)
+                pull = coupling.current(route, states, sums, table, chord.slopes)
                 term = free(target, state, -slope * pull)
-                rate = term if rate is None else rate + term
+                total = term if total is None else total + term
                 exact = exact and chord.exact
-        if charge is None:
-            return {state: tf.zeros_like(states[state]) for state in slopes}
-        if rate is not None:
-            # A chord whose sign is wrong leads away from where the current vanishes.
-            charge = charge * exprel(rate if exact else tf.minimum(rate, 0))
-        return {state: free(target, state, slope * charge) for state, slope in slopes.items()}
+        return total, exact
 
 
 def pushed_states(equations: Equations) -> dict[str, Node]:

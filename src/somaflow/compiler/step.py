@@ -1,11 +1,13 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
 from somaflow.compiler.coupling import Coupling, Moment, Spikes
+from somaflow.compiler.reach import is_gap
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
 from somaflow.network.forms import Jumping
@@ -25,9 +27,17 @@ class Dynamics:
     Args:
         tables: The tables.
         recorders: What to observe.
+        start: Steps made before the run.
+        reach: dt times the rate at which synapses may pull at a cell.
     """
 
-    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...], start: int = 0) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        recorders: tuple[Recorder, ...],
+        start: int = 0,
+        reach: float = math.inf,
+    ) -> None:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
@@ -35,6 +45,7 @@ class Dynamics:
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
         self.struck = tables.struck
+        self.reach = reach
         self.arrivals = Arrivals(tables)
 
     def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
@@ -148,6 +159,32 @@ class Dynamics:
         sums = self.sums(states, context, node, prepared)
         return self._slopes(states, sums, drive, context, prepared)
 
+    def guarded_field(
+        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
+    ) -> tuple[Any, ...]:
+        """Return the same, not a number at the step's start where synapses pull too strongly.
+
+        An explicit method would go on with finite nonsense; this ends the run, at no kernel's cost.
+        """
+        if node:
+            return self.vector_field(node, t, flow, drive, context, prepared)
+        states = self.held(flow, drive, context, prepared)
+        sums = self.sums(states, context, node, prepared)
+        return self._slopes(states, sums, drive, context, prepared, guarded=True)
+
+    def pull(self, k: int, states: list[States], sums: list[Any], prepared: Any) -> Tensor | None:
+        """Return the rate at which synapses move a population to where their current vanishes."""
+        parts = [
+            (coupling, route, own)
+            for coupling, own in zip(self.couplings, sums, strict=True)
+            for route in coupling.group.routes
+            if route.target == k and not is_gap(coupling)
+        ]
+        slopes = self.arrivals.slopes(k, states[k], prepared)
+        return self.arrivals.rate(
+            k, parts, states[k], slopes, prepared, lambda k, s, change: change
+        )[0]
+
     def local(
         self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
@@ -158,7 +195,13 @@ class Dynamics:
         return self._slopes(states, held, drive, context, prepared)
 
     def _slopes(
-        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
+        self,
+        states: list[States],
+        sums: list[Any],
+        drive: Any,
+        context: Any,
+        prepared: Any,
+        guarded: bool = False,
     ) -> tuple[Any, ...]:
         scopes = self.scopes(states, sums, drive, context, prepared)
         slopes = []
@@ -167,6 +210,12 @@ class Dynamics:
                 continue
             like = states[k][layout.states[0]]
             found = {s: value(self.lowered[k].derivative(s)) for s in self._own(k)}
+            rate = self.pull(k, states, sums, prepared) if guarded else None
+            if rate is not None:
+                strong = rate * self.dt < -self.reach
+                for state in self.arrivals.pushes[k]:
+                    row = tf.broadcast_to(cast(found[state], like.dtype), like.shape)
+                    found[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
             if MEMBRANE in found:
                 v = found[MEMBRANE]
                 found[MEMBRANE] = self.drives.clamps.still(k, v, context["stimuli"], prepared)
