@@ -183,7 +183,10 @@ class Coupling(Protocol):
         ...
 
     def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
-        """Return the sums over synapses at a node of the step, each `[..., width]`."""
+        """Return the sums over synapses at a node of the step, each `[..., width]`.
+
+        Node -1 is the start itself: where sums change much within a step, the nodes have the mean.
+        """
         ...
 
     def current(

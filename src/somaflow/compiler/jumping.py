@@ -125,7 +125,7 @@ class JumpingCoupling:
             "arrays": arrays,
             "table": prepared,
             "before": coefficients(self.group, self.traces.linear, prepared, self.dtype),
-        } | ways(self.group, self.linear, prepared, self.dtype, [c * dt for c in fractions(nodes)])
+        } | ways(self.group, self.linear, prepared, self.dtype, dt, nodes)
 
     def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
         """Return the sums at each node and at the end."""
@@ -273,25 +273,36 @@ def coefficients(group: Group, linear: Linear, prepared: Any, dtype: Any) -> dic
     return linear.values(lambda node: cast(value(node), dtype))
 
 
-def ways(group: Group, linear: Linear, prepared: Any, dtype: Any, times: Any) -> dict[str, Any]:
-    """Return the coefficients of the sums and how each sum depends on all after some times.
+# A sum that changes by more than this within a step is given to the solver as its mean over the
+# step, so that its charge is right: with one node, and with several of them.
+_SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
 
-    Each way is a vector over the times.
+
+def ways(
+    group: Group, linear: Linear, prepared: Any, dtype: Any, dt: float, nodes: tuple[float, ...]
+) -> dict[str, Any]:
+    """Return the coefficients of the sums and how each sum depends on all after parts of a step.
+
+    Each way is a vector over `fractions(nodes)`, and then of the mean over the step, if the solver
+    gets that.
     """
     values = coefficients(group, linear, prepared, dtype)
     found: dict[str, list[Tensor]] = {}
-    for time in times:
-        for column in linear.states:
-            unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
-            moved = linear.advance(values, unit, time)
-            for row in linear.states:
-                if linear.parts.reaches(column, row):
-                    found.setdefault(f"{row} {column}", []).append(moved[row])
+    mean = linear.change > (_SAMPLED_ONCE if len(nodes) == 1 else _SAMPLED)
+    for column in linear.states:
+        unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
+        moved = [linear.advance(values, unit, c * dt) for c in fractions(nodes)]
+        if mean:
+            _, areas = linear.swept(values, unit, tf.constant(dt, dtype))
+            moved.append({s: area / dt for s, area in areas.items()})
+        for row in linear.states:
+            if linear.parts.reaches(column, row):
+                found[f"{row} {column}"] = [part[row] for part in moved]
     return {"sums": values, "ways": {key: tf.stack(way) for key, way in found.items()}}
 
 
 def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str, Any]:
-    """Return the sums at each node and at the end, without spikes."""
+    """Return the sums at each node, at the start and at the end, without spikes."""
     made: dict[str, Tensor] = {}
     for key, way in prepared["ways"].items():
         row, column = key.split(" ")
@@ -303,7 +314,10 @@ def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str
     places = {0.0: dict(sums)}
     for k, c in enumerate(moment.fractions):
         places[c] = {state: rows[state][k] for state in linear.states}
-    return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
+    seen = [places[c] for c in moment.nodes]
+    if any(len(row) > len(moment.fractions) for row in rows.values()):
+        seen = [{state: rows[state][-1] for state in linear.states}] * len(seen)
+    return {"sums": [*seen, places[0.0]], "end": places[1.0]}
 
 
 def summed_current(

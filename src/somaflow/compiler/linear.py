@@ -33,6 +33,7 @@ class Linear:
         states: The names of the states.
         diagonal: Whether each state depends on itself alone, so that exponentials are enough.
         doublings: How often the time is doubled.
+        change: By which part of themselves states change in the longest time, at most.
 
     Raises:
         EquationError: An equation is not linear in the states.
@@ -41,7 +42,7 @@ class Linear:
     def __init__(self, equations: Equations, states: Sequence[str]) -> None:
         self.parts = LinearParts(equations, states)
         self.states, self.diagonal = self.parts.states, self.parts.diagonal
-        self.doublings = 0
+        self.doublings, self.change = 0, 0.0
 
     def values(self, value: Callable[[Node], Any]) -> dict[str, Any]:
         """Evaluate the coefficients and offsets."""
@@ -52,8 +53,8 @@ class Linear:
 
     def reach(self, values: Mapping[str, Any], longest: float) -> None:
         """Set the doublings for times up to the longest one, in ms."""
-        change = self.fastest(values) * longest
-        self.doublings = 0 if self.diagonal else max(0, math.ceil(math.log2(max(change, 1.0))))
+        self.change = self.fastest(values) * longest
+        self.doublings = 0 if self.diagonal else math.ceil(math.log2(max(self.change, 1.0)))
 
     def advance(self, values: Mapping[str, Any], z: Mapping[str, Any], time: Any) -> States:
         """Return the states after some time without an event.

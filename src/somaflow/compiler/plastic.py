@@ -20,7 +20,6 @@ from somaflow.compiler.coupling import (
     Spikes,
     States,
     Variable,
-    fractions,
     ports,
 )
 from somaflow.compiler.jumping import (
@@ -137,7 +136,7 @@ class PlasticCoupling:
             "table": prepared,
             "before": coefficients(self.group, self.before.linear, prepared, self.dtype),
             "after": coefficients(self.group, self.after.linear, prepared, self.dtype),
-        } | ways(self.group, self.linear, prepared, self.dtype, [c * dt for c in fractions(nodes)])
+        } | ways(self.group, self.linear, prepared, self.dtype, dt, nodes)
 
     def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
         """Return the sums at each node and at the end."""

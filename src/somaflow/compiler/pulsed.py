@@ -163,7 +163,7 @@ class PulsedCoupling:
     @staticmethod
     def _at(moment: Moment, event: Any, opened: Any) -> dict[str, Any]:
         places = {0.0: event["sum"], **dict(zip(moment.fractions, opened, strict=True))}
-        return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
+        return {"sums": [*(places[c] for c in moment.nodes), event["sum"]], "end": places[1.0]}
 
     def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
         """Return the sum of the gates over the synapses of each postsynaptic cell."""
