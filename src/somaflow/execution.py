@@ -84,6 +84,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         job.recorders,
         job.seed,
         job.begin,
+        job.solver,
     )
     columns = columns_of(
         network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin

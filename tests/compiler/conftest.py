@@ -66,6 +66,7 @@ class _Run:
         for s, z in zip(synapses, self.z, strict=True):
             if "w" in z:
                 z["w"] = s.weight.copy()
+        self.areas: list[tuple[Synapses, Any]] = []
         self.left = [np.zeros(s.weight.shape) for s in synapses]  # of pulses of graded synapses
         self.since: dict[str, list[Array]] = {key: [] for key in cells}
         self.above = {key: v > THRESHOLD for key, v in self.v.items()}  # before spikes moved it
@@ -118,6 +119,8 @@ class _Run:
         seen = dict(self.v)
         for n, s in enumerate(self.synapses):
             self.arrive(n, s, k, flown[n], seen)
+        for key in self.cells:
+            self.charge(key)
 
     def at(self, n: int, time: Any) -> dict[str, Array]:
         """The states of the synapses some time after the step's start, without spikes."""
@@ -145,26 +148,55 @@ class _Run:
             added = np.where(hit, jumped.pop("v_post", 0.0), 0.0).sum(0)
             calm, end = s.kind.later(self.z[n], self.dt), s.kind.later(jumped, ago)
             z = {name: np.where(hit, end[name], calm[name]) for name in calm}
-            # By the trapezoidal rule: what has opened at the arrival, and at the end.
-            area = {
-                name: ago * ((jumped[name] - crossing[name]) + (z[name] - calm[name])) / 2
-                for name in calm
-            }
+            area = opened_area(s.kind, crossing, jumped, np.where(hit, ago, 0.0))
         self.z[n] = z
-        # What the flow of this step could not know: what has passed since the arrival.
-        v = self.v[s.post] + added
-        self.v[s.post] = v + s.kind.current(area, None, v, s.weight).sum(0)
+        self.v[s.post] = self.v[s.post] + added
+        self.areas.append((s, area))
+
+    def charge(self, key: str) -> None:
+        """Move a population by what the flow of this step could not know.
+
+        Over the areas the voltage moves along the chord from I to where it is 0: I(v)/v for the
+        reversal potential 0 of all conductances here.
+        """
+        v, passed, rate = self.v[key], 0.0, 0.0
+        for s, area in self.areas:
+            if s.post == key:
+                now = s.kind.current(area, None, v, s.weight).sum(0)
+                depends = now != s.kind.current(area, None, v + 1, s.weight).sum(0)
+                passed, rate = passed + now, rate + np.where(depends, now / v, 0.0)
+        far = rate != 0
+        self.v[key] = v + passed * np.where(far, np.expm1(rate) / np.where(far, rate, 1.0), 1.0)
+        self.areas = [(s, area) for s, area in self.areas if s.post != key]
 
     def pulse(self, n: int, s: Synapses, ago: Array, v_pre: Array) -> None:
         covered = np.minimum(self.left[n], self.dt) / self.dt
         within = np.minimum(ago, s.kind.duration)
         new, old = (s.kind.slope(self.z[n], v_pre, pulse) for pulse in (1.0, covered))
         for name in new:
+            moved = self.z[n] | {name: self.z[n][name] + 1}
+            x = within * (s.kind.slope(moved, v_pre, 1.0)[name] - new[name])
+            grown = within * np.where(x != 0, np.expm1(x) / np.where(x != 0, x, 1.0), 1.0)
             self.z[n][name] = self.z[n][name] + np.where(
-                ago > 0, within * (new[name] - old[name]), 0
+                ago > 0, grown * (new[name] - old[name]), 0
             )
         rest = np.maximum(self.left[n] - self.dt, 0)
         self.left[n] = np.where(ago > 0, np.maximum(s.kind.duration - ago, 0), rest)
+
+
+def opened_area(kind: Any, crossing: Any, jumped: Any, ago: Array) -> dict[str, Array]:
+    """The integral of what a jump has opened, by Gauss's rule on either side of a pulse's end."""
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    end = np.minimum(crossing.get("left", np.zeros_like(ago)), ago)
+    total = {name: np.zeros_like(ago) for name in crossing}
+    for low, high in ((np.zeros_like(ago), end), (end, ago)):
+        for x, weight in zip(nodes, weights, strict=True):
+            time = (low + high) / 2 + x * (high - low) / 2
+            with_it, without = kind.later(jumped, time), kind.later(crossing, time)
+            for name, so_far in total.items():
+                part = with_it[name] - without[name]
+                total[name] = so_far + weight * (high - low) / 2 * part
+    return total
 
 
 def _mean(stages: list[Array]) -> Array:

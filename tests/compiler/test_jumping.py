@@ -122,10 +122,10 @@ KINDS = {
     "double-exponential conductance": Kind(
         sf.load("double_exponential_conductance")(tau_rise=0.7 * ms, tau_decay=3 * ms, E=0 * mV),
         uS,
-        {"A": 0.0, "B": 0.0},
-        lambda z, t: {"A": z["A"] * np.exp(-t / 3), "B": z["B"] * np.exp(-t / 0.7)},
-        lambda z, w: {"A": z["A"] + FACTOR * w, "B": z["B"] + FACTOR * w},
-        lambda z, v_pre, v, w: -(z["A"] - z["B"]) * v,
+        {"G": 0.0, "X": 0.0},
+        chain(0.7, 3.0, 1 / 3),
+        lambda z, w: {"G": z["G"], "X": z["X"] + FACTOR * w * 2.3 / 0.7},
+        conductance,
     ),
     "a chain of two rates": Kind(
         parse(

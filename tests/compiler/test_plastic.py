@@ -40,7 +40,7 @@ def stdp(nearest: bool) -> Callable[..., Any]:
         if pre > 0:
             made["w"] = min(max(made["w"] - MINUS * trace(pre, z["y"], TAU_MINUS, post), LOW), HIGH)
             made["G"] += made["w"] * np.exp(-pre / TAU)
-            area = made["w"] * pre * (1 + np.exp(-pre / TAU)) / 2
+            area = made["w"] * TAU * -np.expm1(-pre / TAU)
         if post > 0:
             made["w"] = min(max(made["w"] + PLUS * trace(post, z["x"], TAU_PLUS, pre), LOW), HIGH)
         made["x"] = trace(0.0, z["x"], TAU_PLUS, pre)
@@ -63,7 +63,7 @@ def grown(z: Any, pre: Any, w: Any) -> Any:
     """Add w to a conductance that decays with TAU."""
     hit = pre > 0
     end = z["G"] * np.exp(-DT / TAU) + np.where(hit, w * np.exp(-pre / TAU), 0)
-    return end, {"G": np.where(hit, w * pre * (1 + np.exp(-pre / TAU)) / 2, 0)}
+    return end, {"G": np.where(hit, w * TAU * -np.expm1(-pre / TAU), 0)}
 
 
 def hebbian(z: Any, pre: Any, post: Any, dt: float, v: Any, w: Any) -> Any:

@@ -138,7 +138,8 @@ open_60, open_40 = (1 / (1 + exp(-mpf("0.062") * v) / mpf("3.57")) for v in (-60
 numbers |= {
     "double_exponential": {
         "t_peak": peak,
-        "factor": 1 / (exp(-peak / decay) - exp(-peak / rise)),
+        # Of dG/dt = (H - G)/decay, dH/dt = -H/rise: the jump of H for which G has the peak 1.
+        "factor": (decay - rise) / rise / (exp(-peak / decay) - exp(-peak / rise)),
     },
     "nmda": {
         "B at -60": open_60,

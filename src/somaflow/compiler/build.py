@@ -1,5 +1,6 @@
 """From a network to a system of pure functions."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from somaflow.compiler.doctor import Doctor
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.graded import GradedCoupling
+from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
 from somaflow.compiler.tables import Tables
@@ -14,6 +16,7 @@ from somaflow.network.choice import Choice
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.system import Carry, Source, System
+from somaflow.solvers.base import Solver
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def compile_network(
     recorders: tuple[Recorder, ...],
     seed: int = 0,
     begin: int = 0,
+    solver: Solver | None = None,
 ) -> Compiled:
     """Lower a network.
 
@@ -61,17 +65,23 @@ def compile_network(
         recorders: What to observe.
         seed: Of all that is drawn in the run.
         begin: Steps made before the run.
+        solver: The method, whose limits are then minded; None for no limits.
 
     Raises:
-        NetworkError: A synapse is of a form that cannot be computed.
+        NetworkError: A synapse is of a form that cannot be computed, or gap junctions are too
+            strong for the step.
         RunError: Initial values that do not fit.
     """
     tables = Tables(network, dt, duration, dtype, initial, seed)
     start = tables.initial()
-    dynamics = Dynamics(tables, recorders, begin)
+    coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
+    reach = decay_reach(solver) if solver is not None and coupled else math.inf
+    dynamics = Dynamics(tables, recorders, begin, reach)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters() | {"recordings": recordings.parameters()}
+    if solver is not None:
+        check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(
         Source(layout.name, layout.start, layout.size)
         for layout, p in zip(tables.layouts, tables.populations, strict=True)
@@ -85,7 +95,7 @@ def compile_network(
         inputs=tables.drives.inputs,
         prepare=dynamics.prepare,
         arrive=dynamics.arrive,
-        vector_field=dynamics.vector_field,
+        vector_field=dynamics.vector_field if reach == math.inf else dynamics.guarded_field,
         jump=dynamics.jump,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,

@@ -4,14 +4,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import tensorflow as tf
+
 from somaflow.compiler.lower import Lowered
+from somaflow.compiler.terms import measure
 from somaflow.compiler.wiring import Member, Wiring
-from somaflow.equations.expression import Node
+from somaflow.equations.affine import ZERO, chord_in
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Node, render
+from somaflow.errors import NetworkError
 from somaflow.network.forms import Form
 from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = Mapping[str, Tensor]
+
+
+class Chord(NamedTuple):
+    """How a current depends on a variable of the postsynaptic cell.
+
+    Attributes:
+        slopes: For each of a route's `post` its slope along the chord to where it vanishes.
+        exact: Whether the current is a straight line there.
+    """
+
+    slopes: tuple[Node, ...]
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,7 @@ class Route:
         columns: The part of the group's sums that belongs to it.
         post: What turns the sums into the outward current: for each sum the factor that the
             postsynaptic cell gives, or for jumping synapses the current itself.
+        chords: How the current depends on each input that the postsynaptic cell gives.
         lowered: The synapse's equations.
     """
 
@@ -31,6 +51,7 @@ class Route:
     target: int
     columns: slice
     post: tuple[Node, ...]
+    chords: dict[str, Chord]
     lowered: Lowered
 
 
@@ -162,11 +183,24 @@ class Coupling(Protocol):
         ...
 
     def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
-        """Return the sums over synapses at a node of the step, each `[..., width]`."""
+        """Return the sums over synapses at a node of the step, each `[..., width]`.
+
+        Node -1 is the start itself: where sums change much within a step, the nodes have the mean.
+        """
         ...
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
-        """Return the outward current of a route, given the sums of the group."""
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
+        """Return the outward current of a route, given the sums of the group.
+
+        Args:
+            route: The route.
+            owner: The states of the postsynaptic cells.
+            sums: What `sums` returned.
+            table: The prepared parameters of the route's synapse.
+            of: Trees in place of the route's own `post`, such as their slopes.
+        """
         ...
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
@@ -184,6 +218,26 @@ class Coupling(Protocol):
         ...
 
 
+def check_numbers(group: Group, parameters: dict[str, Any]) -> None:
+    """Refuse a definition of numbers alone that is not a number, such as 0/0.
+
+    Raises:
+        NetworkError: With the definition and the numbers that it was made of.
+    """
+    equations = group.lowered.equations
+    prepared = group.lowered.prepare({n: tf.constant(v) for n, v in parameters.items()})
+    for name, definition in equations.definitions.items():
+        value = prepared.get(name)
+        if value is None or np.all(np.isfinite(np.asarray(value))):
+            continue
+        used = sorted(equations.depends(definition.expression) & set(parameters))
+        given = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
+        raise NetworkError(
+            f"{group.place}: {name} = {render(definition.expression)} is "
+            f"{np.asarray(value).flat[0]} with {' and '.join(given)}; change one of these."
+        )
+
+
 def ports(lowered: Lowered, owner: States, side: str) -> dict[str, Tensor]:
     """Return the inputs of a synapse that a cell gives: `v_post` from `v`."""
     return {
@@ -193,11 +247,26 @@ def ports(lowered: Lowered, owner: States, side: str) -> dict[str, Tensor]:
     }
 
 
-def multiplied(route: Route, owner: States, sums: Any, table: Any) -> Tensor:
+def chords_of(equations: Equations, post: tuple[Node, ...]) -> dict[str, Chord]:
+    """Return how a current depends on each input of the postsynaptic cell on which it does."""
+    found = {}
+    for name in equations.inputs:
+        if not name.endswith("_post"):
+            continue
+        parts = [chord_in(name, node, equations.definitions) for node in post]
+        if any(slope != ZERO for slope, _ in parts):
+            slopes, exact = zip(*parts, strict=True)
+            found[name] = Chord(slopes, all(exact))
+    return found
+
+
+def multiplied(
+    route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+) -> Tensor:
     """Return a current as a sum of products: sums times what the postsynaptic cell gives."""
     value = route.lowered.scope(table, ports(route.lowered, owner, "_post"))
     total = None
-    for part, post in zip(sums, route.post, strict=True):
+    for part, post in zip(sums, route.post if of is None else of, strict=True):
         term = part[..., route.columns] * value(post)
         total = term if total is None else total + term
     return total

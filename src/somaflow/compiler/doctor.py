@@ -158,6 +158,23 @@ class _Case:
         return row, tuple(int(k) for k in np.argwhere(mask)[0])
 
     @cached_property
+    def pulled(self) -> tuple[int, Index, float] | None:
+        """A cell at which synapses pull beyond the solver's reach, and dt times their rate."""
+        for row, mask in self.bad.items():
+            k = row.population
+            if row.gate is not None or row.state not in self.dynamics.arrivals.pushes[k]:
+                continue
+            rate = self.dynamics.pull(k, self.start.states, self.start.sums, self.prepared)
+            if rate is None:
+                continue
+            pull = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)
+            strong = np.argwhere(mask & (pull > self.dynamics.reach))
+            if len(strong):
+                index = tuple(int(n) for n in strong[0])
+                return k, index, float(pull[index])
+        return None
+
+    @cached_property
     def largest(self) -> Term:
         """The largest of the terms whose sum is the derivative."""
         row, index = self.where
@@ -205,6 +222,8 @@ class _Case:
     def report(self) -> str:
         if not self.bad:
             return self._events()
+        if self.pulled is not None:
+            return "\n  ".join([*self._pulled(*self.pulled), *self._advice()])
         lines = [self._head(), *self._gate(), self._values(), *self._term()]
         return "\n  ".join([*lines, *self._advice()])
 
@@ -217,6 +236,18 @@ class _Case:
             f"{row.name}[{', '.join(map(str, index))}] is {value} at t = {self._end:g} ms "
             f"(one step before it was {was})."
         )
+
+    def _pulled(self, k: int, index: Index, pull: float) -> list[str]:
+        """Say that the run was ended, since what follows would have been nonsense."""
+        cell = f"{self.dynamics.populations[k].name}[{', '.join(map(str, index))}]"
+        routes = [r for c in self.dynamics.couplings for r in c.group.routes if r.target == k]
+        names = ", ".join(repr(route.projection) for route in routes if route.chords)
+        return [
+            f"the run was ended at t = {self.failure.step * self.dt:g} ms: the synapses of {names} "
+            f"pull at {cell} with {pull / self.dt:.3g} per ms.",
+            f"In dt = {self.dt:g} ms that is {pull:.3g}, and this explicit method is stable up to "
+            f"{self.dynamics.reach:.3g}; what it gives beyond is wrong.",
+        ]
 
     @property
     def _end(self) -> float:
@@ -305,6 +336,9 @@ class _Case:
     # ------------------------------------------------------------------ what to try
 
     def _advice(self) -> list[str]:
+        if self.pulled is not None:
+            most = _rounded(self.dynamics.reach / self.pulled[2] * self.dt)
+            return [f"Try: dt <= {most:g} ms, or sf.ExponentialEuler(), or smaller weights."]
         found = self.finding
         lines = [] if _divides_by_zero(found) else self._speed()
         if not lines:

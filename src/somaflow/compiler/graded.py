@@ -17,8 +17,11 @@ from somaflow.compiler.coupling import (
     ports,
 )
 from somaflow.compiler.wiring import Wiring
+from somaflow.equations.affine import chord_in
+from somaflow.equations.expression import Node
 from somaflow.network.forms import Graded
 from somaflow.numerics.device import cast
+from somaflow.numerics.functions import exprel
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -43,6 +46,11 @@ class GradedCoupling:
         several = len(form.rows) > 1
         self.names = {s: f"{group.key} {s}" if several else group.key for s in form.rows}
         self.rows = {self.names[state]: group.initial[state] for state in form.rows}
+        equations = group.lowered.equations
+        self.rates = {
+            state: chord_in(state, equations.states[state].expression, equations.definitions)[0]
+            for state in form.rows
+        }
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return how much longer each cell's pulse lasts, if there are pulses."""
@@ -97,9 +105,11 @@ class GradedCoupling:
             made.append(found[text])
         return made
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return multiplied(route, owner, sums, table)
+        return multiplied(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return the derivative of each row."""
@@ -125,8 +135,10 @@ class GradedCoupling:
         old = self._scope(states, context["covered"], prepared)
         rows = {}
         for state, row in self.names.items():
-            slope = new(derivative(state)) - old(derivative(state))
-            rows[row] = states[row] + tf.where(hit, within * slope, tf.zeros_like(since))
+            # The pulse adds d, with dd/dt = rate*d + more, to what the flow has found without it.
+            more = new(derivative(state)) - old(derivative(state))
+            grown = within * exprel(tf.minimum(within * new(self.rates[state]), 0)) * more
+            rows[row] = states[row] + tf.where(hit, grown, tf.zeros_like(since))
         return Outcome({"remaining": remaining}, None, rows, {})
 
     def variable(self, name: str, route: Route) -> Variable:

@@ -19,6 +19,7 @@ from somaflow.compiler.coupling import (
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
+from somaflow.equations.expression import Node
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.forms import Jumping
 from somaflow.numerics.delivery import Value
@@ -124,7 +125,7 @@ class JumpingCoupling:
             "arrays": arrays,
             "table": prepared,
             "before": coefficients(self.group, self.traces.linear, prepared, self.dtype),
-        } | ways(self.group, self.linear, prepared, self.dtype, [c * dt for c in fractions(nodes)])
+        } | ways(self.group, self.linear, prepared, self.dtype, dt, nodes)
 
     def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
         """Return the sums at each node and at the end."""
@@ -134,9 +135,11 @@ class JumpingCoupling:
         """Return the sums over the synapses of each postsynaptic cell, by state."""
         return context["sums"][node]
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return summed_current(route, owner, sums, table)
+        return summed_current(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return nothing: no solver integrates these states."""
@@ -270,25 +273,36 @@ def coefficients(group: Group, linear: Linear, prepared: Any, dtype: Any) -> dic
     return linear.values(lambda node: cast(value(node), dtype))
 
 
-def ways(group: Group, linear: Linear, prepared: Any, dtype: Any, times: Any) -> dict[str, Any]:
-    """Return the coefficients of the sums and how each sum depends on all after some times.
+# A sum that changes by more than this within a step is given to the solver as its mean over the
+# step, so that its charge is right: with one node, and with several of them.
+_SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
 
-    Each way is a vector over the times.
+
+def ways(
+    group: Group, linear: Linear, prepared: Any, dtype: Any, dt: float, nodes: tuple[float, ...]
+) -> dict[str, Any]:
+    """Return the coefficients of the sums and how each sum depends on all after parts of a step.
+
+    Each way is a vector over `fractions(nodes)`, and then of the mean over the step, if the solver
+    gets that.
     """
     values = coefficients(group, linear, prepared, dtype)
     found: dict[str, list[Tensor]] = {}
-    for time in times:
-        for column in linear.states:
-            unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
-            moved = linear.advance(values, unit, time)
-            for row in linear.states:
-                if linear.parts.reaches(column, row):
-                    found.setdefault(f"{row} {column}", []).append(moved[row])
+    mean = linear.change > (_SAMPLED_ONCE if len(nodes) == 1 else _SAMPLED)
+    for column in linear.states:
+        unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
+        moved = [linear.advance(values, unit, c * dt) for c in fractions(nodes)]
+        if mean:
+            _, areas = linear.swept(values, unit, tf.constant(dt, dtype))
+            moved.append({s: area / dt for s, area in areas.items()})
+        for row in linear.states:
+            if linear.parts.reaches(column, row):
+                found[f"{row} {column}"] = [part[row] for part in moved]
     return {"sums": values, "ways": {key: tf.stack(way) for key, way in found.items()}}
 
 
 def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str, Any]:
-    """Return the sums at each node and at the end, without spikes."""
+    """Return the sums at each node, at the start and at the end, without spikes."""
     made: dict[str, Tensor] = {}
     for key, way in prepared["ways"].items():
         row, column = key.split(" ")
@@ -300,16 +314,21 @@ def opened(linear: Linear, sums: Any, moment: Moment, prepared: Any) -> dict[str
     places = {0.0: dict(sums)}
     for k, c in enumerate(moment.fractions):
         places[c] = {state: rows[state][k] for state in linear.states}
-    return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
+    seen = [places[c] for c in moment.nodes]
+    if any(len(row) > len(moment.fractions) for row in rows.values()):
+        seen = [{state: rows[state][-1] for state in linear.states}] * len(seen)
+    return {"sums": [*seen, places[0.0]], "end": places[1.0]}
 
 
-def summed_current(route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+def summed_current(
+    route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+) -> Tensor | None:
     """Return the outward current: that of one synapse, with the sums for its states."""
     if not route.post:
         return None
     values = ports(route.lowered, owner, "_post")
     values |= {state: total[..., route.columns] for state, total in sums.items()}
-    return route.lowered.scope(table, values)(route.post[0])
+    return route.lowered.scope(table, values)((route.post if of is None else of)[0])
 
 
 def finished(linear: Linear, names: Any, found: Any, made: Any) -> Outcome:
@@ -324,15 +343,16 @@ def finished(linear: Linear, names: Any, found: Any, made: Any) -> Outcome:
 def check_sums(
     group: Group, linear: Linear, parameters: dict[str, Any], dt: float, rest: bool = True
 ) -> None:
-    """Refuse states without a closed form.
+    """Refuse states without a closed form, and set how far the closed form has to reach.
 
     Raises:
-        NetworkError: A sum does not decay to 0 or starts elsewhere; coupled states change by more
-            than themselves in a step.
+        NetworkError: A number on which they depend is not finite; a sum does not decay to 0 or
+            starts elsewhere.
     """
     table = {name: tf.constant(value) for name, value in parameters.items()}
+    prepared = group.lowered.prepare(table)
     try:
-        values = coefficients(group, linear, group.lowered.prepare(table), np.float64)
+        values = coefficients(group, linear, prepared, np.float64)
     except EquationError as error:
         raise NetworkError(f"{group.place}: {error}") from error
     for state in linear.states:
@@ -355,8 +375,4 @@ def check_sums(
                 f"{group.place}: between spikes {state} must decay to 0 and start there; found "
                 f"d{state}/dt = {level:g} at 0 and a start of {start:g}."
             )
-    if not linear.diagonal and linear.fastest(values) * dt > 1:
-        raise NetworkError(
-            f"{group.place}: {', '.join(linear.states)} change by more than themselves in a step "
-            f"of {dt:g} ms, at {linear.fastest(values):g} per ms; take a smaller dt."
-        )
+    linear.reach(values, dt)

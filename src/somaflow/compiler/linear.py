@@ -1,5 +1,6 @@
 """Closed forms of states that obey linear equations with constant coefficients between events."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node
 from somaflow.equations.linear import LinearParts
+from somaflow.numerics.functions import exprel
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = dict[str, Any]
@@ -15,15 +17,23 @@ States = dict[str, Any]
 # Terms of the exponential series of a coupled system. With rates of at most 1 per step the first
 # term that is left out is 1/19!, below the rounding of float64.
 _TERMS = 18
+Matrix = dict[tuple[str, str], Any]
 
 
 class Linear:
     """The closed form of dz/dt = A z + b for some states of a synapse.
 
+    States that depend on themselves alone are exponentials. Others are the exponential series of
+    the whole matrix, at a time so short that nothing changes by more than itself, and then twice
+    that time, again and again (scaling and squaring: Higham NJ (2008) Functions of Matrices,
+    section 10.3). It needs no eigenvalues, so equal and nearly equal rates are like any others.
+
     Attributes:
         parts: A and b as trees.
         states: The names of the states.
         diagonal: Whether each state depends on itself alone, so that exponentials are enough.
+        doublings: How often the time is doubled.
+        change: By which part of themselves states change in the longest time, at most.
 
     Raises:
         EquationError: An equation is not linear in the states.
@@ -32,6 +42,7 @@ class Linear:
     def __init__(self, equations: Equations, states: Sequence[str]) -> None:
         self.parts = LinearParts(equations, states)
         self.states, self.diagonal = self.parts.states, self.parts.diagonal
+        self.doublings, self.change = 0, 0.0
 
     def values(self, value: Callable[[Node], Any]) -> dict[str, Any]:
         """Evaluate the coefficients and offsets."""
@@ -39,6 +50,11 @@ class Linear:
             "a": {key: value(node) for key, node in self.parts.coefficients.items()},
             "b": {key: value(node) for key, node in self.parts.offsets.items()},
         }
+
+    def reach(self, values: Mapping[str, Any], longest: float) -> None:
+        """Set the doublings for times up to the longest one, in ms."""
+        self.change = self.fastest(values) * longest
+        self.doublings = 0 if self.diagonal else math.ceil(math.log2(max(self.change, 1.0)))
 
     def advance(self, values: Mapping[str, Any], z: Mapping[str, Any], time: Any) -> States:
         """Return the states after some time without an event.
@@ -62,7 +78,18 @@ class Linear:
                 else:
                     made[state] = z[state] * decay
             return made
-        total, term = dict(z), dict(z)
+        if self.doublings:
+            way, area = self._ways(values, next(iter(z.values())), time)
+            grown, driven = self._product(way, z), self._product(area, b)
+            return {s: grown[s] + driven[s] if s in driven else grown[s] for s in self.states}
+        return self._series(values, z, time)[0]
+
+    def _series(
+        self, values: Mapping[str, Any], z: Mapping[str, Any], time: Any
+    ) -> tuple[States, States]:
+        """Return the states after a time that is short to them, and their integrals over it."""
+        a, b = values["a"], values["b"]
+        total, term, area = dict(z), dict(z), dict(z)
         for k in range(1, _TERMS + 1):
             following = {}
             for row in self.states:
@@ -72,34 +99,67 @@ class Linear:
                 following[row] = sum(parts) * (time / k) if parts else tf.zeros_like(z[row])
             term = following
             total = {state: total[state] + term[state] for state in self.states}
-        return total
+            area = {state: area[state] + term[state] / (k + 1) for state in self.states}
+        return total, {state: area[state] * time for state in self.states}
+
+    def _ways(self, values: Mapping[str, Any], like: Any, time: Any) -> tuple[Matrix, Matrix]:
+        """Return how each state depends on each after some time, and the integrals of that."""
+        own, short = {"a": values["a"], "b": {}}, time * 0.5**self.doublings
+        way: Matrix = {}
+        area: Matrix = {}
+        for column in self.states:
+            unit = {s: tf.zeros_like(like) + float(s == column) for s in self.states}
+            for found, made in zip((way, area), self._series(own, unit, short), strict=True):
+                found |= {
+                    (row, column): made[row]
+                    for row in self.states
+                    if self.parts.reaches(column, row)
+                }
+        for _ in range(self.doublings):
+            later = self._times(way, area)
+            area = {key: part + later[key] for key, part in area.items()}
+            way = self._times(way, way)
+        return way, area
+
+    def _times(self, left: Matrix, right: Matrix) -> Matrix:
+        columns = {c: {r: v for (r, k), v in right.items() if k == c} for c in self.states}
+        return {(r, c): v for c in self.states for r, v in self._product(left, columns[c]).items()}
+
+    @staticmethod
+    def _product(matrix: Matrix, z: Mapping[str, Any]) -> States:
+        made: States = {}
+        for (row, column), part in matrix.items():
+            if column in z:
+                term = part * z[column]
+                made[row] = made[row] + term if row in made else term
+        return made
 
     def impulse(self, values: Mapping[str, Any], jumps: Mapping[str, Any], time: Any) -> States:
         """Return what jumps have become after some time, the rest of the states left aside."""
-        homogeneous = {"a": values["a"], "b": {}}
+        return self.advance({"a": values["a"], "b": {}}, self._all(jumps), time)
+
+    def _all(self, jumps: Mapping[str, Any]) -> dict[str, Any]:
         given = next(iter(jumps.values()))
-        z = {state: jumps.get(state, tf.zeros_like(given)) for state in self.states}
-        return self.advance(homogeneous, z, time)
+        return {state: jumps.get(state, tf.zeros_like(given)) for state in self.states}
 
     def swept(
         self, values: Mapping[str, Any], jumps: Mapping[str, Any], time: Any
     ) -> tuple[States, States]:
-        """Return what jumps have become after some time, and their integrals over it.
-
-        The integrals are by the trapezoidal rule.
-        """
-        nothing = tf.zeros_like(next(iter(jumps.values())))
-        if not self.diagonal:
-            grown = self.impulse(values, jumps, time)
-            areas = {s: time * (jumps.get(s, nothing) + grown[s]) / 2 for s in self.states}
-            return grown, areas
-        # No product is added to anything here: XLA may contract the two or not, and rows of a batch
-        # would differ in their last bits from a run alone.
-        ones = {state: tf.ones_like(nothing) for state in self.states}
-        decays = self.impulse(values, ones, time)
-        given = {state: jumps.get(state, nothing) for state in self.states}
-        areas = {s: given[s] * (time * (1 + decays[s]) / 2) for s in self.states}
-        return {s: given[s] * decays[s] for s in self.states}, areas
+        """Return what jumps have become after some time, and their integrals over it."""
+        z, own = self._all(jumps), {"a": values["a"], "b": {}}
+        if self.diagonal:
+            # No product is added to anything here: XLA may contract the two or not, and rows of a
+            # batch would differ in their last bits from a run alone.
+            ones = {state: tf.ones_like(value) for state, value in z.items()}
+            decays = self.advance(own, ones, time)
+            grown = {s: z[s] * decays[s] for s in self.states}
+            rates = {s: own["a"][s, s] for s in self.states if (s, s) in own["a"]}
+            means = {s: exprel(rates[s] * time) if s in rates else ones[s] for s in self.states}
+            return grown, {s: z[s] * (time * means[s]) for s in self.states}
+        if not self.doublings:
+            return self._series(own, z, time)
+        way, area = self._ways(values, next(iter(z.values())), time)
+        return self._product(way, z), self._product(area, z)
 
     def fastest(self, values: Mapping[str, Any]) -> float:
         """Return the largest row sum of |A|, per ms."""

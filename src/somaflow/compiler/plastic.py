@@ -20,7 +20,6 @@ from somaflow.compiler.coupling import (
     Spikes,
     States,
     Variable,
-    fractions,
     ports,
 )
 from somaflow.compiler.jumping import (
@@ -34,6 +33,7 @@ from somaflow.compiler.jumping import (
 )
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.wiring import Wiring
+from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Jumping, increment
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
@@ -136,7 +136,7 @@ class PlasticCoupling:
             "table": prepared,
             "before": coefficients(self.group, self.before.linear, prepared, self.dtype),
             "after": coefficients(self.group, self.after.linear, prepared, self.dtype),
-        } | ways(self.group, self.linear, prepared, self.dtype, [c * dt for c in fractions(nodes)])
+        } | ways(self.group, self.linear, prepared, self.dtype, dt, nodes)
 
     def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
         """Return the sums at each node and at the end."""
@@ -146,9 +146,11 @@ class PlasticCoupling:
         """Return the sums over the synapses of each postsynaptic cell, by state."""
         return context["sums"][node]
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return summed_current(route, owner, sums, table)
+        return summed_current(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return nothing: no solver integrates these states."""

@@ -27,6 +27,7 @@ from somaflow.equations.expression import Node, evaluate
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Pulsed
 from somaflow.numerics.device import cast
+from somaflow.numerics.functions import exprel
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -162,15 +163,17 @@ class PulsedCoupling:
     @staticmethod
     def _at(moment: Moment, event: Any, opened: Any) -> dict[str, Any]:
         places = {0.0: event["sum"], **dict(zip(moment.fractions, opened, strict=True))}
-        return {"sums": [places[c] for c in moment.nodes], "end": places[1.0]}
+        return {"sums": [*(places[c] for c in moment.nodes), event["sum"]], "end": places[1.0]}
 
     def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
         """Return the sum of the gates over the synapses of each postsynaptic cell."""
         return [context["sums"][node]]
 
-    def current(self, route: Route, owner: States, sums: Any, table: Any) -> Tensor | None:
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
         """Return the outward current of a route."""
-        return multiplied(route, owner, sums, table)
+        return multiplied(route, owner, sums, table, of)
 
     def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
         """Return nothing: no solver integrates a pulsed gate."""
@@ -188,12 +191,13 @@ class PulsedCoupling:
 
         def pulsed() -> Any:
             crossing = after(gate, remaining, moment.dt - since, rates)
+            rest = tf.maximum(remaining - (moment.dt - since), 0)
             whole = tf.zeros_like(since) + rates["duration"]
             opened = after(crossing, whole, since, rates)
             gain = tf.where(hit, opened - context["gate"], tf.zeros_like(gate))
             left = tf.where(hit, tf.maximum(whole - since, 0), context["remaining"])
-            # By the trapezoidal rule: nothing had opened at the crossing, `gain` at the end.
-            area = gain * since / 2
+            more = swept(crossing, whole, since, rates) - swept(crossing, rest, since, rates)
+            area = tf.where(hit, more, tf.zeros_like(gate))
             if ring is not None:
                 added = (gain, area)
             else:
@@ -239,3 +243,11 @@ def after(gate: Tensor, remaining: Tensor, time: Any, rates: dict[str, Any]) -> 
     within = tf.minimum(remaining, time)
     opened = rates["level"] + (gate - rates["level"]) * tf.exp(rates["on"] * within)
     return opened * tf.exp(rates["off"] * (time - within))
+
+
+def swept(gate: Tensor, remaining: Tensor, time: Any, rates: dict[str, Any]) -> Tensor:
+    """Return the integral of `after` from now on."""
+    within = tf.minimum(remaining, time)
+    risen = rates["level"] + (gate - rates["level"]) * exprel(rates["on"] * within)
+    opened, left = after(gate, within, within, rates), time - within
+    return within * risen + left * exprel(rates["off"] * left) * opened

@@ -48,9 +48,7 @@ class Frame:
     @cached_property
     def sums(self) -> list[Any]:
         """The sums of each coupling. At a step's start only: what events have left open."""
-        context = self.context
-        node = self.prepared["nodes"].index(0.0)
-        return self.dynamics.sums(self.states, context, node, self.prepared)
+        return self.dynamics.sums(self.states, self.context, -1, self.prepared)
 
     @cached_property
     def context(self) -> dict[str, Any]:

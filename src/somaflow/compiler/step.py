@@ -1,14 +1,15 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
-from somaflow.compiler.coupling import Coupling, Moment, Outcome, Spikes
+from somaflow.compiler.arrivals import Arrival, Arrivals
+from somaflow.compiler.coupling import Coupling, Moment, Spikes
+from somaflow.compiler.reach import is_gap
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
-from somaflow.equations.affine import ZERO, affine_in
-from somaflow.errors import EquationError
 from somaflow.network.forms import Jumping
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
@@ -26,9 +27,17 @@ class Dynamics:
     Args:
         tables: The tables.
         recorders: What to observe.
+        start: Steps made before the run.
+        reach: dt times the rate at which synapses may pull at a cell.
     """
 
-    def __init__(self, tables: Tables, recorders: tuple[Recorder, ...], start: int = 0) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        recorders: tuple[Recorder, ...],
+        start: int = 0,
+        reach: float = math.inf,
+    ) -> None:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
@@ -36,7 +45,8 @@ class Dynamics:
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
         self.struck = tables.struck
-        self.pushes = [self._pushed_states(k) for k in range(len(self.populations))]
+        self.reach = reach
+        self.arrivals = Arrivals(tables)
 
     def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
         """Compute once a chunk what does not change within it."""
@@ -150,6 +160,32 @@ class Dynamics:
         sums = self.sums(states, context, node, prepared)
         return self._slopes(states, sums, drive, context, prepared)
 
+    def guarded_field(
+        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
+    ) -> tuple[Any, ...]:
+        """Return the same, not a number at the step's start where synapses pull too strongly.
+
+        An explicit method would go on with finite nonsense; this ends the run, at no kernel's cost.
+        """
+        if node:
+            return self.vector_field(node, t, flow, drive, context, prepared)
+        states = self.held(flow, drive, context, prepared)
+        sums = self.sums(states, context, node, prepared)
+        return self._slopes(states, sums, drive, context, prepared, guarded=True)
+
+    def pull(self, k: int, states: list[States], sums: list[Any], prepared: Any) -> Tensor | None:
+        """Return the rate at which synapses move a population to where their current vanishes."""
+        parts = [
+            (coupling, route, own)
+            for coupling, own in zip(self.couplings, sums, strict=True)
+            for route in coupling.group.routes
+            if route.target == k and not is_gap(coupling)
+        ]
+        slopes = self.arrivals.slopes(k, states[k], prepared)
+        return self.arrivals.rate(
+            k, parts, states[k], slopes, prepared, lambda k, s, change: change
+        )[0]
+
     def local(
         self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
     ) -> tuple[Any, ...]:
@@ -160,7 +196,13 @@ class Dynamics:
         return self._slopes(states, held, drive, context, prepared)
 
     def _slopes(
-        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
+        self,
+        states: list[States],
+        sums: list[Any],
+        drive: Any,
+        context: Any,
+        prepared: Any,
+        guarded: bool = False,
     ) -> tuple[Any, ...]:
         scopes = self.scopes(states, sums, drive, context, prepared)
         slopes = []
@@ -169,6 +211,12 @@ class Dynamics:
                 continue
             like = states[k][layout.states[0]]
             found = {s: value(self.lowered[k].derivative(s)) for s in self._own(k)}
+            rate = self.pull(k, states, sums, prepared) if guarded else None
+            if rate is not None:
+                strong = rate * self.dt < -self.reach
+                for state in self.arrivals.pushes[k]:
+                    row = tf.broadcast_to(cast(found[state], like.dtype), like.shape)
+                    found[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
             if MEMBRANE in found:
                 v = found[MEMBRANE]
                 found[MEMBRANE] = self.drives.clamps.still(k, v, context["stimuli"], prepared)
@@ -213,6 +261,7 @@ class Dynamics:
                 event[f"above {population.name}"] = self._margin(k, states[k], prepared) > 0
             since.append(crossed)
         moment = context["moment"]
+        arrived = []
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
             delayed = self._delayed(group.source, group.delay, since, before, moment)
@@ -223,7 +272,13 @@ class Dynamics:
             )
             if made is not None:
                 event[group.key] = made.event
-                self._pushed(coupling, made, delayed, states, event, moment, prepared)
+                arrived.append(Arrival(coupling, made, delayed))
+
+        def free(k: int, state: str, change: Tensor) -> Tensor:
+            return self._free(k, state, change, event)
+
+        end = tf.cast(moment.step + 1, tf.float64) * self.dt
+        self.arrivals.bring(arrived, states, end, prepared, free)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"
@@ -253,75 +308,6 @@ class Dynamics:
         slot = tf.math.floormod(moment.step - delay, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
         return tf.gather(history, tf.cast(slot, tf.int32))
-
-    def _pushed(
-        self,
-        coupling: Coupling,
-        made: Outcome,
-        spiked: Tensor,
-        states: list[States],
-        event: Any,
-        moment: Moment,
-        prepared: Any,
-    ) -> None:
-        """Bring what a coupling's spikes have moved within this step into the states.
-
-        The flow of the step did not know of the spikes. What it missed is the integral of the new
-        conductance from the spike's arrival to the step's end; without it, spikes that follow a
-        pulse closely would be late by a first-order error.
-        """
-        group = coupling.group
-        states[group.source] |= made.rows
-        for name, total in made.added.items():
-            for route in group.routes:
-                state = name.removesuffix("_post")
-                free = self._free(route.target, state, total[..., route.columns], event)
-                states[route.target][state] = states[route.target][state] + free
-        if made.charge is None:
-            return
-        targets = sorted({route.target for route in group.routes if self.pushes[route.target]})
-        # With delays that differ nobody knows who arrives; the charge is then added always.
-        always = coupling.wiring.latest is not None
-
-        end = tf.cast(moment.step + 1, tf.float64) * self.dt
-
-        def moved() -> Any:
-            found = []
-            currents = self._synaptic(coupling, states, made.charge, prepared)
-            for target in targets:
-                charge = sum(current for place, current in currents if place == target)
-                for state, slope in self.pushes[target].items():
-                    table = prepared["cells"][target]
-                    values = states[target] | {"t": end}
-                    change = self.lowered[target].scope(table, values)(slope) * charge
-                    change = self._free(target, state, change, event)
-                    found.append(states[target][state] + change)
-            return tuple(found)
-
-        def still() -> Any:
-            return tuple(states[t][state] for t in targets for state in self.pushes[t])
-
-        if not targets:
-            return
-        changed = iter(moved() if always else tf.cond(tf.reduce_any(spiked > 0), moved, still))
-        for target in targets:
-            for state in self.pushes[target]:
-                states[target][state] = next(changed)
-
-    def _pushed_states(self, k: int) -> dict[str, Any]:
-        """Return how fast each state changes with the input current, where that is linear."""
-        equations = self.lowered[k].equations
-        found = {}
-        for state, variable in equations.states.items():
-            if CURRENT_INPUT not in equations.depends(variable.expression):
-                continue
-            try:
-                slope, _ = affine_in(CURRENT_INPUT, variable, equations.definitions)
-            except EquationError:
-                continue  # the step's end is then late by what a spike moves within its own step
-            if slope != ZERO:
-                found[state] = slope
-        return found
 
     def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
         """Return a change of a state, 0 for cells that are refractory."""

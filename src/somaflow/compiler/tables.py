@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from somaflow import units
-from somaflow.compiler.coupling import Coupling, Group, Route
+from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, flattened, restored
 from somaflow.compiler.graded import GradedCoupling
@@ -190,9 +190,11 @@ class Tables:
                 post = (factor,)
             case Jumping(current=current):
                 post = () if current is None else (current,)
-        lowered = Lowered(projection.equations, self._changing(projection), post)
+        chords = chords_of(projection.equations, post)
+        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
+        lowered = Lowered(projection.equations, self._changing(projection), keep)
         group.members.append(Member(projection, begin))
-        group.routes.append(Route(str(projection.name), target, columns, post, lowered))
+        group.routes.append(Route(str(projection.name), target, columns, post, chords, lowered))
 
     def _couple(self, group: Group, grouping: Grouping) -> Coupling:
         n_pre = padded(self.populations[group.source].size)
@@ -206,9 +208,10 @@ class Tables:
             )
         wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
         check_latest(wiring, group.place, self.dt, self.duration)
+        values = self._values(group.members[0].projection.equations, 1)
+        check_numbers(group, values)
         if isinstance(group.form, Graded):
             return GradedCoupling(group, wiring, self.dtype)
-        values = self._values(group.members[0].projection.equations, 1)
         if isinstance(group.form, Pulsed):
             pulsed = PulsedCoupling(group, wiring, self.dtype)
             pulsed.check(values)

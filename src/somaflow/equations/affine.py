@@ -5,7 +5,7 @@ Exponential methods and the closed forms of synapses stand on them.
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from somaflow.equations.algebras import literal
 from somaflow.equations.expression import (
@@ -66,7 +66,8 @@ class AffineAlgebra:
         self.forms: dict[str, Form] = {name: (ONE, ZERO), **(forms or {})}
         self.message = message or (lambda part: f"{part} is not affine in {name}.")
 
-    def fail(self, node: Node) -> NoReturn:
+    def fail(self, node: Node) -> Form:
+        """Raise an error for a part that is not affine; never return."""
         part = render(node)
         message = self.message(part if len(part) <= _LONGEST else f"{part[:_LONGEST]}...")
         if self.variable is None:
@@ -98,7 +99,7 @@ class AffineAlgebra:
                 return _plain("/", a, d), _plain("/", b, d)
             case "**" if literal(node.right) == 1:
                 return left
-        self.fail(node)
+        return self.fail(node)
 
     def call(self, node: Call, arguments: tuple[Form, ...]) -> Form:
         slopes, offsets = zip(*arguments, strict=True)
@@ -106,9 +107,52 @@ class AffineAlgebra:
         if all(slope == ZERO for slope in slopes):
             return ZERO, rest
         if node.function != "where" or slopes[0] != ZERO:
-            self.fail(node)
+            return self.fail(node)
         slope = Call("where", (offsets[0], *slopes[1:]))
         return slope, ZERO if offsets[1:] == (ZERO, ZERO) else rest
+
+
+class ChordAlgebra(AffineAlgebra):
+    """Evaluates pairs (a, b) with a*y + b equal to the expression at the present y.
+
+    What is affine in y has the form of `AffineAlgebra`. Any other factor of it, such as the block
+    of NMDA receptors, is taken at the present y: G*B(y)*(y - E) is G*B times y, less G*B*E. A part
+    that has no affine factor is in b.
+
+    Attributes:
+        exact: Whether nothing was taken at the present y so far.
+    """
+
+    exact = True
+
+    def fail(self, node: Node) -> Form:
+        self.exact = False
+        return ZERO, node
+
+    def binary(self, node: Binary, left: Form, right: Form) -> Form:
+        if node.operator in "*/" and left[0] != ZERO and right[0] != ZERO:
+            self.exact = False
+            right = (ZERO, node.right)
+        return super().binary(node, left, right)
+
+
+def chord_in(name: str, node: Node, definitions: Mapping[str, Variable]) -> tuple[Node, bool]:
+    """Return the a of an expression as a*name + b at the present value, and whether it is exact.
+
+    Args:
+        name: The name.
+        node: The expression.
+        definitions: The definitions, each after those that it needs.
+    """
+    algebra = ChordAlgebra(name)
+    trees = {key: definition.expression for key, definition in definitions.items()}
+    needed = dependencies(node, trees)
+    for key, definition in definitions.items():
+        if key in needed and names(definition.expression) & {*algebra.forms}:
+            form = evaluate(definition.expression, algebra)
+            if form[0] != ZERO:
+                algebra.forms[key] = form
+    return evaluate(node, algebra)[0], algebra.exact
 
 
 def _sign(node: Node) -> Node:

@@ -1,0 +1,197 @@
+"""Arrivals: what spikes move in postsynaptic cells within the step of their arrival.
+
+The flow of the step did not know of the spikes. What it missed is the integral of the new
+conductance from the spike's arrival to the step's end; without it, spikes that follow a pulse
+closely would be late by a first-order error.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from somaflow.compiler.coupling import Coupling, Outcome, Route
+from somaflow.compiler.tables import Tables
+from somaflow.equations.affine import ZERO, affine_in
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Node
+from somaflow.errors import EquationError
+from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.numerics.functions import exprel
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+States = dict[str, Tensor]
+Part = tuple[Coupling, Route, Any]  # a route of a coupling, with the coupling's sums
+Free = Callable[[int, str, Tensor], Tensor]
+
+
+class Arrival(NamedTuple):
+    """What a coupling's spikes have done by the end of a step.
+
+    Attributes:
+        coupling: The coupling.
+        made: What they have done.
+        spiked: The spikes, as the time from each to the step's end, 0 where there is none.
+    """
+
+    coupling: Coupling
+    made: Outcome
+    spiked: Tensor
+
+
+class Arrivals:
+    """Brings arrivals into the states of the cells.
+
+    Args:
+        tables: The tables of the network.
+
+    Attributes:
+        pushes: How fast each state of each population changes with the input current.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self.lowered = tables.lowered
+        self.pushes = [pushed_states(lowered.equations) for lowered in tables.lowered]
+
+    def bring(
+        self, arrivals: list[Arrival], states: list[States], end: Tensor, prepared: Any, free: Free
+    ) -> None:
+        """Change the states at the step's end by what spikes have moved within it.
+
+        Args:
+            arrivals: Of all couplings that spikes act on.
+            states: The states of each population, which are changed.
+            end: Time at the step's end.
+            prepared: What `Dynamics.prepare` returned.
+            free: Takes a population, a state of it and a change, and returns the change that the
+                state is free to make.
+        """
+        for coupling, made, _ in arrivals:
+            states[coupling.group.source] |= made.rows
+            for name, total in made.added.items():
+                for route in coupling.group.routes:
+                    state, k = name.removesuffix("_post"), route.target
+                    change = free(k, state, total[..., route.columns])
+                    states[k][state] = states[k][state] + change
+        reached: dict[int, list[tuple[Arrival, Route]]] = {}
+        for arrival in arrivals:
+            for route in arrival.coupling.group.routes:
+                if arrival.made.charge is not None and self.pushes[route.target]:
+                    reached.setdefault(route.target, []).append((arrival, route))
+        for target in sorted(reached):
+            self._charge(target, reached[target], states[target], end, prepared, free)
+
+    def _charge(
+        self,
+        target: int,
+        reached: list[tuple[Arrival, Route]],
+        states: States,
+        end: Tensor,
+        prepared: Any,
+        free: Free,
+    ) -> None:
+        names = list(self.pushes[target])
+
+        def moved() -> Any:
+            changes = self._changes(target, reached, states, end, prepared, free)
+            return tuple(states[name] + changes[name] for name in names)
+
+        def still() -> Any:
+            return tuple(states[name] for name in names)
+
+        # With delays that differ nobody knows who arrives; the charge is then added always.
+        if any(arrival.coupling.wiring.latest is not None for arrival, _ in reached):
+            changed = moved()
+        else:
+            spikes = [tf.reduce_any(arrival.spiked > 0) for arrival, _ in reached]
+            some = spikes[0]
+            for more in spikes[1:]:
+                some = some | more
+            changed = tf.cond(some, moved, still)
+        states.update(zip(names, changed, strict=True))
+
+    def _changes(
+        self,
+        target: int,
+        reached: list[tuple[Arrival, Route]],
+        states: States,
+        end: Tensor,
+        prepared: Any,
+        free: Free,
+    ) -> States:
+        """Return the change of each state that the input current moves.
+
+        With s the integral of a conductance, a state x that it pulls to E obeys dx/ds = -k*(x - E),
+        k being dx'/dI. So does the current of all synapses of a cell together: over the charges it
+        changes at the rate a = -sum of k*dI/dx, and its mean is I at the present state times
+        (exp(a) - 1)/a. No cell is moved beyond where the current vanishes.
+        """
+        parts = [(arrival.coupling, route, arrival.made.charge) for arrival, route in reached]
+        slopes = self.slopes(target, states | {"t": end}, prepared)
+        inward = self.inward(parts, states, prepared)
+        if inward is None:
+            return {state: tf.zeros_like(states[state]) for state in slopes}
+        rate, exact = self.rate(target, parts, states, slopes, prepared, free)
+        if rate is not None:
+            # A chord whose sign is wrong leads away from where the current vanishes.
+            inward = inward * exprel(rate if exact else tf.minimum(rate, 0))
+        return {state: free(target, state, slope * inward) for state, slope in slopes.items()}
+
+    def slopes(self, target: int, values: States, prepared: Any) -> dict[str, Any]:
+        """Return how fast each state of a population changes with its input current."""
+        value = self.lowered[target].scope(prepared["cells"][target], values)
+        return {state: value(slope) for state, slope in self.pushes[target].items()}
+
+    @staticmethod
+    def inward(parts: list[Part], states: States, prepared: Any) -> Tensor | None:
+        """Return the inward current of some routes to one population."""
+        total: Any = None
+        for coupling, route, sums in parts:
+            table = prepared["routes"][route.projection]
+            outward = coupling.current(route, states, sums, table)
+            if outward is not None:
+                total = -outward if total is None else total - outward
+        return total
+
+    @staticmethod
+    def rate(
+        target: int,
+        parts: list[Part],
+        states: States,
+        slopes: dict[str, Any],
+        prepared: Any,
+        free: Free,
+    ) -> tuple[Tensor | None, bool]:
+        """Return the rate at which the same current changes, by what it moves itself.
+
+        Returns:
+            The rate, per ms for sums and a pure number for their charges, or None where it does not
+            change; and whether the current is a straight line.
+        """
+        total: Any = None
+        exact = True
+        for coupling, route, sums in parts:
+            table = prepared["routes"][route.projection]
+            for state, slope in slopes.items():
+                if (chord := route.chords.get(f"{state}_post")) is None:
+                    continue
+                pull = coupling.current(route, states, sums, table, chord.slopes)
+                term = free(target, state, -slope * pull)
+                total = term if total is None else total + term
+                exact = exact and chord.exact
+        return total, exact
+
+
+def pushed_states(equations: Equations) -> dict[str, Node]:
+    """Return how fast each state changes with the input current, where that is linear."""
+    found = {}
+    for state, variable in equations.states.items():
+        if CURRENT_INPUT not in equations.depends(variable.expression):
+            continue
+        try:
+            slope, _ = affine_in(CURRENT_INPUT, variable, equations.definitions)
+        except EquationError:
+            continue  # the step's end is then late by what a spike moves within its own step
+        if slope != ZERO:
+            found[state] = slope
+    return found

@@ -1,0 +1,115 @@
+"""Reach: how strongly synapses may pull at a cell in one step, which a solver tells by trial.
+
+A conductance g on a capacity C pulls at the rate g/C. An explicit method is unstable where dt times
+that rate is beyond a number of its own, and what comes out may stay finite and be nonsense. So a
+run ends where that happens. What cells give each other through gap junctions is explicit in all
+methods; that is known before the run.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.coupling import Coupling
+from somaflow.compiler.graded import GradedCoupling
+from somaflow.errors import NetworkError
+from somaflow.solvers.base import Problem, Solver
+
+# dt times the rate, at which a method is tried; none of them matters beyond.
+_TRIED = np.geomspace(0.01, 1000.0, 2302)
+_ROUNDING = 1e-9
+# How far from it a cell may answer to a current that it and its neighbour get alike.
+_ANSWER = 0.1
+
+
+def decay_reach(solver: Solver) -> float:
+    """Return dt times the rate up to which a decay does not grow; infinite where it never does."""
+    rates = tf.constant(_TRIED[None])
+    end = _stepped(solver, Problem(lambda t, y: -rates * y), tf.ones_like(rates))
+    return _first(~(np.abs(end[0]) <= 1 + _ROUNDING))
+
+
+def pair_reach(solver: Solver) -> float:
+    """Return dt times the rate up to which two cells that pull at each other come out right.
+
+    Their difference must not grow; and to a current that both get alike they must answer
+    as if there were no gap junction, but for a tenth.
+    """
+    rates = tf.constant(_TRIED[None, :, None])
+
+    def f(t: Any, y: Any, drive: float, hold: Any) -> Any:
+        return rates * (hold(tf.reverse(y, [-1])) - y) + drive
+
+    def end(drive: float, start: Any) -> Any:
+        y = tf.constant(start, tf.float64) * tf.ones_like(rates)
+        problem = Problem(
+            lambda t, y: f(t, y, drive, tf.identity), lambda t, y: f(t, y, drive, tf.stop_gradient)
+        )
+        return _stepped(solver, problem, y)[0, :, 0]
+
+    apart, alike = end(0.0, [[[1.0, -1.0]]]), end(1.0, [[[0.0, 0.0]]])
+    bad = ~(np.abs(apart) <= 1 + _ROUNDING) | ~(np.abs(alike - 1) <= _ANSWER)
+    return _first(bad)
+
+
+def _stepped(solver: Solver, problem: Problem, y: Any) -> Any:
+    return solver.step(problem, 0.0, 1.0, y, solver.init(problem, 0.0, y)).y.numpy()
+
+
+def _first(bad: Any) -> float:
+    return float(_TRIED[max(int(np.argmax(bad)) - 1, 0)]) if bad.any() else np.inf
+
+
+def is_gap(coupling: Coupling) -> bool:
+    """Tell whether synapses follow the presynaptic cell's variables without a state between."""
+    return isinstance(coupling, GradedCoupling) and not coupling.form.rows
+
+
+def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: float) -> None:
+    """Refuse gap junctions that are too strong for the step.
+
+    Args:
+        dynamics: The functions of the network.
+        parameters: Their parameters, as arrays.
+        flow: The flow state at the start, as arrays.
+        solver: The method.
+        dt: The step in ms.
+
+    Raises:
+        NetworkError: What comes out would be wrong.
+    """
+    gaps = [c for c, coupling in enumerate(dynamics.couplings) if is_gap(coupling)]
+    if not gaps:
+        return
+    prepared = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
+    states = dynamics.states(tuple(tf.constant(block) for block in flow))
+    reach = pair_reach(solver)
+    for k, population in enumerate(dynamics.populations):
+        parts, names = [], []
+        for c in gaps:
+            coupling, fixed = dynamics.couplings[c], prepared["sums"][c]["fixed"]
+            nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
+            sums = [fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
+            for route in coupling.group.routes:
+                if route.target == k:
+                    parts.append((coupling, route, sums))
+                    names.append(repr(route.projection))
+        if not parts:
+            continue
+        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, prepared)
+        rate, _ = dynamics.arrivals.rate(
+            k, parts, states[k], slopes, prepared, lambda k, state, change: change
+        )
+        if rate is None:
+            continue
+        pull = -np.asarray(rate).reshape(-1, np.shape(rate)[-1])[:, : population.size]
+        cell = int(np.argmax(pull.max(axis=0)))
+        fastest = float(pull.max())
+        if fastest * dt > reach:
+            raise NetworkError(
+                f"the gap junctions of projection {', '.join(names)} pull at cell {cell} of "
+                f"{population.name!r} with {fastest:.3g} per ms. Every method is explicit in what "
+                f"cells give each other, and {solver.name} is right while dt times that is at most "
+                f"{reach:.2g}: take dt <= {reach / fastest:.2g} ms, or smaller weights."
+            )
