@@ -12,7 +12,7 @@ from somaflow.compiler.sources import Sources
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.stimuli import MEMBRANE
-from somaflow.network.waveforms import Waveform, within
+from somaflow.network.waveforms import Waveform, share
 from somaflow.numerics.random import derive, normal_of
 from somaflow.simulation.system import Array, Inputs
 
@@ -127,7 +127,7 @@ class _Given:
         # Samples hold through a step, so one number a step does for all its nodes.
         self.held = isinstance(waveform, Waveform)
         table = drives.steps if self.held else drives.nodes
-        fill = course_of(waveform, cells, self.size)
+        fill = course_of(waveform, cells, self.size, drives.dt)
         self.columns = table.add(width_of(waveform, self.size), fill)
 
     def parameters(self) -> dict[str, Array]:
@@ -150,8 +150,9 @@ class _Noise:
         self.width = len(spread(0.0, self.cells, self.size))
 
         def fill(times: Array, middle: Array) -> Array:
-            return within(self.waveform, middle)[..., None].astype(np.float64)
+            return share(self.waveform, middle, self.dt)[..., None]
 
+        # The part of each step in which it acts.
         self.window = drives.steps.add(1, fill)
 
     def standard(self, moment: Moment, key: Any, dtype: Any) -> Tensor:
@@ -173,8 +174,9 @@ class _White(_Noise):
         return self.standard(moment, key, dtype)
 
     def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
-        found = values["mean"] + values["sd"] * context["drawn"][self.key]
-        return found * context["given"][self.window]
+        part, drawn = context["given"][self.window], context["drawn"][self.key]
+        # Over a part of a step, the variance of the integral is that part of a step's.
+        return values["mean"] * part + values["sd"] * drawn * tf.sqrt(part)
 
 
 class _Process(_Noise):
