@@ -1,4 +1,4 @@
-"""Drives: what comes to a network from outside: stimuli, voltage clamps and spike sources."""
+"""Drives: what comes to a network from outside: stimuli, clamps, sources and Poisson inputs."""
 
 from typing import Any
 
@@ -8,22 +8,26 @@ import tensorflow as tf
 from somaflow.compiler.clamps import Clamps
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Moment
+from somaflow.compiler.poisson import Counts
 from somaflow.compiler.sources import Sources
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
+from somaflow.network.random import named
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.network.waveforms import Waveform, share
+from somaflow.numerics.device import materialize
 from somaflow.numerics.random import derive, normal_of
 from somaflow.simulation.system import Array, Inputs
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-# Streams of a run's random numbers, before the place of a population or of a stimulus.
-POISSON, NOISE = 1, 2
+# Streams of a run's random numbers, before the place of a population or of a stimulus, or the name
+# of a Poisson input.
+POISSON, NOISE, INPUT = 1, 2, 3
 
 
 class Drives:
-    """The stimuli, voltage clamps and spike sources of a network.
+    """The stimuli, voltage clamps, spike sources and Poisson inputs of a network.
 
     Args:
         network: The network.
@@ -46,6 +50,7 @@ class Drives:
         self.stimuli = [_stimulus(self, place, s, n) for n, s in enumerate(network.stimuli)]
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
+        self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
 
     def parameters(self) -> dict[str, Any]:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
@@ -55,6 +60,7 @@ class Drives:
             "stimuli": [self._cast(stimulus.parameters()) for stimulus in self.stimuli],
             "clamps": [self._cast(values) for values in self.clamps.parameters()],
             "sources": [self._cast(values) for values in self.sources.parameters()],
+            "counts": [counts.parameters() for counts in self.counts],
         }
 
     def _cast(self, values: dict[str, Array]) -> dict[str, Array]:
@@ -67,6 +73,7 @@ class Drives:
             **parameters,
             "noise keys": [derive((low, high), (NOISE, s.number)) for s in self.stimuli],
             "source keys": [derive((low, high), (POISSON, k)) for k in self.sources.places],
+            "count keys": [derive((low, high), (INPUT, *named(c.name))) for c in self.counts],
         }
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
@@ -108,6 +115,12 @@ class Drives:
             (stimulus.target, stimulus.current(states, drive, context, values))
             for stimulus, values in zip(self.stimuli, prepared["stimuli"]["stimuli"], strict=True)
         ]
+
+    def counted(self, number: int, moment: Moment, context: Any, prepared: Any) -> Tensor:
+        """Return how many spikes of a Poisson input reach each cell of its population in a step."""
+        own = prepared["stimuli"]
+        values, key = own["counts"][number], own["count keys"][number]
+        return materialize(self.counts[number].drawn(moment, context["given"], values, key))
 
     def leave(self, event: Any, context: Any, moment: Moment) -> dict[str, Any]:
         """Return the event state at the step's end."""

@@ -214,15 +214,18 @@ class Dynamics:
         moment = context["moment"]
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
-            delayed = self._delayed(group.source, group.delay, since, before, moment)
+            if group.counted is None:
+                arriving = self._delayed(group.source, group.delay, since, before, moment)
+            else:
+                arriving = self.drives.counted(group.counted, moment, outside, prepared)
             after = since[group.routes[0].target] if self._learns(group.form) else None
-            spikes = Spikes(delayed, after, new)
+            spikes = Spikes(arriving, after, new)
             made = coupling.emit(
                 before.event.get(group.key), context[group.key], spikes, moment, own
             )
             if made is not None:
                 event[group.key] = made.event
-                self._pushed(coupling, made, delayed, states, event, moment, prepared)
+                self._pushed(coupling, made, arriving, states, event, moment, prepared)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"

@@ -1,4 +1,4 @@
-"""Network: populations, projections, stimuli and clamps that belong together."""
+"""Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
 from somaflow.network import explanation
+from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.network.stimuli import Stimulus, VoltageClamp
@@ -19,31 +20,31 @@ class Network(Description):
     """Everything that is simulated together.
 
     Args:
-        *parts: Populations, projections, stimuli and voltage clamps, in any order. The random
-            numbers of noise and of Poisson sources depend on their place among the stimuli, or
-            among the populations.
+        *parts: Populations, projections, stimuli, voltage clamps and Poisson inputs, in any order.
+            The random numbers of noise and of Poisson sources depend on their place among the
+            stimuli, or among the populations.
 
     Raises:
         WrongTypeError: Something is none of these.
         NetworkError: Two parts have one name, or a part refers to a population that is not here.
     """
 
-    parts: tuple[Population | Projection | Stimulus | VoltageClamp, ...]
+    parts: tuple[Population | Projection | Stimulus | VoltageClamp | PoissonInput, ...]
 
     def __init__(self, *given: Any, parts: Any = ()) -> None:
         if not isinstance(parts, (tuple, list)):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
         parts = (*given, *parts)
         for part in parts:
-            if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp)):
+            if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp, PoissonInput)):
                 raise WrongTypeError(
-                    "a Network is made of Population, Projection, Stimulus and VoltageClamp, not "
-                    f"{part!r}."
+                    "a Network is made of Population, Projection, Stimulus, VoltageClamp and "
+                    f"PoissonInput, not {part!r}."
                 )
         object.__setattr__(self, "parts", parts)
         if not self.populations:
             raise NetworkError("a Network needs at least one Population.")
-        for group in (self.populations, self.projections):
+        for group in (self.populations, (*self.projections, *self.inputs)):
             names = [part.name for part in group]
             for name in names:
                 if names.count(name) > 1:
@@ -59,6 +60,8 @@ class Network(Description):
                 views = (part.target,)
             elif isinstance(part, VoltageClamp):
                 views = (part.cells,)
+            elif isinstance(part, PoissonInput):
+                views = (part.post,)
             for view in views:
                 if not any(view.population is population for population in self.populations):
                     raise NetworkError(
@@ -86,6 +89,11 @@ class Network(Description):
         """The voltage clamps, in the order given."""
         return tuple(part for part in self.parts if isinstance(part, VoltageClamp))
 
+    @property
+    def inputs(self) -> tuple[PoissonInput, ...]:
+        """The Poisson inputs, in the order given."""
+        return tuple(part for part in self.parts if isinstance(part, PoissonInput))
+
     def population(self, name: str) -> Population:
         """Return a population by name.
 
@@ -107,7 +115,7 @@ class Network(Description):
         derivative is affine in the state itself; for others they take the Rosenbrock form, which
         is linear around the present value. Text, to be printed.
         """
-        return explanation.explain(self.populations, self.projections)
+        return explanation.explain(self.populations, self.projections, self.inputs)
 
     def save(self, path: str | Path) -> None:
         """Write the network to one file; `sf.load_network` reads it.
