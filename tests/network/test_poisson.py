@@ -23,7 +23,7 @@ def background(**given: Any) -> sf.PoissonInput:
 
 def test_an_input_has_a_name_a_weight_and_a_total_rate() -> None:
     made = background()
-    assert made.name == "poisson_to_lif"
+    assert made.name == "lif_input"
     assert made.weight == SYN.exponential_current.equations.parameters["i"]
     assert made.highest == pytest.approx(8.0)
     assert background(rate=sf.Ramp(0 * Hz, 2 * kHz, 0, 9), n=[1, 2, 3, 0, 1]).highest == 6.0
@@ -35,7 +35,7 @@ def test_an_input_has_a_name_a_weight_and_a_total_rate() -> None:
         ({"rate": -1 * Hz}, NetworkError, "rate of a Poisson input is -1 Hz somewhere"),
         ({"rate": 1 * nA}, UnitError, "'rate' of Poisson input is in Hz"),
         ({"rate": sf.Step(1 * nA)}, UnitError, "is in nA; give a waveform in Hz"),
-        ({"rate": [1, 2] * Hz}, NetworkError, "'poisson_to_lif' has 2 rates for 5 cells"),
+        ({"rate": [1, 2] * Hz}, NetworkError, "'lif_input' has 2 rates for 5 cells"),
         ({"rate": sf.Uniform(1 * Hz, 2 * Hz)}, WrongTypeError, "one number, one for each cell or"),
         ({"n": -3}, NetworkError, "is -3; give at least 0"),
         ({"n": 2.5}, WrongTypeError, "whole number of sources, or one for each cell, not 2.5"),
@@ -53,7 +53,7 @@ def test_an_input_has_a_name_a_weight_and_a_total_rate() -> None:
         ({"synapse": SYN.tsodyks_markram_current}, NetworkError, "keeps u, R for each cell or syn"),
         ({"synapse": SYN.exponential_current_density}, UnitError, "Use the variant of the synapse"),
         ({"post": sf.Population("s", 2, sf.SpikeSourcePoisson(1 * Hz))}, NetworkError,
-         "Poisson input 'poisson_to_s': 's' is made of spike sources"),
+         "Poisson input 's_input': 's' is made of spike sources"),
     ],
 )  # fmt: skip
 def test_an_input_that_cannot_be(
@@ -70,7 +70,7 @@ def test_a_plastic_synapse_is_refused() -> None:
 
 
 def test_names_of_inputs_and_projections_differ() -> None:
-    with pytest.raises(NetworkError, match="two parts of the network are called 'poisson_to_lif'"):
+    with pytest.raises(NetworkError, match="two parts of the network are called 'lif_input'"):
         sf.Network(LIF, background(), background(rate=3 * Hz))
     link = sf.Projection(LIF, LIF, SYN.exponential_current, name="same")
     with pytest.raises(NetworkError, match="two parts of the network are called 'same'"):
@@ -104,7 +104,7 @@ def test_an_input_has_a_serial_form(name: str) -> None:
 
 def test_a_difference_names_the_input() -> None:
     nets = [sf.Network(LIF, background(n=n)) for n in (10, 20)]
-    assert sf.diff(*nets) == ["inputs['poisson_to_lif'].n: 10 here, 20 there"]
+    assert sf.diff(*nets) == ["inputs['lif_input'].n: 10 here, 20 there"]
 
 
 def test_an_explanation_says_what_is_drawn_and_kept() -> None:

@@ -43,7 +43,7 @@ class PoissonInput(Synaptic, Description):
             synapse says.
         shared: Whether all cells get one and the same train, of n sources, in place of a train for
             each.
-        name: For messages and results; default `"poisson_to_<post>"`.
+        name: For messages and results; default `"<post>_input"`.
 
     Raises:
         NetworkError: The synapse needs more than the number of spikes, the cells lack what it
@@ -65,7 +65,7 @@ class PoissonInput(Synaptic, Description):
         setter = object.__setattr__
         setter(self, "post", as_view(self.post, "post"))
         target = self.post.population
-        self._check_name(f"poisson_to_{target.name}")
+        self._check_name(f"{target.name}_input")
         if not len(self.post):
             raise NetworkError(f"{self.place} has no cells.")
         self._check_synapse()
