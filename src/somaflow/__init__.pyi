@@ -29,6 +29,7 @@ from .network.network import load_network as load_network
 from .network.neuron import Neuron as Neuron
 from .network.noise import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from .network.noise import WhiteNoise as WhiteNoise
+from .network.poisson import PoissonInput as PoissonInput
 from .network.population import Population as Population
 from .network.population import PopulationView as PopulationView
 from .network.projection import Projection as Projection

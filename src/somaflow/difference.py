@@ -25,6 +25,7 @@ _PARTS = {
     "Projection": "projections",
     "Stimulus": "stimuli",
     "VoltageClamp": "clamps",
+    "PoissonInput": "inputs",
 }
 
 

@@ -71,6 +71,10 @@ class StoreError(SomaflowError, OSError):
     """Results cannot be written to, or read from, the place that was named."""
 
 
+class SomaflowWarning(UserWarning):
+    """Something is ignored, or may not be what was meant; a run goes on all the same."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, by Ctrl-C or by SIGTERM, and did so at the end of a chunk.
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from somaflow import description
 from somaflow.compiler.final import FinalState
-from somaflow.errors import RunError, StoreError, WrongTypeError
+from somaflow.compiler.sources import count_before
+from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
+from somaflow.network.sources import SpikeSourceArray
 from somaflow.recording import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
@@ -179,11 +182,13 @@ def read_job(
     every = None
     if checkpoint is not None:
         every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")
+    begin = _begin(initial, step)
+    _warn_of_past(network, step, begin)
     return Job(
         network=network,
         recorders=recorders,
         initial=initial or {},
-        begin=_begin(initial, step),
+        begin=begin,
         n_steps=n_steps,
         dt=step,
         solver=chosen,
@@ -243,6 +248,19 @@ def _begin(initial: Any, dt: float) -> int:
             f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."
         )
     return 0
+
+
+def _warn_of_past(network: Network, dt: float, begin: int) -> None:
+    """Warn the caller of `simulate` or `plan` of spikes that are given for a time that is over."""
+    for population in network.populations:
+        source = population.source
+        if isinstance(source, SpikeSourceArray) and (past := count_before(source, dt, begin)):
+            warnings.warn(
+                f"{past} of {len(source.times.value)} spike times of {population.name!r} are "
+                f"before {begin * dt:g} ms, where this part of the run begins, and have no effect.",
+                SomaflowWarning,
+                stacklevel=4,
+            )
 
 
 def _clocked(solver: Any) -> Solver:

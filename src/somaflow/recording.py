@@ -289,9 +289,11 @@ class _Spikes:
         if chunk.samples.since is None:
             return
         steps, (*problems, cells), since = _crossed(self.recorder, self.source, chunk.samples.since)
-        # Rounded to float32, a time may be longer than the step; none lies before it.
-        ago = np.minimum(since.astype(np.float64), self.dt)
-        times = (chunk.start + chunk.step + steps + 1) * self.dt - ago
+        step = chunk.start + chunk.step + steps
+        begin, end = step * self.dt, (step + 1) * self.dt
+        # A whole step ago, rounded to float32, is at its beginning; nothing lies before that.
+        inside = np.maximum(end - since.astype(np.float64), begin)
+        times = np.where(since >= np.float32(self.dt), begin, inside)
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))

@@ -38,6 +38,8 @@ def driven(size: int = 5, **given: Any) -> sf.Network:
         sf.Stimulus(cells, sf.WhiteNoise(0.2 * nA * ms**0.5, mean=0.1 * nA)),
         sf.Stimulus(cells[:3], sf.OrnsteinUhlenbeck(3e-3 * uS, 1e-3 * uS, 3 * ms, reversal=0 * mV)),
         sf.Stimulus(cells[[1, 2]], sf.Waveform(np.linspace(0, 0.2, 60).reshape(30, 2) * nA)),
+        sf.PoissonInput(cells[[3, 1]], synapse, rate=[9, 50] * Hz, n=1000, weight=0.02 * nA),
+        sf.PoissonInput(cells[:4], sf.load("delta"), 2 * Hz, 500, 0.1 * mV, True, name="shared"),
         sf.VoltageClamp(cells[4:5], sf.Ramp(-60 * mV, -40 * mV, 2 * ms, 20 * ms), start=2 * ms),
     )
 
@@ -148,9 +150,51 @@ def test_a_rate_too_high_for_the_step_is_refused() -> None:
         sf.simulate(sf.Network(fast), 1 * ms, dt=0.1 * ms, record=[fast.spikes])
 
 
+def given(times: Any) -> tuple[sf.Network, sf.Recorder]:
+    source = sf.Population("given", 1, sf.SpikeSourceArray(np.asarray(times) * ms))
+    cells = sf.Population("cells", 5, model())
+    synapse = sf.load("exponential_current")(i=0.2 * nA)
+    link = sf.Projection(source, cells, synapse, delay=0.3 * ms)
+    return sf.Network(source, cells, link, sf.Projection(source, cells, synapse, name="now")), [
+        source.spikes,
+        cells["v"],
+    ]
+
+
+def part(times: Any, length: float, **settings: Any) -> sf.Solution:
+    network, record = given(times)
+    return sf.simulate(network, length * ms, dt=DT * ms, record=record, **settings)
+
+
+def test_the_start_belongs_to_a_part_and_times_before_it_are_told() -> None:
+    first = part([9.97], 10)
+    with pytest.warns(sf.errors.SomaflowWarning, match="1 of 4 spike times of 'given' are") as told:
+        second = part([5, 10, 10.1, 12], 10, initial=first.final)
+    assert "before 10 ms, where this part of the run begins" in str(told[0].message)
+    assert second["given.spikes"].times == pytest.approx([10, 10.1, 12], abs=1e-12)
+    assert told[0].filename == __file__
+
+
+def test_parts_have_every_spike_once_and_the_bits_of_the_whole() -> None:
+    times = np.concatenate([np.arange(20, 160) * DT, [3.33, 0.0, 16.0, 30.0]])
+    times = np.unique(np.rint(times * 100)) / 100
+    times = times[times != 3.3]
+    whole = part(times, 20)
+    first = part(times, 10)
+    with pytest.warns(sf.errors.SomaflowWarning, match=f"{(times < 10).sum()} of {len(times)} "):
+        second = part(times, 10, initial=first.final)
+    assert whole["given.spikes"].times == pytest.approx(times[times < 20], abs=1e-8)
+    both = np.concatenate([run["given.spikes"].times for run in (first, second)])
+    assert both.tobytes() == whole["given.spikes"].times.tobytes()
+    assert first["given.spikes"].times.max() < 10
+    assert second["given.spikes"].times.min() == 10
+    halves = first["cells.v"].values, second["cells.v"].values[1:]
+    assert np.concatenate(halves).tobytes() == whole["cells.v"].values.tobytes()
+
+
 def test_two_spikes_of_a_cell_in_one_step_are_refused() -> None:
     times = np.array([7.03, 1.0, 7.0, 7.1])
     cells = sf.Population("given", 3, sf.SpikeSourceArray(times * ms, [2, 2, 2, 2]))
-    words = r"cell 2 of 'given' has two spikes in one step of 0\.1 ms, at 7\.03 and 7\.1 ms"
+    words = r"cell 2 of 'given' has two spikes in one step of 0\.1 ms, at 7 and 7\.03 ms"
     with pytest.raises(NetworkError, match=words):
         sf.simulate(sf.Network(cells), 10 * ms, dt=0.1 * ms, record=[cells.spikes])

@@ -138,6 +138,18 @@ CASES = {
         stop=2 * ms,
     ),
     "SpikeSourcePoisson": Case(sf.SpikeSourcePoisson, rate=10 / ms),
+    "PoissonInput": Case(
+        sf.PoissonInput,
+        "weight",
+        "name",
+        post=CELLS,
+        synapse=SYNAPSE,
+        rate=8 / ms,
+        n=3,
+        weight=1 * nA,
+        shared=True,
+        name="p",
+    ),
     "SpikeSourceArray": Case(sf.SpikeSourceArray, "cells", times=[1, 2] * ms, cells=[0, 1]),
     "VoltageClamp": Case(
         sf.VoltageClamp, "stop", cells=CELLS, voltage=1 * mV, start=1 * ms, stop=2 * ms

@@ -40,6 +40,9 @@ def learning(_: sf.Network) -> tuple[sf.Network, list[sf.Recorder]]:
         sf.CurrentClamp(a, np.linspace(1, 4, 20) * nA),
         sf.Stimulus(b, sf.OrnsteinUhlenbeck(1.7 * nA, 0.5 * nA, 5 * ms)),
         sf.Stimulus(a, sf.WhiteNoise(0.1 * nA * ms**0.5)),
+        sf.PoissonInput(
+            a[5:], sf.load("double_exponential_current"), sf.Ramp(0 * Hz, 50 * Hz, 0, 50), 80
+        ),
     )
     return network, [
         a.spikes,

@@ -4,7 +4,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.mechanisms.catalogue import Mechanism, from_data
-from somaflow.network.explanation import SECTIONS
+from somaflow.network.explanation import exponential_methods
 from somaflow.units import ms, mV, nF, uS
 
 PASSIVE = """
@@ -41,7 +41,7 @@ def synapse(equations: str, name: str = "made") -> Mechanism:
 
 
 def said(network: sf.Network) -> dict[str, dict[str, str]]:
-    entries = SECTIONS[0](network.populations, network.projections).entries
+    entries = exponential_methods(network.populations, network.projections).entries
     return {part: dict(pairs) for part, pairs in entries}
 
 

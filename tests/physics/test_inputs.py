@@ -42,7 +42,7 @@ def trains() -> sf.SpikeTrains:
 
 
 def test_a_poisson_train_has_its_rate_and_a_fano_factor_of_one(trains: sf.SpikeTrains) -> None:
-    wanted = -np.expm1(-0.05 * 0.1) * 20_000  # spikes a cell: 50 Hz in steps of 0.1 ms
+    wanted = 0.05 * 2000  # spikes a cell
     counts = np.bincount(trains.cells, minlength=100)
     assert counts.mean() == pytest.approx(wanted, abs=4 * np.sqrt(wanted / 100))
     assert counts.var(ddof=1) / counts.mean() == pytest.approx(1, abs=4 * np.sqrt(2 / 99))
@@ -51,6 +51,16 @@ def test_a_poisson_train_has_its_rate_and_a_fano_factor_of_one(trains: sf.SpikeT
     assert fano == pytest.approx(1, abs=4 * np.sqrt(2 / 1999))
     neighbours = np.corrcoef(windows[0][:-1].ravel(), windows[0][1:].ravel())[0, 1]
     assert abs(neighbours) < 4 / np.sqrt(1980)
+
+
+@pytest.mark.parametrize("rate", [1000, 5000])
+def test_a_fast_train_has_its_rate_and_a_variance_of_one_spike_a_step_at_most(rate: int) -> None:
+    source = sf.Population("source", 200, sf.SpikeSourcePoisson(rate * Hz))
+    trains = simulated(source, T=1000, record=[source.spikes])["source.spikes"]
+    counts = np.bincount(trains.cells, minlength=200)
+    variance = rate * (1 - rate * 1e-4)
+    assert counts.mean() == pytest.approx(rate, abs=4 * np.sqrt(variance / 200))
+    assert counts.var(ddof=1) == pytest.approx(variance, rel=4 * np.sqrt(2 / 199))
 
 
 def test_intervals_are_exponential_and_places_in_a_step_even(trains: sf.SpikeTrains) -> None:
@@ -65,7 +75,9 @@ def test_intervals_are_exponential_and_places_in_a_step_even(trains: sf.SpikeTra
 def test_rates_of_cells_and_rates_that_change_over_time() -> None:
     size = 400
     each = sf.Population("each", 3, sf.SpikeSourcePoisson([0, 100, 400] * Hz))
-    step = sf.Population("step", size, sf.SpikeSourcePoisson(sf.Step(50 * Hz, 30 * ms, 80 * ms)))
+    # The borders lie within steps.
+    rate = sf.Step(50 * Hz, 30.02 * ms, 80.02 * ms)
+    step = sf.Population("step", size, sf.SpikeSourcePoisson(rate))
     ramp = sf.Population("ramp", size, sf.SpikeSourcePoisson(sf.Ramp(0 * Hz, 60 * Hz, 0, 100)))
     samples = np.zeros((2, size))
     samples[0, :200], samples[1, 200:] = 40, 80
@@ -79,7 +91,7 @@ def test_rates_of_cells_and_rates_that_change_over_time() -> None:
         assert counts[n] == pytest.approx(wanted, abs=4 * np.sqrt(wanted))
     times = run["step.spikes"].times
     assert times.min() >= 30
-    assert times.max() <= 80
+    assert times.max() <= 80.05
     assert len(times) == pytest.approx(size * 2.5, abs=4 * np.sqrt(size * 2.5))
     half = np.array([(run["ramp.spikes"].times < 50).sum(), (run["ramp.spikes"].times > 50).sum()])
     wanted = size * np.array([0.75, 2.25])
@@ -107,11 +119,23 @@ def test_given_spikes_come_at_their_times_and_open_synapses_there(size: int) -> 
     assert found.times.min() >= 0
     current = run["cells.I_stim"]
     after = current.time.values[:, None] - np.sort(times[:4])
-    # A current is there from the spike on, at that very sample where the spike is on a border;
-    # the spike at 0 only from the end of the first step.
-    here = (after > -1e-9) & (current.time.values[:, None] > 0)
-    wanted = np.sum(np.where(here, 0.1 * np.exp(-after / 4), 0), axis=1)
+    # A current is there from the spike on; a sample at that very time is taken before it.
+    wanted = np.sum(np.where(after > 1e-9, 0.1 * np.exp(-after / 4), 0), axis=1)
     np.testing.assert_allclose(current.values, wanted[:, None] * np.ones(size), atol=1e-8)
+
+
+def test_a_cell_may_spike_on_every_border_from_the_start_on() -> None:
+    times = np.arange(100) * 0.1
+    source = sf.Population("source", 1, sf.SpikeSourceArray(times * ms))
+    post = leaky(1, tau=None)
+    links = sf.Projection(source, post, sf.load("exponential_current")(i=0.1 * nA, tau=4 * ms))
+    record = [source.spikes, source.rate(0.1 * ms), post["I_stim"]]
+    run = simulated(source, post, links, T=10, record=record)
+    assert np.array_equal(run["source.spikes"].times, times)
+    assert run["source.rate"].values[1:].ravel() == pytest.approx([10_000] * 100)
+    after = run["cells.I_stim"].time.values[:, None] - times
+    wanted = np.sum(np.where(after > 1e-9, 0.1 * np.exp(-after / 4), 0), axis=1)
+    np.testing.assert_allclose(run["cells.I_stim"].values[:, 0], wanted, atol=1e-8)
 
 
 def test_recorded_spikes_can_be_played_again() -> None:
@@ -138,6 +162,19 @@ def test_white_noise_has_the_same_effect_at_any_step(dt: float) -> None:
     wanted = sigma / C * np.sqrt(TAU / 2)
     assert late.std() == pytest.approx(wanted, rel=4 / np.sqrt(2 * late.size))
     assert late.mean() == pytest.approx(0.05 / C * TAU, abs=4 * wanted / np.sqrt(late.size))
+
+
+def test_noise_that_begins_and_ends_within_steps_has_its_mean_and_variance() -> None:
+    sigma, size, dt = 0.3, 4000, 0.1
+    cells = leaky(size, tau=None)
+    window = sf.WhiteNoise(sigma * nA * ms**0.5, 2 * nA, start=0.26 * ms, stop=0.44 * ms)
+    record = [cells["v"]]
+    run = simulated(cells, sf.Stimulus(cells, window), T=1, dt=dt, record=record)
+    charge = run["cells.v"].values * C
+    for k, long in ((2, 0.0), (3, 0.04), (4, 0.14), (5, 0.18), (10, 0.18)):
+        assert charge[k].var() == pytest.approx(sigma**2 * long, rel=4 * np.sqrt(2 / size))
+        spread = 4 * sigma * np.sqrt(long / size)
+        assert charge[k].mean() == pytest.approx(2 * long, abs=max(spread, 1e-12))
 
 
 def test_the_integral_of_white_noise_is_a_wiener_process() -> None:
@@ -191,6 +228,35 @@ def test_two_noises_and_two_cells_are_unrelated() -> None:
         cells, *[sf.Stimulus(cells, noise)] * 2, T=40, record=[cells["I_stim"].every(4 * ms)]
     )["cells.I_stim"].values
     assert both.var() == pytest.approx(2, rel=4 * np.sqrt(2 / both.size))
+
+
+def test_a_current_between_grid_points_brings_its_charge() -> None:
+    waves = [
+        (sf.Step(1 * nA, 0.25 * ms, 0.35 * ms), 0.1),
+        (sf.Step([1, 2, 3] * nA, 0.22 * ms, 0.28 * ms), np.array([0.06, 0.12, 0.18])),
+        (sf.Waveform([1, 0] * nA, every=0.03 * ms, start=0.25 * ms), 0.03),
+        (sf.Ramp(1 * nA, 3 * nA, 0.22 * ms, 0.51 * ms), 2 * 0.29 + 3 * 1.49),
+    ]
+    parts, record = [], []
+    for n, (wave, _) in enumerate(waves):
+        cells = sf.Population(f"cells_{n}", 3, leaky(1, tau=None).model)
+        parts += [cells, sf.Stimulus(cells, wave)]
+        record.append(cells["v"])
+    both = sf.Population("both", 1, leaky(1, tau=None).model)
+    parts += [both, *(sf.CurrentClamp(both, 1 * nA, t * ms, (t + 0.1) * ms) for t in (0.25, 1.33))]
+    for solver in (sf.RK4(), sf.ExponentialEuler()):
+        run = simulated(*parts, T=2, record=[*record, both["v"]], solver=solver)
+        for n, (_, charge) in enumerate(waves):
+            found = run[f"cells_{n}.v"].values[-1] * C
+            np.testing.assert_allclose(found, np.broadcast_to(charge, 3), rtol=1e-12)
+        assert run["both.v"].values[-1, 0] * C == pytest.approx(0.2, rel=1e-12)
+
+
+def test_a_command_between_grid_points_is_taken_to_the_nearest_border() -> None:
+    cells = leaky(1)
+    clamp = sf.VoltageClamp(cells, sf.Step(-5 * mV, 0.28 * ms, 0.44 * ms), stop=0.72 * ms)
+    v = simulated(cells, clamp, T=1, record=[cells["v"]])["cells.v"].values[:, 0]
+    assert v[:7].tolist() == [0, 0, 0, -5, 0, 0, 0]
 
 
 SLOW = (sf.Heun(), sf.ExponentialMidpoint(), sf.ImplicitEuler(), sf.Rosenbrock())

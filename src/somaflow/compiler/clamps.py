@@ -46,7 +46,8 @@ class Clamps:
         size = clamp.cells.population.size
         width, fill = (
             width_of(clamp.voltage, size),
-            course_of(clamp.voltage, clamp.cells.cells, size),
+            # A membrane is at one voltage or at the other: no mean of two commands.
+            course_of(clamp.voltage, clamp.cells.cells, size, dt=None),
         )
 
         def window(times: Array, middle: Array) -> Array:

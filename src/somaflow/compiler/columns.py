@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from somaflow.compiler.layout import padded
+from somaflow.network.waveforms import over_steps
 from somaflow.simulation.system import Array
 
 # From times and the middles of their steps, of one shape, to that shape and one axis more.
@@ -47,17 +48,22 @@ def width_of(waveform: Any, size: int) -> int:
     return 1 if _is_single(waveform) else padded(size)
 
 
-def course_of(waveform: Any, cells: Array, size: int) -> Fill:
+def course_of(waveform: Any, cells: Array, size: int, dt: float | None) -> Fill:
     """Return what fills the columns of a waveform: its shape over time.
 
     Args:
-        waveform: One that has a `shape` and an `amplitude`.
+        waveform: The course.
         cells: The cells that it is for.
         size: Number of cells of their population.
+        dt: The step in ms, of which the course gives the mean where one of its borders cuts it;
+            None where borders are taken to the nearest edge of a step.
     """
 
     def fill(times: Array, middle: Array) -> Array:
-        course = np.asarray(waveform.shape(times, middle), np.float64)
+        if dt is None:
+            course = waveform.shape(times, middle)
+        else:
+            course = over_steps(waveform, times, middle, dt)
         if _is_single(waveform):
             return course[..., None]
         spread = np.zeros((*times.shape, padded(size)))

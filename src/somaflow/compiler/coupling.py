@@ -15,6 +15,8 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, render
 from somaflow.errors import NetworkError
 from somaflow.network.forms import Form
+from somaflow.network.poisson import PoissonInput
+from somaflow.network.projection import Projection
 from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -70,6 +72,8 @@ class Group:
         members: Its projections.
         routes: Where its sums go.
         place: What its first projection is called in messages.
+        counted: Where it is a Poisson input, which has no projection and no presynaptic cells: its
+            number. `source` is then the population that it reaches.
     """
 
     key: str
@@ -81,6 +85,12 @@ class Group:
     place: str
     members: list[Member] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    counted: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """What each of its routes is called in messages."""
+        return Projection.kind if self.counted is None else PoissonInput.kind
 
     @property
     def width(self) -> int:
@@ -111,7 +121,8 @@ class Spikes(NamedTuple):
     """Spikes in a step, as the time from each to the step's end in ms, 0 where there is none.
 
     Attributes:
-        before: Of the presynaptic cells, after the delay: they arrive in this step.
+        before: Of the presynaptic cells, after the delay: they arrive in this step. Of a Poisson
+            input their number, for each postsynaptic cell.
         after: Of the postsynaptic cells of the group's only projection; None if it has no use.
         states: The states of all populations at the step's end, before resets.
     """

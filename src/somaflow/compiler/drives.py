@@ -1,4 +1,4 @@
-"""Drives: what comes to a network from outside: stimuli, voltage clamps and spike sources."""
+"""Drives: what comes to a network from outside: stimuli, clamps, sources and Poisson inputs."""
 
 from typing import Any
 
@@ -8,23 +8,25 @@ import tensorflow as tf
 from somaflow.compiler.clamps import Clamps
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Moment
+from somaflow.compiler.poisson import Counts
 from somaflow.compiler.sources import Sources
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.random import named
 from somaflow.network.stimuli import MEMBRANE, labels
-from somaflow.network.waveforms import Waveform, within
+from somaflow.network.waveforms import Waveform, share
+from somaflow.numerics.device import materialize
 from somaflow.numerics.random import derive, normal_of
 from somaflow.simulation.system import Array, Inputs
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-# Streams of a run's random numbers, before the name of a population or of a stimulus.
-POISSON, NOISE = 1, 2
+# Streams of a run's random numbers, before the name of a population, a stimulus or an input.
+POISSON, NOISE, INPUT = 1, 2, 3
 
 
 class Drives:
-    """The stimuli, voltage clamps and spike sources of a network.
+    """The stimuli, voltage clamps, spike sources and Poisson inputs of a network.
 
     Args:
         network: The network.
@@ -50,6 +52,7 @@ class Drives:
         ]
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
+        self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
 
     def parameters(self) -> dict[str, Any]:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
@@ -59,6 +62,7 @@ class Drives:
             "stimuli": [self._cast(stimulus.parameters()) for stimulus in self.stimuli],
             "clamps": [self._cast(values) for values in self.clamps.parameters()],
             "sources": [self._cast(values) for values in self.sources.parameters()],
+            "counts": [counts.parameters() for counts in self.counts],
         }
 
     def _cast(self, values: dict[str, Array]) -> dict[str, Array]:
@@ -73,6 +77,7 @@ class Drives:
             "source keys": [
                 derive((low, high), (POISSON, *named(name))) for name in self.sources.names
             ],
+            "count keys": [derive((low, high), (INPUT, *named(c.name))) for c in self.counts],
         }
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
@@ -125,6 +130,12 @@ class Drives:
             for stimulus, values in zip(self.stimuli, prepared["stimuli"]["stimuli"], strict=True)
         ]
 
+    def counted(self, number: int, moment: Moment, context: Any, prepared: Any) -> Tensor:
+        """Return how many spikes of a Poisson input reach each cell of its population in a step."""
+        own = prepared["stimuli"]
+        values, key = own["counts"][number], own["count keys"][number]
+        return materialize(self.counts[number].drawn(moment, context["given"], values, key))
+
     def leave(self, event: Any, context: Any, moment: Moment) -> dict[str, Any]:
         """Return the event state at the step's end."""
         return {key: context["drawn"][key] for key in event}
@@ -143,7 +154,7 @@ class _Given:
         # Samples hold through a step, so one number a step does for all its nodes.
         self.held = isinstance(waveform, Waveform)
         table = drives.steps if self.held else drives.nodes
-        fill = course_of(waveform, cells, self.size)
+        fill = course_of(waveform, cells, self.size, drives.dt)
         self.columns = table.add(width_of(waveform, self.size), fill)
 
     def parameters(self) -> dict[str, Array]:
@@ -166,8 +177,9 @@ class _Noise:
         self.width = len(spread(0.0, self.cells, self.size))
 
         def fill(times: Array, middle: Array) -> Array:
-            return within(self.waveform, middle)[..., None].astype(np.float64)
+            return share(self.waveform, middle, self.dt)[..., None]
 
+        # The part of each step in which it acts.
         self.window = drives.steps.add(1, fill)
 
     def standard(self, moment: Moment, key: Any, dtype: Any) -> Tensor:
@@ -189,8 +201,9 @@ class _White(_Noise):
         return self.standard(moment, key, dtype)
 
     def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
-        found = values["mean"] + values["sd"] * context["drawn"][self.key]
-        return found * context["given"][self.window]
+        part, drawn = context["given"][self.window], context["drawn"][self.key]
+        # Over a part of a step, the variance of the integral is that part of a step's.
+        return values["mean"] * part + values["sd"] * drawn * tf.sqrt(part)
 
 
 class _Process(_Noise):

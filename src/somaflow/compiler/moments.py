@@ -172,7 +172,7 @@ class Stage:
                     table = self.prepared["routes"][route.projection]
                     outward = coupling.current(route, self.states[k], sums, table)
                     if outward is not None:
-                        name = f"the projection {route.projection!r}"
+                        name = f"the {coupling.group.kind} {route.projection!r}"
                         found.append((name, -self.at(k, outward, index)))
         return found
 

@@ -153,7 +153,8 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
 
 def _find(tables: Tables, name: str) -> tuple[int, Route, Projection]:
     for c, coupling in enumerate(tables.couplings):
-        for member, route in zip(coupling.group.members, coupling.group.routes, strict=True):
+        # A Poisson input has a route and no projection.
+        for member, route in zip(coupling.group.members, coupling.group.routes, strict=False):
             if route.projection == name:
                 return c, route, member.projection
     known = [str(projection.name) for projection in tables.network.projections]

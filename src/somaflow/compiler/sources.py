@@ -12,7 +12,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.network import Network
 from somaflow.network.population import Population
 from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
-from somaflow.network.waveforms import Course
+from somaflow.network.waveforms import Course, rounding
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import uniforms_of
 from somaflow.simulation.system import Array
@@ -20,11 +20,9 @@ from somaflow.units import factor
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-_MOST = 0.5  # of rate*dt: beyond, a fifth of the spikes would be lost
-# The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of
-# the denormal numbers, which XLA takes for 0.
-_LEAST = 1e-30
-_ROUNDING = 1e-9  # of a step: what is closer to a border is on it
+# Of rate*dt, which is the probability of a spike in a step: beyond, trains are far more regular
+# than those of a Poisson process.
+_MOST = 0.5
 
 
 class Sources:
@@ -33,7 +31,7 @@ class Sources:
     Args:
         network: The network.
         dt: The step in ms.
-        duration: Length of the run in ms.
+        duration: Time at the end of the run in ms.
         dtype: NumPy type of the run.
         steps: The table of what holds for a whole step.
 
@@ -80,11 +78,12 @@ class _Poisson:
             raise NetworkError(
                 f"a cell of {population.name!r} spikes at most once a step: a rate of "
                 f"{source.highest / factor('Hz'):g} Hz is too high for a dt of {dt:g} ms; take "
-                f"dt below {_MOST / source.highest:.3g} ms, or more cells at a lower rate."
+                f"dt below {_MOST / source.highest:.3g} ms, or more cells at a lower rate, or a "
+                "sf.PoissonInput, which counts its spikes."
             )
         self.columns = None
         if isinstance(self.rate, Course):
-            course = course_of(self.rate, np.arange(self.size), self.size)
+            course = course_of(self.rate, np.arange(self.size), self.size, dt)
 
             def at_middle(times: Array, middle: Array) -> Array:
                 return course(middle, middle)
@@ -94,17 +93,14 @@ class _Poisson:
     def parameters(self) -> dict[str, Array]:
         # No cell that only fills the block spikes.
         values = np.zeros(self.width)
-        if isinstance(self.rate, Course):
-            values[: self.size] = self.rate.amplitude.value * self.dt
-            return {"expected": values}
-        values[: self.size] = -np.expm1(-self.rate.value * self.dt)
+        rate = self.rate.amplitude if isinstance(self.rate, Course) else self.rate
+        values[: self.size] = rate.value * self.dt
         return {"probability": values}
 
     def since(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
-        if self.columns is None:
-            probability = values["probability"]
-        else:
-            probability = -tf.math.expm1(-values["expected"] * given[self.columns])
+        probability = values["probability"]
+        if self.columns is not None:
+            probability = probability * given[self.columns]
         drawn, place = uniforms_of(key, moment.step, tf.range(self.width), self.dtype)
         return tf.where(drawn < probability, self.dt * place, tf.zeros_like(place))
 
@@ -118,11 +114,11 @@ class _Given:
         self.dtype, self.width = dtype, padded(population.size)
         source: Any = population.source
         times, cells = source.spikes(population.size)
-        step, self.since_end = _steps(times, dt)
+        step, since_end = _steps(times, dt)
         last = round(duration / dt)
         kept = np.flatnonzero(step < last)
         order = kept[np.lexsort((cells[kept], step[kept]))]
-        self.step, self.cells, self.since_end = step[order], cells[order], self.since_end[order]
+        self.step, self.cells, self.since_end = step[order], cells[order], since_end[order]
         twice = (np.diff(self.step) == 0) & (np.diff(self.cells) == 0)
         for n in np.flatnonzero(twice)[:1]:
             both = " and ".join(f"{time:.10g}" for time in sorted(times[order[n : n + 2]]))
@@ -166,15 +162,26 @@ class _Given:
         return tf.tensor_scatter_nd_update(whole, cells[:, None], since)[: self.width]
 
 
+def count_before(source: SpikeSourceArray, dt: float, begin: int) -> int:
+    """Return how many of the times that are given lie before a step.
+
+    Args:
+        source: The source.
+        dt: The step in ms.
+        begin: Number of the step.
+    """
+    return int((_steps(source.times.value, dt)[0] < begin).sum())
+
+
 def _steps(times: Array, dt: float) -> tuple[Array, Array]:
     """Return the step of each time, and the time from it to the step's end.
 
-    A step holds the times behind its start, up to its end: a spike on a border is at the end of a
-    step, so that what it opens is open from the border on.
+    A step holds the times from its start on, up to where the next one starts: so does a part of a
+    run, and no spike belongs to two of them or to none.
     """
     place = times / dt
     border = np.rint(place)
-    on_border = np.abs(place - border) <= _ROUNDING * np.maximum(border, 1)
-    step = np.maximum(np.where(on_border, border - 1, np.floor(place)), 0).astype(np.int64)
-    since = np.where(on_border & (border > 0), _LEAST, (step + 1) * dt - times)
-    return step, np.clip(since, _LEAST, dt)
+    on_border = np.abs(place - border) <= rounding(place)
+    step = np.where(on_border, border, np.floor(place))
+    since = np.where(on_border, dt, (step + 1) * dt - times)
+    return step.astype(np.int64), np.minimum(since, dt)

@@ -264,15 +264,18 @@ class Dynamics:
         arrived = []
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
-            delayed = self._delayed(group.source, group.delay, since, before, moment)
+            if group.counted is None:
+                arriving = self._delayed(group.source, group.delay, since, before, moment)
+            else:
+                arriving = self.drives.counted(group.counted, moment, outside, prepared)
             after = since[group.routes[0].target] if self._learns(group.form) else None
-            spikes = Spikes(delayed, after, new)
+            spikes = Spikes(arriving, after, new)
             made = coupling.emit(
                 before.event.get(group.key), context[group.key], spikes, moment, own
             )
             if made is not None:
                 event[group.key] = made.event
-                arrived.append(Arrival(coupling, made, delayed))
+                arrived.append(Arrival(coupling, made, arriving))
 
         def free(k: int, state: str, change: Tensor) -> Tensor:
             return self._free(k, state, change, event)

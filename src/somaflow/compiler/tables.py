@@ -15,6 +15,7 @@ from somaflow.compiler.jumping import JumpingCoupling
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
+from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.wiring import Member, Wiring, check_delay, check_latest
 from somaflow.equations.drawing import held as held_value
@@ -24,6 +25,7 @@ from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
 from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
+from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, in_words
@@ -40,7 +42,7 @@ class Tables:
         populations: In the order of the network; `place` gives each name's index.
         lowered: Their equations, static parts told from changing ones.
         refractory: Refractory period of each in steps.
-        couplings: Groups of projections that share presynaptic states.
+        couplings: Groups of projections that share presynaptic states, and Poisson inputs.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
         struck: Whether spikes can lift the cells of each population above their threshold.
@@ -74,9 +76,12 @@ class Tables:
         self._warn_of_times()
         self._check_memory()
         groupings = groups.group(network.projections)
-        self.couplings = [self._couple(self._group(grouping), grouping) for grouping in groupings]
+        self.couplings: list[Coupling] = [
+            self._couple(self._group(grouping), grouping) for grouping in groupings
+        ]
         self.layouts = self._lay_out()
         self.drives = Drives(network, dt, duration, self.dtype, seed)
+        self.couplings += [self._counted(number, p) for number, p in enumerate(network.inputs)]
         self.delays = [0] * len(self.populations)
         for coupling in self.couplings:
             group = coupling.group
@@ -221,6 +226,32 @@ class Tables:
         jumping.check(values, self.dt)
         return jumping
 
+    def _counted(self, number: int, given: PoissonInput) -> PoissonCoupling:
+        equations, target = given.equations, self.place[given.post.population.name]
+        values = equations.initial_values({}, given.synapse_name)
+        changing = frozenset(equations.inputs) | {given.weight_name or ""}
+        form = forms.take_apart(given)
+        assert isinstance(form, Jumping)
+        post = () if form.current is None else (form.current,)
+        weights = Weights.of(given, self.dtype)
+        columns = slice(0, weights.width)
+        group = Group(
+            key=f"{given.synapse_name} of {given.name}",
+            form=form,
+            source=target,
+            initial={s: float(np.asarray(v)) for s, v in values.items()},
+            lowered=Lowered(equations, changing),
+            delay=0,
+            place=forms.place_of(given),
+            routes=[
+                Route(str(given.name), target, columns, post, Lowered(equations, changing, post))
+            ],
+            counted=number,
+        )
+        coupling = PoissonCoupling(group, weights, self.dtype)
+        coupling.check(self._values(equations, 1), self.dt)
+        return coupling
+
     def _lay_out(self) -> list[Layout]:
         layouts, start = [], 0
         for k, population in enumerate(self.populations):
@@ -248,7 +279,8 @@ class Tables:
                 for p, lowered in zip(self.populations, self.lowered, strict=True)
             ],
             "synapses": {
-                str(p.name): self._values(p.equations, 1) for p in self.network.projections
+                str(p.name): self._values(p.equations, 1)
+                for p in (*self.network.projections, *self.network.inputs)
             },
             "sums": [coupling.wiring.arrays for coupling in self.couplings],
             "stimuli": self.drives.parameters(),

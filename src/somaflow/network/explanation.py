@@ -1,16 +1,20 @@
 """Explanations: what a run will do with a network, in words, section by section."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
 from somaflow.equations.expression import Name
 from somaflow.errors import EquationError, NetworkError
+from somaflow.network.choice import costs
 from somaflow.network.forms import Graded, Jumping, take_apart
 from somaflow.network.groups import choose, group
 from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
+from somaflow.network.synaptic import Synaptic
+from somaflow.units import factor
 
 _EXACT = "exact: affine in itself"
 _BETWEEN = "closed form between events"
@@ -29,10 +33,19 @@ class Section(NamedTuple):
     entries: list[tuple[str, list[tuple[str, str]]]]
 
 
-def explain(populations: Sequence[Population], projections: Sequence[Projection]) -> str:
-    """Return all sections as text."""
+def explain(
+    populations: Sequence[Population],
+    projections: Sequence[Projection],
+    inputs: Sequence[PoissonInput],
+) -> str:
+    """Return all sections as text, but for what a network has none of."""
+    sections = [
+        exponential_methods(populations, [*projections, *inputs]),
+        sums(projections),
+        *([counts(inputs)] if inputs else []),
+    ]
     lines = []
-    for made in (section(populations, projections) for section in SECTIONS):
+    for made in sections:
         lines.append(made.title)
         for part, pairs in made.entries:
             width = max((len(name) for name, _ in pairs), default=0)
@@ -41,31 +54,29 @@ def explain(populations: Sequence[Population], projections: Sequence[Projection]
     return "\n".join(lines)
 
 
-def exponential_methods(
-    populations: Sequence[Population], projections: Sequence[Projection]
-) -> Section:
+def exponential_methods(populations: Sequence[Population], synapses: Sequence[Any]) -> Section:
     """Say of every state whether exponential methods solve it exactly, others held fixed."""
     entries = []
     for population in populations:
         if population.source is not None:
             continue
-        arriving = [p for p in projections if p.post.population is population]
+        arriving = [s for s in synapses if s.post.population is population]
         pairs = [
             (state, _treatment(_problem(population, state, arriving)))
             for state in population.equations.states
         ]
         entries.append((f"population {population.name}", pairs))
-    for projection in projections:
+    for each in synapses:
         entries.append(
             (
-                f"synapses {projection.name} ({projection.synapse_name})",
-                [(gate, _gate(projection, gate)) for gate in projection.equations.states],
+                f"synapses {each.name} ({each.synapse_name})",
+                [(gate, _gate(each, gate)) for gate in each.equations.states],
             )
         )
     return Section("Exponential methods", entries)
 
 
-def sums(populations: Sequence[Population], projections: Sequence[Projection]) -> Section:
+def sums(projections: Sequence[Projection]) -> Section:
     """Say of every group of projections how its sums are computed, and at what cost."""
     entries = []
     for grouping in group(projections):
@@ -77,17 +88,29 @@ def sums(populations: Sequence[Population], projections: Sequence[Projection]) -
     return Section("Sums over synapses (float64)", entries)
 
 
-SECTIONS: tuple[Callable[[Sequence[Population], Sequence[Projection]], Section], ...] = (
-    exponential_methods,
-    sums,
-)
+def counts(inputs: Sequence[PoissonInput]) -> Section:
+    """Say of every Poisson input what it draws, what it keeps, and at what cost."""
+    entries = []
+    for given in inputs:
+        cells, kept = len(given.post), ", ".join(given.equations.states)
+        drawn = 1 if given.shared else cells
+        cost = drawn * costs()["poisson_number"] / 1000
+        train = "one train for all" if given.shared else "a train for each"
+        pairs = [
+            ("cells", f"{cells:,} of {given.post.population.name}, {train}"),
+            ("rate", f"up to {given.highest / factor('Hz'):,.6g} Hz a cell, of all its sources"),
+            ("kept", f"{kept} of each cell" if kept else "nothing"),
+            ("drawn", f"{drawn:,} numbers a step, about {cost:,.2f} us (more above a mean of 10)"),
+        ]
+        entries.append((str(given.name), pairs))
+    return Section("Poisson inputs", entries)
 
 
 def _treatment(problem: str | None) -> str:
     return _EXACT if problem is None else f"Rosenbrock form: {problem}"
 
 
-def _problem(population: Population, state: str, arriving: Sequence[Projection]) -> str | None:
+def _problem(population: Population, state: str, arriving: Sequence[Synaptic]) -> str | None:
     """Return why a state's derivative, synaptic currents included, is not affine in the state."""
     equations = population.equations
     if problem := _first_line(lambda: affine_parts(equations, state)):
@@ -104,7 +127,7 @@ def _problem(population: Population, state: str, arriving: Sequence[Projection])
     return problem and f"{problem} {CURRENT_INPUT} holds synaptic currents that depend on {state}."
 
 
-def _problem_of_current(projection: Projection, state: str) -> str | None:
+def _problem_of_current(projection: Synaptic, state: str) -> str | None:
     """Return why a synaptic current is not affine in a state of the cell that it reaches."""
     equations, name = projection.equations, f"{state}_post"
 
@@ -120,7 +143,7 @@ def _problem_of_current(projection: Projection, state: str) -> str | None:
     return _first_line(lambda: affine_in(name, current, equations.definitions, message=message))
 
 
-def _gate(projection: Projection, gate: str) -> str:
+def _gate(projection: Synaptic, gate: str) -> str:
     """Say how a state of a synapse is advanced."""
     equations = projection.equations
     try:

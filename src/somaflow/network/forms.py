@@ -33,7 +33,7 @@ from somaflow.equations.expression import (
 )
 from somaflow.equations.linear import LinearParts, because
 from somaflow.errors import EquationError, NetworkError
-from somaflow.network.projection import Projection
+from somaflow.network.synaptic import Synaptic
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ def no_noise(equations: Equations) -> str:
     )
 
 
-def place_of(projection: Projection) -> str:
+def place_of(projection: Synaptic) -> str:
     """Return what a projection's synapse is called in messages."""
-    return f"synapse {projection.synapse_name!r} of projection {projection.name!r}"
+    return f"synapse {projection.synapse_name!r} of {projection.place}"
 
 
-def take_apart(projection: Projection) -> Form:
+def take_apart(projection: Synaptic) -> Form:
     """Find the form of a projection's synapse.
 
     Raises:
@@ -136,7 +136,7 @@ def take_apart(projection: Projection) -> Form:
 # ------------------------------------------------------------------ graded and pulsed
 
 
-def _graded_or_pulsed(projection: Projection) -> Graded | Pulsed:
+def _graded_or_pulsed(projection: Synaptic) -> Graded | Pulsed:
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     inputs_post = {name for name in equations.inputs if name.endswith("_post")}
     inputs_pre = {name for name in equations.inputs if name.endswith("_pre")}
@@ -189,7 +189,7 @@ def _duration(equations: Equations, place: str) -> Node | None:
     return next(iter(found.values()), None)
 
 
-def _terms(projection: Projection) -> list[tuple[Node, Node]]:
+def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
     """Write the current as a sum of weight * (what pre gives) * (what post gives)."""
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     before = {name for name in equations.inputs if name.endswith("_pre")} | set(equations.states)
@@ -253,7 +253,7 @@ def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
 # -------------------------------------------------------------------------- jumping
 
 
-def _jumping(projection: Projection) -> Jumping:
+def _jumping(projection: Synaptic) -> Jumping:
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     if equations.uses_pulse:
         raise NetworkError(f"{place} has both pulse() and an 'on spike:' line; use one of them.")

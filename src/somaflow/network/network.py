@@ -1,4 +1,4 @@
-"""Network: populations, projections, stimuli and clamps that belong together."""
+"""Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
 import json
 from dataclasses import dataclass, fields, replace
@@ -9,12 +9,13 @@ from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
 from somaflow.network import explanation
+from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
 from somaflow.network.random import check_seed
 from somaflow.network.stimuli import Stimulus, VoltageClamp
 
-Part = Population | Projection | Stimulus | VoltageClamp
+Part = Population | Projection | Stimulus | VoltageClamp | PoissonInput
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -22,8 +23,8 @@ class Network(Description):
     """Everything that is simulated together.
 
     Args:
-        *parts: Populations, projections, stimuli and voltage clamps, in any order, on which no
-            random number depends.
+        *parts: Populations, projections, stimuli, voltage clamps and Poisson inputs, in any order,
+            on which no random number depends.
         seed: Of all that has no seed of its own: wiring, weights and delays of projections,
             parameters and initial values of populations. Each gets one from this seed and from its
             names. With another seed than 0, `populations`, `projections` and so on give the parts
@@ -42,17 +43,17 @@ class Network(Description):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
         parts = (*given, *parts)
         for part in parts:
-            if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp)):
+            if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp, PoissonInput)):
                 raise WrongTypeError(
-                    "a Network is made of Population, Projection, Stimulus and VoltageClamp, not "
-                    f"{part!r}."
+                    "a Network is made of Population, Projection, Stimulus, VoltageClamp and "
+                    f"PoissonInput, not {part!r}."
                 )
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "seed", check_seed(seed))
         object.__setattr__(self, "_own", parts)
         if not self.populations:
             raise NetworkError("a Network needs at least one Population.")
-        for group in (self.populations, self.projections, self.stimuli):
+        for group in (self.populations, (*self.projections, *self.inputs), self.stimuli):
             names = [part.name for part in group]
             for name in filter(None, names):
                 if names.count(name) > 1:
@@ -95,6 +96,11 @@ class Network(Description):
         """The voltage clamps, in the order given."""
         return self._of(VoltageClamp)
 
+    @property
+    def inputs(self) -> tuple[PoissonInput, ...]:
+        """The Poisson inputs, in the order given."""
+        return self._of(PoissonInput)
+
     def projection(self, name: str) -> Projection:
         """Return a projection by name, as this network draws it.
 
@@ -118,7 +124,7 @@ class Network(Description):
         derivative is affine in the state itself; for others they take the Rosenbrock form, which
         is linear around the present value. Text, to be printed.
         """
-        return explanation.explain(self.populations, self.projections)
+        return explanation.explain(self.populations, self.projections, self.inputs)
 
     def save(self, path: str | Path) -> None:
         """Write the network to one file; `sf.load_network` reads it.

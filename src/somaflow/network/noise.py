@@ -1,6 +1,7 @@
 """Noise: stimuli that are drawn anew in each step of a run, for each cell by itself.
 
-A noise is constant within a step, so every method sees the same value at all its stages. The
+A noise is constant within a step, so every method sees the same value at all its stages; in a step
+that it begins or ends within, it has the mean and the variance of the part in which it acts. The
 numbers come from the run's seed and the name of the stimulus, or what it is of; two noises are
 never related, and no number depends on how a run is cut into chunks or what is recorded.
 """

@@ -16,14 +16,16 @@ from somaflow.network.stimuli import require_current_input
 from somaflow.network.wiring import Indices
 
 
-def check_ports(name: str, synapse: str, equations: Equations, ends: dict[str, Population]) -> None:
+def check_ports(
+    place: str, synapse: str, equations: Equations, ends: dict[str, Population]
+) -> None:
     """Refuse a synapse that does not fit the populations at its ends.
 
     Args:
-        name: The projection's name.
+        place: What has the synapse, for messages.
         synapse: The synapse's name.
         equations: The synapse's equations.
-        ends: The populations, by `"pre"` and `"post"`.
+        ends: The populations, by `"pre"` and `"post"`; without `"pre"` nothing is presynaptic.
 
     Raises:
         NetworkError: A population lacks what the synapse reads, waits for or drives.
@@ -31,7 +33,7 @@ def check_ports(name: str, synapse: str, equations: Equations, ends: dict[str, P
     """
     if ends["post"].source is not None:
         raise NetworkError(
-            f"projection {name!r}: {ends['post'].name!r} is made of spike sources, which can be "
+            f"{place}: {ends['post'].name!r} is made of spike sources, which can be "
             "presynaptic only."
         )
     for port, unit in equations.inputs.items():
@@ -42,23 +44,23 @@ def check_ports(name: str, synapse: str, equations: Equations, ends: dict[str, P
             where = f"population {owner.name!r}" if owner else "a pre or post population"
             known = states if owner else ("v_pre", "v_post")
             raise NetworkError(
-                f"projection {name!r}: synapse {synapse!r} reads {port!r}, but "
+                f"{place}: synapse {synapse!r} reads {port!r}, but "
                 f"{where} has no state {variable or port!r}.{nearest(variable or port, known)}"
             )
         found = states[variable].unit
         if units.dimensions(found) != units.dimensions(unit):
             raise UnitError(
-                f"projection {name!r}: synapse {synapse!r} reads {port!r} in "
+                f"{place}: synapse {synapse!r} reads {port!r} in "
                 f"{unit}, but {variable!r} of {ends[side].name!r} is in {found}."
             )
     waits = {"pre": equations.uses_pulse or equations.on_spike, "post": equations.on_post_spike}
     for side, waiting in waits.items():
-        if waiting and not spikes(ends[side]):
+        if waiting and side in ends and not spikes(ends[side]):
             raise NetworkError(
-                f"projection {name!r}: synapse {synapse!r} waits for spikes, but "
+                f"{place}: synapse {synapse!r} waits for spikes, but "
                 f"{ends[side].name!r} has no threshold."
             )
-    _check_current(name, synapse, equations, ends["post"])
+    _check_current(place, synapse, equations, ends["post"])
 
 
 def spikes(population: Population) -> bool:
@@ -66,7 +68,7 @@ def spikes(population: Population) -> bool:
     return population.spiking
 
 
-def _check_current(name: str, synapse: str, equations: Equations, target: Population) -> None:
+def _check_current(place: str, synapse: str, equations: Equations, target: Population) -> None:
     if "I" not in equations.definitions:
         if any(a.name in equations.inputs for a in (*equations.on_spike, *equations.on_post_spike)):
             return
@@ -79,7 +81,7 @@ def _check_current(name: str, synapse: str, equations: Equations, target: Popula
     found = equations.definitions["I"].unit
     if units.dimensions(found) != units.dimensions(wanted):
         raise UnitError(
-            f"projection {name!r}: synapse {synapse!r} gives a current in "
+            f"{place}: synapse {synapse!r} gives a current in "
             f"{found}, but {target.name!r} takes {wanted}. Use the variant of the synapse "
             "whose name ends, or does not end, in _density."
         )

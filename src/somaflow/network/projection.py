@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,7 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
-from somaflow.errors import (
-    MissingValueError,
-    NetworkError,
-    UnknownNameError,
-    WrongTypeError,
-    nearest,
-)
+from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
@@ -29,6 +23,7 @@ from somaflow.network.ports import Symmetry, check_ports, is_gap_junction
 from somaflow.network.random import DELAY, WEIGHT, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
+from somaflow.network.synaptic import Synaptic
 from somaflow.network.wiring import Indices, Rows, check_rows
 from somaflow.units import Parameter, ms
 
@@ -36,7 +31,7 @@ _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
 @dataclass(frozen=True, eq=False)
-class Projection(Description):
+class Projection(Synaptic, Description):
     """Synapses from presynaptic to postsynaptic cells.
 
     Args:
@@ -60,6 +55,7 @@ class Projection(Description):
         MissingValueError: The weight has no value.
     """
 
+    kind: ClassVar[str] = "projection"
     pre: PopulationView
     post: PopulationView
     synapse: Mechanism | Equations
@@ -73,18 +69,8 @@ class Projection(Description):
         setter(self, "pre", as_view(self.pre, "pre"))
         setter(self, "post", as_view(self.post, "post"))
         source, target = self.pre.population, self.post.population
-        if self.name is None:
-            setter(self, "name", f"{source.name}_to_{target.name}")
-        elif not isinstance(self.name, str):
-            raise WrongTypeError(f"the name of a projection is a text, not {self.name!r}.")
-        synapse = self.synapse
-        if not isinstance(synapse, Equations) and (
-            not isinstance(synapse, Mechanism) or synapse.kind != "synapse"
-        ):
-            raise WrongTypeError(
-                f"projection {self.name!r} needs a synapse of the catalogue, such as "
-                f"sf.catalogue('synapses').nach, or sf.Equations, not {synapse!r}."
-            )
+        self._check_name(f"{source.name}_to_{target.name}")
+        self._check_synapse()
         if not isinstance(self.connector, Connector):
             raise WrongTypeError(
                 f"projection {self.name!r} needs a connector such as "
@@ -92,7 +78,7 @@ class Projection(Description):
             )
         self._check_values()
         ends = {"pre": source, "post": target}
-        check_ports(str(self.name), self.synapse_name, self.equations, ends)
+        check_ports(self.place, self.synapse_name, self.equations, ends)
         self._check_sizes()
         setter(self, "weight", self._checked_weight())
         setter(self, "delay", self._checked_delay())
@@ -102,38 +88,10 @@ class Projection(Description):
                 f"cells of one population, but it goes from {source.name!r} to {target.name!r}."
             )
 
-    @property
-    def equations(self) -> Equations:
-        """The equations of a synapse."""
-        return self.synapse if isinstance(self.synapse, Equations) else self.synapse.equations
-
-    @property
-    def synapse_name(self) -> str:
-        """What the synapse is called in messages: its name in the catalogue, or `equations`."""
-        return self.synapse.name if isinstance(self.synapse, Mechanism) else "equations"
-
-    @property
-    def weight_name(self) -> str | None:
-        """The parameter or state of the synapse that is its weight, or None."""
-        if isinstance(self.synapse, Mechanism):
-            return self.synapse.details.get("weight")
-        own = {*self.equations.parameters, *self.equations.states}
-        return "w" if "w" in own else None
-
     @cached_property
     def is_gap_junction(self) -> bool:
         """Whether the synapse is a gap junction: a current that is the same in both directions."""
         return is_gap_junction(self.equations)
-
-    def _check_values(self) -> None:
-        for key, value in {**self.equations.parameters, **self.equations.initial}.items():
-            drawn = isinstance(value, Distribution)
-            if drawn or (isinstance(value, Parameter) and value.value.ndim):
-                what = f"is {value}" if drawn else f"has shape {value.value.shape}"
-                raise NetworkError(
-                    f"projection {self.name!r}: {key!r} of synapse {self.synapse_name!r} {what}; "
-                    "give one number, and what differs between synapses as weight=..."
-                )
 
     def _check_sizes(self) -> None:
         for view, role in ((self.pre, "presynaptic"), (self.post, "postsynaptic")):
@@ -181,19 +139,6 @@ class Projection(Description):
         if weight is not None:
             return self._checked(weight, self.equations.unit(name), "weight")
         return None if entries is not None else self._default_weight(name)
-
-    def _default_weight(self, name: str) -> Parameter:
-        equations = self.equations
-        if name in equations.parameters:
-            return equations.parameters[name]
-        where = f"synapse {self.synapse_name!r}"
-        if name not in equations.initial:
-            raise MissingValueError(
-                f"projection {self.name!r}: the weight {name!r} of {where} is a state without an "
-                f"initial value; give weight=... in {equations.unit(name)}."
-            )
-        value = equations.initial_values({}, where)[name]
-        return Parameter(np.asarray(value, np.float64), equations.unit(name))
 
     def _checked_delay(self) -> Any:
         delay = self._checked(self.delay, "ms", "delay")

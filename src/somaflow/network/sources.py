@@ -25,15 +25,16 @@ NO_EQUATIONS = Equations("nothing = 0 : 1", {}, {})
 class SpikeSourcePoisson(Description):
     """Cells that spike at random, each by itself, at a rate that may change over time.
 
-    In each step a cell spikes with probability 1 - exp(-rate*dt), at a place within the step that
-    is drawn evenly, and at most once: the mean rate is lower than `rate` by about rate*dt/2 of it
-    (0.05 % at 10 Hz and dt = 0.1 ms). The numbers come from the run's seed and the population's
-    name.
+    In each step a cell spikes at most once, with probability rate*dt, at a place within the step
+    that is drawn evenly. So the mean rate is `rate` at any dt, and the variance of a count is that
+    of a Poisson process times 1 - rate*dt (0.1 % less at 10 Hz and dt = 0.1 ms, a tenth at 1 kHz).
+    A run refuses rate*dt above 0.5; `PoissonInput` has no such bound. The numbers come from the
+    run's seed and the population's name.
 
     Args:
         rate: In Hz: one number, one for each cell, or a distribution; or a `Step`, `Ramp`,
             `SaturatingPulse` or `Waveform` in Hz, of which each step takes the value at its
-            middle.
+            middle, or the mean where it begins, ends or jumps within the step.
 
     Raises:
         UnitError: It is no rate.
@@ -43,29 +44,7 @@ class SpikeSourcePoisson(Description):
     rate: Any
 
     def __post_init__(self) -> None:
-        rate = self.rate
-        lowest = None
-        if isinstance(rate, Course):
-            if units.dimensions(rate.unit) != units.dimensions("Hz"):
-                raise UnitError(
-                    f"the rate of a SpikeSourcePoisson is in {rate.unit}; give a waveform in Hz."
-                )
-            lowest = rate.extremes[0]
-        elif isinstance(rate, Distribution):
-            if units.dimensions(rate.unit) != units.dimensions("Hz"):
-                raise UnitError(
-                    f"the rate of a SpikeSourcePoisson is in {rate.unit}; give a distribution of "
-                    "rates in Hz."
-                )
-        else:
-            held = per_cell(rate, "Hz", "rate", "SpikeSourcePoisson")
-            object.__setattr__(self, "rate", held)
-            lowest = held.value.min(initial=0)
-        if lowest is not None and lowest < 0:
-            raise NetworkError(
-                f"the rate of a SpikeSourcePoisson is {lowest / units.factor('Hz'):g} Hz "
-                "somewhere; give at least 0 Hz."
-            )
+        object.__setattr__(self, "rate", checked_rate(self.rate, "SpikeSourcePoisson"))
 
     def of(self, name: str, size: int) -> "SpikeSourcePoisson":
         """Return the source with the rates of a population drawn.
@@ -82,10 +61,7 @@ class SpikeSourcePoisson(Description):
             cells = np.arange(size), np.zeros((), np.int64)
             rate = self.seeded(name, 0).rate
             return replace(self, rate=rate.draw(cells, (PARAMETER, *named("rate"))))
-        sizes = rate.sizes if isinstance(rate, Course) else rate.value.shape
-        for count in sizes:
-            if count != size:
-                raise NetworkError(f"{name!r} has {count} rates for {size} cells.")
+        check_rates(rate, name, size)
         return self
 
     def seeded(self, name: str, seed: int) -> "SpikeSourcePoisson":
@@ -96,17 +72,64 @@ class SpikeSourcePoisson(Description):
     @property
     def highest(self) -> float:
         """The highest rate of any cell at any time, in 1/ms."""
-        rate = self.rate
-        return rate.extremes[1] if isinstance(rate, Course) else float(rate.value.max(initial=0))
+        return highest_rate(self.rate)
+
+
+def checked_rate(rate: Any, kind: str) -> Any:
+    """Return a rate: a course, a distribution, or one number or one for each cell.
+
+    Args:
+        rate: What was given.
+        kind: Of what it is the rate.
+
+    Raises:
+        UnitError: It is no rate.
+        NetworkError: It is negative somewhere.
+    """
+    what = "waveform" if isinstance(rate, Course) else "distribution of rates"
+    if isinstance(rate, (Course, Distribution)):
+        if units.dimensions(rate.unit) != units.dimensions("Hz"):
+            raise UnitError(f"the rate of a {kind} is in {rate.unit}; give a {what} in Hz.")
+        lowest = rate.extremes[0] if isinstance(rate, Course) else 0.0
+    else:
+        rate = per_cell(rate, "Hz", "rate", kind)
+        lowest = rate.value.min(initial=0)
+    if lowest < 0:
+        raise NetworkError(
+            f"the rate of a {kind} is {lowest / units.factor('Hz'):g} Hz somewhere; give at least "
+            "0 Hz."
+        )
+    return rate
+
+
+def check_rates(rate: Any, name: str, size: int) -> None:
+    """Refuse rates that are given for another number of cells.
+
+    Args:
+        rate: Of `checked_rate`, and no distribution.
+        name: Whose rates they are.
+        size: How many cells there are.
+
+    Raises:
+        NetworkError: There are others.
+    """
+    for count in rate.sizes if isinstance(rate, Course) else rate.value.shape:
+        if count != size:
+            raise NetworkError(f"{name!r} has {count} rates for {size} cells.")
+
+
+def highest_rate(rate: Any) -> float:
+    """Return the highest rate of any cell at any time, in 1/ms."""
+    return rate.extremes[1] if isinstance(rate, Course) else float(rate.value.max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeSourceArray(Description):
     """Cells that spike at given times.
 
-    A time on the border of two steps counts as the end of the first one, so that its effect begins
-    at that border; only time 0 belongs to the step that follows. Times after the end of a run have
-    no effect.
+    A time on the border of two steps belongs to the step that begins there, and so to the run, or
+    the part of a run, that begins there: of the times from its start on, up to its end, each run
+    has all. Times after that have no effect, and a run warns of times before its start.
 
     Args:
         times: The time of each spike in ms, shape [n_spikes], in any order.

@@ -88,9 +88,10 @@ class VoltageClamp(Description):
     Args:
         cells: A population or a view.
         voltage: The command: one number or one for each cell, in mV; or a `Step`, `Ramp`,
-            `SaturatingPulse` or `Waveform` in mV, which is 0 mV outside its own times.
+            `SaturatingPulse` or `Waveform` in mV, which is 0 mV outside its own times. Its jumps
+            are taken to the nearest border of a step: a step has one command or the other.
         start: When the clamp begins, in ms, taken to the nearest border of a step.
-        stop: When it lets go; None means never.
+        stop: When it lets go, taken likewise; None means never.
 
     Raises:
         NetworkError: The cells have no state `v`, the sizes differ, or it stops before it starts.
@@ -183,8 +184,9 @@ def CurrentClamp(  # noqa: N802 - the electrode's name, used like the classes be
     Args:
         cells: A population or a view.
         amplitude: The current; one number, or one for each cell.
-        start: When it begins.
-        stop: When it ends; None means never.
+        start: When it begins, in ms.
+        stop: When it ends; None means never. A step of the run that the current covers in part
+            gets that part of it.
 
     Raises:
         NetworkError, UnitError: As for `Stimulus` and `Step`.

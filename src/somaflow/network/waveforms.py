@@ -2,7 +2,8 @@
 
 A waveform has an amplitude (one number, or one for each cell) and a shape over time. The shape is
 evaluated in float64 on the host, at the times a solver asks for. Its pieces are chosen by the
-middle of the step, so that a jump on a step's border acts from that border on and never inside.
+middle of the step, so that a jump on a step's border acts from that border on and never inside. A
+step within which one piece ends and another begins has the mean of the shape over the step instead.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,56 @@ def set_window(thing: Any, kind: str) -> None:
 
 def within(thing: Any, middle: Times) -> NDArray[np.bool_]:
     """Return whether steps, by their middles, lie between `start` and `stop`."""
-    return (middle > thing.start) & (middle < (np.inf if thing.stop is None else thing.stop))
+    return (middle > thing.start) & (middle < _stop(thing))
+
+
+def share(thing: Any, middle: Times, dt: float) -> Times:
+    """Return which part of each step lies between `start` and `stop`: 0 to 1.
+
+    Args:
+        thing: What has a `start` and a `stop`.
+        middle: The middle of each step.
+        dt: Its length.
+    """
+    return over_steps(Step(1.0, thing.start, thing.stop), middle, middle, dt)
+
+
+def over_steps(course: "Course", times: Times, middle: Times, dt: float) -> Times:
+    """Return the shape of a course at times within steps; its mean where a border cuts the step.
+
+    So the integral over time is that of the course, wherever its borders are, and a method sees a
+    smooth shape in every step.
+
+    Args:
+        course: The course.
+        times: Times in ms.
+        middle: Of each the middle of its step, of the same shape.
+        dt: Length of a step.
+    """
+    values = course.shape(times, middle)
+    cut = course.cut(middle, dt)
+    if cut.any():
+        begin = middle[cut] - dt / 2
+        values[cut] = course.integral(begin, begin + dt) / dt
+    return values
+
+
+def rounding(place: Any) -> Any:
+    """Return which part of a step may be rounding, at a time given in steps.
+
+    What is closer to a border is on it.
+    """
+    return 1e-9 + 4e-15 * place
+
+
+def _stop(thing: Any) -> float:
+    return np.inf if thing.stop is None else thing.stop
+
+
+def _cuts(border: Any, middle: Times, dt: float) -> NDArray[np.bool_]:
+    """Return which steps have a border in their inside, not on an edge."""
+    place = middle / dt
+    return np.abs(place - border / dt) < 0.5 - rounding(np.abs(place))
 
 
 def per_cell(value: Any, unit: str | None, name: str, kind: str) -> Parameter:
@@ -69,7 +119,9 @@ def lengths(*values: Parameter | None) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Step(Description):
-    """A constant value between two times, each taken to the nearest border of a step; 0 outside.
+    """A constant value between two times; 0 outside.
+
+    A step of a run that it covers in part gets that part of the value: its integral is exact.
 
     Args:
         amplitude: The value, such as a current; one number or one for each cell.
@@ -107,6 +159,14 @@ class Step(Description):
     def shape(self, times: Times, middle: Times) -> Times:
         """Return the course over time, at `times` of steps whose middles are `middle` (ms)."""
         return within(self, middle) * np.ones_like(times)
+
+    def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
+        """Return which steps of a length of `dt` it begins or ends within."""
+        return _cuts(self.start, middle, dt) | _cuts(_stop(self), middle, dt)
+
+    def integral(self, begin: Times, end: Times) -> Times:
+        """Return the integral of the course over time from `begin` to `end` (ms)."""
+        return np.maximum(np.minimum(end, _stop(self)) - np.maximum(begin, self.start), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +235,20 @@ class Ramp(Description):
         first, last = self.start_value.value, self.stop_value.value
         return np.where(on, first + (last - first) * share, 0.0)
 
+    def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
+        """Return which steps of a length of `dt` it begins or arrives within."""
+        return _cuts(self.start, middle, dt) | _cuts(self.stop, middle, dt)
+
+    def integral(self, begin: Times, end: Times) -> Times:
+        """Return the integral of the course over time from `begin` to `end` (ms)."""
+        low, high = (np.clip(t, self.start, self.stop) for t in (begin, end))
+        risen = (low + high - 2 * self.start) / 2 / (self.stop - self.start)
+        slanted, flat = high - low, np.maximum(end - np.maximum(begin, self.stop), 0.0)
+        if self.sizes:
+            risen, slanted, flat = risen[..., None], slanted[..., None], flat[..., None]
+        first, last = self.start_value.value, self.stop_value.value
+        return slanted * (first + (last - first) * risen) + flat * last
+
 
 @dataclass(frozen=True, eq=False)
 class SaturatingPulse(Description):
@@ -230,10 +304,25 @@ class SaturatingPulse(Description):
         falling = np.exp(-np.maximum(times - self.off, 0) / self.decay)
         return np.where(middle > self.on, rising * np.where(middle > self.off, falling, 1.0), 0.0)
 
+    def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
+        """Return which steps of a length of `dt` it goes on or off within."""
+        return _cuts(self.on, middle, dt) | _cuts(self.off, middle, dt)
+
+    def integral(self, begin: Times, end: Times) -> Times:
+        """Return the integral of the course over time from `begin` to `end` (ms)."""
+        low, high = (np.clip(t, self.on, self.off) - self.on for t in (begin, end))
+        rising = high - low + self.rise * (np.exp(-high / self.rise) - np.exp(-low / self.rise))
+        low, high = (np.maximum(t - self.off, 0.0) for t in (begin, end))
+        top = -np.expm1(-(self.off - self.on) / self.rise)
+        fallen = np.exp(-low / self.decay) - np.exp(-high / self.decay)
+        return rising + top * self.decay * fallen
+
 
 @dataclass(frozen=True, eq=False)
 class Waveform(Description):
     """Values given as samples; each holds until the next, the last one to the end.
+
+    A step of a run within which a sample begins gets the mean over the step.
 
     A run hands them to the compiled code piece by piece, so they may be as long as memory allows.
 
@@ -291,6 +380,28 @@ class Waveform(Description):
         values = samples[np.clip(index, 0, len(samples) - 1)]
         before = index < 0
         return np.where(before[..., None] if samples.ndim == 2 else before, 0.0, values)
+
+    def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
+        """Return which steps of a length of `dt` a sample begins within."""
+        first, last = 0, len(self.samples.value) - 1
+        nearest = np.clip(np.rint((middle - self.start) / self.every), first, last)
+        return _cuts(self.start + nearest * self.every, middle, dt)
+
+    def integral(self, begin: Times, end: Times) -> Times:
+        """Return the integral of the course over time from `begin` to `end` (ms)."""
+        samples = self.samples.value
+        low, high = ((t - self.start) / self.every for t in (begin, end))
+        index = np.floor(low).astype(np.int64)
+        total = np.zeros((*begin.shape, *samples.shape[1:]))
+        # The first sample of each span, the next, and so on, until every span is at its end.
+        while (left := (index < high) & (index < len(samples))).any():
+            later = np.where(index == len(samples) - 1, np.inf, index + 1)
+            part = np.maximum(np.minimum(high, later) - np.maximum(low, index), 0.0)
+            part = np.where(left & (index >= 0), part, 0.0)
+            values = samples[np.clip(index, 0, len(samples) - 1)]
+            total += (part[..., None] if samples.ndim == 2 else part) * values
+            index = index + 1
+        return total * self.every
 
 
 Course = Step | Ramp | SaturatingPulse | Waveform

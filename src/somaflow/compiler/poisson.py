@@ -1,0 +1,151 @@
+"""Poisson inputs: how many spikes reach each cell in a step, and what they do there."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.columns import Columns, course_of, spread, width_of
+from somaflow.compiler.coupling import Group, Moment, Outcome, Spikes
+from somaflow.compiler.jumping import JumpingCoupling
+from somaflow.compiler.layout import padded
+from somaflow.network.choice import Choice
+from somaflow.network.poisson import PoissonInput
+from somaflow.network.waveforms import Course
+from somaflow.numerics.device import cast
+from somaflow.numerics.poisson import poisson_of
+from somaflow.simulation.system import Array
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+
+class Counts:
+    """The numbers of spikes of one Poisson input.
+
+    Args:
+        given: The input.
+        dt: The step in ms.
+        dtype: NumPy type of the run.
+        steps: The table of what holds for a whole step.
+    """
+
+    def __init__(self, given: PoissonInput, dt: float, dtype: Any, steps: Columns) -> None:
+        self.name, self.given, self.dt, self.dtype = str(given.name), given, dt, dtype
+        self.cells, self.size = given.post.cells, given.post.population.size
+        self.whole = np.array_equal(self.cells, np.arange(self.size))
+        self.columns = None
+        if isinstance(given.rate, Course):
+            chosen = np.arange(len(self.cells))
+            course = course_of(given.rate, chosen, len(chosen), dt)
+
+            def at_middle(times: Array, middle: Array) -> Array:
+                return course(middle, middle)
+
+            self.columns = steps.add(width_of(given.rate, len(chosen)), at_middle)
+
+    def parameters(self) -> dict[str, Array]:
+        """Return what the compiled functions take as arguments: the mean, in float64."""
+        rate = self.given.rate.amplitude if self.columns is not None else self.given.rate
+        mean = np.asarray(rate.value * self.given.n * self.dt, np.float64)
+        count = len(self.cells)
+        found = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
+        if not self.whole and not self.given.shared:
+            # A number belongs to its cell, whatever else is in the view.
+            drawn = np.zeros(padded(count), np.int32)
+            drawn[:count] = self.cells
+            places = np.full(padded(self.size), padded(count), np.int32)
+            places[self.cells] = np.arange(count)
+            found |= {"drawn": drawn, "places": places}
+        return found
+
+    def drawn(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+        """Return the number of spikes of each cell of the population; of others than its own, any.
+
+        Args:
+            moment: The step.
+            given: What is known of the step.
+            values: The parameters.
+            key: Of random numbers.
+        """
+        mean = values["mean"]
+        if self.columns is not None:
+            mean = mean * tf.cast(given[self.columns], tf.float64)
+        if self.given.shared:
+            index = tf.zeros([1], tf.int32)
+        else:
+            index = values.get("drawn", tf.range(padded(len(self.cells))))
+        # Rounding, of a course in float32 too, is far below a thousandth.
+        most = 1.001 * self.given.highest * self.dt
+        counts = tf.cast(poisson_of(key, moment.step, index, mean, most), self.dtype)
+        if "places" in values:
+            counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
+        return counts
+
+
+class Weights(NamedTuple):
+    """The weights of a Poisson input: one for each cell, no synapse anywhere.
+
+    Attributes:
+        arrays: `weight`, of all cells of the population; 0 for those that have none.
+        width: How many that are, padding included.
+        choice: What is told of it.
+        latest: There are no delays.
+    """
+
+    arrays: dict[str, Array]
+    width: int
+    choice: Choice
+    latest: None = None
+
+    @classmethod
+    def of(cls, given: PoissonInput, dtype: Any) -> "Weights":
+        """Return the weights of an input in the type of a run."""
+        size, value = given.post.population.size, 1.0
+        if given.weight is not None:
+            value = given.weight.value
+        weight = spread(value, given.post.cells, size).astype(dtype)
+        return cls({"weight": weight}, len(weight), Choice("counts", {}, weight.nbytes, 0))
+
+
+class PoissonCoupling(JumpingCoupling):
+    """A Poisson input: sums of jumps, as of a projection, whose spikes are counted.
+
+    Args:
+        group: Its group.
+        weights: Its weights.
+        dtype: NumPy type of the run.
+    """
+
+    def __init__(self, group: Group, weights: Weights, dtype: Any) -> None:
+        super().__init__(group, weights, dtype)  # pyright: ignore[reportArgumentType]
+
+    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+        """Evaluate the coefficients, and what one spike adds to each cell."""
+        prepared = super().prepare(arrays, table, dt, nodes)
+        value = self.group.lowered.scope(prepared["table"], {})
+        jumps = {
+            name: cast(value(node), self.dtype) * arrays["weight"]
+            for name, node in (self.form.amplitudes or {}).items()
+        }
+        return prepared | {"jumps": jumps}
+
+    def emit(
+        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
+    ) -> Outcome | None:
+        """Add what the counted spikes of a step add, at its end."""
+        counts, jumps = spikes.before, prepared["jumps"]
+        added = {name: jump * counts for name, jump in jumps.items()}
+        ends = context["end"]
+
+        # Within a branch, where what is added and what it is added to are stored already: elsewhere
+        # the product and the sum may be contracted or not, and rows of a batch differ from a run
+        # alone.
+        def grown() -> Any:
+            sums = {s: end + added[s] if s in added else end for s, end in ends.items()}
+            return sums, {name: added[name] for name in self.ports}
+
+        def still() -> Any:
+            return dict(ends), {name: tf.zeros_like(added[name]) for name in self.ports}
+
+        sums, moved = tf.cond(tf.reduce_any(counts > 0), grown, still)
+        return Outcome({"sums": sums, "before": {}}, None, {}, moved)

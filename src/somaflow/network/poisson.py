@@ -1,0 +1,150 @@
+"""Poisson inputs: spikes of many sources that reach cells, without the sources."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from somaflow.description import Description
+from somaflow.equations.drawing import Distribution
+from somaflow.equations.equations import Equations
+from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.forms import Jumping, take_apart
+from somaflow.network.population import PopulationView, as_view
+from somaflow.network.ports import check_ports
+from somaflow.network.sources import check_rates, checked_rate, highest_rate
+from somaflow.network.synaptic import Synaptic
+from somaflow.network.waveforms import Course, per_cell
+from somaflow.network.wiring import check_flag
+
+
+@dataclass(frozen=True, eq=False)
+class PoissonInput(Synaptic, Description):
+    """What many independent Poisson sources do to cells, without sources and without synapses.
+
+    In each step each cell gets a number of spikes that is drawn from the Poisson distribution of
+    the mean n*rate*dt, exactly for any mean. They arrive at the end of the step, and what the
+    synapse adds at a spike is added as many times: the weight times the number.
+
+    The numbers come from the run's seed and the input's name.
+
+    Args:
+        post: A population or a view.
+        synapse: A synapse of the catalogue, or `Equations`, of which only the sum over a cell's
+            spikes matters, such as `exponential_current` or `delta`. What keeps something for each
+            presynaptic cell or synapse (short-term plasticity, a saturating gate, a plastic
+            weight) needs a population of `SpikeSourcePoisson` and a `Projection`.
+        rate: Of one source, in Hz: one number or one for each cell; or a `Step`, `Ramp`,
+            `SaturatingPulse` or `Waveform` in Hz, of which each step takes the value at its
+            middle, or the mean where it begins, ends or jumps within the step.
+        n: How many sources each cell has: one whole number or one for each cell.
+        weight: Value of the synapse's weight: one number or one for each cell. Default: what the
+            synapse says.
+        shared: Whether all cells get one and the same train, of n sources, in place of a train for
+            each.
+        name: For messages and results; default `"<post>_input"`.
+
+    Raises:
+        NetworkError: The synapse needs more than the number of spikes, the cells lack what it
+            drives, a rate is negative, sizes differ, or a shared train has several rates.
+        UnitError: A rate, a weight or the synaptic current has the wrong unit.
+        MissingValueError: The weight has no value.
+    """
+
+    kind: ClassVar[str] = "Poisson input"
+    post: PopulationView
+    synapse: Mechanism | Equations
+    rate: Any
+    n: Any = 1
+    weight: Any = None
+    shared: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        setter = object.__setattr__
+        setter(self, "post", as_view(self.post, "post"))
+        target = self.post.population
+        self._check_name(f"{target.name}_input")
+        if not len(self.post):
+            raise NetworkError(f"{self.place} has no cells.")
+        self._check_synapse()
+        self._check_values()
+        for port in self.equations.inputs:
+            if port.endswith("_pre"):
+                raise NetworkError(
+                    f"{self.place}: synapse {self.synapse_name!r} reads {port!r}, and there are no "
+                    "presynaptic cells here; use one that jumps at spikes, such as "
+                    "exponential_current or delta."
+                )
+        check_ports(self.place, self.synapse_name, self.equations, {"post": target})
+        self._check_form()
+        if isinstance(self.rate, Distribution):
+            raise WrongTypeError(
+                f"the rate of a {self.kind} is one number, one for each cell or a waveform, not "
+                f"{self.rate!r}."
+            )
+        setter(self, "rate", checked_rate(self.rate, self.kind))
+        check_rates(self.rate, str(self.name), len(self.post))
+        setter(self, "n", self._checked_number())
+        setter(self, "weight", self._checked_weight())
+        check_flag(self.shared, "shared")
+        sizes = self.rate.sizes if isinstance(self.rate, Course) else self.rate.value.shape
+        if self.shared and (sizes or np.ndim(self.n)):
+            raise NetworkError(
+                f"{self.place} is one train for all its cells; give one rate and one n."
+            )
+
+    @property
+    def highest(self) -> float:
+        """The highest rate of all sources of a cell together, in 1/ms."""
+        return highest_rate(self.rate) * float(np.max(self.n))
+
+    def _check_form(self) -> None:
+        form = take_apart(self)
+        why = "lets each presynaptic cell open a gate of its own"
+        if isinstance(form, Jumping):
+            kept = (*form.before, *form.own, *form.after)
+            if form.amplitudes is not None and not kept:
+                return
+            why = f"keeps {', '.join(kept)} for each cell or synapse" if kept else "is plastic"
+        raise NetworkError(
+            f"{self.place}: synapse {self.synapse_name!r} {why}, and here only the number of "
+            "spikes is known; use a sf.Projection from a population of sf.SpikeSourcePoisson."
+        )
+
+    def _checked_number(self) -> Any:
+        number = np.asarray(self.n)
+        if number.ndim > 1 or number.dtype.kind not in "iu":
+            raise WrongTypeError(
+                f"the n of a {self.kind} is a whole number of sources, or one for each cell, not "
+                f"{self.n!r}."
+            )
+        if (number < 0).any():
+            raise NetworkError(f"the n of {self.place} is {number.min()}; give at least 0.")
+        if number.ndim and len(number) != len(self.post):
+            raise NetworkError(
+                f"{self.place} has {len(number)} numbers of sources for {len(self.post)} cells."
+            )
+        return number.astype(np.int64) if number.ndim else int(number)
+
+    def _checked_weight(self) -> Any:
+        name = self.weight_name
+        if name is None:
+            if self.weight is not None:
+                raise NetworkError(
+                    f"{self.place}: synapse {self.synapse_name!r} has no weight that weight= could "
+                    "be: no parameter and no state 'w'."
+                )
+            return None
+        if self.weight is None:
+            return self._default_weight(name)
+        weight = per_cell(self.weight, self.equations.unit(name), "weight", self.place)
+        if weight.value.ndim and len(weight.value) != len(self.post):
+            raise NetworkError(
+                f"{self.place} has {len(weight.value)} weights for {len(self.post)} cells."
+            )
+        return weight
+
+    def __repr__(self) -> str:
+        return f"PoissonInput({self.name!r}, {self.synapse_name}, n={self.n}, rate={self.rate})"

@@ -1,0 +1,87 @@
+"""Synaptic: what a projection and a Poisson input have in common: a synapse and its weight."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from somaflow.equations.drawing import Distribution
+from somaflow.equations.equations import Equations
+from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
+from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.units import Parameter
+
+
+class Synaptic:
+    """Something that acts on cells through a synapse.
+
+    Attributes:
+        kind: What it is called in messages.
+        name: Its name.
+        synapse: A synapse of the catalogue, or equations.
+    """
+
+    kind: ClassVar[str]
+    name: Any
+    synapse: Any
+
+    @property
+    def place(self) -> str:
+        """Kind and name, for messages."""
+        return f"{self.kind} {self.name!r}"
+
+    @property
+    def equations(self) -> Equations:
+        """The equations of a synapse."""
+        return self.synapse if isinstance(self.synapse, Equations) else self.synapse.equations
+
+    @property
+    def synapse_name(self) -> str:
+        """What the synapse is called in messages: its name in the catalogue, or `equations`."""
+        return self.synapse.name if isinstance(self.synapse, Mechanism) else "equations"
+
+    @property
+    def weight_name(self) -> str | None:
+        """The parameter or state of the synapse that is its weight, or None."""
+        if isinstance(self.synapse, Mechanism):
+            return self.synapse.details.get("weight")
+        own = {*self.equations.parameters, *self.equations.states}
+        return "w" if "w" in own else None
+
+    def _check_name(self, default: str) -> None:
+        if self.name is None:
+            object.__setattr__(self, "name", default)
+        elif not isinstance(self.name, str):
+            raise WrongTypeError(f"the name of a {self.kind} is a text, not {self.name!r}.")
+
+    def _check_synapse(self) -> None:
+        synapse = self.synapse
+        if not isinstance(synapse, Equations) and (
+            not isinstance(synapse, Mechanism) or synapse.kind != "synapse"
+        ):
+            raise WrongTypeError(
+                f"{self.place} needs a synapse of the catalogue, such as "
+                f"sf.catalogue('synapses').nach, or sf.Equations, not {synapse!r}."
+            )
+
+    def _check_values(self) -> None:
+        for key, value in {**self.equations.parameters, **self.equations.initial}.items():
+            drawn = isinstance(value, Distribution)
+            if drawn or (isinstance(value, Parameter) and value.value.ndim):
+                what = f"is {value}" if drawn else f"has shape {value.value.shape}"
+                raise NetworkError(
+                    f"{self.place}: {key!r} of synapse {self.synapse_name!r} {what}; "
+                    "give one number, and what differs between synapses as weight=..."
+                )
+
+    def _default_weight(self, name: str) -> Parameter:
+        equations = self.equations
+        if name in equations.parameters:
+            return equations.parameters[name]
+        where = f"synapse {self.synapse_name!r}"
+        if name not in equations.initial:
+            raise MissingValueError(
+                f"{self.place}: the weight {name!r} of {where} is a state without an "
+                f"initial value; give weight=... in {equations.unit(name)}."
+            )
+        value = equations.initial_values({}, where)[name]
+        return Parameter(np.asarray(value, np.float64), equations.unit(name))
