@@ -23,7 +23,7 @@ from somaflow.logbook import FINISHED, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.numerics.device import choose_threads
 from somaflow.progress import Progress, resident_bytes, shown
-from somaflow.recording import Writer, columns_of, writers
+from somaflow.recording import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
 from somaflow.simulation import checkpoint, chunks
 from somaflow.simulation.background import Background
@@ -105,6 +105,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
         "synapses": compiled.n_synapses,
         "steps": job.n_steps,
+        "samples_end_ms": ends_early(columns, job.duration),
     }
     width = int(np.prod(compiled.system.crossings or (0,)))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
