@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.build import Compiled, compile_network
-from somaflow.compiler.final import FinalState, flattened, restored
+from somaflow.compiler.final import FinalState, KeptGroup, flattened, restored
 from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
@@ -369,7 +369,8 @@ class _Run:
             "dt_ms": job.dt,
             "record": [column.key for column in prepared.columns],
             "populations": list(final.states),
-            "sums": final.choices,
+            "sizes": final.sizes,
+            "groups": {key: group.to_json() for key, group in final.groups.items()},
             "made_with": made_with(),
         }
         return Checkpoint(step, header, arrays)
@@ -398,9 +399,9 @@ def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
     for path, value in part_of(found.arrays, "states").items():
         name, _, state = path.rpartition("/")
         states[name][state] = value
-    return FinalState(
-        begin + found.step, dt, states, part_of(found.arrays, "events"), found.header["sums"]
-    )
+    groups = {k: KeptGroup.from_json(told) for k, told in found.header["groups"].items()}
+    events, sizes = part_of(found.arrays, "events"), found.header["sizes"]
+    return FinalState(begin + found.step, dt, states, events, sizes, groups)
 
 
 def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from somaflow.compiler.final import KeptGroup
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.wiring import Member, Wiring
 from somaflow.equations.expression import Node
@@ -12,6 +13,7 @@ from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = Mapping[str, Tensor]
+RINGS = ("late", "late end")  # parts of a group's event state: what arrives later
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Group:
         members: Its projections.
         routes: Where its sums go.
         place: What its first projection is called in messages.
+        before: What the state at which another run ended tells of it; None where it is new.
+        begun: Of a group that a network did not have from the beginning: the steps made before.
+            Spikes that were sent earlier do not arrive. None where all do.
     """
 
     key: str
@@ -58,6 +63,8 @@ class Group:
     lowered: Lowered
     delay: int | None
     place: str
+    before: KeptGroup | None = None
+    begun: int | None = None
     members: list[Member] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
 
@@ -143,11 +150,14 @@ class Coupling(Protocol):
         group: The group.
         rows: Its rows in the block of the presynaptic population, and the initial value of each.
         wiring: Its synapses.
+        wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
+            own.
     """
 
     group: Group
     rows: dict[str, float]
     wiring: Wiring
+    wired: str
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

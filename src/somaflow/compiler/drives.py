@@ -9,9 +9,10 @@ from somaflow.compiler.clamps import Clamps
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Moment
 from somaflow.compiler.sources import Sources
+from somaflow.description import fingerprint
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
-from somaflow.network.stimuli import MEMBRANE
+from somaflow.network.stimuli import MEMBRANE, Stimulus
 from somaflow.network.waveforms import Waveform, within
 from somaflow.numerics.random import derive, normal_of
 from somaflow.simulation.system import Array, Inputs
@@ -43,9 +44,23 @@ class Drives:
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
+        self._noise_keys: set[str] = set()
         self.stimuli = [_stimulus(self, place, s, n) for n, s in enumerate(network.stimuli)]
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
+
+    def noise_key(self, stimulus: Stimulus) -> str:
+        """Return the name of a noise in a run's state, which it has in other networks too.
+
+        It tells the cells and the kind of noise and, behind the last space, the noise.
+        """
+        cells, waveform = stimulus.target, stimulus.waveform
+        kind = f"{type(waveform).__name__} of {cells.population.name}"
+        key = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
+        same = sum(other.startswith(key) for other in self._noise_keys)
+        key += f"-{same}" if same else ""
+        self._noise_keys.add(key)
+        return key
 
     def parameters(self) -> dict[str, Any]:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
@@ -80,11 +95,13 @@ class Drives:
     def initial(self, batch: tuple[int, ...]) -> dict[str, Any]:
         """Return the event state of noise, its last number: the same for all rows of a batch.
 
+        NaN is the number of a process that has not begun.
+
         White noise forgets it at once, but as a state it is computed once a step; XLA would repeat
         it in each kernel that reads it.
         """
         return {
-            stimulus.key: np.zeros(stimulus.width, self.dtype)
+            stimulus.key: np.full(stimulus.width, stimulus.rest, self.dtype)
             for stimulus in self.stimuli
             if isinstance(stimulus, _Noise)
         }
@@ -142,9 +159,11 @@ class _Given:
 class _Noise:
     """What all noise has: a window, and a width."""
 
+    rest: float  # its state before it begins
+
     def __init__(self, drives: Drives, target: int, stimulus: Any, number: int) -> None:
         self.target, self.stimulus, self.number = target, stimulus, number
-        self.dt, self.key = drives.dt, f"noise {number}"
+        self.dt, self.key = drives.dt, drives.noise_key(stimulus)
         self.cells, self.size = stimulus.target.cells, stimulus.target.population.size
         self.waveform = stimulus.waveform
         self.width = len(spread(0.0, self.cells, self.size))
@@ -165,6 +184,8 @@ class _Noise:
 class _White(_Noise):
     """White noise: a number of its own in each step."""
 
+    rest = 0.0
+
     def parameters(self) -> dict[str, Array]:
         sd = self.waveform.sd.value / np.sqrt(self.dt)
         return {"mean": self.spread(self.waveform.mean.value), "sd": self.spread(sd)}
@@ -179,6 +200,8 @@ class _White(_Noise):
 
 class _Process(_Noise):
     """An Ornstein-Uhlenbeck process; its state has mean 0 and variance 1."""
+
+    rest = np.nan
 
     def parameters(self) -> dict[str, Array]:
         form = self.waveform
@@ -195,9 +218,9 @@ class _Process(_Noise):
 
     def drawn(self, event: Any, moment: Moment, values: Any, key: Any, dtype: Any) -> Tensor:
         z = self.standard(moment, key, dtype)
-        later = values["kept"] * event[self.key] + values["new"] * z
+        last = event[self.key]
         # The first number is stationary by itself.
-        return tf.where(moment.step > 0, later, z)
+        return tf.where(tf.math.is_nan(last), z, values["kept"] * last + values["new"] * z)
 
     def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
         found = values["mean"] + values["sd"] * context["drawn"][self.key]
