@@ -157,11 +157,7 @@ class Continuing:
         for coupling in couplings:
             group, old = coupling.group, coupling.group.before
             if old is None:
-                kind = group.key.rpartition(" (")[0]
-                for key, other in self.final.groups.items():
-                    for gone in other.members.keys() - here:
-                        if key.rpartition(" (")[0] == kind:
-                            _tell(f"projection {group.routes[0].projection!r}", repr(gone))
+                self._tell_of_likes(group, here)
                 continue
             self._check_delay(group, old)
             if old.wired != coupling.wired:
@@ -170,6 +166,17 @@ class Continuing:
                     "state that is given, and what its synapses keep, each by itself, cannot go "
                     "on; give it another name, under which it begins anew."
                 )
+
+    def _tell_of_likes(self, group: Group, here: set[str]) -> None:
+        """Warn of a new projection that stands where another one has gone."""
+        kind = group.key.rpartition(" (")[0]  # its synapse and its source
+        for member in group.members:
+            target = member.projection.post.population.name
+            for key, old in self.final.groups.items():
+                for gone, (post, *_) in old.members.items():
+                    alike = post == target and key.rpartition(" (")[0] == kind
+                    if alike and gone not in here:
+                        _tell(f"projection {member.projection.name!r}", repr(gone))
 
     def _check_delay(self, group: Group, old: KeptGroup) -> None:
         delays = [None if d is None else d * dt for d, dt in ((old.delay, self.final.dt),
