@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, Coupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
 
-_NEAR = 1e-6  # of a step: what decimal times may miss a whole number of steps by
-_LEAST = 1e-30  # from a spike to its step's end; 0 would be no spike
+_AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
 
 
 class Continuing:
@@ -31,20 +32,16 @@ class Continuing:
         dtype: NumPy type of its run.
 
     Attributes:
-        steps: Steps of `dt` that were made before.
+        clocks: The steps of both runs.
     """
 
     def __init__(
         self, final: FinalState, populations: Sequence[Population], dt: float, dtype: Any
     ) -> None:
-        self.final, self.dt, self.dtype = final, dt, np.dtype(dtype)
+        self.final, self.dtype = final, np.dtype(dtype)
         self.populations = {population.name: population for population in populations}
-        self.steps = final.steps if self._same_dt else round(final.time / dt)
+        self.clocks = Clocks(final.steps, final.dt, round(final.time / dt), dt)
         self._check_populations()
-
-    @property
-    def _same_dt(self) -> bool:
-        return abs(self.final.dt - self.dt) <= 1e-12 * self.dt
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -114,8 +111,8 @@ class Continuing:
         if old is None:
             return None
         for member in group.members:
-            pre, post = (end.population.name for end in (member.projection.pre,
-                                                         member.projection.post))  # fmt: skip
+            ends = member.projection.pre, member.projection.post
+            pre, post = (end.population.name for end in ends)
             before = old.source, old.members[str(member.projection.name)][0]
             if before != (pre, post):
                 raise RunError(
@@ -131,20 +128,19 @@ class Continuing:
             return None
         if old is None:
             source = group.members[0].projection.pre.population.name
-            return self.steps if self._sent(source, group.delay * self.dt) else None
+            return self.clocks.now if self._sent(source, group.delay * self.clocks.dt) else None
         if old.begun is None:
             return None
-        begun = round(old.begun * self.final.dt / self.dt)
-        return begun if self.steps - begun < group.delay else None
+        begun = round(old.begun * self.clocks.ratio)
+        return begun if self.clocks.now - begun < group.delay else None
 
     def latest(self, group: Group, old: KeptGroup) -> int:
         """Return in how many steps the last that is under way in a group's rings arrives."""
         last = 0
         for name in RINGS:
-            found = self.final.events.get(f"{self._key(group)}/{name}")
-            if found is not None and self._same_dt:
-                due = self._due(found, group, old).any(axis=(1, 2))
-                last = max(last, 1 + int(np.flatnonzero(due).max(initial=-1)))
+            due = self._due(name, group, old)
+            if due is not None and self.clocks.same:
+                last = max(last, 1 + int(np.flatnonzero(due.any(axis=(1, 2))).max(initial=-1)))
         return last
 
     def check_projections(self, couplings: Sequence[Coupling]) -> None:
@@ -179,21 +175,19 @@ class Continuing:
                         _tell(f"projection {member.projection.name!r}", repr(gone))
 
     def _check_delay(self, group: Group, old: KeptGroup) -> None:
-        delays = [None if d is None else d * dt for d, dt in ((old.delay, self.final.dt),
-                                                              (group.delay, self.dt))]  # fmt: skip
-        before, now = delays
+        pairs = (old.delay, self.final.dt), (group.delay, self.clocks.dt)
+        before, now = (None if delay is None else delay * dt for delay, dt in pairs)
         if before is None and (now is None or not self._in_rings(group, old)):
             return
-        if before is not None and now is not None and abs(before - now) <= _NEAR * self.dt:
+        if before is not None and now is not None and abs(before - now) <= NEAR * self.clocks.dt:
             return
         longest = max(before or 0.0, now or 0.0)
         if before is not None and not self._sent(old.source, longest):
             return
-        said = ["delays that differ" if d is None else f"a delay of {d:g} ms" for d in delays]
         raise RunError(
-            f"projection {group.routes[0].projection!r} has {said[1]}, but {said[0]} in the state "
-            "that is given, and spikes are under way; keep its delay, or give it another name: it "
-            "then begins anew, and what was under way does not arrive."
+            f"projection {group.routes[0].projection!r} has {_delay(now)}, but {_delay(before)} "
+            "in the state that is given, and spikes are under way; keep its delay, or give it "
+            "another name: it then begins anew, and what was under way does not arrive."
         )
 
     def _sent(self, source: str, ago: float) -> bool:
@@ -201,26 +195,17 @@ class Continuing:
         found = self.final.events.get(f"spikes {source}")
         if found is None:
             return False
-        step, places = _slots(found, self.final.steps)
-        del places
-        return bool((step > self.final.steps - 1 - ago / self.final.dt - _NEAR).any())
+        step, _ = underway.slots(found, self.final.steps)
+        return bool((step > self.final.steps - 1 - ago / self.final.dt - NEAR).any())
 
     def _in_rings(self, group: Group, old: KeptGroup) -> bool:
-        found = [self.final.events.get(f"{self._key(group)}/{name}") for name in RINGS]
-        return any(self._due(ring, group, old).any() for ring in found if ring is not None)
+        found = [self._due(name, group, old) for name in RINGS]
+        return any(due.any() for due in found if due is not None)
 
-    def _due(self, ring: Array, group: Group, old: KeptGroup) -> Array:
-        """Return what is due in a ring, by steps from now on: `[n, width, height]`.
-
-        Its columns are those of `group`, of which new projections have none.
-        """
-        stride = 1 + max(end for _, _, end in old.members.values())
-        slots = ring.reshape(-1, stride, ring.shape[-1])
-        order = (self.final.steps + np.arange(len(slots) - 2)) % len(slots)
-        made = np.zeros((len(order), group.width, ring.shape[-1]), ring.dtype)
-        for here, there in _columns(group, old):
-            made[:, here] = slots[order][:, there]
-        return made
+    def _due(self, name: str, group: Group, old: KeptGroup) -> Array | None:
+        """Return what is due in a ring of a group; None where it had none."""
+        ring = self.final.events.get(f"{self._key(group)}/{name}")
+        return None if ring is None else underway.due(ring, self.final.steps, group, old)
 
     def _key(self, group: Group) -> str:
         return self.final.group_of[group.routes[0].projection]
@@ -271,26 +256,25 @@ class Continuing:
                 raise self._other_synapse(coupling.group)
         for key, value in initial.items():
             kind, _, name = key.partition(" ")
+            known = self.final.events.get(key)
             if key in keys:
                 made[key] = self._of_group(keys[key], value)
             elif key == "stimuli":
                 made[key] = self._noise(value)
-            elif kind == "spikes":
-                made[key] = self._history(name, value)
-            elif kind == "refractory":
-                known = self.final.events.get(key)
-                made[key] = value if known is None else self._counts(name, known)
-            elif kind == "above":
+            elif known is None:
                 # Who is above already has spiked, or has not crossed.
-                made[key] = self.final.events.get(key, np.ones_like(value))
+                made[key] = np.ones_like(value) if kind == "above" else value
+            elif kind == "spikes":
+                made[key] = self.clocks.history(name, known, value)
+            elif kind == "refractory":
+                made[key] = self.clocks.counts(name, known)
             else:
-                made[key] = self.final.events.get(key, value)
+                made[key] = known
         return made
 
     def _kept(self, group: Group) -> dict[str, Array]:
-        start = f"{self._key(group)}/"
-        found = {k.removeprefix(start): v for k, v in self.final.events.items()
-                 if k.startswith(start)}  # fmt: skip
+        """Return what is kept of a group, without its rings."""
+        found = _below(self.final.events, self._key(group))
         return {path: value for path, value in found.items() if path not in RINGS}
 
     def _of_group(self, coupling: Coupling, initial: Any) -> Any:
@@ -308,37 +292,19 @@ class Continuing:
                 return {name: one(f"{path}/{name}", part) for name, part in value.items()}
             part = path.partition("/")[0]
             if part in RINGS:
-                return self._ring(path, value, group, old)
+                due = self._due(path, group, old)
+                return value if due is None else self.clocks.ring(due, value, group)
             found = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
-                return found if self._same_dt else np.asarray(
-                    np.ceil(found * self.final.dt / self.dt) + (found > 0), found.dtype)  # fmt: skip
+                return np.asarray(np.ceil(found * self.clocks.ratio), found.dtype)
             if part not in _AFTER:
                 return found
             made = np.array(value)
-            for here, there in _columns(group, old):
+            for here, there in underway.columns(group, old):
                 made[..., here] = found[..., there]
             return made
 
         return {name: one(name, value) for name, value in initial.items()}
-
-    def _ring(self, name: str, value: Array, group: Group, old: KeptGroup) -> Array:
-        """Return a ring of what arrives later."""
-        found = self.final.events.get(f"{self._key(group)}/{name}")
-        if found is None:
-            return value
-        due = self._due(found, group, old)
-        if not self._same_dt:
-            if due.any():
-                raise self._kept_in_steps(
-                    f"spikes are under way by projection {group.routes[0].projection!r}, whose "
-                    "delays differ"
-                )
-            return value
-        slots = np.array(value).reshape(-1, group.width + 1, value.shape[-1])
-        due = due[: len(slots) - 2]
-        slots[(self.steps + np.arange(len(due))) % len(slots), :-1] = due
-        return slots.reshape(value.shape)
 
     def _noise(self, initial: Mapping[str, Array]) -> dict[str, Array]:
         """Return the last numbers of noise: of the same, or of the one that took its place.
@@ -346,8 +312,7 @@ class Continuing:
         A key is what a noise has in common with itself under other parameters, and behind the
         last space what tells it from others of that kind.
         """
-        known = {k.removeprefix("stimuli/"): v for k, v in self.final.events.items()
-                 if k.startswith("stimuli/")}  # fmt: skip
+        known = _below(self.final.events, "stimuli")
         made = {key: known.pop(key) for key in initial if key in known}
         for key, value in initial.items():
             if key in made:
@@ -356,59 +321,15 @@ class Continuing:
             made[key] = known.pop(alike[0]) if alike else value
         return {key: made[key] for key in initial}
 
-    def _history(self, name: str, value: Array) -> Array:
-        """Return the last spikes of a population, each in the slot of its step."""
-        found = self.final.events.get(f"spikes {name}")
-        if found is None:
-            return value
-        step, places = _slots(found, self.final.steps)
-        since, made = found[(step % len(found), *places)], np.array(value)
-        if not self._same_dt:
-            times = (step + 1) * self.final.dt - since.astype(np.float64)
-            step = np.ceil(times / self.dt - 1e-9).astype(np.int64) - 1
-            since = np.clip((step + 1) * self.dt - times, _LEAST, self.dt).astype(self.dtype)
-        kept = step >= self.steps - len(made)
-        step, since, places = step[kept], since[kept], tuple(place[kept] for place in places)
-        if len(np.unique(np.stack([step, *places]), axis=1).T) < len(step):
-            raise self._kept_in_steps(
-                f"a cell of {name!r} has two spikes under way within {self.dt:g} ms"
-            )
-        made[(step % len(made), *places)] = since
-        return made
 
-    def _counts(self, name: str, found: Array) -> Array:
-        """Return for how many steps each cell stays refractory."""
-        if self._same_dt:
-            return found
-        counts = found * (self.final.dt / self.dt)
-        if np.abs(counts - np.rint(counts)).max(initial=0) > _NEAR:
-            raise self._kept_in_steps(f"cells of {name!r} are refractory")
-        return np.rint(counts).astype(found.dtype)
-
-    def _kept_in_steps(self, what: str) -> RunError:
-        return RunError(
-            f"the state that is given was made with dt = {self.final.dt:g} ms, and {what}, which "
-            f"no whole number of steps of dt = {self.dt:g} ms tells; go on with the same dt or one "
-            f"that divides it, or end the run before where nothing is under way."
-        )
+def _below(events: Mapping[str, Array], key: str) -> dict[str, Array]:
+    """Return the arrays of a part of an event state, by what follows its name."""
+    start = f"{key}/"
+    return {k.removeprefix(start): v for k, v in events.items() if k.startswith(start)}
 
 
-_AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
-
-
-def _columns(group: Group, old: KeptGroup) -> list[tuple[slice, slice]]:
-    """Return the columns of each projection of a group, here and in the state that is given."""
-    return [
-        (route.columns, slice(*old.members[route.projection][1:]))
-        for route in group.routes
-        if route.projection in old.members
-    ]
-
-
-def _slots(history: Array, steps: int) -> tuple[Array, tuple[Array, ...]]:
-    """Return the step and the other indices of each spike in a history of spikes."""
-    slot, *places = np.nonzero(history)
-    return steps - 1 - (steps - 1 - slot) % len(history), tuple(places)
+def _delay(delay: float | None) -> str:
+    return "delays that differ" if delay is None else f"a delay of {delay:g} ms"
 
 
 def _listed(states: Any) -> str:
@@ -431,7 +352,7 @@ def check_start(final: FinalState, dt: float) -> int:
         RunError: No whole number.
     """
     steps = final.time / dt
-    if abs(steps - round(steps)) > _NEAR or round(steps) < 1:
+    if abs(steps - round(steps)) > NEAR or round(steps) < 1:
         raise RunError(
             f"the state that is given is of {final.time:.10g} ms, which is not a whole number of "
             f"steps of dt = {dt:g} ms; end the run before at a multiple of it."
