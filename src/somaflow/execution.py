@@ -311,11 +311,11 @@ class _Run:
     def solution(self, carry: Carry) -> Solution:
         """Return the whole run."""
         prepared, job = self.prepared, self.job
-        spikes = {
-            column.key.removesuffix(".spikes"): write.spikes
-            for column, write in zip(prepared.columns, self.writers, strict=True)
-            if write.spikes is not None
-        }
+        spikes: dict[str, int] = {}
+        for column, write in zip(prepared.columns, self.writers, strict=True):
+            name = column.key.removesuffix(".spikes")
+            if write.spikes is not None:
+                spikes[column.key if name in spikes else name] = write.spikes
         statistics = prepared.statistics | self.seconds | {"spikes": spikes}
         final = prepared.compiled.final(carry, job.begin + job.n_steps)
         return Solution(
