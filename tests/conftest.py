@@ -6,12 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import somaflow as sf
 from somaflow.units import cm, mS, ms, mV, nA, uA, uF
 
 # One thread a run: a step of a small network is too short to share. TensorFlow reads it on import.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+# No test depends on how fast the machine is.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 def _antennal_lobe() -> sf.Network:

@@ -269,7 +269,7 @@ _THINGS = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(one=_THINGS, other=_THINGS)
 def test_the_leaves_of_anything_are_equal_exactly_when_the_fingerprints_are(
     one: Any, other: Any

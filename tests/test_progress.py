@@ -182,21 +182,29 @@ def test_a_notebook_has_a_bar_where_its_widgets_are_installed(monkeypatch, there
 # ------------------------------------------------------------------- on a terminal
 
 
-def on_a_terminal(code: str) -> tuple[str, int]:
-    """What a script writes to a terminal of 80 columns, and its exit code."""
+def on_a_terminal(code: str, waits: tuple[str, ...] = ()) -> tuple[str, int]:
+    """What a script writes to a terminal of 80 columns, and its exit code.
+
+    Each `wait()` of the script lasts until the next of the words `waits` is on the terminal.
+    """
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
     environment.pop("NO_COLOR", None)
     begin = (
-        "import time\n"
+        "import sys\n"
         "from somaflow.progress import Progress, shown\n"
         "def at(done): return Progress(done, 1000.0, 0.0, done / 500, 7, 5 << 20)\n"
+        "def wait(): sys.stdin.readline()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", begin + code], stderr=theirs, stdin=theirs, env=environment
+        [sys.executable, "-c", begin + code],
+        stderr=theirs,
+        stdin=subprocess.PIPE,
+        env=environment,
     )
+    assert process.stdin is not None
     os.close(theirs)
-    parts = []
+    parts, awaited = [], list(waits)
     while process.poll() is None or select.select([ours], [], [], 0)[0]:
         if select.select([ours], [], [], 0.1)[0]:
             try:
@@ -206,12 +214,20 @@ def on_a_terminal(code: str) -> tuple[str, int]:
             if not data:
                 break
             parts.append(data)
+            if awaited and awaited[0] in b"".join(parts).decode(errors="replace"):
+                del awaited[0]
+                process.stdin.write(b"\n")
+                process.stdin.flush()
     os.close(ours)
+    process.stdin.close()
     return b"".join(parts).decode(), process.wait()
 
 
 def test_a_short_run_shows_no_bar():
+    # The timer that brings the bar up does not ring while the run lasts, however slow it is.
     written, code = on_a_terminal(
+        "import threading\n"
+        "threading.Timer.run = lambda timer: timer.finished.wait()\n"
         "with shown(True, 1000.0, 0.0) as show:\n    show(at(500.0)); show(at(1000.0))\n"
     )
     assert (written, code) == ("", 0)
@@ -220,7 +236,8 @@ def test_a_short_run_shows_no_bar():
 def test_a_longer_run_shows_a_bar_that_ends_as_a_line():
     written, code = on_a_terminal(
         "with shown(True, 1000.0, 0.0) as show:\n"
-        "    time.sleep(0.8)\n    show(at(500.0))\n    time.sleep(0.5)\n    show(at(1000.0))\n"
+        "    wait()\n    show(at(500.0))\n    wait()\n    show(at(1000.0))\n",
+        ("compiling", "running"),
     )
     assert code == 0
     for words in ("compiling", "running", "500 of 1,000 ms, 1 s left", "━"):
@@ -234,10 +251,11 @@ def test_an_error_leaves_no_bar():
     written, code = on_a_terminal(
         "try:\n"
         "    with shown(True, 1000.0, 0.0) as show:\n"
-        "        time.sleep(0.8)\n        show(at(500.0))\n        time.sleep(0.4)\n"
+        "        wait()\n        show(at(500.0))\n        wait()\n"
         "        raise LookupError\n"
         "except LookupError:\n"
-        "    raise SystemExit(3)\n"
+        "    raise SystemExit(3)\n",
+        ("compiling", "running"),
     )
     assert code == 3
     assert "running" in written

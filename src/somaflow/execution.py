@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.build import Compiled, compile_network
-from somaflow.compiler.final import FinalState, flattened, restored
+from somaflow.compiler.final import FinalState, KeptGroup, flattened, restored
 from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
@@ -23,7 +23,7 @@ from somaflow.logbook import FINISHED, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.numerics.device import choose_threads
 from somaflow.progress import Progress, resident_bytes, shown
-from somaflow.recording import Writer, columns_of, writers
+from somaflow.recording import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
 from somaflow.simulation import checkpoint, chunks
 from somaflow.simulation.background import Background
@@ -106,6 +106,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
         "synapses": compiled.n_synapses,
         "steps": job.n_steps,
+        "samples_end_ms": ends_early(columns, job.duration),
     }
     width = int(np.prod(compiled.system.crossings or (0,)))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
@@ -311,11 +312,11 @@ class _Run:
     def solution(self, carry: Carry) -> Solution:
         """Return the whole run."""
         prepared, job = self.prepared, self.job
-        spikes = {
-            column.key.removesuffix(".spikes"): write.spikes
-            for column, write in zip(prepared.columns, self.writers, strict=True)
-            if write.spikes is not None
-        }
+        spikes: dict[str, int] = {}
+        for column, write in zip(prepared.columns, self.writers, strict=True):
+            name = column.key.removesuffix(".spikes")
+            if write.spikes is not None:
+                spikes[column.key if name in spikes else name] = write.spikes
         statistics = prepared.statistics | self.seconds | {"spikes": spikes}
         final = prepared.compiled.final(carry, job.begin + job.n_steps)
         return Solution(
@@ -369,7 +370,8 @@ class _Run:
             "dt_ms": job.dt,
             "record": [column.key for column in prepared.columns],
             "populations": list(final.states),
-            "sums": final.choices,
+            "sizes": final.sizes,
+            "groups": {key: group.to_json() for key, group in final.groups.items()},
             "made_with": made_with(),
         }
         return Checkpoint(step, header, arrays)
@@ -398,9 +400,9 @@ def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
     for path, value in part_of(found.arrays, "states").items():
         name, _, state = path.rpartition("/")
         states[name][state] = value
-    return FinalState(
-        begin + found.step, dt, states, part_of(found.arrays, "events"), found.header["sums"]
-    )
+    groups = {k: KeptGroup.from_json(told) for k, told in found.header["groups"].items()}
+    events, sizes = part_of(found.arrays, "events"), found.header["sizes"]
+    return FinalState(begin + found.step, dt, states, events, sizes, groups)
 
 
 def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from somaflow import description
+from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.sources import count_before
 from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
@@ -237,12 +237,7 @@ def check_checkpoints(job: Job, sink: Sink) -> None:
 def _begin(initial: Any, dt: float) -> int:
     """Return how many steps were made before this run."""
     if isinstance(initial, FinalState):
-        if not math.isclose(initial.dt, dt, rel_tol=1e-12):
-            raise RunError(
-                f"the state that is given is of a run with dt = {initial.dt:g} ms; go on with the "
-                f"same dt, not {dt:g} ms: delays and refractory periods are counted in steps."
-            )
-        return initial.steps
+        return check_start(initial, dt)
     if not isinstance(initial or {}, Mapping):
         raise WrongTypeError(
             f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."

@@ -61,6 +61,8 @@ class Plan:
         shortage: What is too large, in words; empty where it fits.
         remedies: What would make it fit; empty where it fits.
         calibrated_ms: Biological time of the calibration; the whole run where that is short.
+        samples_end_ms: Time of the last sample of each recording that ends before the run, since
+            the run's length is no multiple of its interval.
     """
 
     state: int
@@ -84,6 +86,7 @@ class Plan:
     shortage: str
     remedies: tuple[str, ...]
     calibrated_ms: float
+    samples_end_ms: dict[str, float]
 
     @property
     def memory(self) -> int:
@@ -101,7 +104,7 @@ class Plan:
         return json.dumps({**asdict(self), "memory": self.memory, "disk": self.disk}, indent=1)
 
     def __str__(self) -> str:
-        lines = [f"{name:<26}{value}" for name, value in self._rows()]
+        lines = [f"{name:<25} {value}" for name, value in self._rows()]
         if self.fits:
             return "\n".join([*lines, "It fits."])
         return "\n".join([*lines, f"It does not fit: {self.shortage}.", *self._advice()])
@@ -134,6 +137,8 @@ class Plan:
             rows.append(("run", _seconds(self.run_seconds)))
         if self.spikes is not None:
             rows.append(("spikes recorded", f"{self.spikes:,}"))
+        for key, last in self.samples_end_ms.items():
+            rows.append((f"last sample of {key}", f"at {last:,.10g} ms, before the run's end"))
         return rows
 
 
@@ -225,6 +230,7 @@ def plan(
         shortage=shortage(sizes, room, target),
         remedies=remedies(prepared, target, room, known),
         calibrated_ms=0.0 if found is None else found.steps * job.dt,
+        samples_end_ms=prepared.statistics["samples_end_ms"],
     )
 
 

@@ -70,7 +70,8 @@ def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, 
     for key in keys:
         if keys.count(key) > 1:
             raise RunError(
-                f"{key!r} is recorded twice; record all cells together, as often as needed."
+                f"two recordings are called {key!r}; give one of them a name of its own, such as "
+                f".as_({key + '.other'!r})."
             )
     return recorders
 
@@ -128,7 +129,8 @@ def columns_of(
     """Return the columns of a run's results, one for each recorder.
 
     Raises:
-        RunError: A run that goes on begins within an interval of a recording over time.
+        RunError: A run that goes on begins within an interval of a recording over time, or two
+            recordings would have arrays of one name.
     """
     made = []
     for recorder in recorders:
@@ -143,7 +145,30 @@ def columns_of(
             made.append(_spike_column(network, compiled, recorder, times))
         else:
             made.append(_state_column(compiled, recorder, times, dtype))
+    _check_names(made)
     return tuple(made)
+
+
+def _check_names(columns: list[Column]) -> None:
+    owners: dict[str, str] = {}
+    for column in columns:
+        for name in column.arrays:
+            other = owners.setdefault(name, column.key)
+            if other != column.key:
+                raise RunError(
+                    f"the recordings {other!r} and {column.key!r} would both have an array "
+                    f"{name!r}; give one of them another name, such as .as_('other')."
+                )
+
+
+def ends_early(columns: tuple[Column, ...], duration: float) -> dict[str, float]:
+    """Return the time in ms of the last sample of each recording that ends before its run.
+
+    Args:
+        columns: The recordings.
+        duration: Length of the run in ms.
+    """
+    return {c.key: c.last for c in columns if c.ends_before(c.start + duration)}
 
 
 def _batch_axes(compiled: Compiled) -> tuple[str, ...]:

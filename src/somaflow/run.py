@@ -67,8 +67,10 @@ def simulate(
         record: Recorders, such as `[pn.spikes, pn["v"].every(1*ms)]`.
         initial: Initial values in place of the models' own: `{"PN": {"v": ...}}`, one number,
             one for each cell, or a distribution. Or `run.final` of another run, to go on from
-            where it ended, time and noise included; parameters, weights and inputs of the
-            network may have changed meanwhile (not weights that spikes change: those go on).
+            where it ended, time and noise included. The network may have changed meanwhile in
+            parameters, weights and inputs (not weights that spikes change: those go on), and may
+            have other populations, projections and stimuli: what has its name goes on, what is
+            new begins, and what is gone vanishes. dt may be another.
         sink: Where recordings go: None for memory, the path of a new Zarr store, an address that
             fsspec knows, or an object with the methods of `somaflow.simulation.sinks.Sink`.
         checkpoint: Biological time from one checkpoint to the next, a whole number of steps;

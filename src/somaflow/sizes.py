@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.coupling import RINGS
 from somaflow.compiler.final import flattened
 from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
@@ -25,7 +26,6 @@ from somaflow.simulation.store import ZarrSink
 
 # How often a run holds each: in our tables, as TensorFlow's argument, and while XLA computes.
 _SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6
-_RINGS = ("late", "late end")
 _OWN = "own"
 
 
@@ -131,7 +131,7 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     event, flow = system.initial.event, _bytes(system.initial.flow, narrow)
     named = flattened(event)
     late = {f"spikes {population.name}" for population in job.network.populations}
-    late |= {path for path in named if path.rpartition("/")[2] in _RINGS}
+    late |= {path for path in named if path.rpartition("/")[2] in RINGS}
     late = {path: value for path, value in named.items() if path in late}
     own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
     delays, owned = _bytes(late, narrow), _bytes(own, narrow)

@@ -42,6 +42,7 @@ def made_up(duration: float, seconds: float = 0.5) -> sf.Solution:
     sink.rows("PN.v.mean", 0, np.full(10 * rows - 9, -65.0))
     statistics = dict.fromkeys(("cells", "equations", "synapses", "steps"), 1)
     statistics |= {"compile_seconds": 1.0, "run_seconds": seconds, "spikes": {"PN": 7, "LN": 0}}
+    statistics |= {"samples_end_ms": {}}
     meta = {"solver": "RK4", "dtype": "float64", "duration_ms": duration}
     return sf.Solution(tuple(columns), sink, duration, meta, statistics)
 

@@ -29,6 +29,7 @@ KEYS = [
     "run_seconds",
     "times_slower_than_real_time",
     "spikes",
+    "samples_end_ms",
     "lfp_peak_hz",
 ]
 
@@ -217,6 +218,7 @@ def made_up(duration: float) -> sf.Solution:
     sink.rows("PN.v.mean", 0, np.sin(np.arange(10 * steps + 1) / 70) - 65)
     statistics = dict.fromkeys(("cells", "equations", "synapses", "steps"), 1)
     statistics |= {"compile_seconds": 1.0, "run_seconds": 0.5, "spikes": {"PN": 7, "LN": 7}}
+    statistics |= {"samples_end_ms": {"PN.v": 99.0}}
     meta = {"solver": "RK4", "dtype": "float64", "duration_ms": duration}
     return sf.Solution(tuple(columns), sink, duration, meta, statistics)
 

@@ -160,11 +160,7 @@ def test_a_process_that_goes_while_it_is_watched(run):
 def test_a_zombie_is_gone(run):
     process = subprocess.Popen([sys.executable, "-c", ""])
     try:
-        for _ in range(200):
-            with open(f"/proc/{process.pid}/stat") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    break
-            time.sleep(0.05)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
         run.tell(pid=process.pid)
         assert "has left it" in follow(run)[0][-1]
     finally:
@@ -205,7 +201,8 @@ def test_a_terminal_gets_a_bar(run, monkeypatch):
 
     def sleep(seconds):
         clock[0] += seconds
-        time.sleep(0.3)
+        while "running" not in written.getvalue():  # another thread draws
+            time.sleep(0.01)
         ends.pop(0)()
 
     monkeypatch.setattr(watch, "draws", lambda console: True)

@@ -81,16 +81,10 @@ def test_a_state_of_another_network_is_refused(halves: tuple[sf.Solution, sf.Sol
     with pytest.raises(RunError, match="'others' has 21 cells, but 20"):
         wiring = sf.Network(CELLS, sf.Population("others", 21, sf.load("lif")), INPUT)
         sf.simulate(wiring, 1 * ms, dt=0.1 * ms, initial=final)
-    with pytest.raises(RunError, match="has the population 'others', which this network has not"):
-        sf.simulate(sf.Network(CELLS, INPUT), 1 * ms, dt=0.1 * ms, initial=final)
-    with pytest.raises(RunError, match=r"dt = 0\.1 ms; go on with the same dt, not 0.05 ms"):
+    with pytest.raises(RunError, match="by projection 'input_to_cells', whose delays differ"):
         sf.simulate(network(), 5 * ms, dt=0.05 * ms, initial=final)
     with pytest.raises(RunError, match="float64, but this run is float32"):
         sf.simulate(network(), 5 * ms, dt=0.1 * ms, initial=final, dtype="float32")
-    with pytest.raises(RunError, match="has no 'stimuli/noise OrnsteinUhlenbeck on others'"):
-        plain = sf.Network(CELLS, OTHERS)
-        both = sf.simulate(plain, 1 * ms, dt=0.1 * ms).final
-        sf.simulate(network(), 5 * ms, dt=0.1 * ms, initial=both)
 
 
 def test_an_interval_is_not_begun_in_its_middle(halves: tuple[sf.Solution, sf.Solution]) -> None:
@@ -108,9 +102,10 @@ def test_the_states_can_be_looked_at(halves: tuple[sf.Solution, sf.Solution]) ->
         final["cell"]
 
 
-def test_initial_values_are_drawn(halves: tuple[sf.Solution, sf.Solution]) -> None:
+def test_initial_values_are_drawn() -> None:
     start = {"cells": {"v": sf.Uniform(-65 * mV, -55 * mV, seed=1)}}
-    found = run(network(), 5, start)["cells.v"].values[0]
+    made = sf.simulate(sf.Network(CELLS), 1 * ms, dt=0.1 * ms, record=CELLS["v"], initial=start)
+    found = made["cells.v"].values[0]
     assert found.std() > 1
     assert found.min() > -65
     assert found.max() < -55
@@ -121,14 +116,7 @@ def test_means_over_time_begin_with_the_state_that_is_given(
 ) -> None:
     first = halves[0]
     record = CELLS["v"].every(5 * ms, "mean")
-    going_on = sf.simulate(
-        network(), 5 * ms, dt=0.1 * ms, initial=first.final, record=record, seed=5
-    )
+    alone = sf.Network(CELLS)
+    going_on = sf.simulate(alone, 5 * ms, dt=0.1 * ms, initial=first.final, record=record)
     found = going_on["cells.v.mean_over_time"].values[0]
     np.testing.assert_array_equal(found, first["cells.v"].values[-1])
-
-
-def test_a_projection_that_is_gone_is_missed(halves: tuple[sf.Solution, sf.Solution]) -> None:
-    parts = [part for part in network().parts if getattr(part, "name", "") != "input_to_cells"]
-    with pytest.raises(RunError, match="which this network has not"):
-        run(sf.Network(*parts), 5, halves[0].final)

@@ -315,7 +315,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[SomaflowError], str]] = {
     "one key twice": (
         lambda: [A.rate(1 * ms), A[:2].rate(2 * ms)],
         RunError,
-        r"'a\.rate' is recorded twice",
+        r"two recordings are called 'a\.rate'; .* such as \.as_\('a\.rate\.other'\)",
     ),
     "a synapse that is not there": (
         lambda: LEARNING["w"][[10_000]],

@@ -59,7 +59,6 @@ class Kill(BaseException):
 @settings(
     max_examples=8,
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -40,6 +40,7 @@ def summary(
             float(f"{seconds / (made / 1000):.3g}") if made > 0 else None
         ),
         "spikes": dict(statistics["spikes"]),
+        "samples_end_ms": dict(statistics["samples_end_ms"]),
         "lfp_peak_hz": None if peak is None else round(peak, 2),
     }
 
@@ -59,6 +60,8 @@ def table(numbers: Mapping[str, Any]) -> Table:
         shown.add_row("speed", against_real_time(numbers["times_slower_than_real_time"]))
     for name, count in numbers["spikes"].items():
         shown.add_row(f"spikes of {name}", f"{count:,}")
+    for name, last in numbers["samples_end_ms"].items():
+        shown.add_row(f"last sample of {name}", f"at {last:,.10g} ms")
     peak = numbers["lfp_peak_hz"]
     shown.add_row("LFP peak", "none" if peak is None else f"{peak:.1f} Hz")
     return shown

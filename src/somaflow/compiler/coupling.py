@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.final import KeptGroup
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.terms import measure
 from somaflow.compiler.wiring import Member, Wiring
@@ -21,6 +22,7 @@ from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = Mapping[str, Tensor]
+RINGS = ("late", "late end")  # parts of a group's event state: what arrives later
 
 
 class Chord(NamedTuple):
@@ -72,6 +74,9 @@ class Group:
         members: Its projections.
         routes: Where its sums go.
         place: What its first projection is called in messages.
+        before: What the state at which another run ended tells of it; None where it is new.
+        begun: Of a group that a network did not have from the beginning: the steps made before.
+            Spikes that were sent earlier do not arrive. None where all do.
         counted: Where it is a Poisson input, which has no projection and no presynaptic cells: its
             number. `source` is then the population that it reaches.
     """
@@ -83,6 +88,8 @@ class Group:
     lowered: Lowered
     delay: int | None
     place: str
+    before: KeptGroup | None = None
+    begun: int | None = None
     members: list[Member] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     counted: int | None = None
@@ -175,11 +182,14 @@ class Coupling(Protocol):
         group: The group.
         rows: Its rows in the block of the presynaptic population, and the initial value of each.
         wiring: Its synapses.
+        wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
+            own.
     """
 
     group: Group
     rows: dict[str, float]
     wiring: Wiring
+    wired: str
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

@@ -10,10 +10,11 @@ from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Moment
 from somaflow.compiler.poisson import Counts
 from somaflow.compiler.sources import Sources
+from somaflow.description import fingerprint
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.random import named
-from somaflow.network.stimuli import MEMBRANE, labels
+from somaflow.network.stimuli import MEMBRANE, Stimulus, labels
 from somaflow.network.waveforms import Waveform, share
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import derive, normal_of
@@ -46,6 +47,7 @@ class Drives:
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
+        self._noise_keys: set[str] = set()
         self.stimuli = [
             _stimulus(self, place, stimulus, label)
             for stimulus, label in zip(network.stimuli, labels(network.stimuli), strict=True)
@@ -53,6 +55,19 @@ class Drives:
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
         self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
+
+    def noise_key(self, stimulus: Stimulus) -> str:
+        """Return the name of a noise in a run's state, which it has in other networks too.
+
+        It tells the cells and the kind of noise and, behind the last space, the noise.
+        """
+        cells, waveform = stimulus.target, stimulus.waveform
+        kind = f"{type(waveform).__name__} of {cells.population.name}"
+        key = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
+        same = sum(other.startswith(key) for other in self._noise_keys)
+        key += f"-{same}" if same else ""
+        self._noise_keys.add(key)
+        return key
 
     def parameters(self) -> dict[str, Any]:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
@@ -101,11 +116,13 @@ class Drives:
     def initial(self, batch: tuple[int, ...]) -> dict[str, Any]:
         """Return the event state of noise, its last number: the same for all rows of a batch.
 
+        NaN is the number of a process that has not begun.
+
         White noise forgets it at once, but as a state it is computed once a step; XLA would repeat
         it in each kernel that reads it.
         """
         return {
-            stimulus.key: np.zeros(stimulus.width, self.dtype)
+            stimulus.key: np.full(stimulus.width, stimulus.rest, self.dtype)
             for stimulus in self.stimuli
             if isinstance(stimulus, _Noise)
         }
@@ -169,9 +186,11 @@ class _Given:
 class _Noise:
     """What all noise has: a window, and a width."""
 
+    rest: float  # its state before it begins
+
     def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
         self.target, self.stimulus, self.label = target, stimulus, label
-        self.dt, self.key = drives.dt, f"noise {label}"
+        self.dt, self.key = drives.dt, drives.noise_key(stimulus)
         self.cells, self.size = stimulus.target.cells, stimulus.target.population.size
         self.waveform = stimulus.waveform
         self.width = len(spread(0.0, self.cells, self.size))
@@ -193,6 +212,8 @@ class _Noise:
 class _White(_Noise):
     """White noise: a number of its own in each step."""
 
+    rest = 0.0
+
     def parameters(self) -> dict[str, Array]:
         sd = self.waveform.sd.value / np.sqrt(self.dt)
         return {"mean": self.spread(self.waveform.mean.value), "sd": self.spread(sd)}
@@ -209,6 +230,8 @@ class _White(_Noise):
 class _Process(_Noise):
     """An Ornstein-Uhlenbeck process; its state has mean 0 and variance 1."""
 
+    rest = np.nan
+
     def parameters(self) -> dict[str, Array]:
         form = self.waveform
         steps = np.broadcast_to(self.dt / form.tau.value, self.cells.shape)
@@ -224,9 +247,9 @@ class _Process(_Noise):
 
     def drawn(self, event: Any, moment: Moment, values: Any, key: Any, dtype: Any) -> Tensor:
         z = self.standard(moment, key, dtype)
-        later = values["kept"] * event[self.key] + values["new"] * z
+        last = event[self.key]
         # The first number is stationary by itself.
-        return tf.where(moment.step > 0, later, z)
+        return tf.where(tf.math.is_nan(last), z, values["kept"] * last + values["new"] * z)
 
     def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
         found = values["mean"] + values["sd"] * context["drawn"][self.key]

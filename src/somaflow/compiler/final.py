@@ -1,13 +1,47 @@
 """Final states: all that a run needs to go on where another one ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from somaflow.errors import RunError, UnknownNameError, nearest
 from somaflow.simulation.system import Array
+
+
+@dataclass(frozen=True)
+class KeptGroup:
+    """What a state tells of projections that share presynaptic states.
+
+    Attributes:
+        source: The presynaptic population.
+        members: Of each projection its postsynaptic population, and the begin and end of its
+            columns among the sums.
+        delay: Their delay in steps; None where it differs between synapses.
+        sums: How the sums are computed; kept, so that the order of additions stays.
+        begun: Steps made before they were added to a network that ran already; else None. What
+            was sent before does not arrive.
+        wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
+            own.
+    """
+
+    source: str
+    members: dict[str, tuple[str, int, int]]
+    delay: int | None
+    sums: str
+    begun: int | None = None
+    wired: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "KeptGroup":
+        """Return what `to_json` told."""
+        members = {name: tuple(member) for name, member in told["members"].items()}
+        return cls(**{**told, "members": members})
 
 
 @dataclass(frozen=True)
@@ -23,20 +57,26 @@ class FinalState:
         states: Value of each state of each population: `states["PN"]["v"]`, in the coherent
             system, shape `[..., n_cells]`.
         events: What synapses, delays and noise keep, by name.
-        choices: How the sums of each group of projections are computed; kept, so that the order
-            of additions stays.
+        sizes: Number of cells of each population.
+        groups: Projections that share presynaptic states, by the name under which they do.
     """
 
     steps: int
     dt: float
     states: dict[str, dict[str, Array]]
     events: dict[str, Array]
-    choices: dict[str, str]
+    sizes: dict[str, int]
+    groups: dict[str, KeptGroup]
 
     @property
     def time(self) -> float:
         """Biological time in ms."""
         return self.steps * self.dt
+
+    @property
+    def group_of(self) -> dict[str, str]:
+        """The name of the group of each projection."""
+        return {name: key for key, group in self.groups.items() for name in group.members}
 
     def __getitem__(self, population: str) -> dict[str, Array]:
         """Return the states of a population.
@@ -74,17 +114,12 @@ def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
             key: restored(value, given, f"{path}/{key}" if path else str(key))
             for key, value in tree.items()
         }
-    if path not in given:
+    value = given.get(path)
+    own = np.asarray(tree)
+    if value is None or value.shape != own.shape or value.dtype != own.dtype:
+        found = "is missing" if value is None else f"is {value.dtype} {list(value.shape)}"
         raise RunError(
-            f"the state that is given has no {path!r}, which this network needs: projections and "
-            "stimuli of both must be the same but for parameters, weights and inputs. What is to "
-            "begin later belongs in the first network too, with a start or an amplitude of 0."
-        )
-    value = given[path]
-    if value.shape != np.shape(tree) or value.dtype != np.asarray(tree).dtype:
-        raise RunError(
-            f"{path!r} is {value.dtype} {list(value.shape)} in the state that is given, but "
-            f"{np.asarray(tree).dtype} {list(np.shape(tree))} in this run: sizes, connections, "
-            "delays and dtype of both must be the same."
+            f"{path!r} of the state that is given {found}, and is {own.dtype} {list(own.shape)} "
+            "in this run."
         )
     return value

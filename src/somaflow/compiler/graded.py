@@ -38,6 +38,8 @@ class GradedCoupling:
         dtype: NumPy type of the run.
     """
 
+    wired = ""
+
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
         form = group.form

@@ -5,6 +5,7 @@ are read at the moment of the spike, spikes of the same step that came before it
 step, what presynaptic spikes do to a synapse is done before what postsynaptic spikes do.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,9 @@ class PlasticCoupling:
                 "for each delay."
             )
         arrays = wiring.arrays
+        digest = hashlib.blake2b(arrays["first"].tobytes(), digest_size=8)
+        digest.update(arrays["other"].tobytes())
+        self.wired = digest.hexdigest()
         self.width = arrays["other"].shape[1]
         self.size = arrays["other"].size
         self.back: Lists | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
-from somaflow.compiler.coupling import Coupling, Moment, Spikes
+from somaflow.compiler.coupling import Coupling, Group, Moment, Spikes
 from somaflow.compiler.reach import is_gap
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
@@ -265,7 +265,7 @@ class Dynamics:
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group.source, group.delay, since, before, moment)
+                arriving = self._delayed(group, since, before, moment)
             else:
                 arriving = self.drives.counted(group.counted, moment, outside, prepared)
             after = since[group.routes[0].target] if self._learns(group.form) else None
@@ -301,16 +301,16 @@ class Dynamics:
         """Tell whether a synapse knows of the postsynaptic cell's spikes."""
         return isinstance(form, Jumping) and bool(form.after or form.on_post_spike)
 
-    def _delayed(
-        self, source: int, delay: int | None, since: list[Any], before: Carry, moment: Moment
-    ) -> Tensor:
-        """Return the spikes of a population that arrive in this step after a delay."""
-        if not delay:
-            return since[source]
-        history = before.event[f"spikes {self.populations[source].name}"]
-        slot = tf.math.floormod(moment.step - delay, history.shape[0])
+    def _delayed(self, group: Group, since: list[Any], before: Carry, moment: Moment) -> Tensor:
+        """Return the spikes of a group's population that arrive in this step after its delay."""
+        if not group.delay:
+            return since[group.source]
+        history = before.event[f"spikes {self.populations[group.source].name}"]
+        sent = moment.step - group.delay
+        slot = tf.math.floormod(sent, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
-        return tf.gather(history, tf.cast(slot, tf.int32))
+        found = tf.gather(history, tf.cast(slot, tf.int32))
+        return found if group.begun is None else tf.where(sent >= group.begun, found, 0)
 
     def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
         """Return a change of a state, 0 for cells that are refractory."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from somaflow import units
+from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
 from somaflow.compiler.drives import Drives
-from somaflow.compiler.final import FinalState, flattened, restored
+from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.jumping import JumpingCoupling
 from somaflow.compiler.layout import Layout, pad, padded
@@ -17,7 +18,7 @@ from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
-from somaflow.compiler.wiring import Member, Wiring, check_delay, check_latest
+from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.network import forms, groups
@@ -61,10 +62,13 @@ class Tables:
         seed: int = 0,
     ) -> None:
         self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
-        self.duration = duration
-        self.before = initial if isinstance(initial, FinalState) else None
-        self.given = {} if isinstance(initial, FinalState) else initial
         self.populations = network.populations
+        self.before: Continuing | None = None
+        self.given: Mapping[str, Mapping[str, Any]] = {}
+        if isinstance(initial, FinalState):
+            self.before = Continuing(initial, self.populations, dt, dtype)
+        else:
+            self.given = initial
         self.place = {p.name: k for k, p in enumerate(self.populations)}
         self.lowered = [self._lower(p) for p in self.populations]
         self.refractory = [
@@ -75,13 +79,16 @@ class Tables:
         ]
         self._warn_of_times()
         self._check_memory()
-        groupings = groups.group(network.projections)
+        apart = None if self.before is None else self.before.final.group_of
+        groupings = groups.group(network.projections, apart)
         self.couplings: list[Coupling] = [
             self._couple(self._group(grouping), grouping) for grouping in groupings
         ]
+        self.couplings += [self._counted(number, p) for number, p in enumerate(network.inputs)]
+        if self.before is not None:
+            self.before.check_projections(self.couplings)
         self.layouts = self._lay_out()
         self.drives = Drives(network, dt, duration, self.dtype, seed)
-        self.couplings += [self._counted(number, p) for number, p in enumerate(network.inputs)]
         self.delays = [0] * len(self.populations)
         for coupling in self.couplings:
             group = coupling.group
@@ -147,7 +154,7 @@ class Tables:
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
         form, equations, place = grouping.form, first.equations, forms.place_of(first)
-        delay = check_delay(first, self.dt, self.duration)
+        delay = delay_steps(first, self.dt)
         if isinstance(form, Graded) and form.duration is None and delay != 0:
             raise NetworkError(
                 f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
@@ -177,6 +184,9 @@ class Tables:
         )
         for projection in grouping.projections:
             self._add_route(group, projection)
+        if self.before is not None:
+            group.before = self.before.group(group)
+            group.begun = self.before.begun(group, group.before)
         return group
 
     @staticmethod
@@ -204,15 +214,18 @@ class Tables:
     def _couple(self, group: Group, grouping: Grouping) -> Coupling:
         n_pre = padded(self.populations[group.source].size)
         chosen = groups.choose(grouping, self.dtype.itemsize)
-        if self.before is not None and group.key in self.before.choices:
-            chosen = chosen._replace(form=self.before.choices[group.key])
+        before = group.before
+        if before is not None and (group.delay is None) == (before.delay is None):
+            same = {route.projection for route in group.routes} == before.members.keys()
+            chosen = chosen._replace(form=before.sums) if same else chosen
         if not chosen.synapses:
             names = ", ".join(str(member.projection.name) for member in group.members)
             raise NetworkError(
                 f"projection {names} has no synapse at all: its connector joins no cell to another."
             )
         wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
-        check_latest(wiring, group.place, self.dt, self.duration)
+        if self.before is not None and before is not None and wiring.latest is not None:
+            wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)
         check_numbers(group, values)
         if isinstance(group.form, Graded):
@@ -228,28 +241,33 @@ class Tables:
 
     def _counted(self, number: int, given: PoissonInput) -> PoissonCoupling:
         equations, target = given.equations, self.place[given.post.population.name]
-        values = equations.initial_values({}, given.synapse_name)
+        starts = equations.initial_values({}, given.synapse_name)
         changing = frozenset(equations.inputs) | {given.weight_name or ""}
         form = forms.take_apart(given)
         assert isinstance(form, Jumping)
         post = () if form.current is None else (form.current,)
         weights = Weights.of(given, self.dtype)
         columns = slice(0, weights.width)
+        chords = chords_of(equations, post)
+        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
+        lowered = Lowered(equations, changing, keep)
         group = Group(
             key=f"{given.synapse_name} of {given.name}",
             form=form,
             source=target,
-            initial={s: float(np.asarray(v)) for s, v in values.items()},
+            initial={s: float(np.asarray(v)) for s, v in starts.items()},
             lowered=Lowered(equations, changing),
             delay=0,
             place=forms.place_of(given),
-            routes=[
-                Route(str(given.name), target, columns, post, Lowered(equations, changing, post))
-            ],
+            routes=[Route(str(given.name), target, columns, post, chords, lowered)],
             counted=number,
         )
+        if self.before is not None:
+            group.before = self.before.group(group)
+        values = self._values(equations, 1)
+        check_numbers(group, values)
         coupling = PoissonCoupling(group, weights, self.dtype)
-        coupling.check(self._values(equations, 1), self.dt)
+        coupling.check(values, self.dt)
         return coupling
 
     def _lay_out(self) -> list[Layout]:
@@ -294,14 +312,41 @@ class Tables:
         Raises:
             RunError: An initial value for an unknown state, or of the wrong shape or unit.
         """
-        if self.before is not None:
-            return self._continued(self.before)
         for name, values in self.given.items():
             if name not in self.place:
                 raise RunError(f"initial names {name!r}.{nearest(str(name), self.place)}")
             if not isinstance(values, Mapping):
                 raise RunError(f"initial[{name!r}] is a dict of states, not {values!r}.")
-        per_cell = [self._initial_cells(k) for k in range(len(self.populations))]
+        per_cell = [self._first_cells(k) for k in range(len(self.populations))]
+        if self.before is not None:
+            self.batch = self.before.batch
+        else:
+            self.batch = self._leading(per_cell)
+        rows: dict[str, Any] = {}
+        for coupling in self.couplings:
+            known = None if self.before is None else self.before.rows(coupling)
+            rows |= {row: np.full((), start) for row, start in coupling.rows.items()}
+            rows |= known or {}
+        blocks = []
+        for layout, cells in zip(self.layouts, per_cell, strict=True):
+            if not layout.states:
+                continue  # spike sources; they have no block
+            shape = (*self.batch, layout.size)
+            held = [np.broadcast_to({**cells, **rows}[state], shape) for state in layout.states]
+            block = np.stack([pad(row, layout.size) for row in held])
+            blocks.append(block.astype(self.dtype))
+        event = self._initial_events()
+        if self.before is not None:
+            event = self.before.events(event, self.couplings)
+        return Carry(tuple(blocks), event)
+
+    def _first_cells(self, k: int) -> dict[str, Any]:
+        """Return the states of a population with which the run begins."""
+        known = None if self.before is None else self.before.cells(self.populations[k].name)
+        return self._initial_cells(k) if known is None else known
+
+    def _leading(self, per_cell: list[dict[str, Any]]) -> tuple[int, ...]:
+        """Return the leading axes of initial values and parameters."""
         leading = [np.shape(v)[:-1] for cells in per_cell for v in cells.values() if np.ndim(v)]
         leading += [
             p.value.shape[:-1]
@@ -310,68 +355,11 @@ class Tables:
             if p.value.ndim
         ]
         try:
-            self.batch = np.broadcast_shapes(*leading)
+            return np.broadcast_shapes(*leading)
         except ValueError as error:
             raise RunError(
                 f"leading axes of parameters and initial values do not fit each other: {leading}."
             ) from error
-        blocks = []
-        for layout, cells in zip(self.layouts, per_cell, strict=True):
-            gates = {
-                row: np.full((), start) for c in self.couplings for row, start in c.rows.items()
-            }
-            rows = [{**cells, **gates}[state] for state in layout.states]
-            if not rows:
-                continue  # spike sources; they have no block
-            shape = (*self.batch, layout.size)
-            block = np.stack([pad(np.broadcast_to(row, shape), layout.size) for row in rows])
-            blocks.append(block.astype(self.dtype))
-        return Carry(tuple(blocks), self._initial_events())
-
-    def _continued(self, final: FinalState) -> Carry:
-        """Return the state at which another run ended.
-
-        Raises:
-            RunError: It is of another network.
-        """
-        for name in final.states:
-            if name not in self.place:
-                raise RunError(
-                    f"the state that is given has the population {name!r}, which this network has "
-                    f"not.{nearest(name, self.place)}"
-                )
-        blocks = []
-        for layout in self.layouts:
-            if not layout.states:
-                continue
-            found = final.states.get(layout.name, {})
-            if sorted(found) != sorted(layout.states):
-                raise RunError(
-                    f"population {layout.name!r} has the states {', '.join(layout.states)}, but "
-                    f"{', '.join(found) or 'nothing'} in the state that is given."
-                )
-            sizes = {found[state].shape[-1] for state in layout.states}
-            if sizes != {layout.size}:
-                raise RunError(
-                    f"population {layout.name!r} has {layout.size} cells, but "
-                    f"{sizes.pop()} in the state that is given."
-                )
-            self.batch = found[layout.states[0]].shape[:-1]
-            block = np.stack([pad(found[state], layout.size) for state in layout.states])
-            if block.dtype != self.dtype and found[layout.states[0]].dtype != self.dtype:
-                raise RunError(
-                    f"the state that is given is {found[layout.states[0]].dtype}, but this run is "
-                    f"{self.dtype}; run both in one type."
-                )
-            blocks.append(block.astype(self.dtype))
-        own = self._initial_events()
-        for name in sorted(set(final.events) - set(flattened(own))):
-            raise RunError(
-                f"the state that is given has {name!r}, which this network has not: projections "
-                "and stimuli of both must be the same but for parameters, weights and inputs."
-            )
-        events = restored(own, final.events)
-        return Carry(tuple(blocks), events)
 
     def final(self, carry: Carry, steps: int) -> FinalState:
         """Return the state at the end of a run, as arrays by name."""
@@ -380,8 +368,22 @@ class Tables:
             if layout.states:
                 rows = np.asarray(next(blocks))[..., : layout.size]
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
-        choices = {c.group.key: c.wiring.choice.form for c in self.couplings}
-        return FinalState(steps, self.dt, states, flattened(carry.event), choices)
+        sizes = {population.name: population.size for population in self.populations}
+        groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
+        return FinalState(steps, self.dt, states, flattened(carry.event), sizes, groups)
+
+    def _kept(self, coupling: Coupling) -> KeptGroup:
+        group = coupling.group
+        members = {
+            route.projection: (
+                self.populations[route.target].name,
+                route.columns.start,
+                route.columns.stop,
+            )
+            for route in group.routes
+        }
+        source, form = self.populations[group.source].name, coupling.wiring.choice.form
+        return KeptGroup(source, members, group.delay, form, group.begun, coupling.wired)
 
     def _initial_cells(self, k: int) -> dict[str, Any]:
         population = self.populations[k]

@@ -119,11 +119,11 @@ class Wiring:
         return deliver_later(arrays, self.single, self.width, mask, value, now, ring)
 
 
-def check_delay(projection: Projection, dt: float, duration: float) -> int | None:
+def delay_steps(projection: Projection, dt: float) -> int | None:
     """Return the delay of a projection in steps, or None if its synapses differ.
 
     Raises:
-        NetworkError: It is no whole number of steps, or longer than the run.
+        NetworkError: It is no whole number of steps.
     """
     if varied_delays(projection):
         return None
@@ -136,23 +136,4 @@ def check_delay(projection: Projection, dt: float, duration: float) -> int | Non
             f"the delay of projection {projection.name!r} is {delay:g} ms, which is {short}; "
             f"give {low:g} or {high:g} ms, or another dt."
         )
-    if delay > duration:
-        raise NetworkError(
-            f"the delay of projection {projection.name!r} is {delay:g} ms, longer than the run of "
-            f"{duration:g} ms: no spike would arrive."
-        )
     return steps
-
-
-def check_latest(wiring: Wiring, place: str, dt: float, duration: float) -> None:
-    """Refuse delays of single synapses that are longer than a run.
-
-    Raises:
-        NetworkError: The longest one is.
-    """
-    latest = (wiring.latest or 0) * dt
-    if latest > duration * (1 + 1e-9):
-        raise NetworkError(
-            f"the longest delay of {place} is {latest:g} ms, longer than the run of "
-            f"{duration:g} ms: no spike would arrive there."
-        )

@@ -1,6 +1,6 @@
 """Groups of projections that share presynaptic states, and how the sums of each are computed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,16 +42,23 @@ class Grouping:
         return isinstance(self.form, Jumping) and self.form.amplitudes is None
 
 
-def group(projections: Sequence[Projection]) -> list[Grouping]:
+def group(
+    projections: Sequence[Projection], apart: Mapping[str, str] | None = None
+) -> list[Grouping]:
     """Put projections together that can share their presynaptic states.
+
+    Args:
+        projections: The projections.
+        apart: Of a network that goes on: the group that projections were in. Those of different
+            groups, or of none, have presynaptic states of their own.
 
     Raises:
         NetworkError: A synapse is of no form that can be computed.
     """
-    found: dict[str, Grouping] = {}
+    found: dict[tuple[str, str | None], Grouping] = {}
     for projection in projections:
         form = take_apart(projection)
-        key = _shared(projection, form)
+        key = _shared(projection, form), (apart or {}).get(str(projection.name))
         if key not in found:
             source = projection.pre.population.name
             name = f"{projection.synapse_name} of {source} ({projection.name})"

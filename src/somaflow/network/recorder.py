@@ -33,6 +33,23 @@ def check_cells(cells: Any) -> NDArray[np.int64]:
     return array
 
 
+def check_name(name: Any) -> None:
+    """Check the name of a recording, which is the name of arrays in a store too.
+
+    Raises:
+        WrongTypeError: It is no text.
+        NetworkError: It cannot be a name there.
+    """
+    if not isinstance(name, str):
+        raise WrongTypeError(f"the name of a recording is a text, not {name!r}.")
+    # Zarr keeps names that begin with "__" and the name of its own file for itself.
+    if not name[:1].isalnum() or not name.isprintable() or "/" in name or name == "zarr.json":
+        raise NetworkError(
+            f"{name!r} cannot be the name of a recording: it begins with a letter or a digit, has "
+            "no '/' and no line break, and is not zarr.json."
+        )
+
+
 def check_edges(edges: Any) -> Parameter:
     """Return the edges of bins, ascending, with their unit; `"1"` where they have none.
 
@@ -63,6 +80,9 @@ class Recorder(Description):
     for: `pn["v"].mean().every(1*ms, "max")` is the maximum of the population's mean voltage, and
     `pn["v"].every(1*ms, "max").mean()` the mean of the cells' maxima. The key tells the two apart.
 
+    The key tells neither the interval nor the cells. Of two recordings with one key, `as_` gives
+    one a name of its own: `pn[:10]["v"].as_("PN.v of the first")`.
+
     Attributes:
         owner: Name of the population, or of the projection.
         variable: A state, a definition or the input current of a population's equations, or
@@ -79,6 +99,7 @@ class Recorder(Description):
         time_first: Whether it is reduced over time before it is reduced over cells.
         edges: Of a histogram: the edges of its bins.
         of_projection: Whether the owner is a projection.
+        name: What it is called in the results; None for the name that its parts make.
     """
 
     owner: str
@@ -90,6 +111,7 @@ class Recorder(Description):
     time_first: bool = False
     edges: Any = None
     of_projection: bool = False
+    name: str | None = None
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -105,6 +127,8 @@ class Recorder(Description):
             setter(self, "interval", units.scalar(self.interval, "ms", "every", positive=True))
         if self.cells is not None:
             setter(self, "cells", check_cells(self.cells))
+        if self.name is not None:
+            check_name(self.name)
         self._check_reductions()
 
     @property
@@ -139,12 +163,14 @@ class Recorder(Description):
 
     @property
     def key(self) -> str:
-        """The name in the results.
+        """The name in the results: that which `as_` gave, or one that its parts make.
 
-        It tells what was done, in order: `PN.v`, `PN.v.mean`, `PN.v.max_over_time`,
+        The latter tells what was done, in order: `PN.v`, `PN.v.mean`, `PN.v.max_over_time`,
         `PN.v.mean.max_over_time`, `PN.v.max_over_time.mean`; `PN.spikes`, `PN.spikes.count`,
         `PN.spikes.count.sum`, `PN.rate`.
         """
+        if self.name is not None:
+            return self.name
         if self.reduction == "rate":
             return f"{self.owner}.rate"
         time = f"{self.over_time}_over_time" if self.over_time else None
@@ -153,6 +179,19 @@ class Recorder(Description):
         else:
             parts = [time, self.reduction] if self.time_first else [self.reduction, time]
         return ".".join([self.owner, self.variable, *(part for part in parts if part)])
+
+    def as_(self, name: str) -> "Recorder":
+        """Return the recorder under another name: its key in the results and in a store.
+
+        Args:
+            name: Begins with a letter or a digit, and has no "/".
+
+        Raises:
+            WrongTypeError: It is no text.
+            NetworkError: It cannot be a name.
+        """
+        check_name(name)
+        return replace(self, name=name)
 
     def every(self, interval: Any, reduction: str | None = None) -> "Recorder":
         """Return the recorder with a sample at each multiple of an interval.

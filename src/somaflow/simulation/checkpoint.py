@@ -17,7 +17,7 @@ from somaflow.errors import StoreError
 from somaflow.simulation.folder import CHECKPOINT, Folder
 from somaflow.simulation.system import Array
 
-FORMAT = 2
+FORMAT = 3
 _HEADER = "header"
 _KEPT = 2  # the newest, and the one before it in case that is damaged
 

@@ -71,6 +71,25 @@ class Column:
         return self.rows * int(np.prod(self.shape, initial=1)) * np.dtype(self.dtype).itemsize
 
     @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of its arrays and axes in a store, and in a dataset."""
+        if self.shape is None:
+            return f"{self.key}.times", f"{self.key}.cells"
+        labels = {"time", *self.axes, *(c.name for c in self.coordinates)}
+        return self.key, *(f"{self.key}.{label}" for label in sorted(labels))
+
+    @property
+    def last(self) -> float:
+        """Time of the last sample of samples at equal distances."""
+        return self.start + (self.rows - 1) * self.interval
+
+    def ends_before(self, end: float) -> bool:
+        """Return whether the last sample of samples at equal distances lies before a time."""
+        sampled = self.shape is not None and self.times is None and self.interval > 0
+        # A whole number of intervals may miss the end by the rounding of decimal times.
+        return sampled and end - self.last > 1e-6 * self.interval
+
+    @property
     def place(self) -> tuple[int, ...]:
         """Shape of one spike's place: its cell, or the indices of batch and cell."""
         return (len(self.batch) + 1,) if self.batch else ()

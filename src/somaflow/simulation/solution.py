@@ -165,12 +165,14 @@ class Solution:
     """The results of a run.
 
     `solution["PN.v"]` is a labelled array with dimensions `time` and `cell`; `["PN.spikes"]` are
-    `SpikeTrains`.
+    `SpikeTrains`. Where samples end before the run, since its length is no multiple of their
+    interval, `solution["PN.v"].attrs["ends"]` says so.
 
     Attributes:
         meta: Versions, seed, dt, solver, dtype and what the run was of; of `solve` the equations
             if they were text, and never y0, args or a function.
-        statistics: Numbers of steps, cells and synapses; seconds of compiling and of running. Of
+        statistics: Numbers of steps, cells and synapses; seconds of compiling and of running;
+            `samples_end_ms`, the last sample of each recording that ends before the run. Of
             `solve`: steps accepted and rejected, evaluations of f in them (not for
             `ImplicitEuler`, whose iteration sets it), the smallest step; arrays for a batch.
         status: How the run ended, a sentence.
@@ -294,8 +296,16 @@ class Solution:
             dims=(time, *(f"{prefix}{axis}" for axis in column.axes)),
             coords=coordinates,
             name=column.key,
-            attrs={"units": column.unit},
+            attrs={"units": column.unit} | self._end(column, rows),
         )
+
+    def _end(self, column: Column, rows: slice) -> dict[str, str]:
+        """Return where samples end that do so before the run."""
+        end = column.start + self.duration
+        if rows.stop is not None or not column.ends_before(end):
+            return {}
+        left = f"{end - column.last:.6g} {self._time_unit}"
+        return {"ends": f"at {column.last:.10g} {self._time_unit}, {left} before the run's end"}
 
     @property
     def _time_unit(self) -> str:
@@ -334,7 +344,13 @@ class Solution:
 
     def __repr__(self) -> str:
         unit = "" if self._time_unit == "1" else f" {self._time_unit}"
-        return f"Solution({', '.join(self._columns)}; {self.duration:g}{unit})"
+        names = [
+            f"{key} to {column.last:.10g}{unit}"
+            if column.ends_before(column.start + self.duration)
+            else key
+            for key, column in self._columns.items()
+        ]
+        return f"Solution({', '.join(names)}; {self.duration:g}{unit})"
 
 
 def _rows(column: Column, begin: float | None, end: float | None) -> slice:

@@ -1,0 +1,367 @@
+"""Continuing: from the state at which a run ended to the state at which another begins.
+
+What both networks have goes on: populations, projections and noise are told by their names and
+not by their place. What is new begins as it would at time 0, what is gone vanishes. Where the two
+differ in a way that leaves open what is meant, the run is refused.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from somaflow.compiler import underway
+from somaflow.compiler.coupling import RINGS, Coupling, Group
+from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.underway import NEAR, Clocks
+from somaflow.errors import RunError
+from somaflow.network.population import Population
+from somaflow.simulation.system import Array
+
+_AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
+
+
+class Continuing:
+    """The end of a run, asked by a network that goes on from it.
+
+    Args:
+        final: The end.
+        populations: Of the network that goes on.
+        dt: Its step in ms.
+        dtype: NumPy type of its run.
+
+    Attributes:
+        clocks: The steps of both runs.
+    """
+
+    def __init__(
+        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: Any
+    ) -> None:
+        self.final, self.dtype = final, np.dtype(dtype)
+        self.populations = {population.name: population for population in populations}
+        self.clocks = Clocks(final.steps, final.dt, round(final.time / dt), dt)
+        self._check_populations()
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Leading axes of what goes on."""
+        for name, states in self.final.states.items():
+            if name in self.populations and states:
+                return next(iter(states.values())).shape[:-1]
+        return ()
+
+    # ---------------------------------------------------------------- populations
+
+    def _check_populations(self) -> None:
+        """Refuse populations of another size or type, or with other states.
+
+        Raises:
+            RunError: There is one.
+        """
+        for name, population in self.populations.items():
+            size = self.final.sizes.get(name)
+            if size not in (None, population.size):
+                raise RunError(
+                    f"population {name!r} has {population.size} cells, but {size} in the state "
+                    "that is given."
+                )
+            states = self._own_states(name)
+            if size is not None and sorted(states) != sorted(population.equations.states):
+                raise RunError(
+                    f"population {name!r} has {_listed(population.equations.states)}, but "
+                    f"{_listed(states)} in the state that is given."
+                )
+            kinds = {value.dtype for value in states.values()} - {self.dtype}
+            if kinds:
+                raise RunError(
+                    f"the state that is given is {kinds.pop()}, but this run is {self.dtype}; run "
+                    "both in one type."
+                )
+        for name in self.final.sizes.keys() - self.populations.keys():
+            gone = sorted(self._own_states(name))
+            for other, population in self.populations.items():
+                new = other not in self.final.sizes and population.size == self.final.sizes[name]
+                if new and gone and gone == sorted(population.equations.states):
+                    _tell(f"population {other!r}", repr(name))
+
+    def _own_states(self, name: str) -> dict[str, Array]:
+        """Return the states of a population, without those of its synapses."""
+        starts = tuple(self.final.groups)
+        return {
+            state: value
+            for state, value in self.final.states.get(name, {}).items()
+            if not state.startswith(starts)
+        }
+
+    def cells(self, name: str) -> dict[str, Array] | None:
+        """Return the states of a population; None where it is new."""
+        return self._own_states(name) if name in self.final.sizes else None
+
+    # ---------------------------------------------------------------- projections
+
+    def group(self, group: Group) -> KeptGroup | None:
+        """Return what is known of a group; None where it is new.
+
+        Raises:
+            RunError: A projection leads elsewhere.
+        """
+        names = [route.projection for route in group.routes]
+        old = self.final.groups.get(self.final.group_of.get(names[0], ""))
+        if old is None:
+            return None
+        if group.counted is not None:
+            here, there = list(self.populations)[group.source], old.members[names[0]][0]
+            if here != there:
+                raise RunError(
+                    f"the Poisson input {names[0]!r} reaches {here!r}, but {there!r} in the state "
+                    "that is given; give it another name, under which it begins anew."
+                )
+        for member in group.members:
+            ends = member.projection.pre, member.projection.post
+            pre, post = (end.population.name for end in ends)
+            before = old.source, old.members[str(member.projection.name)][0]
+            if before != (pre, post):
+                raise RunError(
+                    f"projection {member.projection.name!r} leads from {pre!r} to {post!r}, but "
+                    f"from {before[0]!r} to {before[1]!r} in the state that is given; give it "
+                    "another name, under which it begins anew."
+                )
+        return old
+
+    def begun(self, group: Group, old: KeptGroup | None) -> int | None:
+        """Return since which step spikes arrive by a group; None where all do."""
+        if not group.delay:
+            return None
+        if old is None:
+            source = group.members[0].projection.pre.population.name
+            return self.clocks.now if self._sent(source, group.delay * self.clocks.dt) else None
+        if old.begun is None:
+            return None
+        begun = round(old.begun * self.clocks.ratio)
+        return begun if self.clocks.now - begun < group.delay else None
+
+    def latest(self, group: Group, old: KeptGroup) -> int:
+        """Return in how many steps the last that is under way in a group's rings arrives."""
+        last = 0
+        for name in RINGS:
+            due = self._due(name, group, old)
+            if due is not None and self.clocks.same:
+                last = max(last, 1 + int(np.flatnonzero(due.any(axis=(1, 2))).max(initial=-1)))
+        return last
+
+    def check_projections(self, couplings: Sequence[Coupling]) -> None:
+        """Refuse changed delays where spikes are under way, and tell of names that are gone.
+
+        Raises:
+            RunError: As said.
+        """
+        here = {route.projection for coupling in couplings for route in coupling.group.routes}
+        for coupling in couplings:
+            group, old = coupling.group, coupling.group.before
+            if old is None:
+                self._tell_of_likes(group, here)
+                continue
+            self._check_delay(group, old)
+            if old.wired != coupling.wired:
+                raise RunError(
+                    f"projection {group.routes[0].projection!r} joins other cells than in the "
+                    "state that is given, and what its synapses keep, each by itself, cannot go "
+                    "on; give it another name, under which it begins anew."
+                )
+
+    def _tell_of_likes(self, group: Group, here: set[str]) -> None:
+        """Warn of a new projection that stands where another one has gone."""
+        kind = group.key.rpartition(" (")[0]  # its synapse and its source
+        for member in group.members:
+            target = member.projection.post.population.name
+            for key, old in self.final.groups.items():
+                for gone, (post, *_) in old.members.items():
+                    alike = post == target and key.rpartition(" (")[0] == kind
+                    if alike and gone not in here:
+                        _tell(f"projection {member.projection.name!r}", repr(gone))
+
+    def _check_delay(self, group: Group, old: KeptGroup) -> None:
+        pairs = (old.delay, self.final.dt), (group.delay, self.clocks.dt)
+        before, now = (None if delay is None else delay * dt for delay, dt in pairs)
+        if before is None and (now is None or not self._in_rings(group, old)):
+            return
+        if before is not None and now is not None and abs(before - now) <= NEAR * self.clocks.dt:
+            return
+        longest = max(before or 0.0, now or 0.0)
+        if before is not None and not self._sent(old.source, longest):
+            return
+        raise RunError(
+            f"projection {group.routes[0].projection!r} has {_delay(now)}, but {_delay(before)} "
+            "in the state that is given, and spikes are under way; keep its delay, or give it "
+            "another name: it then begins anew, and what was under way does not arrive."
+        )
+
+    def _sent(self, source: str, ago: float) -> bool:
+        """Tell whether a population is known to have spiked within the last `ago` ms."""
+        found = self.final.events.get(f"spikes {source}")
+        if found is None:
+            return False
+        step, _ = underway.slots(found, self.final.steps)
+        return bool((step > self.final.steps - 1 - ago / self.final.dt - NEAR).any())
+
+    def _in_rings(self, group: Group, old: KeptGroup) -> bool:
+        found = [self._due(name, group, old) for name in RINGS]
+        return any(due.any() for due in found if due is not None)
+
+    def _due(self, name: str, group: Group, old: KeptGroup) -> Array | None:
+        """Return what is due in a ring of a group; None where it had none."""
+        ring = self.final.events.get(f"{self._key(group)}/{name}")
+        return None if ring is None else underway.due(ring, self.final.steps, group, old)
+
+    def _key(self, group: Group) -> str:
+        return self.final.group_of[group.routes[0].projection]
+
+    def rows(self, coupling: Coupling) -> dict[str, Array] | None:
+        """Return the rows of a coupling in the block of its presynaptic population.
+
+        Returns:
+            None where it is new.
+
+        Raises:
+            RunError: Its synapses have other states.
+        """
+        group = coupling.group
+        if group.before is None:
+            return None
+        states, key = self.final.states.get(group.before.source, {}), self._key(group)
+        found = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
+        known = [name for name in states if name == key or name.startswith(f"{key} ")]
+        if len(known) != len(found) or any(value is None for value in found.values()):
+            raise self._other_synapse(group)
+        return {name: value for name, value in found.items() if value is not None}
+
+    @staticmethod
+    def _other_synapse(group: Group) -> RunError:
+        return RunError(
+            f"projection {group.routes[0].projection!r} has a synapse with other variables than in "
+            "the state that is given; give it another name, under which it begins anew."
+        )
+
+    # --------------------------------------------------------------------- events
+
+    def events(self, initial: Mapping[str, Any], couplings: Sequence[Coupling]) -> dict[str, Any]:
+        """Return the event state of the network that goes on.
+
+        Args:
+            initial: That of a run which begins at time 0.
+            couplings: Its groups of projections.
+
+        Raises:
+            RunError: What is kept in steps of another dt cannot be told exactly.
+        """
+        keys = {coupling.group.key: coupling for coupling in couplings}
+        made = {}
+        for coupling in couplings:
+            known = self._kept(coupling.group) if coupling.group.before is not None else {}
+            if known and coupling.group.key not in initial:
+                raise self._other_synapse(coupling.group)
+        for key, value in initial.items():
+            kind, _, name = key.partition(" ")
+            known = self.final.events.get(key)
+            if key in keys:
+                made[key] = self._of_group(keys[key], value)
+            elif key == "stimuli":
+                made[key] = self._noise(value)
+            elif known is None:
+                # Who is above already has spiked, or has not crossed.
+                made[key] = np.ones_like(value) if kind == "above" else value
+            elif kind == "spikes":
+                made[key] = self.clocks.history(name, known, value)
+            elif kind == "refractory":
+                made[key] = self.clocks.counts(name, known)
+            else:
+                made[key] = known
+        return made
+
+    def _kept(self, group: Group) -> dict[str, Array]:
+        """Return what is kept of a group, without its rings."""
+        found = _below(self.final.events, self._key(group))
+        return {path: value for path, value in found.items() if path not in RINGS}
+
+    def _of_group(self, coupling: Coupling, initial: Any) -> Any:
+        """Return what a group keeps."""
+        group, old = coupling.group, coupling.group.before
+        if old is None:
+            return initial
+        known = self._kept(group)
+        own = flattened({name: value for name, value in initial.items() if name not in RINGS})
+        if known.keys() != own.keys():
+            raise self._other_synapse(group)
+
+        def one(path: str, value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {name: one(f"{path}/{name}", part) for name, part in value.items()}
+            part = path.partition("/")[0]
+            if part in RINGS:
+                due = self._due(path, group, old)
+                return value if due is None else self.clocks.ring(due, value, group)
+            found = known[path]
+            if part == "busy":  # how long a pulse may last, in steps; longer does no harm
+                return np.asarray(np.ceil(found * self.clocks.ratio), found.dtype)
+            if part not in _AFTER:
+                return found
+            made = np.array(value)
+            for here, there in underway.columns(group, old):
+                made[..., here] = found[..., there]
+            return made
+
+        return {name: one(name, value) for name, value in initial.items()}
+
+    def _noise(self, initial: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the last numbers of noise: of the same, or of the one that took its place.
+
+        A key is what a noise has in common with itself under other parameters, and behind the
+        last space what tells it from others of that kind.
+        """
+        known = _below(self.final.events, "stimuli")
+        made = {key: known.pop(key) for key in initial if key in known}
+        for key, value in initial.items():
+            if key in made:
+                continue
+            alike = [k for k in known if k.rpartition(" ")[0] == key.rpartition(" ")[0]]
+            made[key] = known.pop(alike[0]) if alike else value
+        return {key: made[key] for key in initial}
+
+
+def _below(events: Mapping[str, Array], key: str) -> dict[str, Array]:
+    """Return the arrays of a part of an event state, by what follows its name."""
+    start = f"{key}/"
+    return {k.removeprefix(start): v for k, v in events.items() if k.startswith(start)}
+
+
+def _delay(delay: float | None) -> str:
+    return "delays that differ" if delay is None else f"a delay of {delay:g} ms"
+
+
+def _listed(states: Any) -> str:
+    names = ", ".join(states)
+    return f"the states {names}" if names else "no states"
+
+
+def _tell(what: str, gone: str) -> None:
+    warnings.warn(
+        f"{what} begins anew: the state that is given has {gone}, which this network has not. "
+        "What is to go on keeps its name.",
+        stacklevel=2,
+    )
+
+
+def check_start(final: FinalState, dt: float) -> int:
+    """Return how many steps of `dt` were made before.
+
+    Raises:
+        RunError: No whole number.
+    """
+    steps = final.time / dt
+    if abs(steps - round(steps)) > NEAR or round(steps) < 1:
+        raise RunError(
+            f"the state that is given is of {final.time:.10g} ms, which is not a whole number of "
+            f"steps of dt = {dt:g} ms; end the run before at a multiple of it."
+        )
+    return round(steps)

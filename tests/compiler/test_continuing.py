@@ -1,0 +1,257 @@
+"""A run goes on from another's end in a network that has changed: what is the same goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import somaflow as sf
+from somaflow.errors import RunError
+from somaflow.units import ms, mV, nA, nF, nS, uS
+
+pytestmark = pytest.mark.slow
+
+STILL = sf.Equations.parse("dv/dt = -v/tau : mV", tau=1e12 * ms, v=0 * mV)
+PASSIVE = sf.Equations.parse(
+    "dv/dt = (g*(E - v) + I_stim)/C : mV\nI_stim : nA", E=-60 * mV, g=0.02 * uS, C=0.2 * nF, v=-60
+)
+TIMES = np.array([1.05, 9.52, 9.97, 11.03])
+
+
+def simulate(*parts: Any, to: float, dt: float = 0.1, after: Any = None, **more: Any) -> Any:
+    """Run a network until a time, from time 0 or from the end of another run."""
+    network = sf.Network(*parts)
+    begin = 0.0 if after is None else after.final.time
+    settings: dict[str, Any] = {"solver": sf.Euler(), "progress": False} | more
+    initial = None if after is None else after.final
+    return sf.simulate(network, (to - begin) * ms, dt=dt * ms, initial=initial, **settings)
+
+
+# -------------------------------------------------------------------- delays of one number
+
+SOURCE = sf.Population("source", 1, sf.SpikeSourceArray(TIMES * ms))
+TARGET = sf.Population("target", 2, STILL)
+
+
+def delta(place: int, delay: float, name: str) -> sf.Projection:
+    jump = sf.load("delta")
+    return sf.Projection(SOURCE, TARGET[[place]], jump, weight=1 * mV, delay=delay * ms, name=name)
+
+
+LATE, EARLY = delta(0, 20, "late"), delta(1, 5, "early")
+
+
+def arrived(run: Any, cell: int) -> np.ndarray:
+    """When the voltage of a cell jumped by 1 mV, as the sample behind each jump."""
+    v = run["target.v"]
+    return v.time.values[1:][np.diff(v.values[:, cell]) > 0.5]
+
+
+@pytest.fixture(scope="module")
+def short() -> sf.Solution:
+    """A run that is shorter than its longest delay, with three spikes under way."""
+    return simulate(SOURCE, TARGET, LATE, to=10, record=TARGET["v"])
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.05, 0.2])
+def test_spikes_under_way_arrive_in_time_at_any_dt(short: sf.Solution, dt: float) -> None:
+    assert short["target.v"].values.max() < 0.5
+    run = simulate(SOURCE, TARGET, LATE, to=40, dt=dt, after=short, record=TARGET["v"])
+    wanted = np.ceil((TIMES + 20) / dt - 1e-6) * dt
+    np.testing.assert_allclose(arrived(run, 0), wanted)
+
+
+def test_an_added_projection_delivers_what_is_sent_from_then_on(short: sf.Solution) -> None:
+    both = SOURCE, TARGET, LATE, EARLY
+    whole = simulate(*both, to=40, after=short, record=TARGET["v"])
+    np.testing.assert_allclose(arrived(whole, 1), [16.1])
+    np.testing.assert_allclose(arrived(whole, 0), [21.1, 29.6, 30.0, 31.1])
+    # It stays so where that run is cut in turn, while earlier spikes would still arrive.
+    first = simulate(*both, to=12, after=short)
+    rest = simulate(*both, to=40, after=first, record=TARGET["v"])
+    np.testing.assert_array_equal(rest["target.v"], whole["target.v"][20:])
+    with pytest.warns(UserWarning, match="projection 'early' begins anew"):
+        early = simulate(SOURCE, TARGET, EARLY, to=40, after=short, record=TARGET["v"])
+    assert arrived(early, 0).tolist() == []  # what was under way went with its projection
+
+
+def test_a_delay_is_not_changed_under_spikes(short: sf.Solution) -> None:
+    with pytest.raises(RunError, match="'late' has a delay of 8 ms, but a delay of 20 ms in the"):
+        simulate(SOURCE, TARGET, delta(0, 8, "late"), to=40, after=short)
+    quiet = simulate(SOURCE, TARGET, LATE, to=32, after=short)
+    run = simulate(SOURCE, TARGET, delta(0, 8, "late"), to=50, after=quiet, record=TARGET["v"])
+    assert arrived(run, 0).tolist() == []
+
+
+def test_what_is_kept_in_steps_is_told_exactly_or_refused() -> None:
+    model = sf.Equations.parse("dv/dt = slope : mV", slope=15 * mV / ms, v=0 * mV)
+    fast = sf.Population("fast", 1, model, threshold="v > 1*mV", reset="v = 0*mV")
+    late = sf.Projection(fast, TARGET, sf.load("delta"), weight=1 * mV, delay=20 * ms)
+    first = simulate(fast, TARGET, late, to=10.1)
+    with pytest.raises(RunError, match=r"of 10\.1 ms, which is not a whole number of steps"):
+        simulate(fast, TARGET, late, to=40.1, dt=0.2, after=first)
+    first = simulate(fast, TARGET, late, to=10)
+    with pytest.raises(RunError, match=r"cell of 'fast' has two spikes under way within 0\.2 ms"):
+        simulate(fast, TARGET, late, to=40, dt=0.2, after=first)
+
+
+def test_a_store_that_is_shorter_than_a_delay_is_made_longer(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"record": TARGET["v"]}
+    simulate(SOURCE, TARGET, LATE, to=5, sink=tmp_path / "a.zarr", **settings)
+    found = sf.resume(tmp_path / "a.zarr", 40 * ms, progress=False)
+    wanted = simulate(SOURCE, TARGET, LATE, to=40, **settings)
+    assert found["target.v"].values.tobytes() == wanted["target.v"].values.tobytes()
+    assert len(arrived(found, 0)) == 4
+
+
+# -------------------------------------------------------------------- delays that differ
+
+
+def test_what_arrives_later_belongs_to_its_projection() -> None:
+    source = sf.Population("source", 3, sf.SpikeSourceArray([1, 4, 8, 9.5] * ms))
+    posts = [sf.Population(name, 4, PASSIVE) for name in ("a", "b")]
+    synapse = sf.load("exponential_current")
+    to_a, to_b = (
+        sf.Projection(
+            source, post, synapse, weight=0.1 * nA, delay=sf.Uniform(1 * ms, last * ms, seed=k)
+        )
+        for k, (post, last) in enumerate(zip(posts, (3, 25), strict=True))
+    )
+    settings: dict[str, Any] = {"record": [post["v"] for post in posts], "dtype": "float32"}
+    first = simulate(source, *posts, to_a, to_b, to=10, **settings)
+    for kept, key in ((to_a, "a.v"), (to_b, "b.v")):
+        alone = simulate(source, *posts, kept, to=40, **settings)
+        run = simulate(source, *posts, kept, to=40, after=first, **settings)
+        assert np.ptp(run[key].values) > 1
+        np.testing.assert_allclose(run[key], alone[key][100:], rtol=1e-6)
+        other = ({"a.v", "b.v"} - {key}).pop()
+        assert np.abs(first[other].values[-1] + 60).max() > 0.1
+    with pytest.raises(RunError, match=r"by projection 'source_to_b', whose delays differ"):
+        simulate(source, *posts, to_b, to=40, dt=0.05, after=first, dtype="float32")
+    fixed = sf.Projection(source, posts[1], synapse, weight=0.1 * nA, delay=2 * ms)
+    with pytest.raises(RunError, match=r"a delay of 2 ms, but delays that differ in the state"):
+        simulate(source, *posts, fixed, to=40, after=first, dtype="float32")
+
+
+# -------------------------------------------------------------------- cells and synapses
+
+
+def test_refractory_periods_end_in_time_at_another_dt() -> None:
+    model = sf.Equations.parse("dv/dt = slope : mV", slope=1 * mV / ms, v=0.56 * mV)
+    cells = sf.Population(
+        "cells", 1, model, threshold="v > 10.03*mV", reset="v = 0*mV", refractory=2 * ms
+    )
+    whole = simulate(cells, to=30, record=cells.spikes)["cells.spikes"].times
+    np.testing.assert_allclose(whole, [9.47, 21.53])
+    first = simulate(cells, to=10)
+    found = simulate(cells, to=30, dt=0.05, after=first, record=cells.spikes)["cells.spikes"].times
+    np.testing.assert_allclose(found, whole[1:])
+    with pytest.raises(RunError, match="cells of 'cells' are refractory, which no whole number"):
+        simulate(cells, to=30, dt=0.2, after=first)
+
+
+def test_synapses_of_every_form_go_on_beside_new_ones() -> None:
+    pre = sf.Population("pre", 6, sf.load("lif"))
+    post, other = (
+        sf.Population(name, 6, PASSIVE, threshold="v > 0*mV") for name in ("post", "other")
+    )
+    drive = sf.CurrentClamp(pre, np.linspace(2, 4, 6) * nA)
+    wiring = sf.FixedProbability(0.5, seed=1)
+    kinds = {
+        "stdp_pair_all_to_all": 1 * nS,
+        "gaba_a_destexhe": 5 * nS,
+        "graded_conductance": 5 * nS,
+    }
+
+    def to(target: sf.Population, kind: str, weight: Any = None) -> sf.Projection:
+        weight = kinds[kind] if weight is None else weight
+        name = f"{kind} {target.name}"
+        return sf.Projection(pre, target, sf.load(kind), wiring, weight=weight, name=name)
+
+    kept = [to(post, kind) for kind in kinds]
+    gone, new = [to(other, kind) for kind in kinds], [to(other, "gaba_a_destexhe", 1 * nS)]
+    cells = pre, post, drive, *kept
+    settings: dict[str, Any] = {"record": [post["v"], kept[0]["w"], pre.spikes]}
+    whole = simulate(*cells, to=60, **settings)
+    mixed = [link for pair in zip(gone, kept, strict=True) for link in pair]
+    first = simulate(pre, other, post, drive, *mixed, to=30, **settings)
+    assert len(first["pre.spikes"]) > 5
+    run = simulate(*cells, to=60, after=first, **settings)
+    assert np.ptp(run["post.v"].values) > 0.1
+    for key in ("post.v", f"{kept[0].name}.w"):
+        np.testing.assert_allclose(run[key], whole[key][300:], rtol=1e-12)
+    renewed = sf.Population("renewed", 6, PASSIVE)
+    after = first
+    record = [*settings["record"], other["v"], renewed["v"]]
+    more = [sf.Projection(pre, renewed, sf.load("graded_conductance"), weight=5 * nS)]
+    run = simulate(*cells, other, renewed, *new, *more, to=60, after=after, record=record)
+    np.testing.assert_allclose(run["post.v"], whole["post.v"][300:], rtol=1e-12)
+    assert run["renewed.v"].values[0] == pytest.approx(-60)
+    assert np.ptp(run["renewed.v"].values) > 0.01
+    rewired = sf.FixedProbability(0.5, seed=2)
+    changed = sf.Projection(
+        pre, post, sf.load("stdp_pair_all_to_all"), rewired, weight=1 * nS, name=kept[0].name
+    )
+    with pytest.raises(RunError, match=f"'{kept[0].name}' joins other cells than in the state"):
+        simulate(pre, post, drive, changed, to=60, after=first)
+    for kind in ("exponential_current", "gaba_a_destexhe"):
+        unlike = sf.Projection(pre, post, sf.load(kind), wiring, name=kept[2].name)
+        with pytest.raises(RunError, match="a synapse with other variables"):
+            simulate(pre, post, drive, unlike, to=60, after=first)
+    elsewhere = sf.Projection(pre, pre, sf.load("graded_conductance"), name=kept[2].name)
+    with pytest.raises(RunError, match="leads from 'pre' to 'pre', but from 'pre' to 'post' in"):
+        simulate(pre, drive, elsewhere, to=60, after=first)
+
+
+# -------------------------------------------------------------------- noise and populations
+
+
+def test_noise_is_told_by_what_it_is_and_not_by_its_place() -> None:
+    cells = sf.Population("cells", 400, PASSIVE)
+
+    def noise(part: slice, mean: float) -> sf.Stimulus:
+        process = sf.OrnsteinUhlenbeck(mean * nA, 0.1 * nA, 1e7 * ms)
+        return sf.Stimulus(cells[part], process)
+
+    left, right = noise(slice(0, 200), 1.0), noise(slice(200, 400), 2.0)
+    everywhere = sf.Stimulus(cells, sf.OrnsteinUhlenbeck(0 * nA, 0.3 * nA, 1e7 * ms))
+    white = sf.Stimulus(cells, sf.WhiteNoise(0 * nA * ms**0.5))
+    record = cells["I_stim"].every(5 * ms)
+    first = simulate(cells, white, left, right, to=5, record=record)
+    last = first["cells.I_stim"].values[-1]
+    run = simulate(cells, right, to=10, after=first, record=record)
+    found = run["cells.I_stim"].values
+    np.testing.assert_allclose(found[:, 200:], [last[200:]] * 2, atol=1e-2)
+    assert not found[:, :200].any()
+    # Other parameters, and one more: it begins as noise does, anywhere in its distribution.
+    run = simulate(
+        cells, everywhere, noise(slice(200, 400), 5.0), to=10, after=first, record=record
+    )
+    found = run["cells.I_stim"].values[0]
+    assert found[:200].std() == pytest.approx(0.3, rel=0.2)
+    assert np.corrcoef(found[200:] - last[200:] - 3, last[200:])[0, 1] == pytest.approx(0, abs=0.3)
+    assert (found[200:] - last[200:] - 3).std() == pytest.approx(0.3, rel=0.2)
+
+
+def test_what_only_seems_to_go_on_is_told() -> None:
+    cells, more = sf.Population("cells", 3, PASSIVE), sf.Population("more", 3, PASSIVE)
+    sources = [sf.Population(n, 3, sf.SpikeSourceArray([1] * ms)) for n in ("one", "two")]
+    links = [sf.Projection(s, cells, sf.load("exponential_current")) for s in sources]
+    first = simulate(cells, sources[0], links[0], to=2)
+    run = simulate(cells, sources[1], links[1], to=3, after=first)  # another input, as any
+    assert run.final["cells"]["v"].shape == (3,)
+    with pytest.warns(UserWarning, match="population 'more' begins anew: .* has 'cells', which"):
+        simulate(more, to=3, after=first)
+    named = sf.Projection(sources[0], cells, sf.load("exponential_current"), name="named")
+    with pytest.warns(UserWarning, match="projection 'named' begins anew: .* has 'one_to_cells'"):
+        simulate(cells, sources[0], named, to=3, after=first)
+    other = sf.Population("cells", 3, STILL(tau=1 * ms))
+    with pytest.raises(RunError, match="float64, but this run is float32"):
+        simulate(other, to=3, after=first, dtype="float32")
+    lif = sf.Population("cells", 3, sf.load("adex"))
+    with pytest.raises(RunError, match="'cells' has the states v, w, but the states v in the"):
+        simulate(lif, to=3, after=first)
+    larger = sf.Population("one", 4, sf.SpikeSourceArray([1] * ms))
+    with pytest.raises(RunError, match="'one' has 4 cells, but 3 in the state that is given"):
+        simulate(cells, larger, to=3, after=first)
