@@ -173,11 +173,6 @@ class Tables:
         chosen = groups.choose(grouping, self.dtype.itemsize)
         if self.before is not None and group.key in self.before.choices:
             chosen = chosen._replace(form=self.before.choices[group.key])
-        if not chosen.synapses:
-            names = ", ".join(str(member.projection.name) for member in group.members)
-            raise NetworkError(
-                f"projection {names} has no synapse at all: its connector joins no cell to another."
-            )
         wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
         check_latest(wiring, group.place, self.dt, self.duration)
         if isinstance(group.form, Graded):
