@@ -166,3 +166,31 @@ def test_scalar_wants_one_number() -> None:
 
 def test_arrays_print_by_shape() -> None:
     assert str(Parameter(np.zeros((2, 3)), "mV")) == "array of shape (2, 3) mV"
+
+
+def test_a_parameter_is_shown_in_its_unit() -> None:
+    made = units.parameter([1, 2] * units.Mohm, None, "R")
+    assert repr(made) == "[1., 2.] Mohm"
+    assert made.value.tolist() == [1e3, 2e3]  # in kohm
+    assert made.quantity.units == units.Mohm
+    assert made.quantity.magnitude.tolist() == [1, 2]
+    assert repr(units.parameter(3 * units.nS, "uS", "g")) == "0.003 uS"
+    assert repr(units.parameter(3, None, "n")) == "3"
+
+
+@pytest.mark.parametrize("text", ["2*ms", " 2 * ms "])
+def test_a_product_as_text_is_told_how_it_is_written(text: str) -> None:
+    with pytest.raises(UnitError, match=r"write '2 ms', or .*ms without quotes"):
+        units.parameter(text, "ms", "refractory", "P")
+
+
+def test_a_unit_is_named_in_the_size_that_was_written() -> None:
+    def of(text: str) -> str:
+        computed = units.dimensions(text) ** 2 * units.dimensions(text) ** -1
+        assert computed.text is None
+        return units.named(computed)
+
+    for text in ("nS", "pA", "volt", "mV/ms", "um", "pF", "1/ms", "nA/cm**2", "mM", "mV**2"):
+        assert of(text) == text
+    assert of("uA*mV**2") == "mV**2*uA"
+    assert units.named(units.dimensions("1") * units.dimensions("fS")) == "fS"

@@ -18,7 +18,6 @@ from .network.connectors import FixedOutDegree as FixedOutDegree
 from .network.connectors import FixedProbability as FixedProbability
 from .network.connectors import FixedTotal as FixedTotal
 from .network.connectors import OneToOne as OneToOne
-from .network.distances import OfDistance as OfDistance
 from .network.distributions import LogNormal as LogNormal
 from .network.distributions import Normal as Normal
 from .network.distributions import Uniform as Uniform

@@ -5,8 +5,10 @@ numbers inside somaflow are magnitudes in it; units live at the border.
 """
 # ruff: noqa: N816 - the names are those of the units
 
-from dataclasses import dataclass
-from functools import lru_cache
+import math
+import re
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -43,6 +45,9 @@ NAMES: dict[str, Any] = {
 class Parameter:
     """A value with its unit, as descriptions hold it.
 
+    It is printed in its unit; `quantity` is what to compute with. `value` is what the library
+    computes with, in its own units.
+
     Attributes:
         value: Magnitude in the coherent system (ms, mV, uA, cm, mM), of any shape.
         unit: The unit it was declared in, as text; `"1"` for a pure number.
@@ -56,15 +61,61 @@ class Parameter:
         """The magnitude in the declared unit."""
         return np.asarray(self.value / factor(self.unit))
 
+    @property
+    def quantity(self) -> Any:
+        """The value as a pint quantity in the declared unit."""
+        return Quantity(self.declared, parse_unit(self.unit))
+
     def __str__(self) -> str:
         shown = self.declared
         text = f"{shown:.10g}" if shown.ndim == 0 else f"array of shape {shown.shape}"
         return text if self.unit == "1" else f"{text} {self.unit}"
 
+    def __repr__(self) -> str:
+        shown = self.declared
+        if shown.ndim == 0:
+            return str(self)
+        text = np.array2string(shown, separator=", ", threshold=20)
+        return text if self.unit == "1" else f"{text} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """What kind of quantity something is, such as a voltage.
+
+    Two are equal where they are of one kind, in units of whatever size. The size is kept for
+    messages, which name a unit like those that the user wrote.
+
+    Attributes:
+        powers: The powers of mass, length, time and so on.
+        size: Decimal logarithm of the unit's factor to that of the coherent system.
+        text: The unit as the user wrote it, or None where it comes from a computation.
+    """
+
+    powers: UnitsContainer
+    size: float = field(default=0.0, compare=False)
+    text: str | None = field(default=None, compare=False)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a pure number."""
+        return not self.powers
+
+    def __mul__(self, other: "Dimensions") -> "Dimensions":
+        if other.plain or self.plain:  # a factor without a unit changes no unit
+            return self if other.plain else other
+        return Dimensions(self.powers * other.powers, self.size + other.size)
+
+    def __truediv__(self, other: "Dimensions") -> "Dimensions":
+        return self if other.plain else self * other**-1
+
+    def __pow__(self, exponent: float) -> "Dimensions":
+        return Dimensions(self.powers**exponent, self.size * exponent)
+
 
 def unit_text(unit: Any) -> str:
     """Return the canonical text of a pint unit, for example `mS/cm**2`."""
-    text = f"{unit:~D}".replace(" ", "").replace("µ", "u")
+    text = f"{unit:~D}".replace(" ", "").replace("µ", "u").replace("Ω", "ohm")
     return text or "1"
 
 
@@ -103,9 +154,76 @@ def parse_unit(text: str) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def dimensions(text: str) -> UnitsContainer:
-    """Return the dimensionality of a unit given as text."""
-    return parse_unit(text).dimensionality
+def dimensions(text: str) -> Dimensions:
+    """Return the dimensions of a unit given as text."""
+    return Dimensions(parse_unit(text).dimensionality, math.log10(factor(text)), text.strip())
+
+
+def named(dimensions: Dimensions) -> str:
+    """Name a unit of some dimensions: the one that was written, or one of about that size."""
+    if dimensions.text is not None or dimensions.plain:
+        return dimensions.text or "1"
+    choices = _named_units().get(dimensions.powers) or _products(dimensions.powers)
+    return min(choices, key=lambda text: abs(math.log10(factor(text)) - dimensions.size))
+
+
+@cache
+def _named_units() -> dict[UnitsContainer, list[str]]:
+    """Return the units of each kind that have a name of their own or are common quotients."""
+    texts = ["1/ms", "1/second", *NAMES]
+    voltages, currents = ("mV", "volt"), ("uA", "nA", "pA", "mA", "amp")
+    conductances, capacities = ("mS", "uS", "nS", "pS", "siemens"), ("uF", "nF", "pF", "farad")
+    lengths, concentrations = ("um", "cm", "mm", "meter"), ("mM", "uM", "nM")
+    for time in ("ms", "second"):
+        texts += [f"{x}/{time}" for x in (*voltages, *lengths, *concentrations)]
+    for x in (*currents, *conductances, *capacities):
+        texts += [f"{x}/cm**2", f"{x}/ms", f"{x}/cm**2/ms"]
+    texts += [f"{x}**2" for x in (*voltages, *lengths)]
+    found: dict[UnitsContainer, list[str]] = {}
+    for text in texts:
+        found.setdefault(parse_unit(text).dimensionality, []).append(text)
+    return found
+
+
+def _products(powers: UnitsContainer) -> list[str]:
+    """Return units of some dimensions as products of a voltage, a current, a length and a time."""
+    exponents = _coherent_powers(powers)
+    alike = {
+        "uA": ("nA", "pA", "mA", "amp"),
+        "mV": ("volt",),
+        "cm": ("um", "mm", "meter"),
+        "ms": ("second",),
+    }
+
+    def product(exchanged: dict[str, str]) -> str:
+        above, below = (
+            [
+                exchanged.get(name, name) + ("" if p == 1 else f"**{p:g}")
+                for name, p in signed.items()
+                if p > 0
+            ]
+            for signed in (exponents, {name: -p for name, p in exponents.items()})
+        )
+        return "/".join(["*".join(above) or "1", *below])
+
+    exchanges = [{name: other} for name in alike if exponents[name] for other in alike[name]]
+    return [product({}), *map(product, exchanges)]
+
+
+def _coherent_powers(powers: Any) -> dict[str, float]:
+    """Return the powers of the coherent system's units in one of some dimensions."""
+    mass, length, time, current, substance, temperature = (
+        powers.get(f"[{name}]", 0)
+        for name in ("mass", "length", "time", "current", "substance", "temperature")
+    )
+    return {
+        "mV": mass,
+        "cm": length - 2 * mass,
+        "ms": time + 3 * mass,
+        "uA": current + mass,
+        "umol": substance,
+        "kelvin": temperature,
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -119,16 +237,9 @@ def factor(text: str) -> float:
         The factor, rounded to 15 digits so that powers of ten are exact.
     """
     unit = parse_unit(text)
-    powers = unit.dimensionality
-    mass = powers.get("[mass]", 0)
-    base = (
-        registry.mV**mass
-        * registry.cm ** (powers.get("[length]", 0) - 2 * mass)
-        * registry.ms ** (powers.get("[time]", 0) + 3 * mass)
-        * registry.uA ** (powers.get("[current]", 0) + mass)
-        * registry.umol ** powers.get("[substance]", 0)
-        * registry.kelvin ** powers.get("[temperature]", 0)
-    )
+    base = registry.dimensionless
+    for name, power in _coherent_powers(unit.dimensionality).items():
+        base = base * getattr(registry, name) ** power
     one = cast("Any", Quantity(1.0, unit))
     return float(f"{one.to(base).magnitude:.15g}")
 
@@ -201,6 +312,11 @@ def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
 
 def _from_text(text: str, name: str, place: str) -> Any:
     head, _, tail = text.strip().partition(" ")
+    if product := re.fullmatch(r"([-+\d.eE]+)\s*\*\s*(\w.*)", text.strip()):
+        raise UnitError(
+            f"{name!r}{place} is {text!r}; write {f'{product[1]} {product[2]}'!r}, or "
+            f"{text.strip()} without quotes."
+        )
     try:
         return Quantity(float(head), parse_unit(tail.strip()))
     except UnitError as error:

@@ -257,4 +257,4 @@ def test_variables_of_synapses_come_in_the_order_of_connections() -> None:
     coupling = tables.couplings[0]
     assert isinstance(coupling, PlasticCoupling)
     own = coupling.initial(())["own"]["w"][:-1]
-    assert coupling.by_connection()(own).tolist() == made.connections().weight.tolist()
+    assert coupling.by_connection()(own).tolist() == made.connections().coherent.tolist()

@@ -41,7 +41,7 @@ def matrix(*projections: sf.Projection) -> np.ndarray:
     made = np.zeros((48, PADDED * len(projections)))
     for k, p in enumerate(projections):
         table = p.connections()
-        made[table.pre, PADDED * k + table.post] = table.weight
+        made[table.pre, PADDED * k + table.post] = table.coherent
     return made
 
 
@@ -100,7 +100,7 @@ def test_late_sums_reach_their_targets_in_their_slots(n_post: int) -> None:
     ring = made.later(arrays, mask, value, tf.constant(2), empty).numpy()
     wanted = np.zeros((slots, width + 1, 2))
     table = given.connections()
-    for j, i, w, d in zip(table.pre, table.post, table.weight, table.delay, strict=True):
+    for j, i, w, d in zip(table.pre, table.post, table.coherent, table.delay, strict=True):
         wanted[(2 + round(d / DT)) % slots, i] += w * x[:, j]
     inner = (slice(None), slice(0, width))
     found = ring.reshape(slots, width + 1, 2)

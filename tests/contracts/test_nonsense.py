@@ -18,6 +18,7 @@ import somaflow as sf
 from somaflow import units
 from somaflow.errors import SomaflowError
 from somaflow.mechanisms.catalogue import checks, from_data
+from somaflow.network.pairs import OfPair
 from somaflow.units import cm, mS, ms, mV, nA, uA, uF, um
 
 TEXT = "dv/dt = (E - v)/tau + I_stim/C : mV\nI_stim : nA"
@@ -111,7 +112,7 @@ CASES = {
     ),
     "FromList": Case(sf.FromList, pairs=[(0, 1)]),
     "FromSparse": Case(sf.FromSparse, matrix=sparse.eye_array(3)),
-    "OfDistance": Case(sf.OfDistance, text="1*ms + d/(0.3*mm/ms)"),
+    "OfPair": Case(OfPair, text="1*ms + d/(0.3*mm/ms)"),
     "Uniform": Case(sf.Uniform, "seed", low=1 * mV, high=2 * mV, seed=1),
     "Normal": Case(
         sf.Normal, "seed", "low", "high", mean=1 * mV, sd=2 * mV, seed=1, low=0 * mV, high=2 * mV

@@ -207,7 +207,7 @@ def test_variables_of_synapses_have_the_axis_of_who_owns_them(full: sf.Solution)
     assert weights.attrs["units"] == "uS"
     np.testing.assert_array_equal(weights.pre, made.pre)
     np.testing.assert_array_equal(weights.post, made.post)
-    np.testing.assert_allclose(weights[0].values / 1e3, made.weight, rtol=1e-14)
+    np.testing.assert_allclose(weights[0].values, made.weight, rtol=1e-14)
     assert np.ptp(weights.values, axis=0).max() > 1e-6
     axes = {"stdp.x": "pre", "stdp.y": "post", "stdp.G": "post", "tm.u": "pre", "tm.I": "post"}
     for key, axis in axes.items():

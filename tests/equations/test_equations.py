@@ -286,7 +286,7 @@ def test_values_have_their_own_units() -> None:
     assert found.parameters["I"].unit == "nA"
     assert found.initial["c"].value == 2
     assert isinstance(found.initial["c"], Parameter)
-    assert units.dimensions("mM") == mM.dimensionality
+    assert units.dimensions("mM").powers == mM.dimensionality
     assert issubclass(UnitError, SomaflowError)
 
 

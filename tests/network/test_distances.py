@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import EquationError, NetworkError, SomaflowError, UnitError, UnknownNameError
+from somaflow.errors import NetworkError, SomaflowError, UnitError
 from somaflow.network.distances import Distances
 from somaflow.units import mm, mV, um
 
@@ -37,37 +37,6 @@ def test_a_pair_exactly_at_the_radius_is_near() -> None:
     pairs = [(i, j) for a, b, _ in found.near((0, 3), radius) for i, j in zip(a, b, strict=True)]
     assert (0, 2) in pairs
     assert (2, 0) in pairs
-
-
-def test_a_function_of_distance_is_text_in_one_form() -> None:
-    delay = sf.OfDistance("0.1*ms+d/(0.3*mm/ms)")
-    assert delay == sf.OfDistance("0.1 * ms + d / (0.3 * mm / ms)")
-    assert pickle.loads(pickle.dumps(delay)) == delay
-    np.testing.assert_allclose(delay.at(np.array([0.0, 0.03])), [0.1, 1.1])  # 0.3 mm in cm
-    assert sf.OfDistance("2*ms").at(np.zeros(3)).tolist() == [2, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "words"),
-    [
-        ("d + 1*ms", UnitError, "cm added to ms"),
-        ("x*ms", UnknownNameError, "may use the distance d and units, not 'x'"),
-        ("t", UnknownNameError, "not 't'"),
-        ("xi*ms", UnknownNameError, "not 'xi'"),
-        ("d > 1*um", EquationError, "comparison"),
-        ("pulse(1*ms)", EquationError, "cannot call pulse"),
-        ("exp(d)", UnitError, "exp of cm"),
-        ("1 +", EquationError, "not an expression"),
-    ],
-)
-def test_what_is_no_function_of_distance(text: str, kind: type[SomaflowError], words: str) -> None:
-    with pytest.raises(kind, match=words):
-        sf.OfDistance(text)
-
-
-def test_a_value_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(NetworkError, match="is not finite at d = 0 um"):
-        sf.OfDistance("1*ms/(d/um)").at(np.zeros(1))
 
 
 def wire(connector: Any, n: int = 400) -> Any:

@@ -1,10 +1,13 @@
+import dataclasses
 import math
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.equations.drawing import Distribution, held
 from somaflow.errors import MissingValueError, NetworkError, UnitError, WrongTypeError
 from somaflow.network.random import check_seed
 from somaflow.units import mV, volt
@@ -126,3 +129,41 @@ def test_a_seed_is_a_whole_number(seed: Any) -> None:
 
 def test_a_seed_of_numpy_is_one() -> None:
     assert type(check_seed(np.int64(3))) is int
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        sf.Uniform(-1 * mV, 2 * mV, seed=3),
+        sf.Normal(1 * mV, 2 * mV, seed=3, low=-1 * mV),
+        sf.LogNormal(1 * mV, 2 * mV, seed=3),
+    ],
+    ids=repr,
+)
+def test_a_sign_turns_every_value_and_both_ends(kind: Distribution) -> None:
+    cells = np.arange(50), np.zeros((), np.int64)
+    turned = -kind
+    values = kind.draw(cells, 7).value
+    assert turned.draw(cells, 7).value.tolist() == (-values).tolist()
+    assert turned.unit == kind.unit
+    assert (turned.lowest, turned.highest) == (-kind.highest, -kind.lowest)
+    assert kind.lowest <= values.min() <= values.max() <= kind.highest
+    assert repr(turned) == f"-{kind!r}"
+    assert pickle.loads(pickle.dumps(turned)) == turned != kind
+    assert -turned is kind
+    assert held(turned, "volt", "v").unit == "volt"
+    assert held(turned, "volt", "v").draw(cells, 7).value.tolist() == (-values).tolist()
+    # As a network gives a seed to what has none.
+    other = dataclasses.replace(turned, seed=4)  # pyright: ignore[reportArgumentType]
+    assert other == -dataclasses.replace(kind, seed=4)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_sign_is_taken_where_distributions_are() -> None:
+    lif = sf.load("lif")
+    drawn = [
+        sf.Population("P", 9, lif(v=value)).equations.initial["v"].value
+        for value in (sf.Uniform(50 * mV, 60 * mV, seed=2), -sf.Uniform(50 * mV, 60 * mV, seed=2))
+    ]
+    assert drawn[1].tolist() == (-drawn[0]).tolist()
+    with pytest.raises(NetworkError, match="is -2 Hz"):
+        sf.SpikeSourcePoisson(-sf.Uniform(1 * sf.units.Hz, 2 * sf.units.Hz, seed=1))

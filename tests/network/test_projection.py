@@ -130,8 +130,8 @@ def placed(name: str = "PN", size: int = 5, axes: int = 1) -> sf.Population:
     [
         {"weight": sf.Normal(1 * S, 0.1 * S, seed=2), "delay": sf.Uniform(1 * ms, 2 * ms, seed=2)},
         {
-            "weight": sf.OfDistance("1*mS/cm**2*exp(-d/(50*um))"),
-            "delay": sf.OfDistance("d/(mm/ms)"),
+            "weight": "1*mS/cm**2*exp(-d/(50*um))*(1 + i + j/N_post)",
+            "delay": "d/(mm/ms) + abs(x_pre - x_post)/(1*mm/ms)",
         },
         {"weight": np.arange(40.0).reshape(8, 5) * S, "delay": np.ones((8, 5)) * ms},
         {"delay": 2 * ms},
@@ -141,7 +141,7 @@ def placed(name: str = "PN", size: int = 5, axes: int = 1) -> sf.Population:
 def test_a_range_is_those_rows_of_the_whole(options: dict[str, Any], part: Any) -> None:
     source, target = placed("PN", 8), placed("LN", 8)
     post = target[part]
-    if "weight" in options and not isinstance(options["weight"], (sf.Normal, sf.OfDistance)):
+    if "weight" in options and not isinstance(options["weight"], (sf.Normal, str)):
         post = post[:5]
     made = sf.Projection(source, post, SYNAPSES.nach, sf.FixedProbability(0.5, 3), **options)
     whole = made.connections()
@@ -158,7 +158,7 @@ def test_a_range_is_those_rows_of_the_whole(options: dict[str, Any], part: Any) 
 
 def test_one_number_for_all_takes_no_memory() -> None:
     made = sf.Projection(cells(), cells("LN", 3), SYNAPSES.nach, delay=2 * ms).connections()
-    assert made.weight.strides == made.delay.strides == (0,)
+    assert made.weight.strides == made.coherent.strides == made.delay.strides == (0,)
     assert made.delay.tolist() == [2] * 15
 
 
@@ -192,8 +192,8 @@ def test_a_sparse_matrix_gives_pairs_and_weights_and_comes_back() -> None:
     cell = point(threshold="v > 0*mV")
     made = sf.Projection(cell, cell, synapse, sf.FromSparse(matrix[:, [0, 1, 2, 3, 0]]))
     assert made.connections().unit == "nA"
-    # 2 nA are 0.002 uA in the coherent system.
-    assert made.connections((1, 2)).weight.tolist() == [0.002]
+    assert made.connections((1, 2)).weight.tolist() == [2]
+    assert made.connections((1, 2)).coherent.tolist() == [0.002]  # uA
     made = sf.Projection(pn, ln, SYNAPSES.nach, sf.FromSparse(matrix))
     back = made.connections().to_scipy()
     assert isinstance(back, sparse.csr_array)
@@ -286,7 +286,7 @@ def test_a_gap_junction_joins_both_ways() -> None:
         NetworkError, match=r"the pair \(3, 2\) is given in one direction only; giv"
     ):
         junction(sf.FromList([(0, 1), (1, 0), (3, 2)])).connections()
-    with pytest.raises(NetworkError, match=r"\(0, 1\) has 0.1 and \(1, 0\) has 0.2"):
+    with pytest.raises(NetworkError, match=r"\(0, 1\) has 0.1 mS/cm\*\*2 and \(1, 0\) has 0.2 mS"):
         junction(sf.FromList([(0, 1), (1, 0)]), [0.1, 0.2] * S).connections((0, 1))
     with pytest.raises(NetworkError, match="joins cells of one population, but it goes from 'PN'"):
         sf.Projection(cells(), cells("LN"), sf.Equations.parse(GAP, w=0.1 * S))
@@ -342,9 +342,9 @@ def test_a_gap_junction_is_checked_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
         ({"delay": sf.Uniform(1 * mV, 2 * mV)}, UnitError, "'delay' of projection"),
         ({"delay": [1.0, 2.0]}, NetworkError, r"the delays of .* have shape \[2\]"),
         (
-            {"delay": sf.OfDistance("d/(mm/ms)")},
+            {"delay": "d/(mm/ms)"},
             NetworkError,
-            r"delay=OfDistance\(.*\) needs the positions of population 'PN'",
+            r"delay='d / .*' needs the positions of population 'PN'",
         ),
         (
             {"pre": placed(), "connector": sf.DistanceDependent("0.5")},
@@ -361,7 +361,7 @@ def test_a_gap_junction_is_checked_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
             "positions of 'PN' have 2 axes, those of 'LN' 1",
         ),
         (
-            {"pre": placed(), "post": placed("LN", 3), "weight": sf.OfDistance("d")},
+            {"pre": placed(), "post": placed("LN", 3), "weight": "d"},
             UnitError,
             "'weight' of projection 'PN_to_LN' is in mS/cm",
         ),
@@ -401,6 +401,26 @@ def test_a_cell_that_may_not_reach_itself_is_one_less() -> None:
 
 
 def test_a_negative_delay_by_distance_is_refused_with_its_pair() -> None:
-    made = project(pre=placed(), post=placed("LN", 3), delay=sf.OfDistance("1*ms - d/(0.02*mm/ms)"))
+    made = project(pre=placed(), post=placed("LN", 3), delay="1*ms - d/(0.02*mm/ms)")
     with pytest.raises(NetworkError, match=r"the delay of the pair \(1, 0\) is -0.25 ms"):
+        made.connections()
+
+
+def test_connections_show_weights_in_the_unit_of_the_synapse() -> None:
+    cell = point(threshold="v > 0*mV")
+    made = sf.Projection(
+        cell, cell, SYNAPSES.exponential_current, weight="(1 + i)*pA", delay="2 ms"
+    ).connections()
+    assert repr(made) == "Connections(25 synapses, weight 0.001 to 0.005 nA, delay 2 ms)"
+    assert made.unit == "nA"
+    np.testing.assert_allclose(made.weight, made.coherent * 1e3)
+    nothing = sf.Projection(cell, cell, SYNAPSES.exponential_current, sf.FromList([]))
+    assert repr(nothing.connections()) == "Connections(0 synapses, weight none, delay none)"
+
+
+def test_messages_show_the_unit_that_the_user_wrote() -> None:
+    pn = point(threshold="v > 0*mV")
+    pairs = sf.FromList([(0, 1), (1, 0)])
+    made = sf.Projection(pn, pn, SYNAPSES.gap_junction, pairs, weight=[1, 2] * sf.units.nS)
+    with pytest.raises(NetworkError, match=r"\(0, 1\) has 1 nS and \(1, 0\) has 2 nS"):
         made.connections()

@@ -218,11 +218,6 @@ class Tables:
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()
             chosen = chosen._replace(form=before.sums) if same else chosen
-        if not chosen.synapses:
-            names = ", ".join(str(member.projection.name) for member in group.members)
-            raise NetworkError(
-                f"projection {names} has no synapse at all: its connector joins no cell to another."
-            )
         wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
         if self.before is not None and before is not None and wiring.latest is not None:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))

@@ -1,21 +1,17 @@
 """Terms: a right-hand side at one cell, each part of it with its value."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.equations.algebras import (
     NUMPY_FUNCTIONS,
     OPERATORS,
-    PURE,
     UnitAlgebra,
-    describe,
 )
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
@@ -28,6 +24,7 @@ from somaflow.equations.expression import (
     evaluate,
     render,
 )
+from somaflow.units import Dimensions
 
 _LONGEST = 90  # characters of an expression in a message
 
@@ -128,10 +125,10 @@ class Place:
         if isinstance(node, Name) and node.name != "t" and node.name not in units.NAMES:
             unit = self.equations.unit(node.name)
         else:
-            unit = coherent(self._dimensions(node))
+            unit = units.named(self._dimensions(node))
         return measure(value, unit)
 
-    def _dimensions(self, node: Node) -> UnitsContainer:
+    def _dimensions(self, node: Node) -> Dimensions:
         return evaluate(node, UnitAlgebra(self.equations.dimensions(), render(node)))
 
     def operands(self, term: Term) -> list[str]:
@@ -195,28 +192,6 @@ def text_of(node: Node) -> str:
         return text
     half = _LONGEST // 2 - 2
     return f"{text[:half]} ... {text[-half:]}"
-
-
-def coherent(dimensions: UnitsContainer) -> str:
-    """Return the unit of the coherent system that has these dimensions, as text."""
-    text = describe(dimensions)
-    if dimensions == PURE or "[" not in text:
-        return "1" if dimensions == PURE else text
-    power: Mapping[str, Any] = defaultdict(float, dimensions)
-    mass = power["[mass]"]
-    powers = {
-        "mV": mass,
-        "cm": power["[length]"] - 2 * mass,
-        "ms": power["[time]"] + 3 * mass,
-        "uA": power["[current]"] + mass,
-        "umol": power["[substance]"],
-        "kelvin": power["[temperature]"],
-    }
-    above, below = (
-        [name if p == 1 else f"{name}**{p:g}" for name, p in signed.items() if p > 0]
-        for signed in (powers, {name: -p for name, p in powers.items()})
-    )
-    return "/".join(["*".join(above) or "1", *below])
 
 
 def measure(value: Any, unit: str) -> str:

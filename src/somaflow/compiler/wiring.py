@@ -40,7 +40,7 @@ def parts(members: list[Member], dt: float, dtype: Any) -> Iterator[Part]:
     for projection, start in members:
         for rows in ranges(projection):
             made = projection.connections(rows)
-            columns = {"weight": made.weight.astype(dtype)}
+            columns = {"weight": made.coherent.astype(dtype)}
             if varied_delays(projection):
                 columns["delay"] = np.rint(made.delay / dt).astype(np.int32)
             yield Part(made.pre, made.post + np.int32(start), columns)

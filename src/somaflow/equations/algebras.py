@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pint
-from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.equations.expression import (
@@ -22,26 +21,24 @@ from somaflow.equations.expression import (
     Number,
     evaluate,
     names,
+    render,
     walk,
 )
 from somaflow.errors import TraceError, UnitError
+from somaflow.units import Dimensions
 
-PURE = UnitsContainer()
+PURE = units.dimensions("1")
 NOISE = units.dimensions("1/ms**0.5")  # of white noise: its integral over time grows as sqrt(t)
 _COMPARISONS = ("<", "<=", ">", ">=")
 
 
-def describe(dimensions: UnitsContainer) -> str:
-    """Name a dimensionality by the unit of the coherent system that has it."""
-    for text in ("1", "mV", "ms", "1/ms", "uA/cm**2", "mS/cm**2", "uF/cm**2", "mM", "mM/ms"):
-        if units.dimensions(text) == dimensions:
-            return "a pure number" if text == "1" else text
-    for text in ("mV/ms", "uA", "mS", "uF", "cm", "kohm", "mS/cm**2/ms", "uA/cm**2/ms", "mV**2"):
-        if units.dimensions(text) == dimensions:
-            return text
+def describe(dimensions: Dimensions) -> str:
+    """Name dimensions by a unit of the size that the user wrote."""
+    if dimensions.plain:
+        return "a pure number"
     if dimensions == NOISE:
         return "1/ms**0.5 (that of white noise)"
-    return " ".join(f"{name}**{power:g}" for name, power in sorted(dimensions.items()))
+    return units.named(dimensions)
 
 
 class UnitAlgebra:
@@ -54,25 +51,25 @@ class UnitAlgebra:
     """
 
     def __init__(
-        self, table: Mapping[str, UnitsContainer], line: str, number: int | None = None
+        self, table: Mapping[str, Dimensions], line: str, number: int | None = None
     ) -> None:
         self.table, self.line, self.number_ = table, line, number
 
     def fail(self, message: str, node: Node) -> NoReturn:
         raise UnitError(message, self.line, node.column, self.number_)
 
-    def number(self, node: Number) -> UnitsContainer:
+    def number(self, node: Number) -> Dimensions:
         return PURE
 
-    def name(self, node: Name) -> UnitsContainer:
+    def name(self, node: Name) -> Dimensions:
         if node.name in self.table:
             return self.table[node.name]
-        return units.NAMES[node.name].dimensionality
+        return units.dimensions(node.name)
 
-    def negative(self, node: Negative, operand: UnitsContainer) -> UnitsContainer:
+    def negative(self, node: Negative, operand: Dimensions) -> Dimensions:
         return operand
 
-    def binary(self, node: Binary, left: UnitsContainer, right: UnitsContainer) -> UnitsContainer:
+    def binary(self, node: Binary, left: Dimensions, right: Dimensions) -> Dimensions:
         match node.operator:
             case "*":
                 return left * right
@@ -83,10 +80,14 @@ class UnitAlgebra:
         if left != right:
             verb = {"+": "added to", "-": "and"}.get(node.operator, "compared with")
             second = " are subtracted" if node.operator == "-" else ""
-            self.fail(f"{describe(left)} {verb} {describe(right)}{second}.", node.right)
+            message = f"{describe(left)} {verb} {describe(right)}{second}."
+            for side, own, other in ((node.left, left, right), (node.right, right, left)):
+                if own == PURE and literal(side) is not None:
+                    message += f" Write {render(side)}*{units.named(other)}."
+            self.fail(message, node.right)
         return PURE if node.operator in _COMPARISONS else left
 
-    def power(self, node: Binary, base: UnitsContainer, exponent: UnitsContainer) -> UnitsContainer:
+    def power(self, node: Binary, base: Dimensions, exponent: Dimensions) -> Dimensions:
         if exponent != PURE:
             self.fail(f"an exponent must be a pure number, not {describe(exponent)}.", node.right)
         if base == PURE:
@@ -100,7 +101,7 @@ class UnitAlgebra:
             )
         return base**value
 
-    def call(self, node: Call, arguments: tuple[UnitsContainer, ...]) -> UnitsContainer:
+    def call(self, node: Call, arguments: tuple[Dimensions, ...]) -> Dimensions:
         rule = FUNCTIONS[node.function][1]
         if rule == "root":
             return arguments[0] ** 0.5

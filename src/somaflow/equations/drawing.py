@@ -1,7 +1,7 @@
 """Values that are drawn: what equations must know of a distribution before its size is known."""
 
 from abc import ABC, abstractmethod
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NoReturn
 
 from somaflow import units
@@ -28,6 +28,11 @@ class Distribution(Description, ABC):
         """A number that no value is below, in the coherent system."""
 
     @property
+    @abstractmethod
+    def highest(self) -> float:
+        """A number that no value is above, in the coherent system."""
+
+    @property
     def value(self) -> NoReturn:
         """No number: numbers are read where nothing draws them, as in `sf.solve`.
 
@@ -48,11 +53,62 @@ class Distribution(Description, ABC):
                 gives values that have nothing to do with each other.
         """
 
+    def __neg__(self) -> "Distribution":
+        """Return the distribution of minus the values."""
+        return Negated(self)
+
     def __repr__(self) -> str:
         shown = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Negated(Distribution):
+    """Minus the values of a distribution: what `-sf.LogNormal(...)` makes.
+
+    Args:
+        of: The distribution.
+        seed: Its seed; default the one that it has.
+    """
+
+    of: Distribution
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        own = getattr(self.of, "seed", None)
+        if self.seed is not None and self.seed != own:
+            object.__setattr__(self, "of", replace(self.of, seed=self.seed))  # pyright: ignore
+        else:
+            object.__setattr__(self, "seed", own)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values."""
+        return self.of.unit
+
+    @property
+    def lowest(self) -> float:
+        """A number that no value is below, in the coherent system."""
+        return -self.of.highest
+
+    @property
+    def highest(self) -> float:
+        """A number that no value is above, in the coherent system."""
+        return -self.of.lowest
+
+    def draw(self, counter: tuple[Any, Any], stream: Any) -> Parameter:
+        """Return one value for each counter, with its unit."""
+        made = self.of.draw(counter, stream)
+        return Parameter(-made.value, made.unit)
+
+    def __neg__(self) -> Distribution:
+        return self.of
+
+    def __repr__(self) -> str:
+        return f"-{self.of!r}"
 
 
 def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
@@ -70,6 +126,8 @@ def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
         raise UnitError(f"{name!r}{place} is in {unit}, but {value} is in {value.unit}.")
     if unit is None or unit == value.unit:
         return value
+    if isinstance(value, Negated):
+        return -held(value.of, unit, name, where)
     # Values are in the coherent system already, so only the unit that is shown changes.
     own = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
     own |= {key: Parameter(p.value, unit) for key, p in own.items() if isinstance(p, Parameter)}

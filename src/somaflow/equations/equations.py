@@ -1,15 +1,15 @@
 """Equations: differential equations as text or as a Python function, checked when made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import noise, statements
+from somaflow.equations import dialects, inference, noise, statements
 from somaflow.equations.affine import ZERO, Form
 from somaflow.equations.algebras import (
     NOISE,
@@ -43,7 +43,7 @@ from somaflow.errors import (
     nearest,
     point,
 )
-from somaflow.units import Parameter
+from somaflow.units import Dimensions, Parameter
 
 
 @dataclass(frozen=True)
@@ -203,17 +203,19 @@ class Equations(Description):
             if isinstance(item, Name) and not (
                 item.name in own or item.name in units.NAMES or is_noise(item.name)
             ):
-                hint = nearest(item.name, own - {"t"}, units.NAMES)
+                hint = dialects.name(item.name) or (
+                    f"{nearest(item.name, own - {'t'}, units.NAMES)} A parameter is given by "
+                    f"name: {item.name}=..."
+                )
                 raise UnknownNameError(
-                    f"{item.name!r} is not defined.{hint} A parameter is given by name: "
-                    f"{item.name}=...",
+                    f"{item.name!r} is not defined.{hint}",
                     line,
                     item.column,
                     number,
                 )
 
-    def dimensions(self, pure_time: bool | None = None) -> dict[str, UnitsContainer]:
-        """Return the dimensionality of every name that the equations define or use."""
+    def dimensions(self, pure_time: bool | None = None) -> dict[str, Dimensions]:
+        """Return the dimensions of every name that the equations define or use."""
         pure = self.pure_time if pure_time is None else pure_time
         table = {key: units.dimensions(p.unit) for key, p in self.parameters.items()}
         table |= {key: units.dimensions(unit) for key, unit in self.inputs.items()}
@@ -230,14 +232,18 @@ class Equations(Description):
             for v in (*self.states.values(), *self.definitions.values())
             for item in walk(v.expression)
         )
+        with self._advising(pure):
+            self._check_each(pure)
+        return pure
+
+    def _check_each(self, pure: bool) -> None:
+        """Check the unit of every right-hand side."""
         table = self.dimensions(pure)
         for variable in (*self.definitions.values(), *self.states.values()):
             found = evaluate(
                 variable.expression, UnitAlgebra(table, variable.line, variable.number)
             )
-            wanted = table[variable.name]
-            if variable.name in self.states and not pure:
-                wanted = wanted / units.dimensions("ms")
+            wanted = self._wanted(variable, pure)
             if found != wanted:
                 what = f"d{variable.name}/dt" if variable.name in self.states else variable.name
                 hint = ""
@@ -250,7 +256,32 @@ class Equations(Description):
                     variable.expression.column,
                     variable.number,
                 )
-        return pure
+
+    def _wanted(self, variable: Variable, pure: bool) -> Dimensions:
+        """Return the dimensions that a right-hand side must have."""
+        derivative = variable.name in self.states and not pure
+        return units.dimensions(f"{variable.unit}/ms" if derivative else variable.unit)
+
+    @contextmanager
+    def _advising(self, pure: bool, *others: tuple[Node, Dimensions | None]) -> Iterator[None]:
+        """Name the unit of parameters that are plain numbers, where units do not fit.
+
+        Args:
+            pure: Whether time is a pure number.
+            *others: What is checked beside the equations, and the dimensions that it must have.
+        """
+        try:
+            yield
+        except UnitError as error:
+            plain = [key for key, p in self.parameters.items() if p.unit == "1"]
+            sides: list[tuple[Node, Dimensions | None]] = [
+                (variable.expression, self._wanted(variable, pure))
+                for variable in (*self.definitions.values(), *self.states.values())
+            ]
+            wanted = inference.wanted_units(self.dimensions(pure), plain, [*sides, *others])
+            if not wanted:
+                raise
+            raise UnitError(f"{inference.advice(self.parameters, wanted)}\n{error}") from None
 
     def _initial(self, name: str, value: Any) -> Any:
         if name not in self.states:
@@ -262,13 +293,15 @@ class Equations(Description):
             statements.refuse_condition(node, value)
             self._known(node, value, None)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
-            found = evaluate(node, UnitAlgebra(self.dimensions(), value))
-            if found != self.dimensions()[name]:
-                raise UnitError(
-                    f"the initial value of {name!r} is {describe(found)}, not "
-                    f"{self.states[name].unit}.",
-                    value,
-                )
+            table = self.dimensions()
+            with self._advising(self.pure_time, (node, table[name])):
+                found = evaluate(node, UnitAlgebra(table, value))
+                if found != table[name]:
+                    raise UnitError(
+                        f"the initial value of {name!r} is {describe(found)}, not "
+                        f"{self.states[name].unit}.",
+                        value,
+                    )
             return render(node)
         return held(value, self.states[name].unit, name, "the initial state")
 
@@ -283,7 +316,8 @@ class Equations(Description):
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
-        evaluate(node, UnitAlgebra(self.dimensions(), text))
+        with self._advising(self.pure_time, (node, None)):
+            evaluate(node, UnitAlgebra(self.dimensions(), text))
         return node
 
     def assignments(
@@ -327,14 +361,15 @@ class Equations(Description):
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
-            unit = evaluate(node, UnitAlgebra(table, line, number))
-            if unit != table[name]:
-                raise UnitError(
-                    f"{name!r} is {describe(table[name])}; it cannot become {describe(unit)}.",
-                    line,
-                    node.column,
-                    number,
-                )
+            with self._advising(self.pure_time, (node, table[name])):
+                unit = evaluate(node, UnitAlgebra(table, line, number))
+                if unit != table[name]:
+                    raise UnitError(
+                        f"{name!r} is {describe(table[name])}; it cannot become {describe(unit)}.",
+                        line,
+                        node.column,
+                        number,
+                    )
             found.append(Assignment(name, node))
         return tuple(found)
 

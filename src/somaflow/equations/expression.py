@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from somaflow.equations import dialects
 from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
@@ -269,8 +270,12 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return call(name, arguments, item, column)
         raise fail(
-            f"{ast.unparse(item)!r} is not allowed in an equation. Allowed are numbers, names, "
-            f"+ - * / **, one comparison, and calls of {', '.join(FUNCTIONS)}.",
+            f"{ast.unparse(item)!r} is not allowed in an equation. "
+            + (
+                dialects.syntax(item, FUNCTIONS)
+                or "Allowed are numbers, names, + - * / **, one comparison, and calls of "
+                f"{', '.join(FUNCTIONS)}."
+            ),
             item,
         )
 
@@ -285,7 +290,8 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
     def call(name: str, arguments: list[ast.expr], item: ast.AST, column: int) -> Node:
         if name not in FUNCTIONS:
             raise fail(
-                f"a call of {name!r} is not allowed.{nearest(name, FUNCTIONS)}",
+                f"a call of {name!r} is not allowed."
+                f"{dialects.call(name) or nearest(name, FUNCTIONS)}",
                 item,
                 UnknownNameError,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from somaflow import units
+from somaflow.equations import dialects
 from somaflow.equations.algebras import is_condition
 from somaflow.equations.expression import FUNCTIONS, Node, is_noise, names, parse
 from somaflow.errors import EquationError, UnitError
@@ -98,6 +99,8 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         line = raw.split("#")[0].rstrip()
         if not line.strip():
             continue
+        if said := dialects.statement(line):
+            raise EquationError(said, line, len(line) - len(line.lstrip()), number)
         if match := _ON_SPIKE.match(line):
             found.spikes.append((line, number, match.start(2), bool(match[1])))
             continue
@@ -109,7 +112,7 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
             _check_name(match, parameters, found, line, number)
             table[name_of(match)] = _variable(match, line, number)
         elif declared:
-            _check_name(declared, parameters, found, line, number)
+            _check_name(declared, parameters, found, line, number, declared=True)
             found.inputs[name_of(declared)] = _unit(declared[2], line, number)
         else:
             raise EquationError(
@@ -128,12 +131,17 @@ def _check_name(
     found: Statements,
     line: str,
     number: int,
+    declared: bool = False,
 ) -> None:
     name, column = name_of(match), match.start(1)
     if name in parameters:
         raise EquationError(
-            f"{name!r} is a parameter (given as {parameters[name]}); equations cannot assign to "
-            "it. Rename one of the two.",
+            f"{name!r} is a parameter (given as {parameters[name]}); "
+            + (
+                "it has the unit of its value, so leave this line out."
+                if declared
+                else "equations cannot assign to it. Rename one of the two."
+            ),
             line,
             column,
             number,
@@ -164,7 +172,7 @@ def _unit(text: str, line: str, number: int) -> str:
         units.parse_unit(text.strip())
     except UnitError as error:
         column = len(line) - len(text.lstrip())
-        raise UnitError(str(error), line, column, number) from None
+        raise UnitError(dialects.flag(text) or str(error), line, column, number) from None
     return text.strip()
 
 

@@ -10,7 +10,7 @@ from somaflow import units
 from somaflow.network.wiring import Indices
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Connections:
     """The synapses of a projection, ordered by postsynaptic and then presynaptic cell.
 
@@ -19,8 +19,7 @@ class Connections:
     Attributes:
         pre: Presynaptic cell of each synapse, index into the whole population, int32, shape [n].
         post: Postsynaptic cell, likewise.
-        weight: Weight of each synapse in the coherent system, shape [n]; 1 where the synapse has
-            no weight.
+        coherent: Weight of each synapse in the coherent system, as a run takes it; shape [n].
         delay: Delay of each synapse in ms, shape [n].
         shape: Sizes of the presynaptic and the postsynaptic population.
         unit: The unit in which the synapse declares its weight; `"1"` where it has none.
@@ -28,10 +27,17 @@ class Connections:
 
     pre: Indices
     post: Indices
-    weight: NDArray[np.float64]
+    coherent: NDArray[np.float64]
     delay: NDArray[np.float64]
     shape: tuple[int, int]
     unit: str
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Weight of each synapse in `unit`, shape [n]; 1 where the synapse has no weight."""
+        if self.coherent.strides == (0,) and len(self):
+            return np.broadcast_to(self.coherent[0] / units.factor(self.unit), self.coherent.shape)
+        return self.coherent / units.factor(self.unit)
 
     def to_scipy(self) -> Any:
         """Return a `scipy.sparse.csr_array` [n_pre, n_post] of the weights in `unit`.
@@ -46,7 +52,7 @@ class Connections:
         except ImportError as error:
             raise ImportError("to_scipy needs the package scipy: pip install scipy") from error
         make: Any = scipy.sparse.csr_array
-        return make((self.weight / units.factor(self.unit), (self.pre, self.post)), self.shape)
+        return make((self.weight, (self.pre, self.post)), self.shape)
 
     def table(self) -> Any:
         """Return an `xarray.Dataset` of `pre`, `post`, `weight` and `delay` along `synapse`.
@@ -58,7 +64,7 @@ class Connections:
         columns = {
             "pre": (self.pre, None),
             "post": (self.post, None),
-            "weight": (self.weight / units.factor(self.unit), self.unit),
+            "weight": (self.weight, self.unit),
             "delay": (self.delay, "ms"),
         }
         return xr.Dataset(
@@ -70,3 +76,18 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self.pre)
+
+    def __repr__(self) -> str:
+        weights = _range(self.weight, self.unit)
+        return (
+            f"Connections({len(self)} synapses, weight {weights}, delay {_range(self.delay, 'ms')})"
+        )
+
+
+def _range(values: NDArray[np.float64], unit: str) -> str:
+    """Write the least and the greatest of some values."""
+    ends = [
+        f"{float(end):.6g}" for end in (values.min(initial=np.inf), values.max(initial=-np.inf))
+    ]
+    ends = dict.fromkeys(ends) if len(values) else ["none"]
+    return " to ".join(ends) + ("" if unit == "1" or not len(values) else f" {unit}")

@@ -1,4 +1,4 @@
-"""Distances between cells, and functions of them."""
+"""Positions of cells, distances between them, and functions of these."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
-from somaflow.description import Description
 from somaflow.equations.algebras import PURE, NumberAlgebra, UnitAlgebra, describe
-from somaflow.equations.expression import Name, Node, evaluate, is_noise, parse, render, walk
+from somaflow.equations.expression import Name, Node, evaluate, parse, render, walk
 from somaflow.equations.statements import refuse_condition
 from somaflow.errors import EquationError, NetworkError, UnitError, UnknownNameError, nearest
 from somaflow.units import Parameter
@@ -97,11 +96,17 @@ class Distances:
             start = stop
 
 
-def function_of_distance(text: Any, what: str) -> tuple[Node, Any]:
-    """Read an expression of the distance `d`.
+def function_of(text: Any, what: str, known: dict[str, str], meaning: str) -> tuple[Node, Any]:
+    """Read an expression of what is known of a pair of cells.
+
+    Args:
+        text: The expression.
+        what: What it gives, for messages.
+        known: Unit of each name that it may use.
+        meaning: Those names in words, for messages.
 
     Returns:
-        Its tree and its dimensionality.
+        Its tree and its dimensions.
 
     Raises:
         EquationError, UnitError, UnknownNameError, WrongTypeError: As for equations.
@@ -109,16 +114,17 @@ def function_of_distance(text: Any, what: str) -> tuple[Node, Any]:
     node = parse(text)
     refuse_condition(node, text)
     for item in walk(node):
-        if isinstance(item, Name) and (is_noise(item.name) or item.name not in {"d", *units.NAMES}):
+        if isinstance(item, Name) and item.name not in {*known, *units.NAMES}:
             raise UnknownNameError(
-                f"{what} may use the distance d and units, not {item.name!r}."
-                f"{nearest(item.name, units.NAMES)}",
+                f"{what} may use {meaning} and units, not {item.name!r}."
+                f"{nearest(item.name, known, units.NAMES)}",
                 text,
                 item.column,
             )
         if getattr(item, "function", None) == "pulse":
             raise EquationError(f"{what} cannot call pulse.", text, item.column)
-    return node, evaluate(node, UnitAlgebra({"d": units.dimensions("um")}, text))
+    table = {name: units.dimensions(unit) for name, unit in known.items()}
+    return node, evaluate(node, UnitAlgebra(table, text))
 
 
 def values_at(node: Node, distance: Values, what: str) -> Values:
@@ -135,48 +141,6 @@ def values_at(node: Node, distance: Values, what: str) -> Values:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class OfDistance(Description):
-    """Weights or delays that are a function of the distance between the two cells.
-
-    Args:
-        text: An expression of `d`, such as `"0.1*ms + d/(0.3*mm/ms)"`. Both populations need
-            positions.
-
-    Raises:
-        EquationError, UnitError, UnknownNameError: As for equations.
-    """
-
-    text: str
-
-    def __post_init__(self) -> None:
-        node, dimensions = function_of_distance(self.text, "OfDistance")
-        object.__setattr__(self, "text", render(node))
-        object.__setattr__(self, "_node", node)
-        object.__setattr__(self, "_dimensions", dimensions)
-
-    def require(self, unit: str, what: str) -> None:
-        """Check the unit of the values.
-
-        Raises:
-            UnitError: They have another than `unit`.
-        """
-        found = self._dimensions  # pyright: ignore[reportAttributeAccessIssue]
-        if found != units.dimensions(unit):
-            raise UnitError(f"{what} is in {unit}, but {self.text!r} is {describe(found)}.")
-
-    def at(self, distance: Values) -> Values:
-        """Return the values in the coherent system at distances in cm.
-
-        Raises:
-            NetworkError: One is not finite.
-        """
-        return values_at(self._node, distance, "OfDistance")  # pyright: ignore[reportAttributeAccessIssue]
-
-    def __repr__(self) -> str:
-        return f"OfDistance({self.text!r})"
-
-
 def probability_of_distance(text: Any) -> Node:
     """Read a probability as an expression of the distance.
 
@@ -184,7 +148,7 @@ def probability_of_distance(text: Any) -> Node:
         UnitError: It is not a pure number.
         EquationError, UnknownNameError, WrongTypeError: As for equations.
     """
-    node, dimensions = function_of_distance(text, "a probability")
+    node, dimensions = function_of(text, "a probability", {"d": "um"}, "the distance d")
     if dimensions != PURE:
         raise UnitError(
             f"a probability is a pure number, but this is {describe(dimensions)}.", text

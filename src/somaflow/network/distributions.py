@@ -67,6 +67,11 @@ class Uniform(Distribution):
         """A number that no value is below, in the coherent system."""
         return float(self.low.value)
 
+    @property
+    def highest(self) -> float:
+        """A number that no value is above, in the coherent system."""
+        return float(self.high.value)
+
     def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         span = self.high.value - self.low.value
@@ -140,6 +145,11 @@ class Normal(Distribution):
         """A number that no value is below, in the coherent system."""
         return self._bounds[0] if self.sd.value > 0 else float(self.mean.value)
 
+    @property
+    def highest(self) -> float:
+        """A number that no value is above, in the coherent system."""
+        return self._bounds[1] if self.sd.value > 0 else float(self.mean.value)
+
     def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         low, high = self._bounds
@@ -194,6 +204,11 @@ class LogNormal(Distribution):
     def lowest(self) -> float:
         """A number that no value is below, in the coherent system."""
         return 0.0
+
+    @property
+    def highest(self) -> float:
+        """A number that no value is above, in the coherent system."""
+        return math.inf if self.sd.value > 0 else float(self.mean.value)
 
     def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""

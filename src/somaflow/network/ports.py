@@ -43,9 +43,15 @@ def check_ports(
         if variable not in states:
             where = f"population {owner.name!r}" if owner else "a pre or post population"
             known = states if owner else ("v_pre", "v_post")
+            hint = nearest(variable or port, known)
+            if not owner:
+                hint += (
+                    f" A parameter or a weight has no line of its own: leave '{port} : {unit}' out "
+                    f"and give {port}=... to Equations.parse."
+                )
             raise NetworkError(
                 f"{place}: synapse {synapse!r} reads {port!r}, but "
-                f"{where} has no state {variable or port!r}.{nearest(variable or port, known)}"
+                f"{where} has no state {variable or port!r}.{hint}"
             )
         found = states[variable].unit
         if units.dimensions(found) != units.dimensions(unit):

@@ -16,8 +16,10 @@ from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, near
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
-from somaflow.network.distances import Distances, OfDistance
+from somaflow.network.distances import Distances
+from somaflow.network.limits import Limits, limits_of
 from somaflow.network.lists import FromList, FromSparse
+from somaflow.network.pairs import OfPair, is_expression
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_ports, is_gap_junction
 from somaflow.network.random import DELAY, WEIGHT, seeded
@@ -41,16 +43,21 @@ class Projection(Synaptic, Description):
             of your own, whose weight is the parameter or the state that is called `w`.
         connector: Which cell reaches which.
         weight: Value of the synapse's weight (`g` of a conductance), or its initial value where
-            the weight is a state: a number; a distribution; a `sf.OfDistance`; an array of shape
-            [n_pre, n_post]; with `FromList` an array of shape [n_synapses] in the order of the
-            list. Default: what the synapse says, or with `FromSparse` the entries of the matrix.
+            the weight is a state: a number; a distribution; an expression of the pair of cells
+            such as `"0.1*nS*exp(-d/(100*um))"`, of the distance `d`, the indices `i` (pre) and
+            `j` (post) in the two sides, their sizes `N_pre` and `N_post`, and the positions
+            `x_pre` to `z_post`; an array of shape [n_pre, n_post]; with `FromList` an array of
+            shape [n_synapses] in the order of the list. Default: what the synapse says, or with
+            `FromSparse` the entries of the matrix. A conductance is not negative, and a plastic
+            weight begins within its bounds.
         delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
         name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
             connector, the weights and the delays, gets one from it.
 
     Raises:
         NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
-            shape, a delay is negative, or the connector does not fit the sizes.
+            shape, a delay or a conductance is negative, a plastic weight begins outside its
+            bounds, or the connector does not fit the sizes.
         UnitError: The synaptic current, a weight or a delay has the wrong unit.
         MissingValueError: The weight has no value.
     """
@@ -80,7 +87,10 @@ class Projection(Synaptic, Description):
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
         self._check_sizes()
+        setter(self, "_written", _unit_of(self.weight))
         setter(self, "weight", self._checked_weight())
+        if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
+            self._check_within(self.weight.value.reshape(1))
         setter(self, "delay", self._checked_delay())
         if self.is_gap_junction and source is not target:
             raise NetworkError(
@@ -107,7 +117,8 @@ class Projection(Synaptic, Description):
         if isinstance(self.connector, DistanceDependent):
             self._require_positions("DistanceDependent")
 
-    def _require_positions(self, what: str) -> None:
+    def _require_positions(self, what: str, alike: bool = True) -> tuple[int, int]:
+        """Return how many axes the positions of the two sides have: as many, unless not `alike`."""
         sides = (self.pre.population, self.post.population)
         for population in sides:
             if population.positions is None:
@@ -116,11 +127,12 @@ class Projection(Synaptic, Description):
                     f"{population.name!r}; give sf.Population(..., positions=...)."
                 )
         first, second = (population.positions.value.shape[1] for population in sides)
-        if first != second:
+        if alike and first != second:
             raise NetworkError(
                 f"projection {self.name!r}: the positions of {sides[0].name!r} have {first} "
                 f"axes, those of {sides[1].name!r} {second}; distances need as many."
             )
+        return first, second
 
     # ------------------------------------------------------- weights and delays
 
@@ -140,6 +152,37 @@ class Projection(Synaptic, Description):
             return self._checked(weight, self.equations.unit(name), "weight")
         return None if entries is not None else self._default_weight(name)
 
+    @cached_property
+    def _limits(self) -> Limits:
+        """What a weight may be."""
+        name = self.weight_name
+        return Limits() if name is None else limits_of(self.equations, name)
+
+    def _check_within(self, weight: NDArray[np.float64], pairs: Any = None) -> None:
+        """Refuse weights beyond their limits; `pairs` gives the two cells of each, if known."""
+        bad = self._limits.outside(weight)
+        if bad is None:
+            return
+        value = Parameter(np.asarray(weight[bad], np.float64), self._written_unit)
+        pair = "" if pairs is None else f" of the pair {tuple(int(side[bad]) for side in pairs)}"
+        raise NetworkError(
+            f"projection {self.name!r}: the weight{pair} is {value}; "
+            f"{self._limits.say(float(weight[bad]), self._written_unit, self.weight)}"
+        )
+
+    @property
+    def _weight_unit(self) -> str:
+        return "1" if self.weight_name is None else self.equations.unit(self.weight_name)
+
+    @property
+    def _written_unit(self) -> str:
+        """The unit in which the user wrote the weight, for messages."""
+        return self._written or self._weight_unit  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def _weight_factor(self) -> float:
+        return units.factor(self._weight_unit)
+
     def _checked_delay(self) -> Any:
         delay = self._checked(self.delay, "ms", "delay")
         lowest = 0.0
@@ -157,9 +200,15 @@ class Projection(Synaptic, Description):
 
     def _checked(self, values: Any, unit: str, what: str) -> Any:
         where = f"projection {self.name!r}"
-        if isinstance(values, OfDistance):
+        if isinstance(values, str) and is_expression(values):
+            values = OfPair(values)
+        if isinstance(values, OfPair):
             values.require(unit, f"{what!r} of {where}")
-            self._require_positions(f"{what}={values!r}")
+            if not values.used:
+                return Parameter(values.constant(), unit)
+            if values.needs_positions:
+                axes = self._require_positions(f"{what}={values}", "d" in values.used)
+                values.require_axes(axes, f"{what} of {where}")
             return values
         values = held(values, unit, what, where)
         if isinstance(values, Distribution):
@@ -228,13 +277,13 @@ class Projection(Synaptic, Description):
                 f"projection {self.name!r}: the delay of the pair {pair} is {delay[bad]:g} ms; it "
                 "must be at least 0 ms."
             )
-        unit = "1" if self.weight_name is None else self.equations.unit(self.weight_name)
         pre, post = place.pre_cells, place.post_cells
+        self._check_within(weight[:1] if weight.strides == (0,) else weight, (pre, post))
         if not (_ascending(self.pre.cells) and _ascending(self.post.cells)):
             order = np.lexsort((pre, post))
             pre, post = pre[order], post[order]
             weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
-        return Connections(pre, post, weight, delay, (source.size, target.size), unit)
+        return Connections(pre, post, weight, delay, (source.size, target.size), self._weight_unit)
 
     def __getitem__(self, variable: Any) -> Recorder:
         """Return the recorder of a state of the synapses, or of `"I"`.
@@ -289,13 +338,15 @@ class Projection(Synaptic, Description):
             if self.is_gap_junction:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
             return values.draw((first, second), stream).value
-        if isinstance(values, OfDistance):
-            return values.at(self._apart().between(place.pre, place.post))
+        if isinstance(values, OfPair):
+            sizes = len(self.pre), len(self.post)
+            apart = self._apart() if values.needs_positions else None
+            return values.at(place.pre, place.post, sizes, apart)
         if values is None and isinstance(self.connector, FromSparse):
             entries = self.connector.values
             if entries is not None and self.weight_name is not None:
-                scale = units.factor(self.equations.unit(self.weight_name))
-                return entries[self.connector.order(place.rows)].astype(np.float64) * scale
+                entries = entries[self.connector.order(place.rows)].astype(np.float64)
+                return entries * self._weight_factor
         if values is None:
             return np.broadcast_to(np.ones(()), shape)
         if values.value.ndim == 2:
@@ -317,7 +368,7 @@ class Projection(Synaptic, Description):
         size = self.pre.population.size
         symmetry = Symmetry(size)
         for made in self._parts():
-            symmetry.add(made.pre, made.post, made.weight)
+            symmetry.add(made.pre, made.post, made.coherent)
         cell = symmetry.uneven()
         if cell is not None:
             raise NetworkError(f"projection {self.name!r}: {self._uneven(cell)}")
@@ -336,8 +387,10 @@ class Projection(Synaptic, Description):
         reaching: dict[int, float] = {}
         for made in self._parts():
             out, back = made.pre == cell, made.post == cell
-            leaving |= dict(zip(made.post[out].tolist(), made.weight[out].tolist(), strict=True))
-            reaching |= dict(zip(made.pre[back].tolist(), made.weight[back].tolist(), strict=True))
+            leaving |= dict(zip(made.post[out].tolist(), made.coherent[out].tolist(), strict=True))
+            reaching |= dict(
+                zip(made.pre[back].tolist(), made.coherent[back].tolist(), strict=True)
+            )
         for other in sorted({*leaving, *reaching}):
             if other not in reaching or other not in leaving:
                 pair = (cell, other) if other in leaving else (other, cell)
@@ -346,9 +399,12 @@ class Projection(Synaptic, Description):
                     f"direction only; give {pair[::-1]} too."
                 )
         other = next(key for key in sorted(leaving) if leaving[key] != reaching[key])
+        there, back = (
+            Parameter(np.asarray(side[other]), self._written_unit) for side in (leaving, reaching)
+        )
         return (
-            f"a gap junction has one weight both ways, but the pair {(cell, other)} has "
-            f"{leaving[other]:g} and {(other, cell)} has {reaching[other]:g}."
+            f"a gap junction has one weight both ways, but the pair {(cell, other)} has {there} "
+            f"and {(other, cell)} has {back}."
         )
 
     def __repr__(self) -> str:
@@ -376,6 +432,15 @@ def _cells(projection: Projection, pre: Indices, post: Indices) -> tuple[Indices
         for view, place in sides
     )
     return first, second
+
+
+def _unit_of(value: Any) -> str | None:
+    """Return the unit of a value as it was written, or None where it has none of its own."""
+    if isinstance(value, units.Quantity):
+        return units.unit_text(value.units)
+    if isinstance(value, str):
+        return OfPair(value).unit if is_expression(value) else value.split(maxsplit=1)[1]
+    return value.unit if isinstance(value, (Parameter, Distribution)) else None
 
 
 def _ascending(cells: Indices) -> bool:

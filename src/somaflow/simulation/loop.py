@@ -186,7 +186,11 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
             )
             seen = observe(carry, now)
             out = {
+                # A recording of nothing, as of no synapse, stays as it is: TensorFlow refuses to
+                # write to an empty array.
                 key: tf.tensor_scatter_nd_update(out[key], [[row]], [value])
+                if value.shape.num_elements()
+                else out[key]
                 for key, value in seen.items()
             }
             return row + 1, now, carry, since, out

@@ -1,0 +1,107 @@
+"""What other simulators write otherwise: for each a sentence that says how it is written here."""
+
+import ast
+import re
+from collections.abc import Container
+
+_FLAG = re.compile(r"^(?P<unit>[^(]*?)\s*\((?P<flag>[a-z][a-z ,-]*)\)\s*$")
+_FLAGS = {
+    "unless refractory": (
+        "what stands still after a spike is said by the population: sf.Population(..., "
+        "refractory=2*ms, hold=('v',))"
+    ),
+    "summed": "the current I of a synapse is summed over the synapses of a cell by itself",
+    "event-driven": "between spikes the states of a synapse are in closed form by themselves",
+    "clock-driven": "a state is advanced by the solver of the run",
+    "linked": "a synapse reads a variable of a cell as v_pre or v_post",
+    "constant": "a parameter has no line: give its value by name, as tau=10*ms",
+    "constant over dt": "a definition is evaluated wherever it is needed",
+    "shared": "a parameter with one value is shared, and has no line: give it by name",
+    "scalar": "a parameter with one value is shared, and has no line: give it by name",
+}
+_EVENT = re.compile(r"^\s*on_(?P<side>pre|post)\s*[:=]\s*(?P<rest>.*)$")
+_DERIVATIVES = (
+    re.compile(r"^\s*(?P<name>[^\W\d]\w*)\s*'\s*="),
+    re.compile(r"^\s*d\s+(?P<name>[^\W\d]\w*)\s*/\s*d\s*t\s*="),
+    re.compile(r"^\s*d\s*\(\s*(?P<name>[^\W\d]\w*)\s*\)\s*/\s*d\s*t\s*="),
+    re.compile(r"^\s*d(?P<name>[^\W\d]\w*)\s*/\s*d\s+t\s*="),
+)
+_SCALED = re.compile(r"^\s*(?P<factor>[^=:]*?)\*\s*d(?P<name>[^\W\d]\w*)\s*/\s*dt\s*=(?!=)")
+_CALLS = {
+    "int": "a condition that counts as 0 or 1 is written where(condition, 1, 0)",
+    "clip": "write minimum(maximum(x, low), high)",
+    "max": "write maximum(a, b)",
+    "min": "write minimum(a, b)",
+    "pow": "write x**2",
+    "fabs": "write abs(x)",
+    "log10": "write log(x)/log(10)",
+    "ln": "write log(x)",
+    "tan": "write sin(x)/cos(x)",
+    "cosh": "write (exp(x) + exp(-x))/2",
+    "sinh": "write (exp(x) - exp(-x))/2",
+    "heaviside": "write where(x > 0, 1, 0)",
+    "heav": "write where(x > 0, 1, 0)",
+    "sign": "write where(x > 0, 1, -1)",
+    "rand": "what is drawn for each cell is a distribution, as v=sf.Uniform(-70*mV, -50*mV)",
+    "randn": "what is drawn for each cell is a distribution, as v=sf.Normal(-60*mV, 5*mV)",
+}
+_NAMES = {
+    "not_refractory": "a cell in its refractory period does not spike; see sf.Population",
+    "lastspike": "the time since a spike is a state that grows and that a reset sets to 0",
+    "dt": "equations know the time t, and not the step of a run",
+    "i": "what differs from cell to cell is a parameter with an array for its value",
+    "N": "the number of cells is a parameter, if equations need it: N=100",
+    "pi": "write 3.141592653589793, or give pi=np.pi",
+    "inf": "numbers are finite",
+}
+
+
+def flag(unit: str) -> str | None:
+    """Say how a unit with a flag behind it, such as `volt (unless refractory)`, is written."""
+    match = _FLAG.match(unit)
+    if match is None:
+        return None
+    said = [_FLAGS[key] for key in _known_flags(match["flag"])]
+    if not said:
+        return None
+    own = match["unit"].strip()
+    return f"a unit has no flag ({match['flag']}): end the line with ': {own}'; {'; '.join(said)}."
+
+
+def _known_flags(text: str) -> list[str]:
+    return [key for part in text.split(",") if (key := " ".join(part.split())) in _FLAGS]
+
+
+def statement(line: str) -> str | None:
+    """Say how a line that other simulators read is written here, or None where it is not one."""
+    if match := _EVENT.match(line):
+        event = "on spike" if match["side"] == "pre" else "on post spike"
+        rest = match["rest"].strip().strip("'\"") or "..."
+        return f"what a spike does is written '{event}: {rest}'."
+    for pattern in _DERIVATIVES:
+        if match := pattern.match(line):
+            return f"a derivative is written 'd{match['name']}/dt = ... : unit'."
+    if match := _SCALED.match(line):
+        factor, name = match["factor"].strip(), match["name"]
+        return f"the derivative stands alone: write 'd{name}/dt = (...)/{factor} : unit'."
+    return None
+
+
+def syntax(item: ast.AST, functions: Container[str]) -> str:
+    """Say how a piece of Python that is no expression here is written, or an empty text."""
+    match item:
+        case ast.Call(func=ast.Attribute(attr=name)) if name in functions:
+            return f"Functions have no module before them: write {name}(...)."
+        case ast.BinOp(op=ast.BitXor()):
+            return "Powers are written x**2."
+    return ""
+
+
+def call(name: str) -> str:
+    """Say how a function of other languages is written, or an empty text."""
+    return f" Here, {_CALLS[name]}." if name in _CALLS else ""
+
+
+def name(text: str) -> str:
+    """Say how what a name of other simulators stands for is written, or an empty text."""
+    return f" Here, {_NAMES[text]}." if text in _NAMES else ""
