@@ -29,7 +29,9 @@ def fitted(made: Model, function: Function, dtype: Any, rowwise: bool) -> tuple[
     """
     if dtype == tf.float64:
         return function, False
-    types = spec(made, dtype, rowwise)
+    time, *rest = spec(made, dtype, rowwise)
+    shape = made.blocks.time(tf.zeros(time.shape, dtype)).shape  # as functions get it
+    types = [tf.TensorSpec(shape, dtype), *rest]
     traced: Any = tf.function(function, autograph=False).get_concrete_function(*types)
     looks = bool(traced.graph.inputs[0].consumers())
     wide = looks and _computes(function, _cast(types, tf.float32, tf.float64))
