@@ -250,7 +250,7 @@ def test_a_state_of_every_synapse_may_not_drift() -> None:
 def test_variables_of_synapses_come_in_the_order_of_connections() -> None:
     pre, post = cells("a", PRE), cells("b", POST)
     pairs = [(3, 0), (0, 2), (3, 2), (1, 3), (4, 0), (3, 3)]
-    weight = np.arange(1.0, 7.0)
+    weight = np.arange(1.0, 7.0) / 4
     synapse = KINDS["all_to_all"].parsed()
     made = sf.Projection(pre, post, synapse, sf.FromList(pairs), weight=weight * uS)
     tables = Tables(sf.Network(pre, post, made), DT, 1.0, np.float64, {})

@@ -62,6 +62,7 @@ class Tables:
         seed: int = 0,
     ) -> None:
         self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
+        self.duration = duration
         self.populations = network.populations
         self.before: Continuing | None = None
         self.given: Mapping[str, Mapping[str, Any]] = {}

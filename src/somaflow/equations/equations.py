@@ -1,7 +1,7 @@
 """Equations: differential equations as text or as a Python function, checked when made."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import dialects, inference, noise, statements
+from somaflow.equations import checking, dialects, noise, statements
 from somaflow.equations.affine import ZERO, Form
 from somaflow.equations.algebras import (
     NOISE,
@@ -232,56 +232,17 @@ class Equations(Description):
             for v in (*self.states.values(), *self.definitions.values())
             for item in walk(v.expression)
         )
-        with self._advising(pure):
-            self._check_each(pure)
+        checking.check(self.states, self.definitions, self.dimensions(pure), self.parameters, pure)
         return pure
 
-    def _check_each(self, pure: bool) -> None:
-        """Check the unit of every right-hand side."""
-        table = self.dimensions(pure)
-        for variable in (*self.definitions.values(), *self.states.values()):
-            found = evaluate(
-                variable.expression, UnitAlgebra(table, variable.line, variable.number)
-            )
-            wanted = self._wanted(variable, pure)
-            if found != wanted:
-                what = f"d{variable.name}/dt" if variable.name in self.states else variable.name
-                hint = ""
-                if variable.name in self.states and found == table[variable.name]:
-                    hint = " Divide by a time constant."
-                raise UnitError(
-                    f"the right-hand side is {describe(found)}, but {what} must be "
-                    f"{describe(wanted)}.{hint}",
-                    variable.line,
-                    variable.expression.column,
-                    variable.number,
-                )
-
-    def _wanted(self, variable: Variable, pure: bool) -> Dimensions:
-        """Return the dimensions that a right-hand side must have."""
-        derivative = variable.name in self.states and not pure
-        return units.dimensions(f"{variable.unit}/ms" if derivative else variable.unit)
-
-    @contextmanager
-    def _advising(self, pure: bool, *others: tuple[Node, Dimensions | None]) -> Iterator[None]:
+    def _advising(self, *others: tuple[Node, Dimensions | None]) -> AbstractContextManager[None]:
         """Name the unit of parameters that are plain numbers, where units do not fit.
 
         Args:
-            pure: Whether time is a pure number.
             *others: What is checked beside the equations, and the dimensions that it must have.
         """
-        try:
-            yield
-        except UnitError as error:
-            plain = [key for key, p in self.parameters.items() if p.unit == "1"]
-            sides: list[tuple[Node, Dimensions | None]] = [
-                (variable.expression, self._wanted(variable, pure))
-                for variable in (*self.definitions.values(), *self.states.values())
-            ]
-            wanted = inference.wanted_units(self.dimensions(pure), plain, [*sides, *others])
-            if not wanted:
-                raise
-            raise UnitError(f"{inference.advice(self.parameters, wanted)}\n{error}") from None
+        sides = checking.sides(self.states, self.definitions, self.pure_time)
+        return checking.advising(self.parameters, self.dimensions(), (*sides, *others))
 
     def _initial(self, name: str, value: Any) -> Any:
         if name not in self.states:
@@ -294,7 +255,7 @@ class Equations(Description):
             self._known(node, value, None)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
             table = self.dimensions()
-            with self._advising(self.pure_time, (node, table[name])):
+            with self._advising((node, table[name])):
                 found = evaluate(node, UnitAlgebra(table, value))
                 if found != table[name]:
                     raise UnitError(
@@ -316,7 +277,7 @@ class Equations(Description):
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
-        with self._advising(self.pure_time, (node, None)):
+        with self._advising((node, None)):
             evaluate(node, UnitAlgebra(self.dimensions(), text))
         return node
 
@@ -361,7 +322,7 @@ class Equations(Description):
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
-            with self._advising(self.pure_time, (node, table[name])):
+            with self._advising((node, table[name])):
                 unit = evaluate(node, UnitAlgebra(table, line, number))
                 if unit != table[name]:
                     raise UnitError(

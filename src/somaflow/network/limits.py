@@ -11,6 +11,7 @@ from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Call, Name, Node, evaluate, render
+from somaflow.errors import NetworkError
 from somaflow.network.distributions import Normal
 from somaflow.units import Parameter
 
@@ -41,26 +42,36 @@ class Limits:
     below: str | None = None
     above: str | None = None
 
-    def outside(self, weight: NDArray[Any]) -> int | None:
-        """Return the index of the first value that is beyond a limit, or None."""
+    def check(
+        self, weight: NDArray[Any], unit: str, given: Any, where: str, pairs: Any = None
+    ) -> None:
+        """Refuse weights that are beyond a limit.
+
+        Args:
+            weight: The weights.
+            unit: In which to show one.
+            given: What they come from.
+            where: Whose they are, for messages.
+            pairs: The presynaptic and the postsynaptic cell of each, if they have any.
+
+        Raises:
+            NetworkError: One is.
+        """
         low, high = (
             end - sign * _ROUNDING * abs(end) if np.isfinite(end) else end
             for end, sign in ((self.low, 1), (self.high, -1))
         )
-        if not weight.size or not np.isfinite([low, high]).any():
-            return None
-        if weight.min() >= low and weight.max() <= high:
-            return None
-        return int(np.flatnonzero((weight < low) | (weight > high))[0])
+        if not weight.size or (weight.min() >= low and weight.max() <= high):
+            return
+        bad = int(np.flatnonzero((weight < low) | (weight > high))[0])
+        value = Parameter(np.asarray(weight[bad], np.float64), unit)
+        pair = "" if pairs is None else f" of the pair {tuple(int(side[bad]) for side in pairs)}"
+        raise NetworkError(
+            f"{where}: the weight{pair} is {value}; {self._say(float(weight[bad]), unit, given)}"
+        )
 
-    def say(self, weight: float, unit: str, given: Any) -> str:
-        """Say why a value is none.
-
-        Args:
-            weight: The value.
-            unit: In which to show it.
-            given: What it comes from.
-        """
+    def _say(self, weight: float, unit: str, given: Any) -> str:
+        """Say why a value is none."""
         lower = weight < self.low
         name, end = (self.below, self.low) if lower else (self.above, self.high)
         bound = Parameter(np.asarray(end), unit)

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra, describe
+from somaflow.equations.drawing import Distribution
 from somaflow.equations.expression import evaluate, names, render
 from somaflow.errors import NetworkError, UnitError
 from somaflow.network.distances import Distances, function_of
 from somaflow.network.wiring import Indices
+from somaflow.units import Parameter
 
 _AXES = "xyz"
 _COUNTS = {"i": "1", "j": "1", "N_pre": "1", "N_post": "1"}
@@ -141,3 +143,12 @@ class OfPair(Description):
 
     def __str__(self) -> str:
         return repr(self.text)
+
+
+def written_unit(value: Any) -> str | None:
+    """Return the unit in which a value was written, or None where it has none of its own."""
+    if isinstance(value, units.Quantity):
+        return units.unit_text(value.units)
+    if isinstance(value, str):
+        return OfPair(value).unit if is_expression(value) else value.split(maxsplit=1)[1]
+    return value.unit if isinstance(value, (Parameter, Distribution)) else None

@@ -1,5 +1,6 @@
 """Ports: what a synapse reads and drives in the cells that it joins, and whether they have it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from somaflow.equations.algebras import NumberAlgebra
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, evaluate
 from somaflow.errors import NetworkError, UnitError, nearest
+from somaflow.network.connections import Connections
 from somaflow.network.population import Population
 from somaflow.network.random import threefry
 from somaflow.network.stimuli import require_current_input
 from somaflow.network.wiring import Indices
+from somaflow.units import Parameter
 
 
 def check_ports(
@@ -148,6 +151,35 @@ class Symmetry:
         """Return the first cell that is not reached alike by those that it reaches, or None."""
         found = np.flatnonzero(self._leaving != self._reaching)
         return int(found[0]) if len(found) else None
+
+
+def uneven(parts: Iterable[Connections], cell: int, unit: str) -> str:
+    """Say what is uneven about a cell of a gap junction.
+
+    Args:
+        parts: All synapses.
+        cell: The cell, of `Symmetry.uneven`.
+        unit: In which to show weights.
+    """
+    leaving: dict[int, float] = {}
+    reaching: dict[int, float] = {}
+    for made in parts:
+        out, back = made.pre == cell, made.post == cell
+        leaving |= dict(zip(made.post[out].tolist(), made.coherent[out].tolist(), strict=True))
+        reaching |= dict(zip(made.pre[back].tolist(), made.coherent[back].tolist(), strict=True))
+    for other in sorted({*leaving, *reaching}):
+        if other not in reaching or other not in leaving:
+            pair = (cell, other) if other in leaving else (other, cell)
+            return (
+                f"a gap junction joins both ways, but the pair {pair} is given in one direction "
+                f"only; give {pair[::-1]} too."
+            )
+    other = next(key for key in sorted(leaving) if leaving[key] != reaching[key])
+    there, back = (Parameter(np.asarray(side[other]), unit) for side in (leaving, reaching))
+    return (
+        f"a gap junction has one weight both ways, but the pair {(cell, other)} has {there} and "
+        f"{(other, cell)} has {back}."
+    )
 
 
 def _hash(first: Indices, second: Indices, weight: NDArray[np.float64]) -> NDArray[np.uint64]:

@@ -19,9 +19,9 @@ from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.distances import Distances
 from somaflow.network.limits import Limits, limits_of
 from somaflow.network.lists import FromList, FromSparse
-from somaflow.network.pairs import OfPair, is_expression
+from somaflow.network.pairs import OfPair, is_expression, written_unit
 from somaflow.network.population import PopulationView, as_view
-from somaflow.network.ports import Symmetry, check_ports, is_gap_junction
+from somaflow.network.ports import Symmetry, check_ports, is_gap_junction, uneven
 from somaflow.network.random import DELAY, WEIGHT, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
@@ -87,7 +87,7 @@ class Projection(Synaptic, Description):
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
         self._check_sizes()
-        setter(self, "_written", _unit_of(self.weight))
+        setter(self, "_written", written_unit(self.weight))
         setter(self, "weight", self._checked_weight())
         if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
             self._check_within(self.weight.value.reshape(1))
@@ -159,16 +159,8 @@ class Projection(Synaptic, Description):
         return Limits() if name is None else limits_of(self.equations, name)
 
     def _check_within(self, weight: NDArray[np.float64], pairs: Any = None) -> None:
-        """Refuse weights beyond their limits; `pairs` gives the two cells of each, if known."""
-        bad = self._limits.outside(weight)
-        if bad is None:
-            return
-        value = Parameter(np.asarray(weight[bad], np.float64), self._written_unit)
-        pair = "" if pairs is None else f" of the pair {tuple(int(side[bad]) for side in pairs)}"
-        raise NetworkError(
-            f"projection {self.name!r}: the weight{pair} is {value}; "
-            f"{self._limits.say(float(weight[bad]), self._written_unit, self.weight)}"
-        )
+        where = f"projection {self.name!r}"
+        self._limits.check(weight, self._written_unit, self.weight, where, pairs)
 
     @property
     def _weight_unit(self) -> str:
@@ -371,7 +363,8 @@ class Projection(Synaptic, Description):
             symmetry.add(made.pre, made.post, made.coherent)
         cell = symmetry.uneven()
         if cell is not None:
-            raise NetworkError(f"projection {self.name!r}: {self._uneven(cell)}")
+            said = uneven(self._parts(), cell, self._written_unit)
+            raise NetworkError(f"projection {self.name!r}: {said}")
         object.__setattr__(self, "_symmetric", True)
 
     def _parts(self) -> Iterator[Connections]:
@@ -381,31 +374,6 @@ class Projection(Synaptic, Description):
         height = max(1, min(n_post, int(n_post * _BLOCK / max(expected, 1.0))))
         for start in range(0, n_post, height):
             yield self._drawn._built((start, min(start + height, n_post)))
-
-    def _uneven(self, cell: int) -> str:
-        leaving: dict[int, float] = {}
-        reaching: dict[int, float] = {}
-        for made in self._parts():
-            out, back = made.pre == cell, made.post == cell
-            leaving |= dict(zip(made.post[out].tolist(), made.coherent[out].tolist(), strict=True))
-            reaching |= dict(
-                zip(made.pre[back].tolist(), made.coherent[back].tolist(), strict=True)
-            )
-        for other in sorted({*leaving, *reaching}):
-            if other not in reaching or other not in leaving:
-                pair = (cell, other) if other in leaving else (other, cell)
-                return (
-                    f"a gap junction joins both ways, but the pair {pair} is given in one "
-                    f"direction only; give {pair[::-1]} too."
-                )
-        other = next(key for key in sorted(leaving) if leaving[key] != reaching[key])
-        there, back = (
-            Parameter(np.asarray(side[other]), self._written_unit) for side in (leaving, reaching)
-        )
-        return (
-            f"a gap junction has one weight both ways, but the pair {(cell, other)} has {there} "
-            f"and {(other, cell)} has {back}."
-        )
 
     def __repr__(self) -> str:
         return f"Projection({self.name!r}, {self.synapse_name}, {self.connector!r})"
@@ -432,15 +400,6 @@ def _cells(projection: Projection, pre: Indices, post: Indices) -> tuple[Indices
         for view, place in sides
     )
     return first, second
-
-
-def _unit_of(value: Any) -> str | None:
-    """Return the unit of a value as it was written, or None where it has none of its own."""
-    if isinstance(value, units.Quantity):
-        return units.unit_text(value.units)
-    if isinstance(value, str):
-        return OfPair(value).unit if is_expression(value) else value.split(maxsplit=1)[1]
-    return value.unit if isinstance(value, (Parameter, Distribution)) else None
 
 
 def _ascending(cells: Indices) -> bool:

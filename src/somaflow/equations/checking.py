@@ -1,0 +1,95 @@
+"""The check of units of a system of equations."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from somaflow import units
+from somaflow.equations.algebras import UnitAlgebra, describe
+from somaflow.equations.expression import Node, evaluate
+from somaflow.equations.inference import advice, wanted_units
+from somaflow.equations.statements import Variable
+from somaflow.errors import UnitError
+from somaflow.units import Dimensions, Parameter
+
+Table = Mapping[str, Dimensions]
+# An expression, and the dimensions that it must have, or None for any.
+Side = tuple[Node, Dimensions | None]
+
+
+def check(
+    states: Mapping[str, Variable],
+    definitions: Mapping[str, Variable],
+    table: Table,
+    parameters: Mapping[str, Parameter],
+    pure: bool,
+) -> None:
+    """Check the unit of every right-hand side.
+
+    Args:
+        states: The states.
+        definitions: The definitions.
+        table: Dimensions of every name.
+        parameters: The parameters.
+        pure: Whether time is a pure number.
+
+    Raises:
+        UnitError: One does not fit; it names the unit that is expected and the one found, and that
+            of parameters given as plain numbers, where the equations fix it.
+    """
+    with advising(parameters, table, sides(states, definitions, pure)):
+        for variable in (*definitions.values(), *states.values()):
+            found = evaluate(
+                variable.expression, UnitAlgebra(table, variable.line, variable.number)
+            )
+            wanted = _wanted(variable, states, pure)
+            if found == wanted:
+                continue
+            is_state = variable.name in states
+            what = f"d{variable.name}/dt" if is_state else variable.name
+            hint = (
+                " Divide by a time constant." if is_state and found == table[variable.name] else ""
+            )
+            raise UnitError(
+                f"the right-hand side is {describe(found)}, but {what} must be "
+                f"{describe(wanted)}.{hint}",
+                variable.line,
+                variable.expression.column,
+                variable.number,
+            )
+
+
+def sides(
+    states: Mapping[str, Variable], definitions: Mapping[str, Variable], pure: bool
+) -> list[Side]:
+    """Return every right-hand side with the dimensions that it must have."""
+    both = (*definitions.values(), *states.values())
+    return [(variable.expression, _wanted(variable, states, pure)) for variable in both]
+
+
+def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> Dimensions:
+    derivative = variable.name in states and not pure
+    return units.dimensions(f"{variable.unit}/ms" if derivative else variable.unit)
+
+
+@contextmanager
+def advising(
+    parameters: Mapping[str, Parameter], table: Table, checked: list[Side] | tuple[Side, ...]
+) -> Iterator[None]:
+    """Say which unit parameters that are plain numbers must have, where units do not fit.
+
+    Args:
+        parameters: The parameters.
+        table: Dimensions of every name.
+        checked: All that fixes units.
+
+    Raises:
+        UnitError: The one that is raised within, with that advice above it.
+    """
+    try:
+        yield
+    except UnitError as error:
+        plain = [name for name, held in parameters.items() if held.unit == "1"]
+        wanted = wanted_units(table, plain, checked)
+        if not wanted:
+            raise
+        raise UnitError(f"{advice(parameters, wanted)}\n{error}") from None
