@@ -10,7 +10,7 @@ import pytest
 import somaflow as sf
 from somaflow.description import from_json, to_json
 from somaflow.errors import NetworkError, SomaflowError, UnitError, WrongTypeError
-from somaflow.units import Hz, kHz, ms, mV, nA, uS
+from somaflow.units import Hz, kHz, ms, mV, nA, nS, uS
 
 SYN = sf.catalogue("synapses")
 LIF = sf.Population("lif", 5, sf.load("lif"))
@@ -43,6 +43,8 @@ def test_an_input_has_a_name_a_weight_and_a_total_rate() -> None:
         ({"n": [1, 2]}, NetworkError, "2 numbers of sources for 5 cells"),
         ({"weight": [1, 2] * nA}, NetworkError, "2 weights for 5 cells"),
         ({"weight": 1 * mV}, UnitError, "is in nA, not mV"),
+        ({"synapse": SYN.exponential_conductance, "weight": [1, 2, -3, 1, 1] * nS}, NetworkError,
+         "Poisson input 'lif_input': the weight is -3 nS; a conductance below 0"),
         ({"weight": sf.Uniform(1 * nA, 2 * nA)}, WrongTypeError, "number or array in nA"),
         ({"shared": True, "rate": [1] * 5 * Hz}, NetworkError, "one train for all its cells"),
         ({"shared": True, "n": [1] * 5}, NetworkError, "one train for all its cells"),

@@ -11,6 +11,8 @@ from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.forms import Jumping, take_apart
+from somaflow.network.limits import limits_of
+from somaflow.network.pairs import written_unit
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import check_ports
 from somaflow.network.sources import check_rates, checked_rate, highest_rate
@@ -139,11 +141,14 @@ class PoissonInput(Synaptic, Description):
             return None
         if self.weight is None:
             return self._default_weight(name)
-        weight = per_cell(self.weight, self.equations.unit(name), "weight", self.place)
+        given, unit = self.weight, self.equations.unit(name)
+        weight = per_cell(given, unit, "weight", self.place)
         if weight.value.ndim and len(weight.value) != len(self.post):
             raise NetworkError(
                 f"{self.place} has {len(weight.value)} weights for {len(self.post)} cells."
             )
+        shown = written_unit(given) or unit
+        limits_of(self.equations, name).check(weight.value.reshape(-1), shown, given, self.place)
         return weight
 
     def __repr__(self) -> str:
