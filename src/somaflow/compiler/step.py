@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
 from somaflow.compiler.coupling import Coupling, Group, Moment, Spikes
-from somaflow.compiler.reach import is_gap
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
 from somaflow.network.forms import Jumping
@@ -179,7 +178,7 @@ class Dynamics:
             (coupling, route, own)
             for coupling, own in zip(self.couplings, sums, strict=True)
             for route in coupling.group.routes
-            if route.target == k and not is_gap(coupling)
+            if route.target == k
         ]
         slopes = self.arrivals.slopes(k, states[k], prepared)
         return self.arrivals.rate(
