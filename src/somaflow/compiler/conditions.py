@@ -10,6 +10,8 @@ from somaflow.compiler.checks import check_change, check_scalar
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.ode import Model, check_call
 from somaflow.equations.equations import Equations
+from somaflow.equations.expression import comparisons
+from somaflow.equations.math import maximum, minimum
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.simulation.flow import Condition
 
@@ -123,14 +125,26 @@ def _text_margin(name: str, event: Event, made: Model) -> tuple[Callable[..., An
             f"event {name!r}: the text {event.condition!r} has a direction already; "
             "leave direction= out."
         )
-    node: Any = equations.condition(event.condition)
-    lowered = Lowered(equations, frozenset(), keep=(node.left, node.right))
+    node = equations.condition(event.condition)
+    sides = [side for leaf in comparisons(node) for side in (leaf.left, leaf.right)]
+    lowered = Lowered(equations, frozenset(), keep=tuple(sides))
 
     def margin(t: Any, y: Any, parameters: Any) -> Any:
-        value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
-        return value(node.left) - value(node.right)
+        return _margin(node, lowered.scope(lowered.prepare(parameters), {**y, "t": t}))
 
-    return margin, 1 if node.operator in (">", ">=") else -1
+    return margin, 1
+
+
+def _margin(node: Any, value: Callable[[Any], Any]) -> Any:
+    """Return what is above 0 where a condition holds."""
+    match node.operator:
+        case "and":
+            return minimum(_margin(node.left, value), _margin(node.right, value))
+        case "or":
+            return maximum(_margin(node.left, value), _margin(node.right, value))
+        case ">" | ">=":
+            return value(node.left) - value(node.right)
+    return value(node.right) - value(node.left)
 
 
 def _text_change(name: str, text: str, made: Model) -> Callable[..., Any]:

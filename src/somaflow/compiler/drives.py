@@ -19,7 +19,7 @@ from somaflow.simulation.system import Array, Inputs
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 # Streams of a run's random numbers, before the place of a population or of a stimulus.
-POISSON, NOISE = 1, 2
+POISSON, NOISE, CONDITION = 1, 2, 3
 
 
 class Drives:

@@ -14,6 +14,7 @@ from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.pulsed import PulsedCoupling
+from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.wiring import Member, Wiring, check_delay, check_latest
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
@@ -22,10 +23,8 @@ from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
 from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
-from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, in_words
-from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
 
 
@@ -35,11 +34,12 @@ class Tables:
     Attributes:
         populations: In the order of the network; `place` gives each name's index.
         lowered: Their equations, static parts told from changing ones.
-        refractory: Refractory period of each in steps.
+        spiking: The threshold, reset and refractory period of each.
         couplings: Groups of projections that share presynaptic states.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
-        struck: Whether spikes can lift the cells of each population above their threshold.
+        struck: Whether spikes can lift the cells of each population above their threshold, where
+            the crossing matters: cells without a reset.
         delays: The longest delay in steps of the spikes of each population.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
@@ -60,13 +60,8 @@ class Tables:
         self.given = {} if isinstance(initial, FinalState) else initial
         self.populations = network.populations
         self.place = {p.name: k for k, p in enumerate(self.populations)}
-        self.lowered = [self._lower(p) for p in self.populations]
-        self.refractory = [
-            whole_steps(float(p.refractory.value), dt, f"the refractory period of {p.name!r}")
-            if p.refractory.value > 0
-            else 0
-            for p in self.populations
-        ]
+        self.spiking = [Spiking(p, k, dt, self.dtype) for k, p in enumerate(self.populations)]
+        self.lowered = [self._lower(k) for k in range(len(self.populations))]
         self._check_memory()
         groupings = groups.group(network.projections)
         self.couplings = [self._couple(self._group(grouping), grouping) for grouping in groupings]
@@ -83,8 +78,8 @@ class Tables:
             if not isinstance(coupling, GradedCoupling)
         }
         self.struck = [
-            k in struck and population.condition is not None
-            for k, population in enumerate(self.populations)
+            k in struck and spiking.condition is not None and not spiking.resets
+            for k, spiking in enumerate(self.spiking)
         ]
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.couplings)
         self.batch: tuple[int, ...] = ()
@@ -105,13 +100,12 @@ class Tables:
                 "float32, fewer synapses, or a larger machine."
             )
 
-    def _lower(self, population: Population) -> Lowered:
-        if population.equations.noises:
-            reason = forms.no_noise(population.equations)
-            raise NetworkError(f"population {population.name!r}: {reason}")
-        keep = [] if population.condition is None else [population.condition]
-        keep += [assignment.expression for assignment in population.resets]
-        return Lowered(population.equations, frozenset(population.equations.inputs), tuple(keep))
+    def _lower(self, k: int) -> Lowered:
+        name, equations = self.populations[k].name, self.populations[k].equations
+        spiking = self.spiking[k]
+        if equations.noises:
+            raise NetworkError(f"population {name!r}: {forms.no_noise(equations)}")
+        return Lowered(equations, frozenset(equations.inputs) | spiking.draws, spiking.nodes)
 
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
@@ -217,6 +211,7 @@ class Tables:
             },
             "sums": [coupling.wiring.arrays for coupling in self.couplings],
             "stimuli": self.drives.parameters(),
+            "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
         }
 
     # ------------------------------------------------------------ initial state
@@ -347,8 +342,8 @@ class Tables:
                 event[coupling.group.key] = start
         for k, population in enumerate(self.populations):
             shape = (*self.batch, padded(population.size))
-            if self.refractory[k]:
-                event[f"refractory {population.name}"] = np.zeros(shape, np.int32)
+            if self.spiking[k].waits:
+                event[self.spiking[k].key] = np.zeros(shape, np.int32)
             if self.struck[k]:
                 event[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:

@@ -21,6 +21,7 @@ from somaflow.equations.expression import (
     Node,
     Number,
     evaluate,
+    is_condition,
     names,
     walk,
 )
@@ -28,7 +29,6 @@ from somaflow.errors import TraceError, UnitError
 
 PURE = UnitsContainer()
 NOISE = units.dimensions("1/ms**0.5")  # of white noise: its integral over time grows as sqrt(t)
-_COMPARISONS = ("<", "<=", ">", ">=")
 
 
 def describe(dimensions: UnitsContainer) -> str:
@@ -84,7 +84,7 @@ class UnitAlgebra:
             verb = {"+": "added to", "-": "and"}.get(node.operator, "compared with")
             second = " are subtracted" if node.operator == "-" else ""
             self.fail(f"{describe(left)} {verb} {describe(right)}{second}.", node.right)
-        return PURE if node.operator in _COMPARISONS else left
+        return PURE if is_condition(node) else left
 
     def power(self, node: Binary, base: UnitsContainer, exponent: UnitsContainer) -> UnitsContainer:
         if exponent != PURE:
@@ -119,11 +119,6 @@ class UnitAlgebra:
             message = f"{node.function} of {describe(arguments[0])}: {hint}."
             self.fail(message, node.arguments[0])
         return PURE
-
-
-def is_condition(node: Node) -> bool:
-    """Tell whether a tree is a comparison."""
-    return isinstance(node, Binary) and node.operator in _COMPARISONS
 
 
 def literal(node: Node) -> float | None:
@@ -204,6 +199,8 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
+    "and": lambda a, b: a & b,
+    "or": lambda a, b: a | b,
 }
 
 
