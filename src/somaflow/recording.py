@@ -289,9 +289,10 @@ class _Spikes:
         if chunk.samples.since is None:
             return
         steps, (*problems, cells), since = _crossed(self.recorder, self.source, chunk.samples.since)
-        # Rounded to float32, a time may be longer than the step; none lies before it.
-        ago = np.minimum(since.astype(np.float64), self.dt)
-        times = (chunk.start + chunk.step + steps + 1) * self.dt - ago
+        # What was the whole step, before it was rounded to float32, is at the step's start itself.
+        first = chunk.start + chunk.step + steps
+        within = (first + 1) * self.dt - since.astype(np.float64)
+        times = np.where(since >= np.float32(self.dt), first * self.dt, within)
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))

@@ -31,7 +31,9 @@ Value = Callable[[Node], Any]
 # The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of
 # the denormal numbers, which XLA takes for 0.
 LEAST = 1e-30
-_THRESHOLD, _RESET, _REFRACTORY = range(3)  # places of the calls of rand()
+# The first number of the calls of rand() in each text, so that one keeps its numbers whatever the
+# others say.
+_THRESHOLD, _RESET, _REFRACTORY = 0, 1 << 16, 2 << 16
 
 
 class Spiking:
@@ -58,7 +60,7 @@ class Spiking:
         firing = population.firing
         self.dt, self.dtype, self.place = dt, dtype, place
         self.width = padded(population.size)
-        self._streams: dict[str, tuple[int, ...]] = {}
+        self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         bind, bind_reset, bind_waiting = map(self._binding, (_THRESHOLD, _RESET, _REFRACTORY))
         self.condition: Any = None if firing.condition is None else bind(firing.condition)
         self.resets = tuple(Assignment(a.name, bind_reset(a.expression)) for a in firing.resets)
@@ -77,17 +79,17 @@ class Spiking:
             what = f"the refractory period of {population.name!r}"
             self._again = whole_steps(float(period.value), dt, what)
 
-    def _binding(self, part: int) -> Callable[[Node], Node]:
-        numbers = count()
+    def _binding(self, first: int) -> Callable[[Node], Node]:
+        numbers = count(first)
 
         def change(name: Name) -> Node:
             if name.name == "dt":
                 return Number(self.dt)
             if name.name != RAND:
                 return name
-            stream = (CONDITION, self.place, part, next(numbers))
-            own = f"{RAND} {part} {stream[-1]}"
-            self._streams[own] = stream
+            number = next(numbers)
+            own = f"{RAND} {number}"
+            self._calls[own] = number
             return Name(own)
 
         return lambda node: renamed(node, change)
@@ -95,7 +97,7 @@ class Spiking:
     @property
     def draws(self) -> frozenset[str]:
         """Names of what is drawn in each step."""
-        return frozenset(self._streams)
+        return frozenset(self._calls)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -105,17 +107,19 @@ class Spiking:
         leaves = () if self.condition is None else comparisons(self.condition)
         return (*found, *(side for leaf in leaves for side in (leaf.left, leaf.right)))
 
-    def keys(self, seed_words: tuple[Any, Any]) -> list[Key]:
-        """Return the keys of what is drawn."""
-        return [derive(seed_words, stream) for stream in self._streams.values()]
+    def keys(self, seed_words: tuple[Any, Any]) -> Key | None:
+        """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
+        if not self._calls:
+            return None
+        numbers = np.array([*self._calls.values()], np.uint32)[:, None]
+        return derive(seed_words, (CONDITION, self.place, numbers))
 
-    def drawn(self, step: Tensor, keys: list[Key]) -> dict[str, Tensor]:
+    def drawn(self, step: Tensor, keys: Key | None) -> dict[str, Tensor]:
         """Return what is drawn in a step: for each call a number for each cell, `[padded size]`."""
-        cells = tf.range(self.width)
-        return {
-            name: materialize(fraction_of(key, step, cells, self.dtype))
-            for name, key in zip(self._streams, keys, strict=True)
-        }
+        if keys is None:
+            return {}
+        found = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
+        return dict(zip(self._calls, tf.unstack(found), strict=True))
 
     # ---------------------------------------------------------------- thresholds
 

@@ -21,8 +21,8 @@ _SINE = tuple((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for
 NOISE = 0x80000000
 
 Key = tuple[Tensor, Tensor]
-# A stream is a number below 2**32, or several of them.
-Stream = int | tuple[int, ...]
+# A stream is a number below 2**32, or several of them; an array of them makes an array of keys.
+Stream = int | tuple[Any, ...]
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
