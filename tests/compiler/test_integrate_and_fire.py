@@ -64,15 +64,6 @@ def test_a_refractory_period_between_two_steps_is_refused() -> None:
         fired(0.015 * ms)
 
 
-def test_a_cell_that_starts_above_its_threshold_has_not_crossed_it() -> None:
-    lif = sf.Population("lif", 1, sf.load("lif"))
-    run = sf.simulate(
-        sf.Network(lif), 1 * ms, record=[lif.spikes, lif["v"]], initial={"lif": {"v": -40}}
-    )
-    assert len(run["lif.spikes"]) == 0
-    assert run["lif.v"].values[-1, 0] < -40
-
-
 @pytest.mark.parametrize(("sign", "times"), [("<", [10.0]), (">", [30.0])])
 def test_a_falling_threshold_is_crossed_downwards(sign: str, times: list[float]) -> None:
     """v falls for 20 ms at 1 mV/ms from -40, then rises as fast, through -50 both times."""

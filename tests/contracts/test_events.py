@@ -254,3 +254,15 @@ def test_a_solve_goes_on_behind_its_last_sample(steps: dict) -> None:
     assert run.status.startswith("stopped at t = 0.6931")
     assert len(run.events["half"]) == 1
     np.testing.assert_allclose(run["y"].values, [np.exp(-0.1)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [("x > 1 and t > 2", 2.0), ("x > 1 or t > 2", 1.0), ("not (x < 3 or t < 2)", 3.0)],
+)
+def test_a_text_of_several_comparisons_is_crossed_where_it_begins_to_hold(
+    condition: str, wanted: float
+) -> None:
+    ramp = sf.Equations.parse("dx/dt = 1 : 1", x=0)
+    run = sf.solve(ramp, t1=5.0, events={"up": sf.Event(condition)})
+    assert run.events["up"].times == pytest.approx([wanted], abs=1e-6)

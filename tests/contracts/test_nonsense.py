@@ -73,6 +73,7 @@ CASES = {
         "reset",
         "refractory",
         "positions",
+        "hold",
         name="a",
         size=3,
         model=MODEL,
@@ -80,6 +81,7 @@ CASES = {
         reset="v = E",
         refractory=1 * ms,
         positions=[1, 2, 3] * um,
+        hold=("v",),
     ),
     "Population[]": Case(CELLS.__getitem__, key="v"),
     "PopulationView": Case(sf.PopulationView, population=CELLS, cells=[0, 1]),
@@ -211,9 +213,8 @@ def test_the_call_itself_works(title: str) -> None:
     case = CASES[title]
     case.call(**case.arguments)
     for name in case.none:
-        case.call(
-            **case.arguments | {name: None} | ({"reset": None} if name == "threshold" else {})
-        )
+        without = ("reset", "hold") if name == "threshold" else ()
+        case.call(**case.arguments | {name: None} | dict.fromkeys(without))
 
 
 @pytest.mark.parametrize(("case", "name", "wrong"), SWEEP)
@@ -250,7 +251,7 @@ def test_every_argument_is_swept(title: str) -> None:
     call, arguments = CASES[title].call, CASES[title].arguments
     keep = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     named = {p.name for p in inspect.signature(call).parameters.values() if p.kind in keep}
-    assert named - set(arguments) <= {"line", "offset", "number", "positive", "ports"}
+    assert named - set(arguments) <= {"line", "offset", "number", "positive", "ports", "stepped"}
 
 
 def _module(name: str) -> str:

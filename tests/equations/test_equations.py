@@ -76,6 +76,33 @@ def test_a_slip_in_a_condition(text: str, kind: type, above: str, words: str) ->
     assert line[caret.index("^") :].startswith(above)
 
 
+def test_rand_and_dt_are_known_where_there_are_steps() -> None:
+    equations = read()
+    assert equations.condition("rand() < dt/ms", stepped=True) == parse("rand() < dt/ms")
+    assert equations.assignments("v = E*rand() - E*dt/ms", stepped=True)[0].name == "v"
+    with pytest.raises(UnitError, match="a pure number compared with ms"):
+        equations.condition("rand() < dt", stepped=True)
+    for text in ("rand() < 1", "dt > 1*ms"):
+        with pytest.raises(EquationError, match="threshold, the reset and the refractory"):
+            equations.condition(text)
+    with pytest.raises(EquationError, match="white noise is called xi"):
+        Equations.parse("dx/dt = rand()/ms : 1")
+    own = Equations.parse("dx/dt = (dt - x)/(1*ms) : 1", dt=3)
+    with pytest.raises(EquationError, match="'dt' is the step here, and in the equations too"):
+        own.condition("x > dt", stepped=True)
+    with pytest.raises(EquationError, match="the name 'rand' is taken"):
+        Equations.parse("dx/dt = -rand*x/ms : 1", rand=3)
+
+
+def test_where_takes_joined_conditions() -> None:
+    model = Equations.parse(
+        "dx/dt = where(x > a and not x > 2*a, a - x, x)/ms : 1",
+        a=1,
+        x="where(a > 0 or a < 0, 3, 4)",
+    )
+    assert model.initial_values({}, "cells")["x"] == 3
+
+
 def test_time_is_in_ms_unless_nothing_has_a_unit() -> None:
     assert Equations.parse("dx/dt = sin(t) - x : 1").pure_time
     assert not Equations.parse("dx/dt = (sin(t/(1*ms)) - x)/(2*ms) : 1").pure_time

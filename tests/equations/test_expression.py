@@ -77,6 +77,23 @@ def test_a_substitution_replaces_every_name(tree: Node) -> None:
         ("na.m", Name("na.m")),
         ("2", Number(2.0)),
         ("1e-300", Number(1e-300)),
+        ("rand() < p", Binary("<", Name("rand()"), Name("p"))),
+        (
+            "a < b and b < c or c < a",
+            Binary(
+                "or",
+                Binary("and", Binary("<", Name("a"), Name("b")), Binary("<", Name("b"), Name("c"))),
+                Binary("<", Name("c"), Name("a")),
+            ),
+        ),
+        (
+            "a < b and (b < c or c < a)",
+            Binary(
+                "and",
+                Binary("<", Name("a"), Name("b")),
+                Binary("or", Binary("<", Name("b"), Name("c")), Binary("<", Name("c"), Name("a"))),
+            ),
+        ),
         (
             "where(a < b, 1, 2)",
             Call("where", (Binary("<", Name("a"), Name("b")), Number(1.0), Number(2.0))),
@@ -86,6 +103,36 @@ def test_a_substitution_replaces_every_name(tree: Node) -> None:
 def test_texts_have_the_tree_of_python(text: str, tree: Node) -> None:
     assert parse(text) == tree
     assert render(tree) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("not a < b", "a >= b"),
+        ("not a >= b", "a < b"),
+        ("not (a <= b and c > d)", "a > b or c <= d"),
+        ("not not a < b", "a < b"),
+        ("where(not (a < b or c < d), a, b)", "where(a >= b and c >= d, a, b)"),
+    ],
+)
+def test_not_is_taken_to_the_comparisons(text: str, plain: str) -> None:
+    assert parse(text) == parse(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "column"),
+    [
+        ("v and m > 1", "and, or, not join comparisons .*; 'v' is none", 0),
+        ("v > 1 or not m", "'m' is none", 13),
+        ("1 + (a < b and c < d)", "a comparison has no value here", 5),
+        ("exp(not a < b)", "a comparison has no value here", 4),
+        ("rand(1) < 2", "rand takes no argument", 0),
+    ],
+)
+def test_conditions_that_are_none(text: str, words: str, column: int) -> None:
+    with pytest.raises(EquationError, match=words) as caught:
+        parse(text)
+    assert str(caught.value).splitlines()[-1].index("^") - 2 == column
 
 
 def test_a_plus_sign_says_nothing() -> None:
@@ -110,7 +157,7 @@ REFUSED = {
     "text": ("v + 'x'", 4),
     "subscript": ("2*v[0]", 2),
     "chain": ("1 < v < 2", 0),
-    "and": ("v and m", 0),
+    "if not": ("a if not b else c", 0),
     "if": ("a if b else c", 0),
     "bitwise": ("a ^ b", 0),
     "floor": ("1 + a // b", 4),

@@ -56,7 +56,26 @@ def test_a_population_takes_what_the_catalogue_says() -> None:
         (lambda: cells(reset="v = 3*ms"), UnitError, "cannot become ms"),
         (lambda: cells(reset="C = 3"), EquationError, "'C' is a parameter"),
         (lambda: cells(refractory=-1 * ms), NetworkError, "one time >= 0 ms"),
-        (lambda: cells(refractory=[1, 2]), NetworkError, "one time >= 0 ms"),
+        (lambda: cells(refractory=[1, 2]), NetworkError, "or one for each of the 5 cells"),
+        (lambda: cells(refractory=[1, 2, 3, -4, 5]), NetworkError, "-4 ms in cell 3"),
+        (
+            lambda: cells(refractory=sf.Normal(1 * ms, 5 * ms)),
+            NetworkError,
+            "goes below 0: give it a bound, low=",
+        ),
+        (lambda: cells(refractory=sf.Normal(1 * mV, 5 * mV)), UnitError, "'refractory' of PN"),
+        (lambda: cells(refractory="v > 0"), UnitError, "mV compared with a pure number"),
+        (lambda: point(refractory="v > 0*mV"), NetworkError, "refractory condition but no thresh"),
+        (lambda: point(hold=("v",)), NetworkError, "hold but no threshold"),
+        (lambda: cells(hold="v"), WrongTypeError, r"such as \('v',\) or \(\), not 'v'"),
+        (lambda: cells(hold=("V",)), UnknownNameError, "no state 'V' to hold. Known: v"),
+        (lambda: point(threshold="v > I_stim*R"), UnknownNameError, "'R' is not defined"),
+        (lambda: point(threshold="v > 0*mV and I_stim > 0*nA"), NetworkError, "not I_stim"),
+        (
+            lambda: cells(reset="v -= 3*mV", refractory=1 * ms),
+            NetworkError,
+            r"which states .* of 'PN' hold\? No state that the threshold compares",
+        ),
         (lambda: cells(refractory=1 * mV), UnitError, "'refractory' of PN is in ms"),
         (lambda: point("dx/dt = -x : 1", values={"x": 1}), NetworkError, "no unit of time"),
         (lambda: point("x = 3*mV : mV", values={}), NetworkError, "no dx/dt"),
@@ -72,6 +91,55 @@ def test_a_population_that_does_not_fit(
 ) -> None:
     with pytest.raises(kind, match=words):
         build()
+
+
+ADAPTIVE = """
+dv/dt = (E - v)/(20*ms) : mV
+du/dt = (E - u)/(50*ms) : mV
+depth = v - E : mV
+"""
+
+
+def adaptive(threshold: str, reset: str, **options: Any) -> sf.Population:
+    model = sf.Equations.parse(ADAPTIVE, E=-65 * mV, v=-65, u=-50)
+    options = {"refractory": 2 * ms} | options
+    return sf.Population("A", 5, model, threshold=threshold, reset=reset, **options)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "reset", "options", "held"),
+    [
+        ("v > -50*mV", "v = E; u += 3*mV", {}, ("v",)),
+        ("v > u", "v = E; u += 3*mV", {}, ("v",)),
+        ("v > u", "u = v; v = E", {"hold": ("v",)}, ("v",)),
+        ("depth > 15*mV", "v = E", {}, ("v",)),
+        ("v > -50*mV and u > -50*mV", "v = E; u = E", {}, ("v", "u")),
+        ("rand() < depth/mV", "v = E; u = E", {}, ("v",)),
+        ("v > -50*mV", "v -= 15*mV; v = E", {}, ("v",)),
+        ("v > -50*mV", "v -= 15*mV", {"hold": ()}, ()),
+        ("v > -50*mV", "v -= 15*mV", {"refractory": 0 * ms}, ()),
+        ("v > -50*mV", "v = E; u = E", {"hold": ["u"]}, ("u",)),
+        ("v > -50*mV", "v = E", {"refractory": "u > v"}, ("v",)),
+    ],
+)
+def test_which_states_a_refractory_period_holds(
+    threshold: str, reset: str, options: dict[str, Any], held: tuple[str, ...]
+) -> None:
+    assert adaptive(threshold, reset, **options).firing.held == held
+
+
+def test_two_sides_of_a_threshold_that_are_both_reset_need_hold() -> None:
+    with pytest.raises(NetworkError, match=r"compares u and v, and the reset sets both.*hold=\("):
+        adaptive("v > u", "v = E; u = -40*mV")
+
+
+def test_what_a_population_says_of_its_spikes_is_kept() -> None:
+    for refractory in ("u > v", sf.Uniform(1 * ms, 2 * ms, seed=3), [1, 2, 3, 4, 5] * ms):
+        cells = adaptive("v > u or t > 1*second", "v = E", refractory=refractory, hold=("v",))
+        again = pickle.loads(pickle.dumps(cells))
+        assert again == cells
+        assert again.firing.held == ("v",)
+        assert cells != adaptive("v > u or t > 1*second", "v = E", refractory=refractory)
 
 
 def test_parameters_may_differ_between_cells_and_have_batch_axes() -> None:

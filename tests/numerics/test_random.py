@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from somaflow.network import random as wiring
-from somaflow.numerics.random import NOISE, derive, normal, threefry, uniforms_of
+from somaflow.numerics.random import (
+    NOISE,
+    derive,
+    fraction_of,
+    normal,
+    threefry,
+    uniforms_of,
+)
 
 # The file kat_vectors of Random123 1.14: key, counter and answer of threefry2x32 with 20 rounds.
 KNOWN = [
@@ -119,3 +126,34 @@ def test_float32_is_the_same_noise_rounded() -> None:
     assert single.dtype == tf.float32
     np.testing.assert_allclose(single, draw(steps, index), atol=1e-3)
     assert np.isfinite(single).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_fractions_are_below_1_and_as_often_below_p_as_p_says(dtype: str) -> None:
+    key = derive((5, 0), (1, 2))
+    x = fraction_of(key, tf.range(1000, dtype=tf.int64)[:, None], tf.range(1000), dtype).numpy()
+    assert x.dtype == dtype
+    assert 0 <= x.min() < 1e-5
+    assert 1 - 1e-5 < x.max() < 1
+    for p in (1e-4, 0.01, 0.5):
+        assert abs((x < p).mean() - p) < 4 * (p * (1 - p) / x.size) ** 0.5
+    words = wiring.threefry(tuple(np.asarray(word) for word in key), (np.arange(3), np.arange(3)))
+    wanted = words[0] * 2.0**-32 + words[1] * 2.0**-64
+    found = fraction_of(key, tf.range(3), tf.range(3), "float64").numpy()
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_fraction_is_never_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = tf.constant(0xFFFFFFFF, tf.uint32)
+    monkeypatch.setattr("somaflow.numerics.random.threefry", lambda key, counter: (most, most))
+    for dtype in ("float64", "float32"):
+        assert fraction_of((most, most), 0, 0, dtype).numpy() < 1
+
+
+def test_an_array_of_streams_makes_the_keys_of_each() -> None:
+    numbers = np.array([4, 7], np.uint32)
+    found = derive((5, 0), (1, numbers))
+    for k, number in enumerate(numbers):
+        assert [int(word[k]) for word in found] == [
+            int(w) for w in derive((5, 0), (1, int(number)))
+        ]

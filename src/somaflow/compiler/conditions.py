@@ -12,7 +12,7 @@ from somaflow.compiler.lower import Lowered
 from somaflow.compiler.ode import Model, check_call
 from somaflow.compiler.timing import fitted
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Binary
+from somaflow.equations.expression import Binary, Call, Node
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.simulation.flow import Condition
 
@@ -140,14 +140,25 @@ def _text_margin(
             f"event {name!r}: the text {event.condition!r} has a direction already; "
             "leave direction= out."
         )
-    node: Any = equations.condition(event.condition)
-    above = Binary("-", node.left, node.right)
+    above = _margin(equations.condition(event.condition))
     lowered = Lowered(equations, frozenset(), (above,), dtype == tf.float32)
 
     def margin(t: Any, y: Any, parameters: Any) -> Any:
         return lowered.scope(lowered.prepare(parameters), {**y, "t": t})(above)
 
-    return margin, 1 if node.operator in (">", ">=") else -1
+    return margin, 1
+
+
+def _margin(node: Any) -> Node:
+    """Return as one tree what is above 0 where a condition holds."""
+    match node.operator:
+        case "and":
+            return Call("minimum", (_margin(node.left), _margin(node.right)))
+        case "or":
+            return Call("maximum", (_margin(node.left), _margin(node.right)))
+        case ">" | ">=":
+            return Binary("-", node.left, node.right)
+    return Binary("-", node.right, node.left)
 
 
 def _text_change(name: str, text: str, made: Model, dtype: Any) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, Coupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.underway import NEAR, Clocks
+from somaflow.equations.expression import Node
 from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
@@ -273,11 +274,15 @@ class Continuing:
                 made[key] = np.ones_like(value) if kind == "above" else value
             elif kind == "spikes":
                 made[key] = self.clocks.history(name, known, value)
-            elif kind == "refractory":
+            elif kind == "refractory" and not self._has_condition(name):
                 made[key] = self.clocks.counts(name, known)
             else:
                 made[key] = known
         return made
+
+    def _has_condition(self, name: str) -> bool:
+        """Tell whether a condition says how long a population is refractory."""
+        return isinstance(self.populations[name].firing.refractory, Node)
 
     def _kept(self, group: Group) -> dict[str, Array]:
         """Return what is kept of a group, without its rings."""

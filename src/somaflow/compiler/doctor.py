@@ -368,7 +368,7 @@ class _Case:
         own = next(iter(self._own_rates()), 0.0)
         if own * self.dt < _GROWS or self.most is not None:
             return []
-        resets = self.dynamics.populations[row.population].resets
+        resets = self.dynamics.populations[row.population].firing.resets
         if row.gate is None and state in {assignment.name for assignment in resets}:
             return [
                 f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away "

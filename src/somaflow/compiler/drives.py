@@ -23,7 +23,7 @@ from somaflow.simulation.system import Array, Inputs
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 # Streams of a run's random numbers, before the name of a population, a stimulus or an input.
-POISSON, NOISE, INPUT = 1, 2, 3
+POISSON, NOISE, INPUT, CONDITION = 1, 2, 3, 4
 
 
 class Drives:

@@ -1,6 +1,7 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -40,7 +41,7 @@ class Dynamics:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
-        self.refractory, self.dt = tables.refractory, tables.dt
+        self.spiking, self.dt = tables.spiking, tables.dt
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
         self.struck = tables.struck
@@ -64,12 +65,15 @@ class Dynamics:
             )
             for coupling, arrays in zip(self.couplings, parameters["sums"], strict=True)
         ]
+        seed_words = tf.unstack(parameters["stimuli"]["seed"])
         return {
             "recordings": parameters["recordings"],
             "cells": cells,
             "routes": routes,
             "sums": sums,
             "stimuli": self.drives.prepare(parameters["stimuli"]),
+            "draws": [spiking.keys(seed_words) for spiking in self.spiking],
+            "refractory": parameters["refractory"],
             "nodes": nodes,
         }
 
@@ -83,11 +87,26 @@ class Dynamics:
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             key = coupling.group.key
             context[key] = coupling.arrive(carry.event.get(key), moment, own)
-        for population, steps in zip(self.populations, self.refractory, strict=True):
-            if steps:
-                key = f"refractory {population.name}"
-                context[key] = carry.event[key]
+        context["drawn"] = [
+            spiking.drawn(step, keys)
+            for spiking, keys in zip(self.spiking, prepared["draws"], strict=True)
+        ]
+        for k, spiking in enumerate(self.spiking):
+            if spiking.waits:
+
+                def now(k: int = k) -> Callable[[Any], Any]:
+                    return self._between(k, self.states(carry.flow)[k], 0, context, prepared)
+
+                context[spiking.key] = spiking.waiting(carry.event[spiking.key], now)
         return context
+
+    def _between(
+        self, k: int, states: States, end: int, context: Any, prepared: Any
+    ) -> Callable[[Any], Any]:
+        """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
+        time = tf.cast(context["moment"].step + end, tf.float64) * self.dt
+        values = states | context["drawn"][k] | {"t": time}
+        return self.lowered[k].scope(prepared["cells"][k], values)
 
     def states(self, flow: tuple[Any, ...]) -> list[States]:
         """Return the states of each population by name; those without have no block."""
@@ -231,13 +250,13 @@ class Dynamics:
         return tuple(self.populations[k].equations.states)
 
     def _hold(self, k: int, rows: list[Any], context: Any) -> list[Any]:
-        """Keep reset variables where they are during the refractory period."""
-        if not self.refractory[k]:
+        """Keep the states that a refractory period holds where they are."""
+        spiking = self.spiking[k]
+        if not (spiking.waits and spiking.held):
             return rows
-        held = {assignment.name for assignment in self.populations[k].resets}
-        waiting = context[f"refractory {self.populations[k].name}"] > 0
+        waiting = context[spiking.key] > 0
         return [
-            tf.where(waiting, tf.zeros_like(row), row) if state in held else row
+            tf.where(waiting, tf.zeros_like(row), row) if state in spiking.held else row
             for state, row in zip(self.layouts[k].states, rows, strict=True)
         ]
 
@@ -246,20 +265,21 @@ class Dynamics:
         clamps, outside = self.drives.clamps, context["stimuli"]
         old, new = self.states(before.flow), clamps.at_end(self.states(flow), outside, prepared)
         event, states, since = {}, [dict(rows) for rows in new], []
-        for k, population in enumerate(self.populations):
-            crossed = self._crossings(k, before, old[k], new[k], context, prepared)
-            if self.refractory[k]:
-                key = f"refractory {population.name}"
-                waiting = before.event[key]
-                crossed = tf.where(waiting > 0, tf.zeros_like(crossed), crossed)
-                again = tf.fill(waiting.shape, self.refractory[k])
-                event[key] = tf.where(crossed > 0, again, tf.maximum(waiting - 1, 0))
-            if population.resets:
-                self._reset(k, states[k], crossed > 0, prepared)
-            if self.struck[k]:
-                event[f"above {population.name}"] = self._margin(k, states[k], prepared) > 0
-            since.append(crossed)
         moment = context["moment"]
+        for k, spiking in enumerate(self.spiking):
+            crossed = self._crossings(k, before, old[k], new[k], context, prepared)
+            if spiking.waits:
+                waiting = context[spiking.key]
+                crossed = tf.where(waiting > 0, tf.zeros_like(crossed), crossed)
+                steps = prepared["refractory"].get(spiking.key)
+                event[spiking.key] = spiking.left(waiting, crossed > 0, steps)
+            if spiking.resets:
+                self._reset(k, states[k], crossed > 0, context, prepared)
+            if self.struck[k]:
+                value = self._between(k, states[k], 1, context, prepared)
+                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
+                event[f"above {self.populations[k].name}"] = above
+            since.append(crossed)
         arrived = []
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
@@ -313,48 +333,44 @@ class Dynamics:
 
     def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
         """Return a change of a state, 0 for cells that are refractory."""
-        if not self.refractory[k] or state not in {a.name for a in self.populations[k].resets}:
+        spiking = self.spiking[k]
+        if not (spiking.waits and state in spiking.held):
             return change
-        waiting = event[f"refractory {self.populations[k].name}"] > 0
+        waiting = event[spiking.key] > 0
         return tf.where(waiting, tf.zeros_like(change), change)
 
     def _crossings(
         self, k: int, before: Carry, old: States, new: States, context: Any, prepared: Any
     ) -> Tensor:
-        """Return the time from each upward crossing to the step's end, linearly interpolated.
+        """Return the time from each spike to the step's end, 0 where there is none.
 
-        What spikes move at a step's end may lift a cell above its threshold there. It has then
-        crossed at the start of the next step.
+        A cell with a reset spikes wherever its threshold holds: at the step's start, if it held
+        there. One without spikes where it begins to hold; if spikes have lifted it above at the end
+        of the last step, at this step's start.
         """
         shape = (*self.tables.batch, self.layouts[k].padded)
-        moment, outside = context["moment"], context["stimuli"]
+        moment, outside, spiking = context["moment"], context["stimuli"], self.spiking[k]
         if self.populations[k].source is not None:
             since = self.drives.sources.since(k, moment, outside, prepared)
             return tf.broadcast_to(since, shape)
-        if self.populations[k].condition is None:
+        if spiking.condition is None:
             return tf.zeros(shape, self.tables.dtype)
-        start, end = (self._margin(k, states, prepared) for states in (old, new))
-        crossed = (start <= 0) & (end > 0)
-        rise = tf.where(crossed, end - start, tf.ones_like(end))
-        since = tf.where(crossed, self.dt * (end / rise), tf.zeros_like(end))
+        held, since = spiking.since(
+            self._between(k, old, 0, context, prepared), self._between(k, new, 1, context, prepared)
+        )
+        at_start = tf.zeros_like(since) + self.dt
+        if spiking.resets:
+            return tf.broadcast_to(tf.where(held, at_start, since), shape)
+        since = tf.where(held, tf.zeros_like(since), since)
         if self.struck[k]:
             above = before.event[f"above {self.populations[k].name}"]
-            lifted = (start > 0) & ~above & (moment.step > 0)
-            since = tf.where(lifted, tf.zeros_like(since) + self.dt, since)
-        return since
+            since = tf.where(held & ~above & (moment.step > 0), at_start, since)
+        return tf.broadcast_to(since, shape)
 
-    def _margin(self, k: int, states: States, prepared: Any) -> Tensor:
-        """Return by how much each cell is above its threshold."""
-        condition: Any = self.populations[k].condition
-        sign = 1.0 if condition.operator in (">", ">=") else -1.0
-        value = self.lowered[k].scope(prepared["cells"][k], states)
-        margin = sign * (value(condition.left) - value(condition.right))
-        return tf.broadcast_to(margin, (*self.tables.batch, self.layouts[k].padded))
-
-    def _reset(self, k: int, states: States, hit: Any, prepared: Any) -> None:
-        for assignment in self.populations[k].resets:
-            scope = self.lowered[k].scope(prepared["cells"][k], states)
-            fresh = cast(scope(assignment.expression), self.tables.dtype)
+    def _reset(self, k: int, states: States, hit: Any, context: Any, prepared: Any) -> None:
+        for assignment in self.spiking[k].resets:
+            value = self._between(k, states, 1, context, prepared)
+            fresh = cast(value(assignment.expression), self.tables.dtype)
             states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
 
     def observe(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
+from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
@@ -27,10 +28,8 @@ from somaflow.network.forms import Graded, Jumping, Pulsed
 from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
 from somaflow.network.poisson import PoissonInput
-from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, in_words
-from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry, Row
 
 _COARSE = 0.1  # of a step
@@ -42,11 +41,12 @@ class Tables:
     Attributes:
         populations: In the order of the network; `place` gives each name's index.
         lowered: Their equations, static parts told from changing ones.
-        refractory: Refractory period of each in steps.
+        spiking: The threshold, reset and refractory period of each.
         couplings: Groups of projections that share presynaptic states, and Poisson inputs.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
-        struck: Whether spikes can lift the cells of each population above their threshold.
+        struck: Whether spikes can lift the cells of each population above their threshold, where
+            the crossing matters: cells without a reset.
         delays: The longest delay in steps of the spikes of each population.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
@@ -71,13 +71,8 @@ class Tables:
         else:
             self.given = initial
         self.place = {p.name: k for k, p in enumerate(self.populations)}
-        self.lowered = [self._lower(p) for p in self.populations]
-        self.refractory = [
-            whole_steps(float(p.refractory.value), dt, f"the refractory period of {p.name!r}")
-            if p.refractory.value > 0
-            else 0
-            for p in self.populations
-        ]
+        self.spiking = [Spiking(p, dt, self.dtype) for p in self.populations]
+        self.lowered = [self._lower(k) for k in range(len(self.populations))]
         self._warn_of_times()
         self._check_memory()
         apart = None if self.before is None else self.before.final.group_of
@@ -101,8 +96,8 @@ class Tables:
             if not isinstance(coupling, GradedCoupling)
         }
         self.struck = [
-            k in struck and population.condition is not None
-            for k, population in enumerate(self.populations)
+            k in struck and spiking.condition is not None and not spiking.resets
+            for k, spiking in enumerate(self.spiking)
         ]
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.couplings)
         self.batch: tuple[int, ...] = ()
@@ -131,7 +126,7 @@ class Tables:
         for population in self.populations:
             equations = population.equations
             nodes = [variable.expression for variable in equations.states.values()]
-            nodes += [assignment.expression for assignment in population.resets]
+            nodes += [assignment.expression for assignment in population.firing.resets]
             if not any("t" in equations.depends(node) for node in nodes):
                 continue
             for name in equations.states:
@@ -143,14 +138,13 @@ class Tables:
                         stacklevel=2,
                     )
 
-    def _lower(self, population: Population) -> Lowered:
-        if population.equations.noises:
-            reason = forms.no_noise(population.equations)
-            raise NetworkError(f"population {population.name!r}: {reason}")
-        keep = [] if population.condition is None else [population.condition]
-        keep += [assignment.expression for assignment in population.resets]
-        equations, single = population.equations, self.dtype == np.float32
-        return Lowered(equations, frozenset(equations.inputs), tuple(keep), single)
+    def _lower(self, k: int) -> Lowered:
+        name, equations = self.populations[k].name, self.populations[k].equations
+        spiking, single = self.spiking[k], self.dtype == np.float32
+        if equations.noises:
+            raise NetworkError(f"population {name!r}: {forms.no_noise(equations)}")
+        dynamic = frozenset(equations.inputs) | spiking.draws
+        return Lowered(equations, dynamic, spiking.nodes, single)
 
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
@@ -298,6 +292,7 @@ class Tables:
             },
             "sums": [coupling.wiring.arrays for coupling in self.couplings],
             "stimuli": self.drives.parameters(),
+            "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
         }
 
     # ------------------------------------------------------------ initial state
@@ -414,8 +409,8 @@ class Tables:
                 event[coupling.group.key] = start
         for k, population in enumerate(self.populations):
             shape = (*self.batch, padded(population.size))
-            if self.refractory[k]:
-                event[f"refractory {population.name}"] = np.zeros(shape, np.int32)
+            if self.spiking[k].waits:
+                event[self.spiking[k].key] = np.zeros(shape, np.int32)
             if self.struck[k]:
                 event[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:

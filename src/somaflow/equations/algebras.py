@@ -20,6 +20,7 @@ from somaflow.equations.expression import (
     Node,
     Number,
     evaluate,
+    is_condition,
     names,
     render,
     walk,
@@ -29,7 +30,6 @@ from somaflow.units import Dimensions
 
 PURE = units.dimensions("1")
 NOISE = units.dimensions("1/ms**0.5")  # of white noise: its integral over time grows as sqrt(t)
-_COMPARISONS = ("<", "<=", ">", ">=")
 
 
 def describe(dimensions: Dimensions) -> str:
@@ -85,7 +85,7 @@ class UnitAlgebra:
                 if own == PURE and literal(side) is not None:
                     message += f" Write {render(side)}*{units.named(other)}."
             self.fail(message, node.right)
-        return PURE if node.operator in _COMPARISONS else left
+        return PURE if is_condition(node) else left
 
     def power(self, node: Binary, base: Dimensions, exponent: Dimensions) -> Dimensions:
         if exponent != PURE:
@@ -120,11 +120,6 @@ class UnitAlgebra:
             message = f"{node.function} of {describe(arguments[0])}: {hint}."
             self.fail(message, node.arguments[0])
         return PURE
-
-
-def is_condition(node: Node) -> bool:
-    """Tell whether a tree is a comparison."""
-    return isinstance(node, Binary) and node.operator in _COMPARISONS
 
 
 def literal(node: Node) -> float | None:
@@ -205,6 +200,8 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
+    "and": lambda a, b: a & b,
+    "or": lambda a, b: a | b,
 }
 
 

@@ -42,13 +42,11 @@ _CALLS = {
     "heaviside": "write where(x > 0, 1, 0)",
     "heav": "write where(x > 0, 1, 0)",
     "sign": "write where(x > 0, 1, -1)",
-    "rand": "what is drawn for each cell is a distribution, as v=sf.Uniform(-70*mV, -50*mV)",
     "randn": "what is drawn for each cell is a distribution, as v=sf.Normal(-60*mV, 5*mV)",
 }
 _NAMES = {
     "not_refractory": "a cell in its refractory period does not spike; see sf.Population",
     "lastspike": "the time since a spike is a state that grows and that a reset sets to 0",
-    "dt": "equations know the time t, and not the step of a run",
     "i": "what differs from cell to cell is a parameter with an array for its value",
     "N": "the number of cells is a parameter, if equations need it: N=100",
     "pi": "write 3.141592653589793, or give pi=np.pi",

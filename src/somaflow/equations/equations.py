@@ -9,24 +9,24 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import checking, dialects, noise, statements
+from somaflow.equations import checking, noise, statements
 from somaflow.equations.affine import ZERO, Form
 from somaflow.equations.algebras import (
     NOISE,
     PURE,
     UnitAlgebra,
     describe,
-    is_condition,
 )
 from somaflow.equations.drawing import held
 from somaflow.equations.expression import (
+    RAND,
     Binary,
     Call,
     Name,
     Node,
     dependencies,
     evaluate,
-    is_noise,
+    is_condition,
     parse,
     render,
     walk,
@@ -197,22 +197,9 @@ class Equations(Description):
             lines += [f"on {event}: {a.name} = {render(a.expression)}" for a in assigned]
         return "\n".join(lines)
 
-    def _known(self, node: Node, line: str, number: int | None) -> None:
-        own = {*self.states, *self.definitions, *self.inputs, *self.parameters, "t"}
-        for item in walk(node):
-            if isinstance(item, Name) and not (
-                item.name in own or item.name in units.NAMES or is_noise(item.name)
-            ):
-                hint = dialects.name(item.name) or (
-                    f"{nearest(item.name, own - {'t'}, units.NAMES)} A parameter is given by "
-                    f"name: {item.name}=..."
-                )
-                raise UnknownNameError(
-                    f"{item.name!r} is not defined.{hint}",
-                    line,
-                    item.column,
-                    number,
-                )
+    def _known(self, node: Node, line: str, number: int | None, stepped: bool = False) -> None:
+        own = {*self.states, *self.definitions, *self.inputs, *self.parameters}
+        statements.check_names(node, own, stepped, line, number)
 
     def dimensions(self, pure_time: bool | None = None) -> dict[str, Dimensions]:
         """Return the dimensions of every name that the equations define or use."""
@@ -266,20 +253,29 @@ class Equations(Description):
             return render(node)
         return held(value, self.states[name].unit, name, "the initial state")
 
-    def condition(self, text: str) -> Node:
+    def condition(self, text: str, stepped: bool = False) -> Node:
         """Read a condition such as `v > -50*mV` on these equations.
+
+        Args:
+            text: Comparisons, joined by `and`, `or` and `not`.
+            stepped: Whether it is looked at in each step of a run, so that `dt` is the step and
+                `rand()` a number that is drawn in each.
 
         Raises:
             EquationError, UnitError, UnknownNameError: As for equations.
         """
         node = parse(text)
-        self._known(node, text, None)
+        self._known(node, text, None, stepped)
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
         with self._advising((node, None)):
-            evaluate(node, UnitAlgebra(self.dimensions(), text))
+            evaluate(node, UnitAlgebra(self._dimensions(stepped), text))
         return node
+
+    def _dimensions(self, stepped: bool) -> dict[str, Dimensions]:
+        table = self.dimensions()
+        return table | ({"dt": table["t"], RAND: PURE} if stepped else {})
 
     def assignments(
         self,
@@ -288,10 +284,11 @@ class Equations(Description):
         offset: int = 0,
         number: int | None = None,
         ports: frozenset[str] = frozenset(),
+        stepped: bool = False,
     ) -> tuple[Assignment, ...]:
         """Read assignments such as `v = -65*mV; w += b`, separated by `;` or line ends.
 
-        Inputs named in `ports` may be assigned to as well.
+        Inputs named in `ports` may be assigned to as well. `stepped` is as for `condition`.
 
         Raises:
             EquationError: A slip, or an assignment to something that is not a state.
@@ -300,10 +297,11 @@ class Equations(Description):
         if not isinstance(text, str):
             raise WrongTypeError(f"assignments are a text such as 'v = -65*mV', not {text!r}.")
         if line is None and "\n" in text:
-            return tuple(item for row in text.split("\n") for item in self.assignments(row))
+            rows = text.split("\n")
+            return tuple(item for row in rows for item in self.assignments(row, stepped=stepped))
         line = text if line is None else line
         found: list[Assignment] = []
-        table = self.dimensions()
+        table = self._dimensions(stepped)
         for match, start in statements.split_assignments(text, line, offset, number):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
@@ -318,7 +316,7 @@ class Equations(Description):
                 )
             node = parse(match[3], line, start + match.start(3), number)
             statements.refuse_condition(node, line, number)
-            self._known(node, line, number)
+            self._known(node, line, number, stepped)
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)

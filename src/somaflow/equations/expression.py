@@ -5,8 +5,9 @@ type (see `algebras`) and a text can never run code.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Protocol
 
 from somaflow.equations import dialects
@@ -30,9 +31,14 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
     # 1 while less than the given time has passed since the last presynaptic spike, else 0.
     "pulse": (1, "duration"),
 }
+# The name of what `rand()` draws: it takes no argument, so it is a value and no function.
+RAND = "rand()"
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-_RANK = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5}
+_JOIN = {ast.And: "and", ast.Or: "or"}
+_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "and": "or", "or": "and"}
+_RANK = {"or": -1, "and": 0, "<": 1, "<=": 1, ">": 1, ">=": 1}
+_RANK |= {"+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,10 @@ class Negative(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Node):
-    """Arithmetic (`+ - * / **`) or a comparison (`< <= > >=`) of two expressions."""
+    """Arithmetic (`+ - * / **`) or a comparison (`< <= > >=`) of two expressions.
+
+    Or two conditions that are joined by `and` or `or`.
+    """
 
     operator: str
     left: Node
@@ -130,6 +139,29 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def is_condition(node: Node) -> bool:
+    """Tell whether a tree is a comparison, or comparisons joined by `and` and `or`."""
+    return isinstance(node, Binary) and node.operator in _OPPOSITE
+
+
+def comparisons(node: Node) -> Iterator[Binary]:
+    """Iterate over the comparisons of a condition."""
+    if isinstance(node, Binary) and node.operator in _JOIN.values():
+        yield from (*comparisons(node.left), *comparisons(node.right))
+    elif isinstance(node, Binary):
+        yield node
+
+
+def opposite(node: Node) -> Node:
+    """Return the condition that holds where another one does not; none has a `not` in it."""
+    if not isinstance(node, Binary):
+        raise TypeError(f"not a condition: {node!r}")
+    parts = node.left, node.right
+    if node.operator in _JOIN.values():
+        parts = opposite(node.left), opposite(node.right)
+    return Binary(_OPPOSITE[node.operator], *parts, column=node.column)
+
+
 def names(node: Node) -> set[str]:
     """Return all names in a tree."""
     return {item.name for item in walk(node) if isinstance(item, Name)}
@@ -154,24 +186,22 @@ def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
 
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
     """Return the tree with names replaced by trees."""
+    return renamed(node, lambda name: replacements.get(name.name, name))
+
+
+def renamed(node: Node, change: Callable[[Name], Node]) -> Node:
+    """Return the tree with each name, from left to right, replaced by what it is changed to."""
     match node:
         case Name():
-            return replacements.get(node.name, node)
+            return change(node)
         case Negative():
-            return Negative(substitute(node.operand, replacements), column=node.column)
+            return Negative(renamed(node.operand, change), column=node.column)
         case Binary():
-            return Binary(
-                node.operator,
-                substitute(node.left, replacements),
-                substitute(node.right, replacements),
-                column=node.column,
-            )
+            parts = renamed(node.left, change), renamed(node.right, change)
+            return Binary(node.operator, *parts, column=node.column)
         case Call():
-            return Call(
-                node.function,
-                tuple(substitute(a, replacements) for a in node.arguments),
-                column=node.column,
-            )
+            arguments = tuple(renamed(a, change) for a in node.arguments)
+            return Call(node.function, arguments, column=node.column)
     return node
 
 
@@ -222,74 +252,111 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
     """
     if not isinstance(text, str):
         raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {text!r}.")
-    line = text if line is None else line
-    stripped = text.lstrip()
-    offset += len(text) - len(stripped)
+    return _Reader(text, text if line is None else line, offset, number).read()
 
-    def place(item: Any) -> int:
+
+class _Reader:
+    """Turns Python's tree of a text into one of ours; its arguments are those of `parse`."""
+
+    def __init__(self, text: str, line: str, offset: int, number: int | None) -> None:
+        self.text, self.line, self.number = text.strip(), line, number
+        self.offset = offset + len(text) - len(text.lstrip())
+
+    def read(self) -> Node:
+        try:
+            tree = ast.parse(self.text, mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            column = max((getattr(error, "offset", None) or 1) - 1, 0)
+            what = getattr(error, "msg", str(error))
+            raise EquationError(
+                f"this is not an expression: {what}. Powers are written x**2, products a*b.",
+                self.line,
+                self.offset + min(column, len(self.text)),
+                self.number,
+            ) from None
+        try:
+            return self.convert(tree, condition=True)
+        except RecursionError:
+            message = "this expression is nested too deeply."
+            raise EquationError(message, self.line, self.offset, self.number) from None
+
+    def place(self, item: Any) -> int:
         # Python counts columns in bytes; a caret stands below characters.
-        before = stripped.encode()[: getattr(item, "col_offset", 0)]
-        return offset + len(before.decode())
+        before = self.text.encode()[: getattr(item, "col_offset", 0)]
+        return self.offset + len(before.decode())
 
-    def fail(message: str, item: Any, kind: type[EquationError] = EquationError) -> EquationError:
-        return kind(message, line, place(item), number)
+    def error(
+        self, message: str, item: Any, kind: type[EquationError] = EquationError
+    ) -> EquationError:
+        return kind(message, self.line, self.place(item), self.number)
 
-    try:
-        tree = ast.parse(stripped.rstrip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        column = max((getattr(error, "offset", None) or 1) - 1, 0)
-        what = getattr(error, "msg", str(error))
-        raise EquationError(
-            f"this is not an expression: {what}. Powers are written x**2, products a*b.",
-            line,
-            offset + min(column, len(stripped.rstrip())),
-            number,
-        ) from None
-
-    def convert(item: ast.AST, condition: bool = False) -> Node:
-        column = place(item)
+    def convert(self, item: ast.AST, condition: bool = False) -> Node:
+        column = self.place(item)
         match item:
             case ast.Constant(value=value) if type(value) in (int, float):
-                return Number(finite(value, item), column=column)
+                return Number(self.finite(value, item), column=column)
             case ast.Name(id=name):
                 return Name(name, column=column)
             case ast.Attribute(value=ast.Name(id=owner), attr=name):
                 return Name(f"{owner}.{name}", column=column)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return Negative(convert(operand), column=column)
+                return Negative(self.convert(operand), column=column)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return convert(operand)
+                return self.convert(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                parts = convert(left), convert(right)
+                parts = self.convert(left), self.convert(right)
                 return Binary(_BINARY[type(op)], *parts, column=column)
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-                if not condition:
-                    raise fail("a comparison has no value here; use where(condition, a, b).", item)
-                parts = convert(left), convert(right)
-                return Binary(_COMPARE[type(op)], *parts, column=column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                return call(name, arguments, item, column)
-        raise fail(
+                return self.call(name, arguments, item, column)
+            case ast.Compare(ops=[op]) if type(op) not in _COMPARE:
+                pass
+            case ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.Compare(ops=[_]) if not condition:
+                message = "a comparison has no value here; use where(condition, a, b)."
+                raise self.error(message, item)
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                parts = self.convert(left), self.convert(right)
+                return Binary(_COMPARE[type(op)], *parts, column=column)
+            case ast.BoolOp(op=op, values=values):
+                return reduce(
+                    lambda left, right: Binary(_JOIN[type(op)], left, right, column=column),
+                    [self.joined(value) for value in values],
+                )
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return opposite(self.joined(operand))
+        raise self.error(
             f"{ast.unparse(item)!r} is not allowed in an equation. "
             + (
                 dialects.syntax(item, FUNCTIONS)
-                or "Allowed are numbers, names, + - * / **, one comparison, and calls of "
-                f"{', '.join(FUNCTIONS)}."
+                or "Allowed are numbers, names, + - * / **, comparisons of two expressions by "
+                f"< <= > >=, which and, or, not may join, and calls of {', '.join(FUNCTIONS)}."
             ),
             item,
         )
 
-    def finite(value: Any, item: ast.AST) -> float:
+    def joined(self, item: ast.AST) -> Node:
+        node = self.convert(item, condition=True)
+        if is_condition(node):
+            return node
+        message = (
+            f"and, or, not join comparisons such as v > -50*mV; {ast.unparse(item)!r} is none."
+        )
+        raise self.error(message, item)
+
+    def finite(self, value: Any, item: ast.AST) -> float:
         try:
             if (result := float(value)) < float("inf"):
                 return result
         except OverflowError:
             pass
-        raise fail("this number is too large.", item)
+        raise self.error("this number is too large.", item)
 
-    def call(name: str, arguments: list[ast.expr], item: ast.AST, column: int) -> Node:
+    def call(self, name: str, arguments: list[ast.expr], item: ast.AST, column: int) -> Node:
+        if f"{name}()" == RAND:
+            if arguments:
+                raise self.error("rand takes no argument: rand() is between 0 and 1.", item)
+            return Name(RAND, column=column)
         if name not in FUNCTIONS:
-            raise fail(
+            raise self.error(
                 f"a call of {name!r} is not allowed."
                 f"{dialects.call(name) or nearest(name, FUNCTIONS)}",
                 item,
@@ -297,12 +364,7 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
             )
         count = FUNCTIONS[name][0]
         if len(arguments) != count:
-            raise fail(f"{name} takes {count} argument(s), not {len(arguments)}.", item)
+            raise self.error(f"{name} takes {count} argument(s), not {len(arguments)}.", item)
         first = name == "where"  # whose first argument is a condition
-        parts = (convert(a, first and k == 0) for k, a in enumerate(arguments))
+        parts = (self.convert(a, first and k == 0) for k, a in enumerate(arguments))
         return Call(name, tuple(parts), column=column)
-
-    try:
-        return convert(tree, condition=True)
-    except RecursionError:
-        raise EquationError("this expression is nested too deeply.", line, offset, number) from None

@@ -7,10 +7,21 @@ from dataclasses import dataclass, field
 
 from somaflow import units
 from somaflow.equations import dialects
-from somaflow.equations.algebras import is_condition
-from somaflow.equations.expression import FUNCTIONS, Node, is_noise, names, parse
-from somaflow.errors import EquationError, UnitError
+from somaflow.equations.expression import (
+    FUNCTIONS,
+    RAND,
+    Name,
+    Node,
+    is_condition,
+    is_noise,
+    names,
+    parse,
+    walk,
+)
+from somaflow.errors import EquationError, UnitError, UnknownNameError, nearest
 
+# Names that have a value where there are steps: the step, and what is drawn in each.
+STEPPED = ("dt", RAND)
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
 _DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
 _DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
@@ -74,13 +85,54 @@ def check_free(
     Raises:
         EquationError: It is that of time, a function, a unit or white noise.
     """
-    kinds = {"time": {"t"}, "a function": FUNCTIONS, "a unit": units.NAMES}
+    kinds = {"time": {"t"}, "a function": {*FUNCTIONS, "rand"}, "a unit": units.NAMES}
     kinds["white noise"] = {name} if is_noise(name) else set()
     for kind, taken in kinds.items():
         if name in taken:
             raise EquationError(
                 f"the name {name!r} is taken: it is {kind}. Choose another.", line, column, number
             )
+
+
+def check_names(
+    node: Node, own: set[str], stepped: bool, line: str | None, number: int | None
+) -> None:
+    """Refuse names in a tree that mean nothing, or two things.
+
+    Args:
+        node: The tree.
+        own: The names that the equations define or declare.
+        stepped: Whether the names of `STEPPED` have a value where it stands.
+        line: The user's line.
+        number: Its number.
+
+    Raises:
+        UnknownNameError: Nothing defines a name.
+        EquationError: A name of `STEPPED` that has no value, or is one of the equations too.
+    """
+    for item in walk(node):
+        if not isinstance(item, Name) or is_noise(item.name):
+            continue
+        name, kind = item.name, EquationError
+        if name in STEPPED and stepped:
+            if name not in own:
+                continue
+            message = f"{name!r} is the step here, and in the equations too; rename it there."
+        elif name in own or name == "t" or name in units.NAMES:
+            continue
+        elif name in STEPPED:
+            hint = " In an equation white noise is called xi." if name == RAND else ""
+            message = (
+                f"{name!r} is known in the threshold, the reset and the refractory condition of a "
+                f"population alone.{hint}"
+            )
+        else:
+            kind = UnknownNameError
+            advice = dialects.name(name) or (
+                f"{nearest(name, own, units.NAMES)} A parameter is given by name: {name}=..."
+            )
+            message = f"{name!r} is not defined.{advice}"
+        raise kind(message, line, item.column, number)
 
 
 def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:

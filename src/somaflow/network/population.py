@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow import units
 from somaflow.description import Description
-from somaflow.equations.equations import Assignment, Equations
-from somaflow.equations.expression import Node
+from somaflow.equations.drawing import held
+from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
+from somaflow.network.firing import Firing, is_condition_text, read_firing
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
+from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.network.sources import NO_EQUATIONS, Source
 from somaflow.units import Parameter
@@ -46,16 +47,22 @@ class Population(Description):
             such as `sf.Normal(20*ms, 2*ms)`, which is drawn once for each cell. What has no seed
             is drawn as in a network of seed 0; another network has its own at
             `network.population(name)`.
-        threshold: A condition such as `"v > -50*mV"`; a spike is its upward crossing. Default:
-            what the catalogue says, or none.
+        threshold: A condition such as `"v > -50*mV"`, of states, parameters, the time `t`, the
+            step `dt` and `rand()`, with `and`, `or` and `not`. A cell with a reset spikes whenever
+            it holds, at most once a step; one without at its upward crossing. Default: what the
+            catalogue says, or none.
         reset: Assignments at a spike, such as `"v = -65*mV"`, made at the end of the step.
-        refractory: For how long after the step of a spike the reset variables are held and no
-            other spike is counted.
+        refractory: For how long after the step of a spike no other spike is counted and the states
+            of `hold` stay where they are: a time; one for each cell, as an array or a distribution,
+            taken to the nearest step; or a condition such as `"v > -40*mV"`, as long as it holds.
         positions: Where the cells are, with a unit of length: shape [size], or [size, 1 to 3].
             Default: nowhere; connectors, weights and delays that look at distances need them.
+        hold: Names of the states that a refractory period holds, such as `("v",)`; `()` for none.
+            Default: those that the threshold compares and the reset sets to a value.
 
     Raises:
-        NetworkError: A bad name or size, or a parameter or positions of the wrong shape.
+        NetworkError: A bad name or size, or a parameter or positions of the wrong shape; or a
+            refractory period where it is not clear which states it holds.
         EquationError, UnitError, UnknownNameError: A slip in the threshold or the reset.
     """
 
@@ -67,6 +74,7 @@ class Population(Description):
     reset: str | None = None
     refractory: Any = None
     positions: Any = None
+    hold: Any = None
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -93,11 +101,13 @@ class Population(Description):
                 raise WrongTypeError(
                     f"the {key} of {self.name!r} is a text, not {getattr(self, key)!r}."
                 )
-        held = self.refractory if self.refractory is not None else details.get("refractory", 0)
-        held = units.parameter(held, "ms", "refractory", self.name)
-        if held.value.ndim or held.value < 0:
-            raise NetworkError(f"refractory of {self.name!r} is {held}; give one time >= 0 ms.")
-        setter(self, "refractory", held)
+        given = self.refractory if self.refractory is not None else details.get("refractory", 0)
+        if is_condition_text(given):
+            setter(self, "refractory", given)
+        else:
+            setter(self, "refractory", held(given, "ms", "refractory", self.name))
+        if isinstance(self.hold, list):
+            setter(self, "hold", tuple(self.hold))
         if self.positions is not None:
             setter(self, "positions", checked_positions(self.positions, self.size, self.name))
         if isinstance(model, Source):
@@ -107,17 +117,20 @@ class Population(Description):
         setter(self, "_source", None)
         setter(self, "_equations", drawn(own, self.name, self.size))
         self._check_equations()
+        spikes = (self.threshold, self.reset, self.refractory, self.hold)
+        setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes))
 
     def _set_source(self, source: Source) -> None:
-        for key in ("threshold", "reset", "refractory"):
+        for key in ("threshold", "reset", "refractory", "hold"):
             given = getattr(self, key)
-            if given is not None and not (isinstance(given, Parameter) and given.value == 0):
+            nothing = isinstance(given, Parameter) and not np.any(given.value)
+            if given is not None and not nothing:
                 raise NetworkError(
                     f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
                 )
-        values = {"_source": source.of(self.name, self.size), "_equations": NO_EQUATIONS}
-        for key, value in (values | {"_condition": None, "_resets": ()}).items():
-            object.__setattr__(self, key, value)
+        object.__setattr__(self, "_source", source.of(self.name, self.size))
+        object.__setattr__(self, "_equations", NO_EQUATIONS)
+        object.__setattr__(self, "_firing", Firing())
 
     def _check_equations(self) -> None:
         equations = self.equations
@@ -147,20 +160,6 @@ class Population(Description):
                     f"{key!r} of {self.name!r} has shape {shape}; give one number, or one for "
                     f"each of the {self.size} cells."
                 )
-        if self.reset is not None and self.threshold is None:
-            raise NetworkError(f"{self.name!r} has a reset but no threshold.")
-        condition = equations.condition(self.threshold) if self.threshold is not None else None
-        resets = equations.assignments(self.reset) if self.reset is not None else ()
-        nodes = [] if condition is None else [condition]
-        for node in (*nodes, *(assignment.expression for assignment in resets)):
-            changing = equations.depends(node) & {"t", *equations.inputs}
-            if changing:
-                raise NetworkError(
-                    f"the threshold and the reset of {self.name!r} may use states and parameters, "
-                    f"not {', '.join(sorted(changing))}."
-                )
-        object.__setattr__(self, "_condition", condition)
-        object.__setattr__(self, "_resets", resets)
 
     def seeded(self, seed: int) -> "Population":
         """Return the population as a network of this seed draws it: itself where nothing changes.
@@ -178,9 +177,11 @@ class Population(Description):
         own = model if isinstance(model, Equations) else model.equations
         given = {**own.parameters, **own.initial}
         values = seeded_values(own, self.name, seed)
-        if all(value is given[name] for name, value in values.items()):
+        period = seeded(self.refractory, seed, "population", self.name, "refractory")
+        same = all(value is given[name] for name, value in values.items())
+        if same and period is self.refractory:
             return self
-        return replace(self, model=model(**values))
+        return replace(self, model=self.model if same else model(**values), refractory=period)
 
     @property
     def equations(self) -> Equations:
@@ -198,14 +199,9 @@ class Population(Description):
         return self.threshold is not None or self.source is not None
 
     @property
-    def condition(self) -> Node | None:
-        """The threshold as a tree."""
-        return self._condition  # pyright: ignore[reportAttributeAccessIssue]
-
-    @property
-    def resets(self) -> tuple[Assignment, ...]:
-        """The reset as assignments."""
-        return self._resets  # pyright: ignore[reportAttributeAccessIssue]
+    def firing(self) -> Firing:
+        """The threshold, the reset and the refractory period, read."""
+        return self._firing  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def spikes(self) -> Recorder:

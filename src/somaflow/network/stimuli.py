@@ -79,8 +79,9 @@ class VoltageClamp(Description):
     `v` follows the command at each stage of a step and at its end; all other states evolve under
     it. A jump of the command on a step's border acts from there on: a sample of `v` at that time
     shows the new value. Where two clamps hold a cell at once, the one that stands later in the
-    network does. When a clamp stops, `v` goes on from the last command. A command that crosses the
-    threshold of a population upwards makes a spike, a reset has no effect on `v`.
+    network does. When a clamp stops, `v` goes on from the last command. Clamped cells spike as
+    others do, those with a reset in each step in which the command is above their threshold; a
+    reset has no effect on `v`.
 
     The current that the clamp delivers is no variable; it is what the cell's own currents, which
     can be recorded, leave over.

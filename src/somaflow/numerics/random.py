@@ -7,6 +7,7 @@ device, eagerly or compiled. The generator of the wiring has the same bits (`net
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -20,8 +21,8 @@ _SINE = tuple((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for
 NOISE = 0x80000000
 
 Key = tuple[Tensor, Tensor]
-# A stream is a number below 2**32, or several of them.
-Stream = int | tuple[int, ...]
+# A stream is a number below 2**32, or several of them; an array of them makes an array of keys.
+Stream = int | tuple[Any, ...]
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
@@ -120,6 +121,18 @@ def uniforms_of(key: Key, step: Any, index: Any, dtype: Any) -> tuple[Tensor, Te
     # Half a unit is added, so that none is 0.
     first, second = ((tf.cast(word, dtype) + 0.5) * 2.0**-32 for word in words)
     return first, second
+
+
+def fraction_of(key: Key, step: Any, index: Any, dtype: Any) -> Tensor:
+    """Return a number for each step and index that is at least 0 and below 1.
+
+    Its arguments are those of `uniforms_of`. A number is below p with probability p,
+    to rounding, however small p is.
+    """
+    first, second = threefry(key, (_as_words(step), _as_words(index)))
+    fine = tf.cast(first, dtype) * 2.0**-32 + tf.cast(second, dtype) * 2.0**-64
+    below = np.nextafter(np.ones((), tf.as_dtype(dtype).as_numpy_dtype), 0)
+    return tf.minimum(fine, below)  # rounding may reach 1
 
 
 def _word(value: int) -> Tensor:

@@ -1,0 +1,216 @@
+"""Thresholds and refractory periods as functions of tensors: who spikes in a step, and when."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.drives import CONDITION
+from somaflow.compiler.layout import pad, padded
+from somaflow.equations.equations import Assignment
+from somaflow.equations.expression import (
+    RAND,
+    Binary,
+    Name,
+    Node,
+    Number,
+    comparisons,
+    names,
+    renamed,
+)
+from somaflow.network.population import Population
+from somaflow.network.random import named
+from somaflow.numerics.device import cast, materialize
+from somaflow.numerics.random import Key, derive, fraction_of
+from somaflow.simulation.clock import whole_steps
+from somaflow.simulation.system import Array
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+Value = Callable[[Node], Any]
+
+# The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of
+# the denormal numbers, which XLA takes for 0.
+LEAST = 1e-30
+# The first number of the calls of rand() in each text, so that one keeps its numbers whatever the
+# others say.
+_THRESHOLD, _RESET, _REFRACTORY = 0, 1 << 16, 2 << 16
+
+
+class Spiking:
+    """The threshold, reset and refractory period of one population, for steps of one length.
+
+    Args:
+        population: The population.
+        dt: The step in ms.
+        dtype: NumPy type of the run.
+
+    Attributes:
+        condition: The threshold; `dt` is a number, and each `rand()` has a name of its own. None
+            where the cells have none.
+        resets: The reset, likewise.
+        held: The states that a refractory period holds.
+        waits: Whether cells are refractory at all.
+        key: Name of the event state: for how many steps each cell is refractory, or whether it is.
+        steps: The refractory period of each cell in steps, int32 `[padded size]`; None where all
+            have one, or a condition.
+    """
+
+    def __init__(self, population: Population, dt: float, dtype: Any) -> None:
+        firing = population.firing
+        self.dt, self.dtype, self.name = dt, dtype, population.name
+        self.width = padded(population.size)
+        self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
+        bind, bind_reset, bind_waiting = map(self._binding, (_THRESHOLD, _RESET, _REFRACTORY))
+        self.condition: Any = None if firing.condition is None else bind(firing.condition)
+        self.resets = tuple(Assignment(a.name, bind_reset(a.expression)) for a in firing.resets)
+        self.held, self.waits = frozenset(firing.held), firing.waits
+        self.key = f"refractory {population.name}"
+        self.steps: Array | None = None
+        self._while: Node | None = None
+        self._again = 1
+        period = firing.refractory
+        if isinstance(period, Node):
+            self._while = bind_waiting(period)
+        elif period.value.ndim:
+            whole = np.rint(period.value / dt)
+            self.steps = pad(whole, population.size).astype(np.int32)
+        elif self.waits:
+            what = f"the refractory period of {population.name!r}"
+            self._again = whole_steps(float(period.value), dt, what)
+
+    def _binding(self, first: int) -> Callable[[Node], Node]:
+        numbers = count(first)
+
+        def change(name: Name) -> Node:
+            if name.name == "dt":
+                return Number(self.dt)
+            if name.name != RAND:
+                return name
+            number = next(numbers)
+            own = f"{RAND} {number}"
+            self._calls[own] = number
+            return Name(own)
+
+        return lambda node: renamed(node, change)
+
+    @property
+    def draws(self) -> frozenset[str]:
+        """Names of what is drawn in each step."""
+        return frozenset(self._calls)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All trees that are evaluated."""
+        found = [] if self._while is None else [self._while]
+        found += [assignment.expression for assignment in self.resets]
+        leaves = () if self.condition is None else comparisons(self.condition)
+        return (*found, *map(_above, leaves))
+
+    def keys(self, seed_words: tuple[Any, Any]) -> Key | None:
+        """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
+        if not self._calls:
+            return None
+        numbers = np.array([*self._calls.values()], np.uint32)[:, None]
+        return derive(seed_words, (CONDITION, *named(self.name), numbers))
+
+    def drawn(self, step: Tensor, keys: Key | None) -> dict[str, Tensor]:
+        """Return what is drawn in a step: for each call a number for each cell, `[padded size]`."""
+        if keys is None:
+            return {}
+        found = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
+        return dict(zip(self._calls, tf.unstack(found), strict=True))
+
+    # ---------------------------------------------------------------- thresholds
+
+    def since(self, start: Value, end: Value) -> tuple[Tensor, Tensor]:
+        """Return whether the threshold held at a step's start, and since when it holds at its end.
+
+        Args:
+            start: Evaluates trees at the start.
+            end: The same at the end.
+
+        Returns:
+            Where the condition held at the start, bool; and the time from where it became true, by
+            linear interpolation, to the step's end: dt where it held all the time, 0 where it does
+            not hold at the end.
+        """
+        return self._since(self.condition, start, end)
+
+    def _since(self, node: Any, start: Value, end: Value) -> tuple[Tensor, Tensor]:
+        if node.operator in ("and", "or"):
+            began, first = self._since(node.left, start, end)
+            also, second = self._since(node.right, start, end)
+            if node.operator == "and":
+                return began & also, tf.minimum(first, second)
+            return began | also, tf.maximum(first, second)
+        after, held = self._margin(node, end), self._holds(node, start)
+        holds, zero = _holding(node, after), tf.zeros_like(after)
+        if _is_drawn(node):  # there is no moment from which it holds
+            return held, tf.where(holds, zero + LEAST, zero)
+        before = self._margin(node, start)
+        reached = holds & ~held & (before <= 0)
+        rise = tf.where(reached, after - before, tf.ones_like(after))
+        within = tf.where(reached, tf.maximum(self.dt * (after / rise), LEAST), zero)
+        return held, tf.where(holds & held, zero + self.dt, within)
+
+    def holds(self, value: Value) -> Tensor:
+        """Return where the threshold holds between two steps, bool; nothing is drawn there."""
+        return self._holds(self.condition, value)
+
+    def _holds(self, node: Any, value: Value) -> Tensor:
+        if node.operator in ("and", "or"):
+            left, right = self._holds(node.left, value), self._holds(node.right, value)
+            return left & right if node.operator == "and" else left | right
+        if _is_drawn(node):
+            return tf.constant(False)
+        return _holding(node, self._margin(node, value))
+
+    def _margin(self, node: Any, value: Value) -> Tensor:
+        """Return by how much a comparison holds; below 0 where it does not."""
+        return cast(value(_above(node)), self.dtype)
+
+    # ------------------------------------------------------- refractory periods
+
+    def waiting(self, event: Tensor, value: Callable[[], Value]) -> Tensor:
+        """Return what is above 0 where a cell is refractory in a step.
+
+        Args:
+            event: The event state at the step's start.
+            value: Gives what evaluates trees there.
+        """
+        if self._while is None:
+            return event
+        return tf.where(value()(self._while), event, tf.zeros_like(event))
+
+    def left(self, waiting: Tensor, spiked: Tensor, steps: Any) -> Tensor:
+        """Return the event state at a step's end.
+
+        Args:
+            waiting: What `waiting` returned.
+            spiked: Where a cell has spiked.
+            steps: `steps` as a tensor.
+        """
+        again = steps if self.steps is not None else tf.constant(self._again, tf.int32)
+        later = waiting if self._while is not None else tf.maximum(waiting - 1, 0)
+        return tf.where(spiked, tf.broadcast_to(again, waiting.shape), later)
+
+
+def _above(node: Any) -> Node:
+    """Return by how much a comparison holds, as one tree.
+
+    In float32 a difference of times is then one of exact times, and not of their roundings.
+    """
+    if node.operator in (">", ">="):
+        return Binary("-", node.left, node.right)
+    return Binary("-", node.right, node.left)
+
+
+def _is_drawn(node: Node) -> bool:
+    return any(name.startswith(RAND) for name in names(node))
+
+
+def _holding(node: Any, margin: Tensor) -> Tensor:
+    # A cell that has run away to infinity has not spiked: a reset would hide it.
+    return (margin > 0 if node.operator in (">", "<") else margin >= 0) & (margin < np.inf)
