@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow import arguments, units
 from somaflow.arguments import Times
-from somaflow.compiler import checks, conditions, ode
+from somaflow.compiler import checks, conditions, dependence, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
@@ -26,7 +26,10 @@ from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.simulation.solution import Occurrences, Solution
 from somaflow.simulation.stretches import Grid, Outcome, Span, run_lockstep, run_rowwise
 from somaflow.solvers.base import Problem, Solver
+from somaflow.solvers.derivatives import WRITTEN_OUT
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
+from somaflow.solvers.pattern import Pattern
+from somaflow.solvers.stochastic import Milstein
 from somaflow.status import sentence
 
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
@@ -34,6 +37,8 @@ _COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
 _KEPT = 32  # compiled functions
 # Operations of f above which it is compiled once and not for each stage: 4 times of 600 take 5 s.
 _LONG = 400
+# Methods that differentiate f or the noise, besides stiff ones.
+_DIFFERENTIATE = (ExponentialEuler, ExponentialMidpoint, Milstein)
 
 
 def solve(
@@ -185,6 +190,7 @@ def _compiled(
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
         solver,
         (times.sign, times.dt is None, lockstep, floats.name),
+        _choosing(made),
     )
     if key in _COMPILED:
         _COMPILED.move_to_end(key)
@@ -194,7 +200,9 @@ def _compiled(
         checks.check_field(made, made.diffusion, "noise", floats, False)
     diffusion = None if made.diffusion is None else made.on_block(made.diffusion)
     lowered = conditions.lower(events, made, args, floats)
-    flow = Flow(made.on_block(made.field), diffusion, lowered, operations > _LONG)
+    field = made.on_block(made.field)
+    pattern = _pattern(made, solver, diffusion or field, floats, lockstep)
+    flow = Flow(field, diffusion, lowered, operations > _LONG, pattern)
     numbers = made.blocks.columns * sum(made.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:
@@ -218,6 +226,27 @@ def _compiled(
     if len(_COMPILED) > _KEPT:
         _COMPILED.popitem(last=False)
     return found, True
+
+
+def _choosing(made: Model) -> tuple[Any, ...]:
+    """Return the whole numbers in `args`: they may choose who acts on whom in a large system."""
+    if sum(made.blocks.sizes) <= WRITTEN_OUT:
+        return ()
+    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(made.parameters)]
+    return tuple(leaf.tobytes() for leaf in leaves if leaf.dtype.kind in "iub")
+
+
+def _pattern(
+    made: Model, solver: Solver, function: Any, floats: tf.DType, lockstep: bool
+) -> Pattern | None:
+    """Return who acts on whom, if the method takes derivatives of a large system."""
+    n = sum(made.blocks.sizes)
+    if n <= WRITTEN_OUT or not (solver.stiff or isinstance(solver, _DIFFERENTIATE)):
+        return None
+    time = tf.zeros([] if lockstep else [made.blocks.columns], floats)
+    y = tf.zeros([n, made.blocks.columns], floats)
+    given = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    return dependence.pattern(function, n, (time, y, given))
 
 
 def _has_tensors(nest: Any) -> bool:

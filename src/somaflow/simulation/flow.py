@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.solvers.base import Problem
+from somaflow.solvers.pattern import Pattern
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Tree = Any
@@ -47,12 +48,14 @@ class Flow:
         diffusion: The factor of each component's white noise, likewise, or None.
         conditions: Its events.
         long: As in `Problem`.
+        pattern: As in `Problem`.
     """
 
     field: Callable[[Tensor, Tensor, Tree], Tensor]
     diffusion: Callable[[Tensor, Tensor, Tree], Tensor] | None = None
     conditions: tuple[Condition, ...] = ()
     long: bool = False
+    pattern: Pattern | None = None
 
     def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
         """Return what a solver sees: time from 0, growing."""
@@ -64,7 +67,8 @@ class Flow:
         def g(s: Tensor, y: Tensor) -> Tensor:
             return self.diffusion(outer_time(begin, sign, s), y, parameters)  # pyright: ignore
 
-        return Problem(f, None, None if self.diffusion is None else g, self.long)
+        diffusion = None if self.diffusion is None else g
+        return Problem(f, None, diffusion, self.long, self.pattern)
 
 
 def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:
