@@ -26,10 +26,7 @@ from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.simulation.solution import Occurrences, Solution
 from somaflow.simulation.stretches import Grid, Outcome, Span, run_lockstep, run_rowwise
 from somaflow.solvers.base import Problem, Solver
-from somaflow.solvers.derivatives import WRITTEN_OUT
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
-from somaflow.solvers.pattern import Pattern
-from somaflow.solvers.stochastic import Milstein
 from somaflow.status import sentence
 
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
@@ -37,8 +34,6 @@ _COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
 _KEPT = 32  # compiled functions
 # Operations of f above which it is compiled once and not for each stage: 4 times of 600 take 5 s.
 _LONG = 400
-# Methods that differentiate f or the noise, besides stiff ones.
-_DIFFERENTIATE = (ExponentialEuler, ExponentialMidpoint, Milstein)
 
 
 def solve(
@@ -155,6 +150,7 @@ def solve(
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise adjoint.refused(error) from error
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
+    statistics |= dependence.told(made, chosen, compiled.flow.pattern)
     described = {} if made.equations is None else {"equations": made.equations}
     settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
     settings |= {"time_unit": times.unit, "batch": list(made.blocks.batch)}
@@ -190,7 +186,7 @@ def _compiled(
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
         solver,
         (times.sign, times.dt is None, lockstep, floats.name),
-        _choosing(made),
+        dependence.choices(made),
     )
     if key in _COMPILED:
         _COMPILED.move_to_end(key)
@@ -201,7 +197,7 @@ def _compiled(
     diffusion = None if made.diffusion is None else made.on_block(made.diffusion)
     lowered = conditions.lower(events, made, args, floats)
     field = made.on_block(made.field)
-    pattern = _pattern(made, solver, diffusion or field, floats, lockstep)
+    pattern = dependence.of_model(made, solver, diffusion or field, floats, lockstep)
     flow = Flow(field, diffusion, lowered, operations > _LONG, pattern)
     numbers = made.blocks.columns * sum(made.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
@@ -226,27 +222,6 @@ def _compiled(
     if len(_COMPILED) > _KEPT:
         _COMPILED.popitem(last=False)
     return found, True
-
-
-def _choosing(made: Model) -> tuple[Any, ...]:
-    """Return the whole numbers in `args`: they may choose who acts on whom in a large system."""
-    if sum(made.blocks.sizes) <= WRITTEN_OUT:
-        return ()
-    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(made.parameters)]
-    return tuple(leaf.tobytes() for leaf in leaves if leaf.dtype.kind in "iub")
-
-
-def _pattern(
-    made: Model, solver: Solver, function: Any, floats: tf.DType, lockstep: bool
-) -> Pattern | None:
-    """Return who acts on whom, if the method takes derivatives of a large system."""
-    n = sum(made.blocks.sizes)
-    if n <= WRITTEN_OUT or not (solver.stiff or isinstance(solver, _DIFFERENTIATE)):
-        return None
-    time = tf.zeros([] if lockstep else [made.blocks.columns], floats)
-    y = tf.zeros([n, made.blocks.columns], floats)
-    given = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
-    return dependence.pattern(function, n, (time, y, given))
 
 
 def _has_tensors(nest: Any) -> bool:

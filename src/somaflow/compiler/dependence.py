@@ -13,19 +13,30 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.ode import Model
+from somaflow.errors import RunError
 from somaflow.numerics.device import compiled
+from somaflow.numerics.memory import available_bytes, in_words
+from somaflow.solvers.base import Solver
+from somaflow.solvers.derivatives import WRITTEN_OUT
+from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.solvers.pattern import Pattern
+from somaflow.solvers.stochastic import Milstein
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 _BLOCK = 256  # components that are tried in one call
 _MOST = 1 / 4  # of all entries: a matrix with more is a full one
+_ENTRIES = 1 << 24  # and no more than these
+_COPIES = 10  # of a full matrix while a system is solved
+# Methods that differentiate f or the noise, besides stiff ones.
+_DIFFERENTIATE = (ExponentialEuler, ExponentialMidpoint, Milstein)
 
 _ONE = """Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Digamma Elu Erf Erfc Exp Expm1 Floor
     Inv LeakyRelu Lgamma Log Log1p Neg Reciprocal Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin
     Sinh Softplus Softsign Sqrt Square Tan Tanh"""
-_TWO = """Add AddV2 Atan2 Div DivNoNan FloorDiv FloorMod Maximum Minimum Mod Mul MulNoNan Pow RealDiv
-    SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlog1py Xlogy"""
+_TWO = """Add AddV2 Atan2 Div DivNoNan FloorDiv FloorMod Maximum Minimum Mod Mul MulNoNan Pow
+    RealDiv SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlog1py Xlogy"""
 _REDUCE = "Max Mean Min Prod Sum"
 # They move numbers, or add products of them: what is not a number stays so.
 _KEEP = """AddN BatchMatMul BatchMatMulV2 BatchMatMulV3 BiasAdd BroadcastArgs BroadcastTo Concat
@@ -48,6 +59,62 @@ _SAME = frozenset([*_KEEP.split(), *_TRUTH.split()])
 _ATTRIBUTES = {"T", "Tidx", "keep_dims", "exclusive", "reverse"}  # of what they are replaced by
 
 
+def large(made: Model) -> bool:
+    """Tell whether derivatives are taken by the pattern of a system."""
+    return sum(made.blocks.sizes) > WRITTEN_OUT
+
+
+def choices(made: Model) -> tuple[bytes, ...]:
+    """Return the whole numbers in the parameters of a large system: its pattern holds for these."""
+    if not large(made):
+        return ()
+    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(made.parameters)]
+    return tuple(leaf.tobytes() for leaf in leaves if leaf.dtype.kind in "iub")
+
+
+def of_model(
+    made: Model, solver: Solver, function: Any, floats: tf.DType, lockstep: bool
+) -> Pattern | None:
+    """Return the pattern of a large system, if the method takes derivatives.
+
+    Args:
+        made: The system.
+        solver: The method.
+        function: What it differentiates, over blocks.
+        floats: Of the run.
+        lockstep: Whether all problems have one time.
+
+    Raises:
+        RunError: The Jacobian is full, and does not fit into memory.
+    """
+    if not (large(made) and (solver.stiff or isinstance(solver, _DIFFERENTIATE))):
+        return None
+    n, columns = sum(made.blocks.sizes), made.blocks.columns
+    time = tf.zeros([] if lockstep else [columns], floats)
+    given = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    found = pattern(function, n, (time, tf.zeros([n, columns], floats), given))
+    needed, free = _COPIES * columns * n * n * floats.size, available_bytes()
+    if (found is None or not found.banded) and solver.stiff and free is not None and needed > free:
+        raise RunError(
+            f"{solver.name} needs the Jacobian of {n:,} components, and it is full: each seems to "
+            f"depend on most others. That takes about {in_words(needed)} of memory, of which "
+            f"{in_words(free)} are free. Write differences by slices, tf.pad and tf.roll, and not "
+            "as a product with a matrix; or take an explicit method, such as sf.Tsitouras()."
+        )
+    return found
+
+
+def told(made: Model, solver: Solver, found: Pattern | None) -> dict[str, str]:
+    """Return what a solve says of the Jacobian of a large system, for a method that needs it."""
+    if not (large(made) and solver.stiff):
+        return {}
+    products = sum(made.blocks.sizes) if found is None else found.products
+    what = "full"
+    if found is not None and found.banded:
+        what = "banded, {} below and {} above the diagonal".format(*found.reach)
+    return {"jacobian": f"{what}, from {products} products"}
+
+
 def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> Pattern | None:
     """Return which components of a function over blocks depend on which.
 
@@ -61,12 +128,12 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
         The pattern; None where the operations do not tell, or where most components depend on most.
     """
     like = tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), spec)
-    found: Any = tf.function(over, autograph=False).get_concrete_function(*like)
-    definition = found.graph.as_graph_def()
+    traced: Any = tf.function(over, autograph=False).get_concrete_function(*like)
+    definition = traced.graph.as_graph_def()
     if definition.library.function or not _passing(definition):
         return None
-    names = [tensor.name for tensor in found.graph.inputs]
-    captured, result = found.captured_inputs, found.outputs[0].name
+    names = [tensor.name for tensor in traced.graph.inputs]
+    captured, result = traced.captured_inputs, traced.outputs[0].name
     # XLA does not compile a placeholder, and what is put in its place must be in use.
     kept = [node for node in definition.node if node.op != "Placeholder"]
     used = {name.partition(":")[0] for node in kept for name in node.input}
@@ -101,12 +168,13 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
         return None
     rows, columns, count = [], [], 0
     for first in range(0, n, _BLOCK):
-        column, row = np.nonzero(reached(tf.constant(first), spec).numpy()[: n - first])
+        found = reached(tf.constant(first), spec).numpy()[: n - first]
+        count += np.count_nonzero(found)
+        if count > min(_MOST * n * n, _ENTRIES):
+            return None
+        column, row = np.nonzero(found)
         rows.append(row.astype(np.int32))
         columns.append((first + column).astype(np.int32))
-        count += len(row)
-        if count > _MOST * n * n:
-            return None
     return Pattern(n, np.concatenate(rows), np.concatenate(columns))
 
 

@@ -58,30 +58,32 @@ class Factors:
     def solve(self, block: Tensor) -> Tensor:
         """Return x with M x = b, both [n, R]; differentiable by M and by b."""
         order = self.matrix.pattern.order
-        back = np.argsort(order).astype(np.int32)
-        return tf.gather(self._in_order(tf.gather(block, order)), back)
-
-    def _in_order(self, block: Tensor) -> Tensor:
         lower, _ = self.matrix.pattern.reach
         n, width, _ = self.upper.shape
-        beside = np.clip(np.arange(n)[:, None] + np.arange(width) - lower, 0, n - 1)
+        natural = np.arange(n)
+        back = np.argsort(order).astype(np.int32)
+        beside = np.clip(natural[:, None] + np.arange(width) - lower, 0, n - 1)
 
+        def moved(block: Tensor, places: Any) -> Tensor:
+            return block if np.array_equal(order, natural) else tf.gather(block, places)
+
+        # Within the gradient's border: that of a gather is sparse, which a loop does not take.
         @tf.custom_gradient
         def solved(rows: Tensor, block: Tensor) -> Any:
-            x = self._back(self._forth(block))
+            x = self._back(self._forth(moved(block, order)))
 
             def gradient(bar: Tensor) -> tuple[Tensor, Tensor]:
-                bar = self._transposed(bar)
+                bar = self._transposed(moved(bar, order))
                 # Outside of the matrix the neighbour is a wrong one; nothing reads the result.
-                return -bar[:, None] * tf.gather(x, beside), bar
+                return -bar[:, None] * tf.gather(x, beside), moved(bar, back)
 
-            return x, gradient
+            return moved(x, back), gradient
 
         return solved(self.matrix.rows, block)
 
     def _forth(self, block: Tensor) -> Tensor:
         """Do to a block what elimination did to the matrix."""
-        n, lower, columns = self.multiples.shape
+        n, lower, _ = self.multiples.shape
         padded = tf.pad(block, [[0, lower + 1], [0, 0]])
 
         def body(row: Tensor, window: Tensor, out: Tensor) -> Any:
@@ -141,7 +143,7 @@ class Factors:
 
 def _eliminate(rows: Tensor, lower: int, upper: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the factors of a band: upper rows, multiples and pivots."""
-    n, width, columns = rows.shape
+    n, _, columns = rows.shape
     padded = tf.pad(rows, [[0, lower + 1], [0, 0], [0, 0]])
     # The window holds the rows that reach the column to be cleared, from that column on.
     window = tf.stack(

@@ -4,8 +4,8 @@ The field may be given with what comes from other columns held constant (`Proble
 reverse sweeps, one for each component of a block [n, ...], differentiate all columns at once. The
 results are tensors like any other: they compile, stand inside loops, and can be differentiated.
 
-The sweeps of a few components are written out one by one. Those of many are a loop, and where it is
-known which component depends on which, one sweep takes all that have nothing in common.
+Where it is known which component depends on which, one sweep takes all that have nothing in common.
+A few sweeps are written out one by one, many are a loop.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from somaflow.solvers.pattern import Pattern
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 _ZERO = tf.UnconnectedGradients.ZERO
-WRITTEN_OUT = 24  # components; 100 take 26 s and 0.75 GB to compile
+WRITTEN_OUT = 24  # sweeps; 100 take 26 s and 0.75 GB to compile
 
 
 def diagonal(problem: Problem, t: Time, y: State) -> tuple[State, State]:
@@ -135,15 +135,26 @@ def _swept(problem: Problem, t: Time, y: State, groups: Any, count: int) -> Tens
     block = tf.nest.flatten(y)[0]
     groups = tf.reshape(tf.constant(groups, tf.int32), [-1, *[1] * (block.shape.rank - 1)])
 
-    def sweep(group: Tensor) -> Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(block)
-            slope = tf.nest.flatten(problem.f(t, tf.nest.pack_sequence_as(y, [block])))[0]
+    def taped(tape: Any) -> Tensor:
+        tape.watch(block)
+        return tf.nest.flatten(problem.f(t, tf.nest.pack_sequence_as(y, [block])))[0]
+
+    def sweep(tape: Any, slope: Tensor, group: Any) -> Tensor:
         start = tf.cast(groups == group, block.dtype) + tf.zeros_like(block)
         return tape.gradient(slope, block, start, unconnected_gradients=_ZERO)
 
+    if count <= WRITTEN_OUT:
+        with tf.GradientTape(persistent=True) as tape:
+            slope = taped(tape)
+        return tf.stack([sweep(tape, slope, group) for group in range(count)])
+
+    def row(group: Tensor) -> Tensor:
+        with tf.GradientTape() as tape:
+            slope = taped(tape)
+        return sweep(tape, slope, group)
+
     like = tf.TensorSpec(block.shape, block.dtype)
-    return tf.map_fn(sweep, tf.range(count), fn_output_signature=like)
+    return tf.map_fn(row, tf.range(count), fn_output_signature=like)
 
 
 def _compressed(problem: Problem, pattern: Pattern, t: Time, y: State) -> Tensor:
@@ -205,7 +216,7 @@ def solve_columns(matrices: Any, block: Tensor) -> Tensor:
 
 
 def identity_minus(factor: Time, matrices: Any) -> Any:
-    """Return I - factor*J for matrices [..., n, n] or a `Banded`, and a factor of shape [] or [R]."""
+    """Return I - factor*J for matrices [..., n, n] or a `Banded`; the factor is [] or [R]."""
     if isinstance(matrices, Banded):
         return matrices.identity_minus(factor)
     if isinstance(factor, tf.Tensor):

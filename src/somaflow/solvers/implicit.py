@@ -6,7 +6,13 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.solvers.base import Problem, State, Step, Time
-from somaflow.solvers.derivatives import constant, factorised, identity_minus, jacobians, solve_columns
+from somaflow.solvers.derivatives import (
+    constant,
+    factorised,
+    identity_minus,
+    jacobians,
+    solve_columns,
+)
 from somaflow.solvers.runge_kutta import linear
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
