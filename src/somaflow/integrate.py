@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow import arguments, units
 from somaflow.arguments import Times
-from somaflow.compiler import checks, conditions, ode
+from somaflow.compiler import checks, conditions, dependence, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
@@ -152,6 +152,7 @@ def solve(
         raise adjoint.refused(error) from error
     _warn(compiled.flow, times, outcome)
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
+    statistics |= dependence.told(made, chosen, compiled.flow.pattern)
     described = {} if made.equations is None else {"equations": made.equations}
     settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
     settings |= {"time_unit": times.unit, "batch": list(made.blocks.batch)}
@@ -187,6 +188,7 @@ def _compiled(
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
         solver,
         (times.sign, times.dt is None, lockstep, floats.name),
+        dependence.choices(made),
     )
     if key in _COMPILED:
         _COMPILED.move_to_end(key)
@@ -201,7 +203,9 @@ def _compiled(
             diffusion, _ = fitted(made, diffusion, floats, not lockstep)
     diffusion = None if diffusion is None else made.on_block(diffusion)
     lowered = conditions.lower(events, made, args, floats)
-    flow = Flow(made.on_block(field), diffusion, lowered, operations > _LONG, rounds)
+    block = made.on_block(field)
+    pattern = dependence.of_model(made, solver, diffusion or block, floats, lockstep)
+    flow = Flow(block, diffusion, lowered, operations > _LONG, rounds, pattern)
     numbers = made.blocks.columns * sum(made.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:

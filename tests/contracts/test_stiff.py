@@ -1,13 +1,17 @@
 """Stiff equations: what the stiff methods promise, and what an explicit one says."""
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.integrate import solve_ivp
 
 import somaflow as sf
+from somaflow.errors import RunError
 
 LATE = 10.0 ** np.arange(-1.0, 12.0)
 START = {"a": 1.0, "b": 0.0, "c": 0.0}
@@ -120,3 +124,114 @@ def test_a_slope_that_is_not_a_number_at_the_start_stops_at_once() -> None:
     run = sf.solve(lambda t, y: {"x": sf.math.sqrt(1.0 - y["x"])}, {"x": 2.0}, t1=5.0)
     assert run.status.startswith("stopped at t = 0:")
     assert run.statistics["accepted"] == 0
+
+
+# ------------------------------------------------------------------ large systems
+
+
+def wave(t: Any, y: Any, p: Any) -> Any:
+    """FitzHugh-Nagumo on a line: two variables, which act on their neighbours and on each other."""
+    u, v = y["u"], y["v"]
+    padded = tf.concat([u[..., :1], u, u[..., -1:]], axis=-1)
+    spread = padded[..., 2:] - 2 * u + padded[..., :-2]
+    return {"u": p * spread + u - u**3 / 3 - v, "v": 0.08 * (u + 0.7 - 0.8 * v)}
+
+
+def mixed(t: Any, y: Any, p: Any) -> Any:
+    """The same, in a form that does not tell who acts on whom."""
+    found = wave(t, y, p)
+    return {
+        "u": found["u"] + 0 * tf.reduce_sum(y["v"]),
+        "v": found["v"] + 0 * tf.reduce_sum(y["u"]),
+    }
+
+
+PLACES = np.linspace(-3, 3, 20)
+FRONT = {"u": 2 * np.tanh(PLACES), "v": 0.3 * np.sin(PLACES)}
+BAND, FULL = "banded, 2 below and 2 above the diagonal, from 4 products", "full, from 40 products"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [sf.ImplicitEuler(), sf.Rosenbrock()], ids=lambda s: s.name)
+def test_a_band_gives_what_the_full_matrix_gives(solver: Any) -> None:
+    found = []
+    for f, words in ((wave, BAND), (mixed, FULL)):
+        p, start = tf.Variable(9.0, dtype=tf.float64), tf.Variable(FRONT["u"])
+        with tf.GradientTape() as tape:
+            run = sf.solve(
+                f, {"u": start, "v": FRONT["v"]}, args=p, t1=2.0, dt=0.25, at=[2.0], solver=solver
+            )
+            loss = tf.reduce_sum(run.y["u"][-1] * np.cos(PLACES))
+        assert run.statistics["jacobian"] == words
+        found.append([run["u"].values[-1], *map(np.asarray, tape.gradient(loss, [p, start]))])
+    for band, full in zip(*found, strict=True):
+        np.testing.assert_allclose(band, full, rtol=1e-9, atol=1e-11)
+
+    def ends(p: float) -> Any:
+        run = sf.solve(wave, FRONT, args=p, t1=2.0, dt=0.25, at=[2.0], solver=solver)
+        return (run["u"].values[-1] * np.cos(PLACES)).sum()
+
+    slope = (ends(9.0 + 1e-4) - ends(9.0 - 1e-4)) / 2e-4
+    assert found[0][1] == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_rows_and_float32_of_a_large_system() -> None:
+    rows = {"u": np.stack([FRONT["u"], 0.5 * FRONT["u"]]), "v": np.zeros((2, 20))}
+    given: dict[str, Any] = {"t1": 2.0, "at": [1.0, 2.0], "solver": sf.Rosenbrock()}
+    many = sf.solve(wave, rows, args=9.0, batch=1, **given)
+    one = sf.solve(wave, {"u": rows["u"][1:], "v": np.zeros((1, 20))}, args=9.0, batch=1, **given)
+    np.testing.assert_allclose(many["u"][:, 1], one["u"][:, 0], rtol=1e-12)
+    assert many.statistics["accepted"][1] == one.statistics["accepted"]
+    single = sf.solve(
+        wave, {"u": rows["u"][1], "v": np.zeros(20)}, args=9.0, dtype="float32", **given
+    )
+    np.testing.assert_allclose(single["u"], many["u"][:, 1], atol=2e-3)
+    exact = solve_ivp(
+        lambda t, y: np.concatenate(
+            list(map(np.asarray, wave(t, {"u": y[:20], "v": y[20:]}, 9.0).values()))
+        ),
+        (0, 2),
+        np.concatenate([rows["u"][1], np.zeros(20)]),
+        method="LSODA",
+        rtol=1e-9,
+        atol=1e-11,
+    )
+    np.testing.assert_allclose(many["u"].values[-1, 1], exact.y[:20, -1], atol=1e-4)
+
+
+def test_a_full_matrix_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(RunError, match=r"Jacobian of 100,000 components.*full.*by slices"):
+        sf.solve(lambda t, y: -y * tf.reduce_mean(y), np.ones(100_000), t1=1.0, dt=0.5,
+                 solver=sf.ImplicitEuler())  # fmt: skip
+
+
+HEAT = """
+import resource
+import numpy as np
+import tensorflow as tf
+import somaflow as sf
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+x = np.linspace(0.0, 1.0, 2002)[1:-1]
+before = peak()
+
+def heat(t, u):
+    padded = tf.pad(u, [[1, 1]])
+    return (padded[2:] - 2 * u + padded[:-2]) / (x[1] - x[0]) ** 2
+
+run = sf.solve(heat, np.sin(np.pi * x), t1=0.1, at=[0.1], solver=sf.Rosenbrock())
+found = run["y"].values[-1]
+print(peak() - before, np.abs(found - np.exp(-0.1 * np.pi**2) * np.sin(np.pi * x)).max())
+"""
+
+
+@pytest.mark.slow
+def test_the_memory_of_two_thousand_points_is_small() -> None:
+    command = [sys.executable, "-c", HEAT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    megabytes, error = map(float, done.stdout.split())
+    assert error < 3e-7
+    assert megabytes < 500, megabytes  # a hundred points took 750 before, one by one

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,19 @@ def test_the_page_on_solvers_runs_and_its_numbers_hold() -> None:
     page = " ".join(CHOICE.read_text(encoding="utf-8").split())
     assert " ".join(stopped.status.split()) in page
     assert names["back"]["x"].values[-1] == pytest.approx(2.0, abs=1e-8)
+
+
+@pytest.mark.slow
+def test_the_page_on_partial_differential_equations_runs_and_its_numbers_hold() -> None:
+    page = DOCS / "howto/partial-differential-equations.md"
+    names: dict[str, Any] = run(page)
+    assert 0 < names["heat_error"] < 3e-7
+    assert 0 < names["cable_error"] < 1e-4
+    assert 0 < names["wave_error"] < 3e-4
+    assert names["0"].statistics["jacobian"] in page.read_text(encoding="utf-8")
+    assert names["fine"] == pytest.approx(3.084, abs=0.005)
+    # From 120 and 160 pieces in place of 80 and 120: 3.0839 and 3.0738.
+    assert names["period"] == pytest.approx(3.061, abs=0.01)
 
 
 @pytest.mark.slow

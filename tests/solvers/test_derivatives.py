@@ -8,13 +8,16 @@ import tensorflow as tf
 
 from somaflow.solvers.base import Problem
 from somaflow.solvers.derivatives import (
+    WRITTEN_OUT,
     blocks,
     diagonal,
+    factorised,
     identity_minus,
     jacobians,
     solve_columns,
     time_slope,
 )
+from somaflow.solvers.pattern import Pattern
 
 RNG = np.random.default_rng(5)
 Y = RNG.normal(size=(3, 4))
@@ -164,3 +167,36 @@ def test_a_step_size_for_each_column() -> None:
     np.testing.assert_allclose(
         identity_minus(0.1, tf.constant(matrices)), np.eye(3) - 0.1 * matrices
     )
+
+
+def neighbours(t: Any, y: Any) -> Any:
+    around = tf.pad(y, [[1, 1], [0, 0]])
+    return tf.sin(t) * y * around[2:] - around[:-2] ** 2
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("known", [False, True], ids=["any", "neighbours"])
+def test_many_components(known: bool, compiled: bool) -> None:
+    n = WRITTEN_OUT + 6
+    near = np.nonzero(np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1)
+    pattern = Pattern(n, *(index.astype(np.int32) for index in near)) if known else None
+    y = RNG.normal(size=(n, 2))
+    up, down = np.vstack([y[1:], 0 * y[:1]]), np.vstack([0 * y[:1], y[:-1]])
+    wanted = np.zeros((2, n, n))
+    place = np.arange(n)
+    wanted[:, place, place] = (np.sin(0.7) * up).T
+    wanted[:, place[:-1], place[1:]] = (np.sin(0.7) * y[:-1]).T
+    wanted[:, place[1:], place[:-1]] = (-2 * down[1:]).T
+
+    def both(t: Any, y: Any) -> Any:
+        problem = Problem(neighbours, pattern=pattern)
+        slope, matrices = jacobians(problem, t, y)
+        shifted = factorised(identity_minus(tf.constant(0.1, tf.float64), matrices))
+        return slope, solve_columns(shifted, slope), diagonal(problem, t, y)[1]
+
+    run = tf.function(both, jit_compile=True, autograph=False) if compiled else both
+    slope, solved, rates = run(tf.constant(0.7, tf.float64), tf.constant(y))
+    np.testing.assert_allclose(slope, np.sin(0.7) * y * up - down**2, rtol=1e-13)
+    np.testing.assert_allclose(rates, (np.sin(0.7) * up), rtol=1e-13)
+    right = np.linalg.solve(np.eye(n) - 0.1 * wanted, slope.numpy().T[..., None])[..., 0].T
+    np.testing.assert_allclose(solved, right, rtol=1e-12)

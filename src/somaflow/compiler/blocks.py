@@ -75,9 +75,8 @@ class Blocks:
         """Return a nest of tensors as a block."""
         parts = []
         for leaf, size in zip(tf.nest.flatten(nest), self.sizes, strict=True):
-            shape = [1, self.columns] if size == 1 else [self.columns, size]
-            part = tf.reshape(leaf, shape)
-            parts.append(part if size == 1 else tf.transpose(part))
+            part = tf.reshape(leaf, [1, self.columns] if size == 1 else [self.columns, size])
+            parts.append(part if size == 1 else _turned(part))
         if len(parts) == 1:
             return parts[0]
         if sum(self.sizes) > _ROWS:
@@ -99,8 +98,7 @@ class Blocks:
         for shape, size in zip(self.shapes, self.sizes, strict=True):
             part = block if len(self.names) == 1 else block[..., row : row + size, :]
             if size > 1:
-                axes = list(range(len(lead)))
-                part = tf.transpose(part, [*axes, len(axes) + 1, len(axes)])
+                part = _turned(part)
             found.append(tf.reshape(part, [*lead, *self.batch, *shape]))
             row += size
         return tf.nest.pack_sequence_as(self.nest, found)
@@ -126,6 +124,13 @@ class Blocks:
         ranks = {len(shape) for shape in self.shapes}
         ones = [1] * (ranks.pop() if len(ranks) == 1 and self.batch else 0)
         return tf.reshape(t, [*self.batch, *ones])
+
+
+def _turned(part: Tensor) -> Tensor:
+    """Exchange the last two axes; a transposition in a loop cannot be differentiated under XLA."""
+    if 1 in part.shape[-2:]:
+        return tf.reshape(part, [*part.shape[:-2], part.shape[-1], part.shape[-2]])
+    return tf.einsum("...ij->...ji", part)
 
 
 def spread(leaves: Sequence[Any], blocks: Blocks, dtype: Any) -> list[Tensor]:

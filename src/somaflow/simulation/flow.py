@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.solvers.base import Problem
+from somaflow.solvers.pattern import Pattern
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Tree = Any
@@ -48,6 +49,7 @@ class Flow:
         conditions: Its events.
         long: As in `Problem`.
         rounds: Whether the field takes the time in float32 alone.
+        pattern: As in `Problem`.
     """
 
     field: Callable[[Tensor, Tensor, Tree], Tensor]
@@ -55,6 +57,7 @@ class Flow:
     conditions: tuple[Condition, ...] = ()
     long: bool = False
     rounds: bool = False
+    pattern: Pattern | None = None
 
     def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
         """Return what a solver sees: time from 0, growing.
@@ -72,7 +75,8 @@ class Flow:
         def g(s: Tensor, y: Tensor) -> Tensor:
             return self.diffusion(outer_time(begin, sign, s), y, parameters)  # pyright: ignore
 
-        return Problem(f, None, None if self.diffusion is None else g, self.long)
+        diffusion = None if self.diffusion is None else g
+        return Problem(f, None, diffusion, self.long, self.pattern)
 
 
 def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from somaflow.solvers.pattern import Pattern
+
 State = Any  # a nest of blocks `[n_components, ...]`: columns are cells or rows of a batch
 Time = Any  # a tensor, or a Python number where steps are fixed
 
@@ -27,12 +29,15 @@ class Problem:
             Wiener process of its own; None for an ordinary differential equation.
         long: Whether `f` is so long that a method with many stages should hold it once, in a loop
             over its stages, for the sake of the time to compile. Time is a tensor then.
+        pattern: Which derivatives by `y` can be other than zero, of `diffusion` for a stochastic
+            method and of `f` for others; None where any can.
     """
 
     f: Callable[[Time, State], State]
     local: Callable[[Time, State], State] | None = None
     diffusion: Callable[[Time, State], State] | None = None
     long: bool = False
+    pattern: Pattern | None = None
 
 
 class Step(NamedTuple):

@@ -6,7 +6,13 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.solvers.base import Problem, State, Step, Time
-from somaflow.solvers.derivatives import identity_minus, jacobians, solve_columns
+from somaflow.solvers.derivatives import (
+    constant,
+    factorised,
+    identity_minus,
+    jacobians,
+    solve_columns,
+)
 from somaflow.solvers.runge_kutta import linear
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -55,7 +61,7 @@ class ImplicitEuler:
         found, settled = _newton(problem, end, dt, y)
         _, matrices = jacobians(problem, end, found)
         matrices = tf.nest.map_structure(
-            lambda jacobian: tf.stop_gradient(identity_minus(dt, jacobian)), matrices
+            lambda jacobian: factorised(constant(identity_minus(dt, jacobian))), matrices
         )
         # From a constant that solves the equation, one more Newton step with a constant matrix
         # changes no digit, and its derivative is that of the solution.
@@ -87,7 +93,7 @@ def _newton(problem: Problem, end: Time, dt: Time, y: State) -> tuple[State, Sta
 
     def body(count: Tensor, iterate: State, sizes: State, settled: State) -> tuple[Any, ...]:
         slope, found = jacobians(problem, end, iterate)
-        matrices = tf.nest.map_structure(lambda j: identity_minus(dt, j), found)
+        matrices = tf.nest.map_structure(lambda j: factorised(identity_minus(dt, j)), found)
         update = _update(y, iterate, slope, matrices, dt)
         # A settled column stays, so that its digits do not depend on its neighbours in a batch.
         later = tf.nest.map_structure(

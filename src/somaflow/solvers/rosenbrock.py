@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.solvers.base import Problem, State, Step, Time, combine
-from somaflow.solvers.derivatives import blocks, identity_minus, solve_columns
+from somaflow.solvers.derivatives import blocks, factorised, identity_minus, solve_columns
 from somaflow.solvers.runge_kutta import increment
 
 _ROUNDING = 1e-13
@@ -221,7 +221,8 @@ class RosenbrockW:
         table = self.tableau
         first, jacobians, time_slopes = blocks(problem, t, y)
         matrices = tf.nest.map_structure(
-            lambda jacobian: identity_minus(dt * table.gamma_diagonal, jacobian), jacobians
+            lambda jacobian: factorised(identity_minus(dt * table.gamma_diagonal, jacobian)),
+            jacobians,
         )
         stages: list[State] = []
         for i, (c, weight) in enumerate(zip(table.c, table.gamma_sums, strict=True)):

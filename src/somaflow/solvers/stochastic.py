@@ -72,7 +72,7 @@ class Milstein:
         """Advance `y` from `t` by `dt`."""
         y1 = combine(y, dt, (1.0,), [problem.f(t, y)])
         if problem.diffusion is not None:
-            diffusion, rates = diagonal(Problem(problem.diffusion), t, y)
+            diffusion, rates = diagonal(Problem(problem.diffusion, pattern=problem.pattern), t, y)
             y1 = tf.nest.map_structure(
                 lambda drifted, g, rate, dw: drifted + g * dw + 0.5 * g * rate * (dw * dw - dt),
                 y1,
