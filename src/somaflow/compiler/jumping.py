@@ -24,6 +24,7 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network.forms import Jumping
 from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast
+from somaflow.units import Parameter
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -372,8 +373,10 @@ def check_sums(
             )
         level, start = float(values["b"].get(state, 0.0)), group.initial[state]
         if level or start:
+            unit = group.lowered.equations.unit(state)
             raise NetworkError(
                 f"{group.place}: between spikes {state} must decay to 0 and start there; found "
-                f"d{state}/dt = {level:g} at 0 and a start of {start:g}."
+                f"d{state}/dt = {Parameter(np.asarray(level), f'{unit}/ms')} at 0 and a start of "
+                f"{Parameter(np.asarray(start), unit)}."
             )
     linear.reach(values, dt)

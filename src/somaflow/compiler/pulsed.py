@@ -28,6 +28,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.forms import Pulsed
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
+from somaflow.units import Parameter
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -68,9 +69,11 @@ class PulsedCoupling:
         rest = float(_with_pulse(0.0, self.form.rate[1], prepared))
         start = self.group.initial[state]
         if abs(rest) > 0 or start != 0:
+            unit = self.group.lowered.equations.unit(state)
             raise NetworkError(
                 f"{self.group.place}: between spikes {state} must decay to 0 and start there; "
-                f"found d{state}/dt = {rest:g} at 0 and a start of {start:g}."
+                f"found d{state}/dt = {Parameter(np.asarray(rest), f'{unit}/ms')} at 0 and a start "
+                f"of {Parameter(np.asarray(start), unit)}."
             )
 
     def initial(self, batch: tuple[int, ...]) -> Any:

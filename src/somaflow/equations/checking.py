@@ -73,7 +73,7 @@ def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> D
 
 @contextmanager
 def advising(
-    parameters: Mapping[str, Parameter], table: Table, checked: list[Side] | tuple[Side, ...]
+    parameters: Mapping[str, Parameter], table: Table, checked: list[Side]
 ) -> Iterator[None]:
     """Say which unit parameters that are plain numbers must have, where units do not fit.
 

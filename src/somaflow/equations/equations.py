@@ -222,14 +222,18 @@ class Equations(Description):
         checking.check(self.states, self.definitions, self.dimensions(pure), self.parameters, pure)
         return pure
 
-    def _advising(self, *others: tuple[Node, Dimensions | None]) -> AbstractContextManager[None]:
+    def _advising(
+        self, table: Mapping[str, Dimensions], node: Node, wanted: Dimensions | None = None
+    ) -> AbstractContextManager[None]:
         """Name the unit of parameters that are plain numbers, where units do not fit.
 
         Args:
-            *others: What is checked beside the equations, and the dimensions that it must have.
+            table: Dimensions of every name.
+            node: What is checked beside the equations.
+            wanted: The dimensions that it must have, or None for any.
         """
         sides = checking.sides(self.states, self.definitions, self.pure_time)
-        return checking.advising(self.parameters, self.dimensions(), (*sides, *others))
+        return checking.advising(self.parameters, table, [*sides, (node, wanted)])
 
     def _initial(self, name: str, value: Any) -> Any:
         if name not in self.states:
@@ -242,7 +246,7 @@ class Equations(Description):
             self._known(node, value, None)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
             table = self.dimensions()
-            with self._advising((node, table[name])):
+            with self._advising(table, node, table[name]):
                 found = evaluate(node, UnitAlgebra(table, value))
                 if found != table[name]:
                     raise UnitError(
@@ -269,8 +273,9 @@ class Equations(Description):
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
-        with self._advising((node, None)):
-            evaluate(node, UnitAlgebra(self._dimensions(stepped), text))
+        table = self._dimensions(stepped)
+        with self._advising(table, node):
+            evaluate(node, UnitAlgebra(table, text))
         return node
 
     def _dimensions(self, stepped: bool) -> dict[str, Dimensions]:
@@ -320,7 +325,7 @@ class Equations(Description):
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
-            with self._advising((node, table[name])):
+            with self._advising(table, node, table[name]):
                 unit = evaluate(node, UnitAlgebra(table, line, number))
                 if unit != table[name]:
                     raise UnitError(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pint.util import UnitsContainer
 
 from somaflow import units
-from somaflow.equations.algebras import PURE, literal
+from somaflow.equations.algebras import PURE, is_condition, literal
 from somaflow.equations.expression import (
     FUNCTIONS,
     Binary,
@@ -91,7 +91,7 @@ class OpenAlgebra:
                 self.pure.append(left)
                 return Open(PURE)
         self.alike(left, right)
-        return left
+        return Open(PURE) if is_condition(node) else left
 
     def call(self, node: Call, arguments: tuple[Open, ...]) -> Open:
         rule = FUNCTIONS[node.function][1]
