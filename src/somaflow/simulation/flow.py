@@ -16,7 +16,7 @@ Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexin
 Tree = Any
 
 # How a column stands.
-RUNNING, DONE, STOPPED, UNDERFLOW, PILED = range(5)
+RUNNING, DONE, STOPPED, UNDERFLOW, PILED, BROKEN, SPENT = range(7)
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,25 @@ class Flow:
     conditions: tuple[Condition, ...] = ()
     long: bool = False
 
-    def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
-        """Return what a solver sees: time from 0, growing."""
+    def problem(
+        self,
+        parameters: Tree,
+        begin: Tensor,
+        sign: float,
+        within: tuple[Tensor, Tensor] | None = None,
+    ) -> Problem:
+        """Return what a solver sees: time from 0, growing.
+
+        Args:
+            parameters: Nest of tensors.
+            begin: The user's time at 0.
+            sign: -1 for a solve backwards in time.
+            within: The earliest and the latest time of the user's that the field is asked for, in
+                the dtype of the state; None for no bounds.
+        """
 
         def f(s: Tensor, y: Tensor) -> Tensor:
-            slope = self.field(outer_time(begin, sign, s), y, parameters)
+            slope = self.field(inside(outer_time(begin, sign, s), within), y, parameters)
             return slope if sign > 0 else -slope
 
         def g(s: Tensor, y: Tensor) -> Tensor:
@@ -71,6 +85,13 @@ def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:
     """Return the user's time, in the dtype of `s`."""
     begin = tf.cast(begin, s.dtype)
     return begin + s if sign > 0 else begin - s
+
+
+def inside(t: Tensor, within: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return a time moved between two bounds; its derivative stays 1, which methods ask for."""
+    if within is None:
+        return t
+    return t + tf.stop_gradient(tf.clip_by_value(t, *within) - t)
 
 
 def polynomial(coefficients: tuple[Tensor, ...], theta: Tensor) -> Tensor:
