@@ -15,6 +15,7 @@ from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
 _SAMPLES = 101  # of an adaptive solve that was not told when
+_STEPS = 1_000_000  # that a problem may attempt: a few seconds of a small one
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Times:
         t1: End.
         dt: Fixed step, or None.
         at: Times of the samples, float64, from t0 on.
+        jumps: Times at which f jumps, from t0 on.
+        longest: The longest step; infinite for any.
+        first: The first step; 0 where it is to be chosen.
     """
 
     unit: str
@@ -34,6 +38,9 @@ class Times:
     t1: float
     dt: float | None
     at: np.ndarray
+    jumps: np.ndarray
+    longest: float
+    first: float
 
     @property
     def sign(self) -> float:
@@ -83,20 +90,32 @@ def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> So
     return chosen
 
 
-def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
+def read_times(
+    f: Any,
+    t0: Any,
+    t1: Any,
+    dt: Any,
+    every: Any,
+    at: Any,
+    jumps: Any = None,
+    max_step: Any = None,
+    first_step: Any = None,
+) -> Times:
     """Return the times of a solve.
 
     Raises:
         RunError: They do not fit.
         UnitError, MissingValueError, WrongTypeError: One of them is no time.
     """
-    given = {"t0": t0, "t1": t1, "dt": dt, "every": every}
-    listed = list(at) if isinstance(at, (list, tuple)) else at
-    samples = listed if isinstance(listed, list) else [] if at is None else [at]
-    with_units = [isinstance(value, units.Quantity) for value in (*given.values(), *samples)]
+    given = [("t0", t0), ("t1", t1), ("dt", dt), ("every", every)]
+    given += [("max_step", max_step), ("first_step", first_step)]
+    for name, value in (("at", at), ("jumps", jumps)):
+        listed = isinstance(value, (list, tuple))
+        given += [(name, part) for part in (value if listed else [] if value is None else [value])]
+    with_units = [isinstance(value, units.Quantity) for _, value in given]
     unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
     if any(with_units):
-        for name, value in [*given.items(), *(("at", value) for value in samples)]:
+        for name, value in given:
             plain = value is not None and not isinstance(value, (units.Quantity, str))
             if plain and np.any(np.asarray(value) != 0):
                 raise RunError(
@@ -115,11 +134,21 @@ def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
         )
     if at is not None and every is not None:
         raise RunError("give every= or at=, not both.")
+    longest, first = _limits(max_step, first_step, dt, unit, length)
+    places = np.zeros(0) if jumps is None else _jumps(jumps, unit, begin, end)
+    samples = _samples(at, every, step, unit, begin, end)
+    return Times(unit, begin, end, step, samples, places, longest, first)
+
+
+def _samples(
+    at: Any, every: Any, step: float | None, unit: str, begin: float, end: float
+) -> np.ndarray:
+    """Return the times of the samples."""
     if at is not None:
-        return Times(unit, begin, end, step, _at(listed, unit, begin, end))
-    sign = 1.0 if end > begin else -1.0
+        return _at(at, unit, begin, end)
+    length, sign = abs(end - begin), 1.0 if end > begin else -1.0
     if every is None and step is None:
-        return Times(unit, begin, end, None, np.linspace(begin, end, _SAMPLES))
+        return np.linspace(begin, end, _SAMPLES)
     interval = step if every is None else positive(every, "every", unit)
     assert interval is not None
     if step is not None:
@@ -127,7 +156,97 @@ def read_times(f: Any, t0: Any, t1: Any, dt: Any, every: Any, at: Any) -> Times:
     if interval > length * (1 + 1e-9):
         raise RunError(f"every is {interval:g}, longer than the whole solve, {length:g}.")
     count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
-    return Times(unit, begin, end, step, begin + sign * interval * np.arange(count + 1))
+    return begin + sign * interval * np.arange(count + 1)
+
+
+def _limits(
+    max_step: Any, first_step: Any, dt: Any, unit: str, length: float
+) -> tuple[float, float]:
+    """Return the longest and the first step of a solve whose steps follow the tolerances."""
+    if max_step is None and first_step is None:
+        return np.inf, 0.0
+    if dt is not None:
+        given = "max_step" if max_step is not None else "first_step"
+        raise RunError(f"{given}= is for steps that follow the tolerances; with dt= all are dt.")
+    longest = np.inf if max_step is None else positive(max_step, "max_step", unit)
+    if first_step is None:
+        return longest, 0.0
+    first = positive(first_step, "first_step", unit)
+    if first > min(longest, length):
+        what = "max_step" if longest < length else "the whole solve"
+        raise RunError(f"first_step is {first:g}, longer than {what}, {min(longest, length):g}.")
+    return longest, first
+
+
+def _jumps(jumps: Any, unit: str, begin: float, end: float) -> np.ndarray:
+    """Return the times at which f jumps, in the direction of the solve, each once.
+
+    Those within rounding of each other, or of the start or end, are one; those outside of the
+    solve do not concern it.
+    """
+    values = np.sort(_times(jumps, unit, "jumps"))
+    same = 8 * 2.0**-52 * max(abs(begin), abs(end))
+    for edge in (begin, end):
+        values[np.abs(values - edge) <= same] = edge
+    values = values[(values >= min(begin, end)) & (values <= max(begin, end))]
+    values = values[np.diff(values, prepend=-np.inf) > same]
+    return values if end > begin else values[::-1]
+
+
+def pieces(times: Times, floats: tf.DType) -> np.ndarray | None:
+    """Return the pieces between jumps as `rowwise.Plan` has them, or None without jumps.
+
+    A field is asked for times strictly between two jumps, by a few units in the last place, so
+    that it does not matter to which side a function counts the jump itself.
+
+    Raises:
+        RunError: Two jumps are nearer to each other than times of this precision can be.
+    """
+    if not len(times.jumps):
+        return None
+    ends = np.concatenate([[times.t0], times.jumps, [times.t1]])
+    kind: Any = floats.as_numpy_dtype
+    gaps = np.abs(np.diff(ends))
+    reach = np.minimum(*(np.where(g > 0, g, np.inf) for g in (gaps[:-1], gaps[1:])))
+    margin = 4 * float(np.finfo(kind).eps) * np.maximum(np.abs(times.jumps), reach)
+    near = np.flatnonzero((np.diff(times.jumps) * times.sign <= 4 * margin[1:]))
+    if len(near):
+        raise RunError(
+            f"jumps contains {times.jumps[near[0]]:.10g} and {times.jumps[near[0] + 1]:.10g}, "
+            f"nearer to each other than times in {floats.name} can be told apart."
+        )
+    before, behind = times.jumps - times.sign * margin, times.jumps + times.sign * margin
+    # In each piece, from the jump that it begins with to the one that it ends with.
+    first = np.concatenate([[-times.sign * np.inf], behind])
+    last = np.concatenate([before, [times.sign * np.inf]])
+    least, greatest = (first, last) if times.sign > 0 else (last, first)
+    found = np.stack([np.abs(ends[1:] - times.t0), least, greatest])
+    if times.jumps[0] == times.t0:
+        found = found[:, 1:]
+    # Few lengths, so that another number of jumps seldom compiles anew.
+    size = 1 << int(np.ceil(np.log2(found.shape[1])))
+    return np.pad(found, [(0, 0), (0, size - found.shape[1])], mode="edge")
+
+
+def step_limit(max_steps: Any, times: Times) -> int:
+    """Return how many steps a problem may attempt.
+
+    Raises:
+        RunError: It is given with fixed steps, or not positive.
+        WrongTypeError: It is no whole number.
+    """
+    if times.dt is not None:
+        if max_steps is not None:
+            raise RunError("max_steps= is for steps that follow the tolerances; dt= sets theirs.")
+        # Events may divide fixed steps without end.
+        return min(round(abs(times.t1 - times.t0) / times.dt) + _STEPS, 2**31 - 1)
+    if max_steps is None:
+        return _STEPS
+    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)):
+        raise WrongTypeError(f"max_steps is a whole number such as 1_000_000, not {max_steps!r}.")
+    if not 0 < max_steps < 2**31:
+        raise RunError(f"max_steps is {max_steps}; it is at least 1 and below 2**31.")
+    return int(max_steps)
 
 
 def _time(value: Any, unit: str, name: str) -> float:
@@ -148,13 +267,19 @@ def _whole(duration: float, dt: float, what: str, unit: str) -> int:
     return steps
 
 
-def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
-    if isinstance(at, (list, tuple)):
-        values = np.array([units.scalar(value, unit, "at") for value in at])
+def _times(given: Any, unit: str, name: str) -> np.ndarray:
+    """Return a list of times."""
+    if isinstance(given, (list, tuple)):
+        values = np.array([units.scalar(value, unit, name) for value in given])
     else:
-        values = np.atleast_1d(units.parameter(at, unit, "at").value)
+        values = np.atleast_1d(units.parameter(given, unit, name).value).astype(float)
     if values.ndim != 1 or not len(values):
-        raise RunError("at is a list of times such as [1.0, 2.0].")
+        raise RunError(f"{name} is a list of times such as [1.0, 2.0].")
+    return values
+
+
+def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
+    values = _times(at, unit, "at")
     low, high = min(begin, end), max(begin, end)
     for value in values:
         if not low <= value <= high:

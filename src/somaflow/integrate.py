@@ -17,7 +17,7 @@ from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
 from somaflow.network.random import check_seed
-from somaflow.numerics.device import choose_threads
+from somaflow.numerics.device import choose_threads, is_tensor
 from somaflow.settings import float_type, meta
 from somaflow.simulation import adjoint
 from somaflow.simulation.flow import Flow
@@ -25,7 +25,7 @@ from somaflow.simulation.lockstep import Lockstep
 from somaflow.simulation.rowwise import Rowwise
 from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.simulation.solution import Occurrences, Solution
-from somaflow.simulation.stretches import Grid, Outcome, Span, run_lockstep, run_rowwise
+from somaflow.simulation.stretches import Grid, Labels, Outcome, Span, run_lockstep, run_rowwise
 from somaflow.solvers.base import Problem, Solver
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.status import sentence
@@ -52,6 +52,10 @@ def solve(
     args: Any = None,
     events: Any = None,
     noise: Callable[..., Any] | None = None,
+    jumps: Sequence[Any] | Any = None,
+    max_step: Any = None,
+    first_step: Any = None,
+    max_steps: int | None = None,
     seed: int = 0,
     dtype: str = "float64",
     batch: int | None = None,
@@ -79,6 +83,12 @@ def solve(
         events: A dict of `sf.Event`.
         noise: `g(t, y)` or `g(t, y, args)`, the factor of each variable's white noise, for a
             stochastic solver, which sets how it is read: Ito or Stratonovich.
+        jumps: Times at which `f` jumps, such as the start and end of a pulse, in any order: steps
+            end there, and the next one begins with the value behind the jump.
+        max_step: The longest step that follows the tolerances; without it a step grows as long as
+            nothing happens, and may pass over what is shorter than itself.
+        first_step: The first such step.
+        max_steps: The most such steps, rejected ones included, of each problem; default 1,000,000.
         seed: Of the noise.
         dtype: `"float64"` or `"float32"`.
         batch: How many leading axes of every part of `y0` number independent problems, each of
@@ -99,56 +109,74 @@ def solve(
             "solve was called inside a tf.function, where y0 and args have no values yet. Call it "
             "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
         )
+    numbers = {"t0": t0, "t1": t1, "dt": dt, "rtol": rtol, "atol": atol, "every": every, "at": at}
+    numbers |= {"jumps": jumps, "max_step": max_step, "first_step": first_step}
+    checks.refuse_watched_numbers(numbers)
     floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
     made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
     chosen = arguments.choose_solver(solver, dt, rtol, atol, made)
-    times = arguments.read_times(f, t0, t1, dt, every, at)
+    times = arguments.read_times(f, t0, t1, dt, every, at, jumps, max_step, first_step)
+    most, pieces = arguments.step_limit(max_steps, times), arguments.pieces(times, floats)
     if isinstance(chosen, (ExponentialEuler, ExponentialMidpoint)):
         ode.refuse_not_affine(made, f, args, chosen.name)
     on_grid = arguments.whole_steps(times)
-    lockstep = on_grid is not None and not events
+    lockstep = on_grid is not None and not events and pieces is None
     if made.diffusion is not None and not lockstep:
-        raise RunError("with noise, samples lie on whole steps and there are no events.")
+        raise RunError(
+            "with noise, samples lie on whole steps, and there are no events and no jumps=."
+        )
     if not lockstep and made.blocks.batch and len({len(s) for s in made.blocks.shapes}) > 1:
         raise RunError(
             "with batch= every problem has a time of its own, which has to fit every part of y0: "
             "give all parts the same number of axes, such as [rows, 1] beside [rows, 5]; they "
             f"have {[len(s) + len(made.blocks.batch) for s in made.blocks.shapes]}."
         )
+    checks.refuse_watched_references(made, events)
     rtols, atols = arguments.tolerances(rtol, atol, made, floats)
     choose_threads(made.blocks.columns * sum(made.blocks.sizes))
     begin = time.perf_counter()
-    compiled, fresh = _compiled(made, chosen, times, lockstep, events, args, floats)
+    n_pieces = 0 if pieces is None else pieces.shape[1]
+    compiled, fresh = _compiled(made, chosen, times, lockstep, events, args, floats, n_pieces)
     differentiable = _has_tensors(y0) or _has_tensors(args)
     if differentiable:
         y = made.blocks.pack(tf.nest.map_structure(tf.convert_to_tensor, made.state))
         parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
     else:
         y, parameters = tf.constant(made.blocks.pack_arrays(made.state)), made.parameters
+    labels = Labels(made.blocks.component, made.shown)
     if lockstep:
         assert times.dt is not None and on_grid is not None
         steps = round(abs(times.t1 - times.t0) / times.dt)
         grid = Grid(times.t0, times.dt, steps, on_grid, number)
 
         def run(y: Any, parameters: Any, keep: bool) -> Outcome:
-            return run_lockstep(compiled, y, parameters, grid, made.blocks.component, keep)
+            return run_lockstep(compiled, y, parameters, grid, labels, keep)
 
     else:
         marks = np.abs(times.at - times.t0)
         length = abs(times.t1 - times.t0)
-        span = Span(times.t0, length, times.dt or 0.0, rtols, atols, np.minimum(marks, length))
+        span = Span(
+            begin=times.t0,
+            length=length,
+            dt=times.dt or 0.0,
+            rtol=rtols,
+            atol=atols,
+            marks=np.minimum(marks, length),
+            pieces=pieces,
+            longest=times.longest,
+            first=times.first,
+            most=most,
+        )
 
         def run(y: Any, parameters: Any, keep: bool) -> Outcome:
-            return run_rowwise(
-                compiled, y, parameters, span, made.blocks.component, keep, _length(made)
-            )
+            return run_rowwise(compiled, y, parameters, span, labels, keep, _length(made))
 
     try:
         if differentiable:
             outcome = adjoint.differentiable(compiled, run, y, parameters)
         else:
             outcome = run(y, parameters, False)
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, LookupError) as error:
         raise adjoint.refused(error) from error
     _warn(compiled.flow, times, outcome)
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
@@ -157,9 +185,14 @@ def solve(
     settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
     settings |= {"time_unit": times.unit, "batch": list(made.blocks.batch)}
     if times.dt is None:
-        settings |= {"rtol": rtols, "atol": atols[:, 0].tolist()}
+        settings |= {"rtol": rtols, "atol": atols[:, 0].tolist(), "max_steps": most}
+        settings |= {} if np.isinf(times.longest) else {"max_step": times.longest}
+        settings |= {"first_step": times.first} if times.first else {}
+    if pieces is not None:
+        settings["jumps"] = times.jumps.tolist()
     kept = meta(described, settings, chosen)
-    return _solution(made, chosen, times, outcome, statistics, compiled, kept)
+    status = sentence(outcome, labels, chosen, times.t0, times.sign, times.t1, rtols, atols)
+    return _solution(made, times, outcome, statistics, compiled, kept, status)
 
 
 # ---------------------------------------------------------------------- compiled functions
@@ -178,6 +211,7 @@ def _compiled(
     events: Any,
     args: Any,
     floats: tf.DType,
+    n_pieces: int,
 ) -> tuple[Any, bool]:
     """Return the compiled functions of a model, and whether they are new."""
     parts = [(name, e.condition, e.change, e.terminal, e.direction) for name, e in events.items()]
@@ -187,7 +221,7 @@ def _compiled(
         repr(made.blocks),
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
         solver,
-        (times.sign, times.dt is None, lockstep, floats.name),
+        (times.sign, times.dt is None, lockstep, floats.name, n_pieces),
         dependence.choices(made),
     )
     if key in _COMPILED:
@@ -224,6 +258,7 @@ def _compiled(
             slots,
             _length(made),
             _traits(solver).degree,
+            n_pieces > 0,
         )
     _COMPILED[key] = found
     if len(_COMPILED) > _KEPT:
@@ -238,7 +273,7 @@ def _warn(flow: Flow, times: Times, outcome: Outcome) -> None:
 
 
 def _has_tensors(nest: Any) -> bool:
-    return any(isinstance(leaf, (tf.Tensor, tf.Variable)) for leaf in tf.nest.flatten(nest))
+    return any(is_tensor(leaf) for leaf in tf.nest.flatten(nest))
 
 
 # ---------------------------------------------------------------------- results
@@ -300,12 +335,12 @@ def _statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) -
 
 def _solution(
     made: Model,
-    solver: Solver,
     times: Times,
     outcome: Outcome,
     statistics: dict[str, Any],
     compiled: Any,
     kept: dict[str, Any],
+    status: str,
 ) -> Solution:
     blocks = made.blocks
     scaled = [units.factor(unit) for unit in made.units]
@@ -337,7 +372,7 @@ def _solution(
         abs(times.t1 - times.t0),
         kept,
         statistics,
-        status=sentence(outcome, blocks.component, solver, times.t0, times.sign, times.t1),
+        status=status,
         y=y,
         events=found,
     )

@@ -46,7 +46,12 @@ def method(solver: Any, default: Solver) -> Solver:
         return default
     parts = ("step", "init", "nodes", "order")
     if isinstance(solver, type) or not all(hasattr(solver, part) for part in parts):
-        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver!r}.")
+        name = getattr(solver, "__name__", "")
+        if callable(solver) and getattr(solver, "__module__", "").startswith("somaflow."):
+            solver = f"sf.{name} without brackets: write solver=sf.{name}()"
+        else:
+            solver = repr(solver)
+        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver}.")
     return solver
 
 
@@ -57,7 +62,9 @@ def float_type(dtype: Any) -> tf.DType:
         WrongTypeError: It is neither of the two.
     """
     if not isinstance(dtype, str) or dtype not in ("float64", "float32"):
-        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}.")
+        meant = getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
+        advice = f": write dtype={meant!r}" if meant in ("float64", "float32") else ""
+        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}{advice}.")
     return tf.as_dtype(dtype)
 
 

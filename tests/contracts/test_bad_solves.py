@@ -86,6 +86,11 @@ def writes_into_its_state(t: Any, y: Any) -> Any:
     return decay(t, y)
 
 
+def takes_apart(t: Any, y: Any) -> Any:
+    x, v = y
+    return tf.stack([v, -x])
+
+
 def draws_within(t: Any, y: Any) -> Any:
     noise = tf.cond(
         y["x"] > 0, lambda: tf.random.normal([], dtype=tf.float64), lambda: 0.0 * y["x"]
@@ -165,6 +170,20 @@ RESULTS: dict[str, Case] = {
 FUNCTIONS: dict[str, Case] = {
     "None": ({"f": None}, WrongTypeError, r"function f\(t, y\) or sf\.Equations"),
     "text": ({"f": "dx/dt = -x : 1"}, WrongTypeError, r"or sf\.Equations, not 'dx/dt"),
+    "time last": (
+        {"f": lambda X, t: X}, RunError, r"as \(X, t\); the time comes first .*as \(t, X\)"),
+    "time last, with args": (
+        {"f": lambda y, t, p: y, "args": 1.0}, RunError, r"write it as \(t, y, p\)"),
+    "an array as a list": (
+        {"y0": np.ones(2), "f": lambda t, y: [y[1], -y[0]]}, RunError,
+        r"one array of shape \(2,\): return tf\.stack\(\[\.\.\.\]\), or give y0 as a list"),
+    "a list as a tuple": (
+        {"y0": [1.0, 2.0], "f": lambda t, y: (y[1], -y[0])}, RunError, "y0 is a list: return a li"),
+    "a tuple as an array": (
+        {"y0": (1.0, 2.0), "f": lambda t, y: tf.stack([y[1], -y[0]])}, RunError,
+        r"y0 is a tuple: return a tuple, or give y0 as one array"),
+    "an array taken apart": (
+        {"y0": np.ones(2), "f": takes_apart}, RunError, r"x, v = tf\.unstack\(y\), or give y0"),
     "too few arguments": ({"f": lambda y: y}, RunError, r"cannot be called as f\(t, y\)"),
     "too many arguments": ({"f": lambda t, y, a, b: y}, RunError, "missing .*'a'"),
     "args that are missing": ({"f": lambda t, y, p: y}, RunError, "missing .*'p'"),
@@ -244,6 +263,29 @@ TIMES: dict[str, Case] = {
     "at is empty": ({"at": []}, RunError, "list of times"),
     "at has two axes": ({"at": np.ones((2, 2))}, RunError, "list of times"),
     "at is an object": ({"at": object()}, WrongTypeError, "'at' must be"),
+    "jumps is empty": (ADAPTIVE | {"jumps": []}, RunError, "jumps is a list of times"),
+    "jumps is text": (ADAPTIVE | {"jumps": ["soon"]}, SomaflowError, "'jumps'"),
+    "jumps not finite": (ADAPTIVE | {"jumps": [np.nan]}, MissingValueError, "'jumps' is nan"),
+    "jumps without a unit": (
+        {"t1": 1 * ms, "dt": 0.1 * ms, "jumps": [0.5]}, RunError, r"jumps is 0\.5, without a unit"),
+    "jumps too near": (
+        ADAPTIVE | {"jumps": [0.5, 0.5000001], "dtype": "float32"}, RunError,
+        "nearer to each other than times in float32"),
+    "jumps and noise": (
+        {"noise": lambda t, y: y, "solver": sf.EulerMaruyama(), "jumps": [0.5]}, RunError,
+        "no jumps="),
+    "max_step is 0": (ADAPTIVE | {"max_step": 0.0}, RunError, "max_step is 0; it must be greater"),
+    "max_step is a voltage": (
+        ADAPTIVE | {"t1": 1 * ms, "max_step": 1 * mV}, UnitError, "'max_step' is in ms, not mV"),
+    "max_step and dt": ({"max_step": 0.5}, RunError, "with dt= all are dt"),
+    "first_step and dt": ({"first_step": 0.5}, RunError, "with dt= all are dt"),
+    "first_step is too long": (
+        ADAPTIVE | {"first_step": 2.0}, RunError, "first_step is 2, longer than the whole solve, 1"),
+    "first_step is longer than max_step": (
+        ADAPTIVE | {"first_step": 0.5, "max_step": 0.1}, RunError, r"longer than max_step, 0\.1"),
+    "max_steps is 0": (ADAPTIVE | {"max_steps": 0}, RunError, "max_steps is 0; it is at least 1"),
+    "max_steps no number": (ADAPTIVE | {"max_steps": 1e6}, WrongTypeError, "whole number such as"),
+    "max_steps and dt": ({"max_steps": 10}, RunError, "max_steps= is for steps that follow"),
     "at and every": ({"at": [0.5], "every": 0.1}, RunError, "not both"),
     "a unit and none": ({"t1": 1 * ms}, RunError, r"dt is 0\.1, without a unit"),
     "none and a unit": ({"dt": 0.1 * ms}, RunError, r"t1 is 1\.0, without a unit"),
@@ -281,7 +323,13 @@ STATES: dict[str, Case] = {
     "whole numbers": (state(v=np.ones(3, int)), WrongTypeError, r"y0 'v' .*astype\(float\)"),
     "a whole tensor": (state(x=tf.constant(1)), WrongTypeError, "y0 'x' is of int32"),
     "complex": (state(x=1j), WrongTypeError, "y0 'x' is 1j; a state is real"),
-    "a complex tensor": (state(x=tf.constant(1j)), WrongTypeError, "y0 'x' is of complex128"),
+    "a complex tensor": (
+        state(x=tf.constant(1j)), WrongTypeError, "'x' is of complex128; a state is real: integrate"),
+    "complex args": (
+        {"f": lambda t, y, p: y, "args": {"a": 1j}}, WrongTypeError, r"args\.a is 1j; numbers are re"),
+    "a complex tensor in args": (
+        {"f": lambda t, y, p: y, "args": {"a": tf.constant(1j)}}, WrongTypeError,
+        r"args\.a is of complex128; numbers are real"),
     "a ragged list": (
         {"y0": tf.ragged.constant([[1.0], [1.0, 2.0]]), "f": lambda t, y: -y}, SomaflowError, "y"),
     "no number": (state(x=float("nan")), MissingValueError, "'x' of y0 is nan"),
@@ -299,7 +347,8 @@ STATES: dict[str, Case] = {
     "batches that differ": (
         {"batch": 1, "y0": {"x": np.ones(2), "v": np.ones(3)}}, RunError, r"v: \(3,\), x: \(2,\)"),
     "dtype": ({"dtype": "float16"}, WrongTypeError, "'float64' or 'float32', not 'float16'"),
-    "dtype of tf": ({"dtype": tf.float32}, WrongTypeError, "'float64' or 'float32'"),
+    "dtype of tf": ({"dtype": tf.float32}, WrongTypeError, "write dtype='float32'"),
+    "dtype of NumPy": ({"dtype": np.float64}, WrongTypeError, "write dtype='float64'"),
     "seed": ({"seed": 1.5}, WrongTypeError, "a seed is an integer"),
 }  # fmt: skip
 
@@ -312,7 +361,8 @@ COUPLED = {
 
 SOLVERS: dict[str, Case] = {
     "a class": ({"solver": sf.EulerMaruyama}, WrongTypeError, r"such as sf\.RK4\(\)"),
-    "a function": ({"solver": sf.RK4}, WrongTypeError, r"such as sf\.RK4\(\)"),
+    "a function": ({"solver": sf.RK4}, WrongTypeError, r"write solver=sf\.RK4\(\)"),
+    "another function": ({"solver": max}, WrongTypeError, r"such as sf\.RK4\(\), not <built-in"),
     "text": ({"solver": "RK4"}, WrongTypeError, r"such as sf\.RK4\(\), not 'RK4'"),
     "RK4 without dt": (ADAPTIVE | {"solver": sf.RK4()}, RunError, r"give dt=.*sf\.Tsitouras"),
     "exponential without dt": (ADAPTIVE | {"solver": sf.ExponentialEuler()}, RunError, "give dt="),
@@ -474,7 +524,22 @@ def test_nonsense_is_answered_with_our_own_error(name: str, wrong: Any) -> None:
 
 
 @pytest.mark.usefixtures("no_compiler")
-@pytest.mark.parametrize("name", ["rtol", "atol", "events", "noise", "seed", "dtype", "batch"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rtol",
+        "atol",
+        "events",
+        "noise",
+        "seed",
+        "dtype",
+        "batch",
+        "jumps",
+        "max_step",
+        "first_step",
+        "max_steps",
+    ],
+)
 @pytest.mark.parametrize("wrong", WRONG, ids=WRONG_NAMES)
 def test_nonsense_is_answered_in_an_adaptive_solve(name: str, wrong: Any) -> None:
     with pytest.raises(SomaflowError) as caught:

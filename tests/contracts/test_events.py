@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import somaflow as sf
 from somaflow.errors import RunError
@@ -266,3 +267,49 @@ def test_a_text_of_several_comparisons_is_crossed_where_it_begins_to_hold(
     ramp = sf.Equations.parse("dx/dt = 1 : 1", x=0)
     run = sf.solve(ramp, t1=5.0, events={"up": sf.Event(condition)})
     assert run.events["up"].times == pytest.approx([wanted], abs=1e-6)
+
+
+def cubic(t: Any, y: Any) -> Any:
+    """The slope of (t - 1)(t - 2)(t - 9), which is -18 at 0."""
+    return (t - 2) * (t - 9) + (t - 1) * (t - 9) + (t - 1) * (t - 2) + 0 * y
+
+
+@pytest.mark.parametrize("given", [{}, {"dt": 10.0}], ids=["adaptive", "fixed"])
+def test_of_several_crossings_in_a_step_the_first_counts(given: dict[str, Any]) -> None:
+    events = {"zero": sf.Event(lambda t, y: y, terminal=True)}
+    run = sf.solve(cubic, -18.0, t1=10.0, events=events, **given)
+    assert run.status == "stopped at t = 1 by a terminal event"
+    np.testing.assert_allclose(run.events["zero"].times, [1.0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, pytest.param({"dt": 10.0}, marks=pytest.mark.slow)], ids=["adaptive", "fixed"]
+)
+def test_all_crossings_in_a_step_are_noted_and_have_derivatives(given: dict[str, Any]) -> None:
+    """Of y(t) + c: each zero moves by -1/y'; at the level 5 of a change the rest is cut off."""
+    events = {
+        "zero": sf.Event(lambda t, y: y),
+        "up": sf.Event(lambda t, y: y, direction="up"),
+        "late": sf.Event(lambda t, y: t - 9.5, lambda t, y: 0 * y - 1.0),
+    }
+    start = tf.constant([-18.0, -18.0], tf.float64)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(start)
+        run = sf.solve(cubic, start, t1=10.0, events=events, batch=1, **given)
+        zero, up = run.events["zero"], run.events["up"]
+    np.testing.assert_allclose(zero.times, [1, 2, 9] * 2, rtol=1e-9)
+    np.testing.assert_array_equal(zero.problems[:, 0], [0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(up.times, [1, 9] * 2, rtol=1e-9)
+    assert len(run.events["late"]) == 2
+    slopes = np.array([8.0, -7.0, 56.0])
+    found = tape.gradient(zero.t, start, output_gradients=tf.constant([1.0, 2, 4, 0, 0, 0]))
+    np.testing.assert_allclose(found, [-(np.array([1, 2, 4]) / slopes).sum(), 0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("given", [{"dt": 0.1}, {"dt": 1.0}, {}], ids=str)
+def test_a_margin_of_zero_at_a_steps_end_does_not_lose_the_next_crossing(given: Any) -> None:
+    """(t - 0.5)(0.6 - t) is exactly 0 at 0.5, where it goes up."""
+    events = {"e": sf.Event(lambda t, y: (t - 0.5) * (0.6 - t), direction="down")}
+    run = sf.solve(lambda t, y: 0 * y, 0.0, t1=1.0, at=[1.0], events=events, max_step=None
+                   if "dt" in given else 0.4, **given)  # fmt: skip
+    np.testing.assert_allclose(run.events["e"].times, [0.6], rtol=1e-9)

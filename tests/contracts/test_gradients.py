@@ -469,6 +469,56 @@ def test_a_jacobian_row_by_row() -> None:
         tape.jacobian(end, x)
 
 
+TIMES: dict[str, Any] = {
+    "t0": 0.0, "t1": 1.0, "dt": 0.1, "every": 0.5, "at": [0.5, 1.0], "rtol": 1e-6,
+    "jumps": [0.5], "max_step": 0.5, "first_step": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_or_tolerance_that_a_tape_watches_is_refused(name: str) -> None:
+    """It would have no derivative, without a word."""
+    value = tf.Variable(TIMES[name], dtype=tf.float64)
+    y = real(1.0)
+    given = {"t1": 1.0} | {name: value}
+    with tf.GradientTape():
+        with pytest.raises(RunError, match=f"^{name} is watched .*by y0 and args only. Write "):
+            sf.solve(lambda t, y: -y, y, **given)
+
+
+def test_a_time_that_nobody_watches_may_be_a_variable() -> None:
+    run = sf.solve(lambda t, y: -y, 1.0, t1=tf.Variable(1.0, dtype=tf.float64), at=real([0.5, 1.0]))
+    assert run["y"].values == pytest.approx(np.exp([-0.5, -1.0]), rel=1e-5)
+
+
+def test_a_variable_of_keras_has_a_derivative() -> None:
+    keras = pytest.importorskip("keras")
+    rate = keras.Variable(2.0, dtype="float64")
+    with tf.GradientTape() as tape:
+        end = sf.solve(lambda t, y, p: -p * y, 1.0, args=rate, t1=1.0, at=[1.0]).y[0]
+    assert np.asarray(tape.gradient(end, rate)) == pytest.approx(-np.exp(-2.0), rel=1e-5)
+
+
+@pytest.mark.parametrize("many", [1, 200], ids=["a number", "an array"])
+def test_what_is_watched_and_not_an_argument_is_refused_however_it_was_compiled(many: int) -> None:
+    rate = real(np.full(many, 2.0))
+    start = np.ones(many)
+    level = {"half": sf.Event(lambda t, y: y[0] - 0.25 * rate[0])}
+    cases: list[tuple[Any, Any]] = [
+        (lambda t, y: -rate * y, None),
+        (lambda t, y: -y, level),
+    ]
+    for f, events in cases:
+        sf.solve(f, start, t1=1.0, events=events)  # compiled while nobody watches
+        with tf.GradientTape() as tape:
+            tape.watch(rate)
+            with pytest.raises(RunError, match=r"refers to 'rate', which .*pass it in args="):
+                sf.solve(f, start, t1=1.0, events=events)
+            product = 2.0 * rate
+            with pytest.raises(RunError, match=r"f refers to 'product', which .*in args="):
+                sf.solve(lambda t, y: -product * y, start, t1=1.0)
+
+
 @pytest.mark.parametrize("steps", [{"dt": 1e-3}, {"rtol": 1e-9}])
 @pytest.mark.slow
 def test_memory_grows_with_segments_and_not_with_steps(

@@ -1,15 +1,16 @@
 """Checks of a user's functions: each is traced once over the state before anything is compiled."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.ode import Function, Model
-from somaflow.compiler.reading import changed, signature
+from somaflow.compiler.reading import changed, objects, signature
 from somaflow.errors import RunError
+from somaflow.numerics.device import is_tensor, watched
 
 _ZERO: Any = tf.UnconnectedGradients.ZERO
 _PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
@@ -71,6 +72,44 @@ def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: A
     shape = tuple(tensor.shape)
     if shape and shape != made.blocks.batch:
         raise RunError(f"{name} returned shape {shape}; it must be {wanted}.")
+
+
+def refuse_watched_numbers(given: Mapping[str, Any]) -> None:
+    """Refuse times and tolerances that a gradient tape watches: it would find no derivative.
+
+    Raises:
+        RunError: One of them is.
+    """
+    for name, nest in given.items():
+        if any(is_tensor(leaf) and watched(leaf) for leaf in tf.nest.flatten(nest)):
+            what = f"float({name})" if name not in ("at", "jumps", "atol") else f"{name}.numpy()"
+            raise RunError(
+                f"{name} is watched by a tf.GradientTape, but a solve has derivatives by y0 and "
+                f"args only. Write {what}. The state's derivative by a sample's time is f there; "
+                "for one by the length of a solve, solve dy/ds = T*f(T*s, y) from s = 0 to 1 with "
+                "T in args."
+            )
+
+
+def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
+    """Refuse functions that refer to a tensor that a gradient tape watches.
+
+    To a compiled function what it refers to is a constant; the tape would find no derivative.
+
+    Raises:
+        RunError: So it is.
+    """
+    users = [("f" if k == 0 else "noise", user) for k, user in enumerate(made.functions)]
+    for name, event in events.items():
+        users += [(f"event {name!r}", event.condition), (f"event {name!r}", event.change)]
+    for user, function in users:
+        for name, value in objects(signature(function)):
+            if isinstance(value, tf.Tensor) and watched(value):
+                raise RunError(
+                    f"{user} refers to {name!r}, which a tf.GradientTape watches. What it refers "
+                    "to is a constant without a derivative: pass it in args= and take it from "
+                    "there."
+                )
 
 
 # ---------------------------------------------------------------------- tracing
@@ -164,6 +203,11 @@ def _why(name: str, error: Exception) -> str:
             f"(sf.math.exp, sf.math.sin, ...) or tf. ({text})"
         )
     if isinstance(error, tf.errors.OperatorNotAllowedInGraphError):
+        if "terating over" in str(error):
+            return (
+                f"{name} takes a tensor apart, as by `x, v = y` or `for`: write x, v = "
+                "tf.unstack(y), or give y0 as a dict or a tuple of its parts."
+            )
         return (
             f"{name} decides by `if`, `and` or `for` on a state, which has no value when {name} is "
             "compiled: write sf.math.where(condition, a, b), sf.math.maximum(a, b), ..."
@@ -205,6 +249,22 @@ def _tensor(value: Any, name: str, leaf: str, dtype: Any) -> Any:
         raise RunError(f"{name} returned {value!r}{place}; it must be a number.") from error
 
 
+def _structure(state: Any, nest: Any) -> str:
+    """Return how a nest would be written in the structure of the state, where that is clear."""
+    kinds = {list: "a list", tuple: "a tuple"}
+    ours, theirs = kinds.get(type(state)), kinds.get(type(nest))
+    if not tf.nest.is_nested(state) and theirs:
+        return (
+            f" y0 is one array of shape {tuple(np.shape(state))}: return tf.stack([...]), or give "
+            f"y0 as {theirs} of numbers."
+        )
+    if ours and theirs and ours != theirs:
+        return f" y0 is {ours}: return {ours}."
+    if ours and not tf.nest.is_nested(nest) and hasattr(nest, "shape"):
+        return f" y0 is {ours}: return {ours}, or give y0 as one array, np.array(y0)."
+    return ""
+
+
 def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
     names = list(made.blocks.names)
     try:
@@ -212,7 +272,7 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
     except (TypeError, ValueError) as error:
         raise RunError(
             f"{name} must return a value for each part of the state, {names}, in the same "
-            f"structure; it returned {_shown(nest)}."
+            f"structure; it returned {_shown(nest)}.{_structure(made.state, nest)}"
         ) from error
     flat = zip(names, tf.nest.flatten(made.state), tf.nest.flatten(nest), strict=True)
     for leaf, state, value in flat:

@@ -17,7 +17,11 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import parse
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
-from somaflow.numerics.device import cast
+from somaflow.numerics.device import cast, is_tensor
+
+_PARTS = "numbers are real: give real and imaginary part apart."
+_TIMES = ("t", "time")  # what the time is called
+_SHOWN = 6  # numbers of a state in a message
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Function = Callable[..., Any]
@@ -58,6 +62,18 @@ class Model:
             return blocks.pack(spread(tf.nest.flatten(found), blocks, y.dtype))
 
         return over
+
+    def shown(self, column: Any) -> str:
+        """Return a column of a block as text, such as `x = 1, v = -65 mV`, shortened if long."""
+        units_of = [
+            u for u, size in zip(self.units, self.blocks.sizes, strict=True) for _ in range(size)
+        ]
+        parts = [
+            f"{self.blocks.component(row)} = {float(value) / units.factor(unit):.6g}"
+            + ("" if unit == "1" else f" {unit}")
+            for row, (value, unit) in enumerate(zip(column[:_SHOWN], units_of, strict=False))
+        ]
+        return ", ".join(parts) + (", ..." if len(column) > _SHOWN else "")
 
     def scalar_on_block(self, function: Function) -> Function:
         """Turn a condition over nests into one over blocks, a number for each column."""
@@ -125,10 +141,12 @@ def real(value: Any, name: str, dtype: Any) -> Any:
         WrongTypeError: It is not of real numbers.
         MissingValueError: It is not finite.
     """
-    if isinstance(value, (tf.Tensor, tf.Variable)):
-        if not value.dtype.is_floating:
-            raise WrongTypeError(f"y0 {name!r} is of {value.dtype.name}; {_WHOLE}")
-        return _finite(tf.cast(tf.convert_to_tensor(value), dtype), f"{name!r} of y0")
+    if is_tensor(value):
+        tensor = tf.convert_to_tensor(value)
+        if not tensor.dtype.is_floating:
+            advice = _REAL if tensor.dtype.is_complex else _WHOLE
+            raise WrongTypeError(f"y0 {name!r} is of {tensor.dtype.name}; {advice}")
+        return _finite(tf.cast(tensor, dtype), f"{name!r} of y0")
     if not isinstance(value, units.Quantity):
         try:
             kind = np.asarray(value).dtype.kind
@@ -137,12 +155,11 @@ def real(value: Any, name: str, dtype: Any) -> Any:
         if kind in "iub":
             raise WrongTypeError(f"y0 {name!r} is {value!r}, of whole numbers; {_WHOLE}")
         if kind == "c":
-            raise WrongTypeError(
-                f"y0 {name!r} is {value!r}; a state is real: integrate real and imaginary part."
-            )
+            raise WrongTypeError(f"y0 {name!r} is {value!r}; {_REAL}")
     return units.parameter(value, None, name, "y0").value.astype(dtype)
 
 
+_REAL = "a state is real: integrate real and imaginary part, each as a state of its own."
 _WHOLE = "a state changes continuously: write 1.0, or array.astype(float)."
 
 
@@ -158,7 +175,7 @@ def _finite(tensor: Any, name: str) -> Any:
 
 
 def _unit(value: Any, name: str) -> str:
-    if isinstance(value, (tf.Tensor, tf.Variable, float, np.ndarray)):
+    if is_tensor(value) or isinstance(value, (float, np.ndarray)):
         return "1"
     return units.parameter(value, None, name).unit
 
@@ -178,7 +195,7 @@ def _from_equations(
     for name, value in dict(y0 or {}).items():
         if name not in equations.states:
             raise RunError(f"y0 names {name!r}; the states are {sorted(equations.states)}.")
-        if isinstance(value, (tf.Tensor, tf.Variable)):
+        if is_tensor(value):
             scale = units.factor(equations.unit(name))
             traced[name] = _number(value, f"{name!r} of y0", dtype) * scale
             given[name] = traced[name].numpy().astype(np.float64)
@@ -260,9 +277,10 @@ def _initial(
 
 def _number(value: Any, name: str, dtype: Any) -> Any:
     """Return a tensor of real numbers in the run's dtype."""
-    if not (value.dtype.is_floating or value.dtype.is_integer):
-        raise WrongTypeError(f"{name} is of {value.dtype.name}; it must be of real numbers.")
-    return _finite(tf.cast(tf.convert_to_tensor(value), dtype), name)
+    tensor = tf.convert_to_tensor(value)
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
+        raise WrongTypeError(f"{name} is of {tensor.dtype.name}; it must be of real numbers.")
+    return _finite(tf.cast(tensor, dtype), name)
 
 
 def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, Any]]:
@@ -278,7 +296,7 @@ def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, A
                 f"args names {name!r}, which is not a parameter."
                 f"{nearest(str(name), equations.parameters)}"
             )
-        if isinstance(value, (tf.Tensor, tf.Variable)):
+        if is_tensor(value):
             unit = equations.parameters[name].unit
             tensors[name] = _number(value, f"{name!r} of args", tf.float64) * units.factor(unit)
             numbers[name] = tensors[name].numpy() / units.factor(unit) * units.parse_unit(unit)
@@ -344,16 +362,20 @@ def _parts(nest: Any, root: str) -> tuple[list[str], list[Any]]:
 
 def _argument(value: Any, name: str, dtype: Any) -> Any:
     """Return an argument: real numbers in the run's dtype, whole ones as they are."""
-    if isinstance(value, (tf.Tensor, tf.Variable)):
+    if is_tensor(value):
         tensor = tf.convert_to_tensor(value)
+        if tensor.dtype.is_complex:
+            raise WrongTypeError(f"{name} is of {tensor.dtype.name}; {_PARTS}")
         return _finite(tf.cast(tensor, dtype), name) if tensor.dtype.is_floating else tensor
     if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
         return value
+    if isinstance(value, (complex, np.ndarray, np.generic)) and np.iscomplexobj(value):
+        raise WrongTypeError(f"{name} is {value!r}; {_PARTS}")
     return units.parameter(value, None, name).value.astype(dtype)
 
 
 def check_call(f: Function, args: Any, name: str) -> None:
-    """Refuse a function that cannot be called as `(t, y)` or `(t, y, args)`.
+    """Refuse a function that cannot be called as `(t, y)` or `(t, y, args)`, time first.
 
     Raises:
         RunError: So it is.
@@ -362,6 +384,13 @@ def check_call(f: Function, args: Any, name: str) -> None:
         found = inspect.signature(f)
     except (TypeError, ValueError):
         return
+    names = list(found.parameters)
+    if len(names) > 1 and names[1] in _TIMES and names[0] not in _TIMES:
+        rest = "".join(f", {other}" for other in names[2:])
+        raise RunError(
+            f"{name} takes its arguments as ({', '.join(names)}); the time comes first here: write "
+            f"it as ({names[1]}, {names[0]}{rest})."
+        )
     try:
         found.bind(*[None] * (2 if args is None else 3))
     except TypeError as error:

@@ -8,7 +8,7 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,13 @@ def changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> str | None:
         if a != b:
             return str(a[0])
     return None if len(before) == len(after) else str((before + after)[-1][0])
+
+
+def objects(found: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the value of each object that a signature refers to."""
+    for part in found:
+        if isinstance(part[1], _Identity):
+            yield part[0], part[1].value
 
 
 def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> None:

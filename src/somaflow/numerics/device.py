@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.python.eager import record
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
@@ -77,6 +78,18 @@ def choose_threads(variables: int) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
         except RuntimeError:
             return  # too late to choose: something has run in this process before
+
+
+def is_tensor(value: Any) -> bool:
+    """Tell whether a value is a tensor or a variable, of Keras included."""
+    return isinstance(value, (tf.Tensor, tf.Variable)) or (
+        hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")
+    )
+
+
+def watched(value: Any) -> bool:
+    """Tell whether a gradient tape watches a tensor or a variable."""
+    return record.should_record_backprop([tf.convert_to_tensor(value)])
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

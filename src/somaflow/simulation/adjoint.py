@@ -105,6 +105,11 @@ def _once(
 def refused(error: Exception) -> RunError:
     """Return what a user is told where XLA does not compile an operation."""
     text = str(error).strip().splitlines()[0]
+    if isinstance(error, LookupError) or "fixed tensor list size" in text:
+        return RunError(
+            "f or an event refers to a tensor that a tf.GradientTape watches. What it refers to is "
+            "a constant without a derivative: pass it in args= and take it from there."
+        )
     found = re.search(r"No registered '(\w+)' OpKernel", text)
     if found:
         text = f"{found[1]}. Where it is tf.linalg.lu, tf.linalg.solve would do."

@@ -9,6 +9,7 @@ from somaflow.simulation.flow import PILED, STOPPED, Flow, Tensor, Tree, outer_t
 from somaflow.solvers.base import Problem, Solver, Step
 
 _HALVINGS = 54  # down to the last bit of a fraction in float64
+PARTS = 8  # of a step, between which each margin is looked at
 _NONE = 2.0  # a fraction of the step that no event has
 
 
@@ -126,8 +127,19 @@ def outset(
     return tuple(found)
 
 
-def root(margin: Any, side: Tensor, coefficients: Any, start: Tensor, span: Tensor) -> Tensor:
-    """Return the fraction of a step just behind the crossing, by bisection, [R]."""
+def root(
+    margin: Any, side: Tensor, coefficients: Any, start: Tensor, span: Tensor, low: Tensor
+) -> Tensor:
+    """Return the fraction of a step just behind a crossing, by bisection, [R].
+
+    Args:
+        margin: `(s, y) -> [R]`.
+        side: The margin at `low`, [R].
+        coefficients: The polynomial of the step.
+        start: Its start, [R].
+        span: Its size, [R].
+        low: Where the part of the step begins that has the crossing, [R].
+    """
 
     def halve(k: Tensor, low: Tensor, high: Tensor) -> Any:
         middle = (low + high) / 2
@@ -135,31 +147,69 @@ def root(margin: Any, side: Tensor, coefficients: Any, start: Tensor, span: Tens
         not_yet = value * side > 0
         return k + 1, tf.where(not_yet, middle, low), tf.where(not_yet, high, middle)
 
-    low, high = tf.zeros_like(span), tf.ones_like(span)
-    return tf.while_loop(lambda k, *_: k < _HALVINGS, halve, (0, low, high))[2]
+    return tf.while_loop(lambda k, *_: k < _HALVINGS, halve, (0, low, low + 1 / PARTS))[2]
 
 
-def fractions(
-    events: tuple[Event, ...], fired: list[Tensor], roots: list[Tensor]
-) -> tuple[list[Tensor], Tensor]:
-    """Return which events happen, and the fraction at which the first of them cuts the step.
+class Crossings(NamedTuple):
+    """What is left to find in a step of one event.
 
-    Args:
-        events: The events.
-        fired: For each, which columns crossed in this step, [R].
-        roots: Where.
-
-    Returns:
-        Masks [R] of those that come no later than the cut, or together with it; and the cut [R],
-        2 for none.
+    Attributes:
+        margins: At the start of the step and at the end of each of its parts, [PARTS + 1, R].
+        parts: Which parts have a crossing, [PARTS, R].
     """
-    cut = tf.fill(roots[0].shape, tf.cast(_NONE, roots[0].dtype))
-    for event, hit, theta in zip(events, fired, roots, strict=True):
-        if event.cuts:
-            cut = tf.minimum(cut, tf.where(hit, theta, cut))
-    # What comes within the window in which PILED is said comes together.
-    limit = cut + (2.0**-28 if cut.dtype == tf.float64 else 2.0**-11)
-    return [hit & (theta <= limit) for hit, theta in zip(fired, roots, strict=True)], cut
+
+    margins: Tensor
+    parts: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        event: Event,
+        accepted: Tensor,
+        side: Tensor,
+        after: Tensor,
+        coefficients: Any,
+        start: Tensor,
+        span: Tensor,
+    ) -> "Crossings":
+        """Look at a margin between the parts of a step.
+
+        Args:
+            event: The event.
+            accepted: Which columns made the step, [R].
+            side: The margin at its start, [R].
+            after: The margin at its end, [R].
+            coefficients: Its polynomial.
+            start: Its start, [R].
+            span: Its size, [R].
+        """
+        between = [
+            event.margin(start + theta * span, polynomial(coefficients, tf.fill(span.shape, theta)))
+            for theta in (tf.constant(k / PARTS, span.dtype) for k in range(1, PARTS))
+        ]
+        margins = [side, *between, after]
+        crossed = [
+            accepted & event.crossed(a, b) for a, b in zip(margins, margins[1:], strict=False)
+        ]
+        if event.cuts:  # what comes after the first is another step's
+            met, first = tf.zeros_like(accepted), []
+            for part in crossed:
+                first.append(part & ~met)
+                met = met | part
+            crossed = first
+        return cls(tf.stack(margins), tf.stack(crossed))
+
+    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which columns have a crossing left, its part and the margin before it, [R]."""
+        part = tf.argmax(self.parts, axis=0, output_type=tf.int32)
+        index = tf.stack([part, tf.range(part.shape[0])], axis=1)
+        return tf.reduce_any(self.parts, axis=0), part, tf.gather_nd(self.margins, index)
+
+    def without(self, part: Tensor, limit: Tensor) -> "Crossings":
+        """Return what is left after a part, and before a fraction of the step, [R]."""
+        number = tf.range(PARTS)[:, None]
+        before = tf.cast(number, limit.dtype) / PARTS <= limit
+        return self._replace(parts=self.parts & (number > part) & before)
 
 
 def locate(
@@ -191,28 +241,49 @@ def locate(
     """
     dtype = made.y.dtype
     after = [event.margin(clock(made.s, rows.s), made.y) for event in events]
-    fired = [
-        accepted & event.crossed(side, value)
+    coefficients = step.dense()
+    start, span = clock(rows.s, rows.s), tf.cast(made.span, dtype)
+    crossings = tuple(
+        Crossings.of(event, accepted, side, value, coefficients, start, span)
         for event, side, value in zip(events, rows.side, after, strict=True)
-    ]
+    )
     made = made._replace(side=tuple(after))
 
-    def happening() -> Any:
-        coefficients = step.dense()
-        start, span = clock(rows.s, rows.s), tf.cast(made.span, dtype)
+    def some(crossings: tuple[Crossings, ...]) -> Tensor:
+        return tf.reduce_any(tf.stack([tf.reduce_any(c.parts) for c in crossings]))
+
+    def note(crossings: Any, cut: Tensor, hits: Any, noted: Found) -> Any:
+        """Note the next crossing of each event."""
+        following = [c.next() for c in crossings]
         roots = [
-            root(event.margin, side, coefficients, start, span)
-            for event, side in zip(events, rows.side, strict=True)
+            root(event.margin, side, coefficients, start, span, tf.cast(part, dtype) / PARTS)
+            for event, (_, part, side) in zip(events, following, strict=True)
         ]
-        hits, cut = fractions(events, fired, roots)
-        noted = found
-        for kind, (hit, theta) in enumerate(zip(hits, roots, strict=True)):
+        for event, (hit, _, _), theta in zip(events, following, roots, strict=True):
+            if event.cuts:
+                cut = tf.minimum(cut, tf.where(hit, theta, cut))
+        # What comes within the window in which PILED is said comes together.
+        limit = cut + (2.0**-28 if dtype == tf.float64 else 2.0**-11)
+        now = [hit & (theta <= limit) for (hit, *_), theta in zip(following, roots, strict=True)]
+        for kind, (hit, theta) in enumerate(zip(now, roots, strict=True)):
             time = rows.s + tf.cast(theta, tf.float64) * made.span
             noted = noted.put(hit, time, kind, polynomial(coefficients, theta))
-        return _cut(events, problem, solver, rows, made, hits, cut, coefficients, clock), noted
+        crossings = tuple(
+            c.without(part, limit) for c, (_, part, _) in zip(crossings, following, strict=True)
+        )
+        hits = tuple(old | new for old, new in zip(hits, now, strict=True))
+        return crossings, cut, hits, noted
 
-    some = tf.reduce_any(tf.stack([tf.reduce_any(hit) for hit in fired]))
-    return tf.cond(some, happening, lambda: (made, found))
+    def happening() -> Any:
+        none = tuple(tf.zeros_like(accepted) for _ in events)
+        cut = tf.fill(span.shape, tf.cast(_NONE, dtype))
+        _, cut, hits, noted = tf.while_loop(
+            lambda crossings, *_: some(crossings), note, (crossings, cut, none, found)
+        )
+        cut_short = _cut(events, problem, solver, rows, made, list(hits), cut, coefficients, clock)
+        return cut_short, noted
+
+    return tf.cond(some(crossings), happening, lambda: (made, found))
 
 
 def _cut(

@@ -17,7 +17,7 @@ Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexin
 Tree = Any
 
 # How a column stands.
-RUNNING, DONE, STOPPED, UNDERFLOW, PILED = range(5)
+RUNNING, DONE, STOPPED, UNDERFLOW, PILED, BROKEN, SPENT = range(7)
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,25 @@ class Flow:
     rounds: bool = False
     pattern: Pattern | None = None
 
-    def problem(self, parameters: Tree, begin: Tensor, sign: float) -> Problem:
+    def problem(
+        self,
+        parameters: Tree,
+        begin: Tensor,
+        sign: float,
+        within: tuple[Tensor, Tensor] | None = None,
+    ) -> Problem:
         """Return what a solver sees: time from 0, growing.
 
         Args:
             parameters: Nest of tensors.
             begin: The user's time at 0, float64.
             sign: -1 for a solve backwards in time.
+            within: The earliest and the latest time of the user's that the field is asked for,
+                float64; None for no bounds.
         """
 
         def f(s: Tensor, y: Tensor) -> Tensor:
-            slope = self.field(outer_time(begin, sign, s), y, parameters)
+            slope = self.field(inside(outer_time(begin, sign, s), within), y, parameters)
             return slope if sign > 0 else -slope
 
         def g(s: Tensor, y: Tensor) -> Tensor:
@@ -83,6 +91,13 @@ def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:
     """Return the user's time, float64 whatever the dtype of `s`."""
     s = tf.cast(s, tf.float64)
     return begin + s if sign > 0 else begin - s
+
+
+def inside(t: Tensor, within: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return a time moved between two bounds; its derivative stays 1, which methods ask for."""
+    if within is None:
+        return t
+    return t + tf.stop_gradient(tf.clip_by_value(t, *within) - t)
 
 
 def polynomial(coefficients: tuple[Tensor, ...], theta: Tensor) -> Tensor:

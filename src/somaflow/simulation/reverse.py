@@ -49,6 +49,7 @@ class Kept(NamedTuple):
         ends: Whether the step ended at a set time, [length, R].
         accepted: Whether it was made, [length, R].
         cut: Whether an event cut it, [length, R].
+        piece: The piece between jumps that it lay in, int32 [length, R]; () without jumps.
         met: Events of each column before it, int32 [length + 1, R].
         taken: Attempts before each sample, int32 [capacity].
         theta: Where in its last step each column was at each sample, [capacity, R].
@@ -62,6 +63,7 @@ class Kept(NamedTuple):
     ends: Tensor
     accepted: Tensor
     cut: Tensor
+    piece: Tensor
     met: Tensor
     taken: Tensor
     theta: Tensor
@@ -97,6 +99,7 @@ class Reverse:
             zeros(length, columns, of=tf.float64),
             zeros(length, columns),
             *masks,
+            piece=zeros(length, columns, of=tf.int32) if frame.jumps else (),
             met=zeros(length + 1, columns, of=tf.int32),
             taken=zeros(capacity, of=tf.int32),
             theta=zeros(capacity, columns),
@@ -120,6 +123,7 @@ class Reverse:
                 cut=put(kept.cut, after.cut & (after.accepted > before.accepted))
                 if self.timed
                 else kept.cut,
+                piece=put(kept.piece, before.piece) if frame.jumps else (),
                 met=met,
             )
 
@@ -219,28 +223,36 @@ class Reverse:
             begin = tf.identity(s)
             size = tf.where(kept.ends[k], tf.stop_gradient(s + h) - s, h)
             size = tf.where(made, size, tf.zeros_like(size))
-            problem = self.frame.problem(parameters, plan, start)
+            piece = kept.piece[k] if self.frame.jumps else ()
+            problem = self.frame.problem(parameters, plan, start, piece)
             step = self.frame.solver.step(
                 problem, s, size, y, self.frame.solver.init(problem, s, y)
             )
             coefficients = step.dense()
             y1, s1 = step.y, tf.where(kept.ends[k], tf.stop_gradient(s + h), s + size)
-            outputs, tangent = [], tf.constant(False)
-            if self.flow.conditions:
-                y1, s1, outputs, tangent = self._events(
-                    k, kept, parameters, plan, found, s, size, coefficients, y1, s1
-                )
-        step_bars = (bars.y, bars.s, *bars.dense, *self._event_bars(k, kept, found, met))
-        step_bars = [tf.where(made, bar, tf.zeros_like(bar)) for bar in step_bars]
-        targets = [y1, s1, *coefficients, *outputs]
-        if self.timed:
+            if self.timed:
+                y1, s1 = self._cut(k, kept, parameters, plan, found, s, size, coefficients, y1, s1)
+        noted = None
+        if self.flow.conditions:
+            noted = self._noted(k, kept, parameters, plan, found, met, s, size, coefficients)
+        step_bars = (bars.y, bars.s, *bars.dense)
+        targets = [y1, s1, *coefficients]
+        if noted is not None:
             length = tf.where(made & (h > 0), h, tf.ones_like(h))
+            moved = noted.bars
             targets += [begin, size]
-            step_bars += [
-                tf.where(made, bars.start / length, tf.zeros_like(h)),
-                tf.where(made, bars.span / length, tf.zeros_like(h)),
-            ]
-        return self._collect(tape, targets, step_bars, [y, s, *flat], made, bars, tangent)
+            step_bars = (
+                *step_bars[:2],
+                *(a + b for a, b in zip(bars.dense, moved.dense, strict=True)),
+                moved.start + bars.start / length,
+                moved.span + bars.span / length,
+            )
+        step_bars = [tf.where(made, bar, tf.zeros_like(bar)) for bar in step_bars]
+        found_bars, sums = self._collect(tape, targets, step_bars, [y, s, *flat], made, bars)
+        if noted is None:
+            return found_bars, sums, tf.constant(False)
+        sums = [a + b for a, b in zip(sums, noted.sums, strict=True)]
+        return found_bars, sums, noted.tangent
 
     @staticmethod
     def _collect(
@@ -250,7 +262,6 @@ class Reverse:
         sources: list[Tensor],
         made: Tensor,
         bars: Bars,
-        tangent: Tensor,
     ) -> Any:
         found: Any = tape.gradient(targets, sources, step_bars, unconnected_gradients=_ZERO)
         zero, none = tf.zeros_like(bars.y), tf.zeros_like(bars.s)
@@ -261,36 +272,9 @@ class Reverse:
             tf.where(made, none, bars.start),
             tf.where(made, none, bars.span),
         )
-        return back, found[2:], tangent
+        return back, found[2:]
 
-    def _places(self, k: Tensor, kept: Kept, found: Found) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return for each condition whether it was met in an attempt, and its slot, as indices."""
-        columns = tf.range(kept.s.shape[1])
-        before = kept.met[k]
-        places = []
-        for kind in range(len(self.flow.conditions)):
-            hit = tf.zeros(columns.shape, tf.bool)
-            slot = tf.zeros_like(columns)
-            for offset in range(len(self.flow.conditions)):
-                place = before + offset
-                index = tf.stack([tf.minimum(place, found.times.shape[0] - 1), columns], axis=1)
-                here = (place < kept.met[k + 1]) & (tf.gather_nd(found.kinds, index) == kind)
-                hit, slot = hit | here, tf.where(here, place, slot)
-            index = tf.stack([slot, columns], axis=1)
-            places.append((hit, index, tf.gather_nd(found.times, index)))
-        return places
-
-    def _event_bars(self, k: Tensor, kept: Kept, found: Any, met: Any) -> list[Tensor]:
-        bars = []
-        if not self.flow.conditions:
-            return bars
-        for hit, index, _ in self._places(k, kept, found):
-            time, state = tf.gather_nd(met[0], index), tf.gather_nd(met[1], index)
-            bars.append(tf.where(hit, time, tf.zeros_like(time)))
-            bars.append(tf.where(hit, tf.transpose(state), tf.zeros_like(tf.transpose(state))))
-        return bars
-
-    def _events(
+    def _cut(
         self,
         k: Tensor,
         kept: Kept,
@@ -302,33 +286,117 @@ class Reverse:
         coefficients: tuple[Tensor, ...],
         y1: Tensor,
         s1: Tensor,
-    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Return a step's end as events moved it, the events, and whether one was tangential.
+    ) -> tuple[Tensor, Tensor]:
+        """Return a step's end as the events that cut it moved it."""
+        start = kept.s[k]
+        events = self.frame.events(parameters, plan, start)
+        columns, last = tf.range(kept.s.shape[1]), found.times.shape[0] - 1
+        places = kept.met[k] + tf.range(self.frame.room)[:, None]
+        index = tf.stack([tf.minimum(places, last), tf.broadcast_to(columns, places.shape)], axis=2)
+        kinds = tf.where(places < kept.met[k + 1], tf.gather_nd(found.kinds, index), -1)
+        late: list[tuple[Event, Tensor]] = []
+        for kind, event in enumerate(events):
+            if not event.cuts:
+                continue
+            here = kinds == kind
+            slot = tf.argmax(here, axis=0, output_type=tf.int32)
+            time = tf.gather_nd(found.times, tf.gather_nd(index, tf.stack([slot, columns], 1)))
+            hit = kept.cut[k] & tf.reduce_any(here, axis=0)
+            when, state, _ = self._at(event, hit, time, start, s, size, coefficients)
+            late.append((event, hit))
+            y1, s1 = tf.where(hit, state, y1), tf.where(hit, when, s1)
+        for event, hit in late:
+            if event.change is not None:
+                y1 = tf.where(hit, event.change(s1, y1), y1)
+        return y1, s1
+
+    def _at(
+        self,
+        event: Event,
+        hit: Tensor,
+        time: Tensor,
+        start: Tensor,
+        s: Tensor,
+        size: Tensor,
+        coefficients: tuple[Tensor, ...],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return when an event happens and the state there as functions of the step.
 
         The fraction theta at which a margin G is zero moves by -dG / (dG/dtheta): one step of
         Newton's iteration from the solution, with a constant slope, has that derivative.
         """
-        outputs, tangent, cut = [], tf.constant(False), kept.cut[k]
         span = tf.where(size > 0, size, tf.ones_like(size))
+        fraction = tf.stop_gradient((self.frame.time(time, start) - s) / span)
+        fraction = tf.where(hit, fraction, tf.zeros_like(fraction))
+        theta, flat_angle = _moved(event, hit, fraction, s, size, coefficients)
+        return s + theta * size, polynomial(coefficients, theta), flat_angle
+
+    def _noted(
+        self,
+        k: Tensor,
+        kept: Kept,
+        parameters: Tree,
+        plan: "Plan",
+        found: Any,
+        met: Any,
+        s: Tensor,
+        size: Tensor,
+        coefficients: tuple[Tensor, ...],
+    ) -> "Noted":
+        """Take derivatives back through the times and states of all events of an attempt."""
+        columns, last = tf.range(kept.s.shape[1]), found.times.shape[0] - 1
         start = kept.s[k]
-        events = self.frame.events(parameters, plan, start)
-        places = self._places(k, kept, found)
-        late: list[tuple[Event, Tensor]] = []
-        for event, (hit, _, time) in zip(events, places, strict=True):
-            fraction = tf.stop_gradient((self.frame.time(time, start) - s) / span)
-            fraction = tf.where(hit, fraction, tf.zeros_like(fraction))
-            theta, flat_angle = _moved(event, hit, fraction, s, size, coefficients)
-            tangent = tangent | flat_angle
-            when, state = s + theta * size, polynomial(coefficients, theta)
-            outputs += [when, state]
-            if event.cuts:
-                late.append((event, hit))
-                y1 = tf.where(hit & cut, state, y1)
-                s1 = tf.where(hit & cut, when, s1)
-        for event, hit in late:
-            if event.change is not None:
-                y1 = tf.where(hit & cut, event.change(s1, y1), y1)
-        return y1, s1, outputs, tangent
+        flat, degree = tf.nest.flatten(parameters), len(coefficients)
+
+        def body(offset: Tensor, old: Noted) -> Any:
+            place = kept.met[k] + offset
+            mine = place < kept.met[k + 1]
+            index = tf.stack([tf.where(mine, place, last), columns], axis=1)
+            kind, time = tf.gather_nd(found.kinds, index), tf.gather_nd(found.times, index)
+            bars = [tf.gather_nd(met[0], index), tf.transpose(tf.gather_nd(met[1], index))]
+            bars = [tf.where(mine, bar, tf.zeros_like(bar)) for bar in bars]
+            sources = [tf.identity(x) for x in (s, size, *coefficients, *flat)]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(sources)
+                begin, length, dense = sources[0], sources[1], tuple(sources[2 : 2 + degree])
+                packed = tf.nest.pack_sequence_as(parameters, sources[2 + degree :])
+                when, state, tangent = begin, dense[0], tf.constant(False)
+                for number, event in enumerate(self.frame.events(packed, plan, start)):
+                    hit = mine & (kind == number)
+                    moved, there, flat_angle = self._at(
+                        event, hit, time, start, begin, length, dense
+                    )
+                    when, state = tf.where(hit, moved, when), tf.where(hit, there, state)
+                    tangent = tangent | flat_angle
+            new: Any = tape.gradient([when, state], sources, bars, unconnected_gradients=_ZERO)
+            moved = Bars(
+                old.bars.y,
+                old.bars.s,
+                tuple(a + b for a, b in zip(old.bars.dense, new[2 : 2 + degree], strict=True)),
+                old.bars.start + new[0],
+                old.bars.span + new[1],
+            )
+            sums = [a + b for a, b in zip(old.sums, new[2 + degree :], strict=True)]
+            return offset + 1, Noted(moved, sums, old.tangent | tangent)
+
+        none = Bars.zero(degree - 1, kept.y.shape[1:], kept.y.dtype)
+        nothing = Noted(none, [tf.zeros_like(leaf) for leaf in flat], tf.constant(False))
+        most = tf.reduce_max(kept.met[k + 1] - kept.met[k])
+        return tf.while_loop(lambda offset, _: offset < most, body, (tf.constant(0), nothing))[1]
+
+
+class Noted(NamedTuple):
+    """Derivatives by the times and states of events.
+
+    Attributes:
+        bars: By the coefficients of the step's polynomial, its start and its size.
+        sums: By each parameter.
+        tangent: Whether a margin was tangential.
+    """
+
+    bars: Bars
+    sums: list[Tensor]
+    tangent: Tensor
 
 
 def _moved(

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from somaflow.numerics.device import compiled
-from somaflow.simulation.events import Event, Found, bind, locate, outset
+from somaflow.simulation.events import PARTS, Event, Found, bind, locate, outset
 from somaflow.simulation.flow import (
+    BROKEN,
     DONE,
     RUNNING,
+    SPENT,
     UNDERFLOW,
     Flow,
     Tensor,
@@ -25,22 +27,28 @@ from somaflow.solvers import control
 from somaflow.solvers.base import Problem, Solver, Step
 
 _EPSILON = 2.0**-52
+_SAME = 1e-9  # of a fixed step: a jump that near to a time of the grid lies on it
 
 
 class Plan(NamedTuple):
     """What a compiled stretch is told.
 
     Attributes:
-        scales: float64 [4]: the user's time at 0, the last time, dt (fixed steps), rtol.
+        scales: float64 [6]: the user's time at 0, the last time, dt (fixed steps), rtol, the
+            longest step (infinite for any), the first step (0 where it is to be chosen).
         atol: Absolute tolerance, [n, 1].
-        counts: int32 [2]: the most attempts, and samples in this stretch.
+        counts: int32 [3]: the most attempts in this stretch, samples in it, and the most attempts
+            of a column in all.
         marks: float64 [capacity]: times of the samples, ascending, from 0.
+        pieces: float64 [3, n_pieces]: where each piece between two jumps of the field ends, from 0,
+            and the least and the greatest of the user's times that belong to it; () without jumps.
     """
 
     scales: Tensor
     atol: Tensor
     counts: Tensor
     marks: Tensor
+    pieces: Tensor
 
 
 class Rows(NamedTuple):
@@ -62,6 +70,8 @@ class Rows(NamedTuple):
         cut: Whether an event cut it, [R]; () where none can.
         side: Margin of each condition at `s`, [R] each.
         recent: Time at which each event last cut a step, float64 [R]; () where none can.
+        piece: The piece between jumps in which the next step lies, int32 [R]; () without jumps.
+        piece_before: That of the last step made.
         worst: The component with the largest error at the last attempt, int32 [R].
         accepted: Steps made, int32 [R].
         rejected: Attempts in vain, int32 [R].
@@ -83,6 +93,8 @@ class Rows(NamedTuple):
     cut: Tensor
     side: tuple[Tensor, ...]
     recent: tuple[Tensor, ...]
+    piece: Tensor
+    piece_before: Tensor
     worst: Tensor
     accepted: Tensor
     rejected: Tensor
@@ -118,6 +130,7 @@ class Rowwise:
         slots: The most events of a column in a stretch.
         length: The most attempts of a stretch that is recomputed backwards.
         degree: Of the solver's polynomial in a step.
+        jumps: Whether the field jumps at set times, at which steps end.
     """
 
     def __init__(
@@ -131,19 +144,32 @@ class Rowwise:
         slots: int,
         length: int,
         degree: int,
+        jumps: bool,
     ) -> None:
         self.flow, self.solver, self.adaptive = flow, solver, adaptive
         self.sign, self.dtype = sign, dtype
-        self.length = length
-        self.capacity, self.slots = capacity, slots + len(flow.conditions)
+        self.length, self.jumps = length, jumps
+        self.capacity, self.room = capacity, PARTS * len(flow.conditions)
+        self.slots = slots + self.room
         self.cuts = any(c.terminal or c.change is not None for c in flow.conditions)
         self.start = compiled(self._start)
         self.forward = compiled(self._forward)
         self.reverse = Reverse(self, degree)
 
-    def problem(self, parameters: Tree, plan: Plan, start: Tensor) -> Problem:
-        """Return what the solver sees in a step that starts at a time [R]."""
-        return self.flow.problem(parameters, self._begin(plan, start), self.sign)
+    def problem(self, parameters: Tree, plan: Plan, start: Tensor, piece: Tensor) -> Problem:
+        """Return what the solver sees in a step that starts at a time [R].
+
+        Args:
+            parameters: Nest of tensors.
+            plan: When and how far.
+            start: The time, float64.
+            piece: Between which two jumps, int32 [R]; () where the field has none.
+        """
+        within = None
+        if self.jumps:
+            low, high = tf.unstack(tf.gather(plan.pieces[1:], piece, axis=1))
+            within = low, high
+        return self.flow.problem(parameters, self._begin(plan, start), self.sign, within)
 
     def time(self, s: Tensor, start: Tensor) -> Tensor:
         """Return a time as the solver sees it in a step that starts at `start`, both [R].
@@ -168,15 +194,17 @@ class Rowwise:
         """Return the columns before their first step."""
         columns = y.shape[1]
         zero = tf.zeros([columns], tf.float64)
-        problem, s = self.problem(parameters, plan, zero), self.time(zero, zero)
         count = tf.zeros([columns], tf.int32)
+        problem, s = self.problem(parameters, plan, zero, count), self.time(zero, zero)
         h = zero + plan.scales[2]
         if self.adaptive:
             rtol = tf.cast(plan.scales[3], self.dtype)
             order = self.solver.error_order or 1
-            most = self.length_of(zero + plan.scales[1])
+            end = plan.pieces[0, 0] if self.jumps else plan.scales[1]
+            most = self.length_of(zero + tf.minimum(end, plan.scales[4]))
             first = control.first_step(problem, s, y, order, rtol, plan.atol, most)
             h = tf.cast(first, tf.float64)
+            h = tf.where(plan.scales[5] > 0, plan.scales[5], h)
         events = self.events(parameters, plan, zero)
         return Rows(
             y=y,
@@ -194,6 +222,8 @@ class Rowwise:
             cut=tf.zeros([columns], tf.bool) if self.cuts else (),
             side=outset(problem, events, s, self.length_of(h), y),
             recent=tuple(zero - plan.scales[1] for _ in events) if self.cuts else (),
+            piece=count if self.jumps else (),
+            piece_before=count if self.jumps else (),
             worst=count,
             accepted=count,
             rejected=count,
@@ -204,15 +234,23 @@ class Rowwise:
         """Return how far each column goes next."""
         target = tf.zeros_like(rows.s) + plan.scales[1]
         if not self.adaptive:
-            target = tf.cast(rows.grid + 1, tf.float64) * plan.scales[2]
-            # The last step ends at the end, wherever rounding would put it.
-            near = target >= plan.scales[1] - 0.5 * plan.scales[2]
-            target = tf.where(near, plan.scales[1], target)
+            target = self._grid(rows, plan)
+        if self.jumps:
+            # On a jump, rather than within rounding of it.
+            jump = tf.gather(plan.pieces[0], rows.piece)
+            target = tf.where(jump <= target + _SAME * plan.scales[2], jump, target)
         left = target - rows.s
         # A step that nearly reaches the end goes there: no sliver of a step is left over.
         last = rows.h * (1 + 1e-9) >= left if self.adaptive else tf.ones_like(active)
         h = tf.where(last, left, rows.h)
         return Attempt(tf.where(active, h, tf.zeros_like(h)), target, last, active)
+
+    def _grid(self, rows: Rows, plan: Plan) -> Tensor:
+        """Return the next time of a fixed grid."""
+        target = tf.cast(rows.grid + 1, tf.float64) * plan.scales[2]
+        # The last step ends at the end, wherever rounding would put it.
+        near = target >= plan.scales[1] - 0.5 * plan.scales[2]
+        return tf.where(near, plan.scales[1], target)
 
     def take(self, rows: Rows, size: Attempt, problem: Problem) -> Step:
         """Take a step of every column; those that wait go nowhere."""
@@ -221,7 +259,7 @@ class Rowwise:
 
     def advance(self, rows: Rows, size: Attempt, parameters: Tree, plan: Plan, found: Any) -> Any:
         """Attempt a step of every active column, and judge it."""
-        problem = self.problem(parameters, plan, rows.s)
+        problem = self.problem(parameters, plan, rows.s, rows.piece)
         step = self.take(rows, size, problem)
         accepted, h, error = size.active, rows.h, rows.error
         if self.adaptive:
@@ -230,7 +268,12 @@ class Rowwise:
         sum_ = rows.s + added
         s = tf.where(size.last, size.target, sum_)
         low = tf.where(size.last, tf.zeros_like(s), added - (sum_ - rows.s))
-        grid = rows.grid if self.adaptive else rows.grid + 1
+        grid = rows.grid
+        if not self.adaptive and self.jumps:  # a jump divides a step
+            whole = size.target >= self._grid(rows, plan) - _SAME * plan.scales[2]
+            grid = rows.grid + tf.cast(whole, tf.int32)
+        elif not self.adaptive:
+            grid = rows.grid + 1
         missed = size.active & ~accepted
         made = rows._replace(
             y=step.y,
@@ -243,6 +286,7 @@ class Rowwise:
             span=size.h,
             error=error,
             cut=tf.zeros_like(rows.cut) if self.cuts else (),
+            piece_before=rows.piece,
             smallest=tf.where(size.h > 0, tf.minimum(rows.smallest, size.h), rows.smallest),
         )
         events = self.events(parameters, plan, rows.s)
@@ -251,14 +295,19 @@ class Rowwise:
                 events, problem, self.solver, rows, made, step, accepted, found, self.time
             )
         kept = _choose(accepted, made, rows)
+        if self.jumps:
+            kept = self._over_jumps(kept, parameters, plan, accepted)
         # At t = 0 still above the denormal numbers, which XLA takes for 0.
         floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-290)
         status = tf.where(kept.s >= plan.scales[1], DONE, kept.status)
         status, worst = tf.where(kept.status == RUNNING, status, kept.status), rows.worst
+        spent = (status == RUNNING) & (rows.accepted + rows.rejected + 1 >= plan.counts[2])
+        status = tf.where(spent, SPENT, status)
         if self.adaptive:
             small = missed & ~(h >= floor)  # also a step that is not a number
-            status = tf.where(small, UNDERFLOW, status)
-            worst = self._worst(rows, step, plan, small)
+            why = tf.where(error < self.dtype.max, UNDERFLOW, BROKEN)
+            status = tf.where(small, why, status)
+            worst = self._worst(rows, step, plan, small | (spent & size.active))
         return (
             kept._replace(
                 h=tf.where(size.active, h, rows.h),
@@ -271,6 +320,21 @@ class Rowwise:
             found,
         )
 
+    def _over_jumps(self, kept: Rows, parameters: Tree, plan: Plan, accepted: Tensor) -> Rows:
+        """Return the columns with the next step on the far side of a jump that one ended at."""
+        over = accepted & (kept.s >= tf.gather(plan.pieces[0], kept.piece))
+        piece = tf.minimum(kept.piece + tf.cast(over, tf.int32), plan.pieces.shape[1] - 1)
+        memory = kept.memory
+
+        def anew() -> Any:
+            problem = self.problem(parameters, plan, kept.s, piece)
+            begun = self.solver.init(problem, self.time(kept.s, kept.s), kept.y)
+            return tf.nest.map_structure(lambda a, b: tf.where(over, a, b), begun, memory)
+
+        if tf.nest.flatten(memory):  # a slope before the jump is none behind it
+            memory = tf.cond(tf.reduce_any(over), anew, lambda: memory)
+        return kept._replace(piece=piece, memory=memory)
+
     def _judge(self, rows: Rows, size: Attempt, step: Step, plan: Plan) -> tuple[Tensor, ...]:
         """Return who is accepted, the next sizes and the errors to remember."""
         rtol = tf.cast(plan.scales[3], self.dtype)
@@ -278,6 +342,9 @@ class Rowwise:
         error = control.log_error(step.error, rows.y, step.y, rtol, plan.atol)
         growth = control.factor(error, rows.error, order, rows.repeated)
         h = size.h * tf.cast(growth, tf.float64)
+        if self.jumps:  # a step that was cut short at a jump says nothing against the longer one
+            h = tf.where(size.last & (error <= 0), tf.maximum(h, rows.h), h)
+        h = tf.minimum(h, plan.scales[4])
         return size.active & (error <= 0), h, control.remembered(error)
 
     def _worst(self, rows: Rows, step: Step, plan: Plan, small: Tensor) -> Tensor:
@@ -310,14 +377,14 @@ class Rowwise:
         Returns:
             The columns, samples, number of samples and of attempts, events, and `kept`.
         """
-        limit, n_rows = tf.unstack(plan.counts)
+        limit, n_rows, _ = tf.unstack(plan.counts)
         n, columns = rows.y.shape
         found = Found.empty(self.slots, n, columns, self.dtype) if self.flow.conditions else ()
 
         def active(rows: Rows, mark: Tensor, found: Any) -> Tensor:
             waits = (rows.status != RUNNING) | (rows.s >= mark)
             if self.flow.conditions:
-                waits = waits | (found.count > self.slots - len(self.flow.conditions))
+                waits = waits | (found.count > self.slots - self.room)  # a step may have as many
             return ~waits
 
         def inner(count: Tensor, rows: Rows, found: Any, kept: Any, mark: Tensor) -> Any:
@@ -367,8 +434,8 @@ class Rowwise:
 
     def dense(self, rows: Rows, parameters: Tree, plan: Plan) -> tuple[Tensor, ...]:
         """Return the polynomial of the last step that each column made, by taking it again."""
-        problem, span = self.problem(parameters, plan, rows.start), self.length_of(rows.span)
-        s = self.time(rows.start, rows.start)
+        problem = self.problem(parameters, plan, rows.start, rows.piece_before)
+        s, span = self.time(rows.start, rows.start), self.length_of(rows.span)
         memory = self.solver.init(problem, s, rows.before)
         return self.solver.step(problem, s, span, rows.before, memory).dense()
 

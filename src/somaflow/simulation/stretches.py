@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.errors import NonFiniteState
+from somaflow.simulation.blame import Bad, Place
 from somaflow.simulation.events import Found
 from somaflow.simulation.flow import DONE, RUNNING, Tensor, Tree
 from somaflow.simulation.lockstep import Clock, Lockstep
@@ -53,6 +54,7 @@ class Outcome:
         worst: Its component with the largest error at the last attempt, [R].
         events: Times [M], kinds [M], columns [M] and states [M, n] of all events.
         stretches: For derivatives, in order.
+        place: `column -> Place`, where a column stopped; None where nothing can stop.
     """
 
     samples: Any
@@ -64,6 +66,27 @@ class Outcome:
     worst: Array
     events: tuple[Tensor, Array, Array, Tensor] | None = None
     stretches: list[Stretch] = field(default_factory=list)
+    place: Callable[[int], Place] | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the components of a state are called in messages.
+
+    Attributes:
+        component: Of a component, by its number.
+        state: Of a column of a state: names and values.
+    """
+
+    component: Callable[[int], str]
+    state: Callable[[Array], str]
+
+    def not_finite(self, bad: Bad, time: float) -> str:
+        """Return what a field is, where, as the end of a sentence."""
+        return (
+            f"{bad.value} for {self.component(bad.component)!r} at t = {time:.10g}, where "
+            f"{self.state(bad.y)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +113,7 @@ def run_lockstep(
     y: Tensor,
     parameters: Tree,
     grid: Grid,
-    name: Callable[[int], str],
+    labels: Labels,
     keep: bool,
 ) -> Outcome:
     """Make all steps of a fixed grid.
@@ -100,7 +123,7 @@ def run_lockstep(
         y: Initial state, [n, R].
         parameters: Nest of tensors.
         grid: Time.
-        name: Of a component by its number, for messages.
+        labels: What components are called, for messages.
         keep: Whether to keep what a derivative needs.
 
     Raises:
@@ -125,7 +148,7 @@ def run_lockstep(
         before = y, memory
         y, memory, out = compiled.forward(*before, parameters, clock)
         if not np.isfinite(y.numpy()).all():
-            raise _diagnose(compiled, *before, parameters, grid, first, steps, name)
+            raise _diagnose(compiled, *before, parameters, grid, first, steps, labels)
         samples[row : row + due] = out.numpy()[:due]
         first, row = first + steps, row + due
     ones = np.ones(y.shape[1], np.int64)
@@ -156,7 +179,7 @@ def _diagnose(
     grid: Grid,
     first: int,
     steps: int,
-    name: Callable[[int], str],
+    labels: Labels,
 ) -> NonFiniteState:
     """Find the first bad step by bisection: a state that is not finite stays so."""
 
@@ -175,7 +198,15 @@ def _diagnose(
     found = after(bad)
     component, column = (int(k) for k in np.argwhere(~np.isfinite(found))[0])
     time = grid.begin + compiled.sign * (first + bad) * grid.dt
-    return _not_finite(found, last, component, column, time, grid.dt, name)
+    problem = compiled.flow.problem(parameters, tf.constant(grid.begin), compiled.sign)
+
+    def slope(s: Array, y: Array) -> Array:
+        return problem.f(tf.constant(s[0].astype(last.dtype)), tf.constant(y)).numpy()
+
+    columns = np.ones(last.shape[1])
+    place = Place(slope, columns * (first + good) * grid.dt, last, columns * grid.dt, column)
+    clock = grid.begin, compiled.sign
+    return _not_finite(found, place, component, time, grid.dt, clock, labels)
 
 
 @dataclass(frozen=True)
@@ -189,6 +220,10 @@ class Span:
         rtol: Relative tolerance.
         atol: Absolute tolerance, [n, 1].
         marks: Times of the samples from the start, ascending.
+        pieces: As in `Plan`; None where the field does not jump.
+        longest: The longest step.
+        first: The first step, or 0 for one that is to be chosen.
+        most: The most attempts of a column.
     """
 
     begin: float
@@ -197,6 +232,10 @@ class Span:
     rtol: float
     atol: Array
     marks: NDArray[np.float64]
+    pieces: NDArray[np.float64] | None
+    longest: float
+    first: float
+    most: int
 
 
 def run_rowwise(
@@ -204,7 +243,7 @@ def run_rowwise(
     y: Tensor,
     parameters: Tree,
     span: Span,
-    name: Callable[[int], str],
+    labels: Labels,
     keep: bool,
     length: int,
 ) -> Outcome:
@@ -215,7 +254,7 @@ def run_rowwise(
         y: Initial state, [n, R].
         parameters: Nest of tensors.
         span: Time and tolerances.
-        name: Of a component by its number, for messages.
+        labels: What components are called, for messages.
         keep: Whether to keep what a derivative needs.
         length: Attempts of a stretch then.
 
@@ -234,7 +273,7 @@ def run_rowwise(
         start = rows
         rows, out, done, count, found = compiled.forward(rows, parameters, plan)
         if not compiled.adaptive and not np.isfinite(rows.y.numpy()).all():
-            raise _diagnose_rows(compiled, start, parameters, span, plan, int(count), name)
+            raise _diagnose_rows(compiled, start, parameters, span, plan, int(count), labels)
         done = int(done)
         if compiled.flow.conditions:
             met.append(found)
@@ -253,7 +292,17 @@ def run_rowwise(
         worst=rows.worst.numpy(),
         events=_gather(met) if compiled.flow.conditions else None,
         stretches=kept,
+        place=lambda column: _place(compiled, rows, parameters, plan, column),
     )
+
+
+def _place(compiled: Rowwise, rows: Rows, parameters: Tree, plan: Plan, column: int) -> Place:
+    def slope(s: Array, y: Array) -> Array:
+        problem = compiled.problem(parameters, plan, rows.piece)
+        kind = compiled.dtype.as_numpy_dtype
+        return problem.f(tf.constant(s.astype(kind)), tf.constant(y)).numpy()
+
+    return Place(slope, rows.s.numpy(), rows.y.numpy(), rows.h.numpy(), column)
 
 
 def _diagnose_rows(
@@ -263,12 +312,12 @@ def _diagnose_rows(
     span: Span,
     plan: Plan,
     attempts: int,
-    name: Callable[[int], str],
+    labels: Labels,
 ) -> NonFiniteState:
     """Find the first bad step of a fixed grid with events, by bisection."""
 
     def after(count: int) -> Rows:
-        counts = tf.stack([tf.constant(count), plan.counts[1]])
+        counts = tf.concat([[count], plan.counts[1:]], axis=0)
         return compiled.forward(rows, parameters, plan._replace(counts=counts))[0]
 
     good, bad, last = 0, attempts, rows
@@ -282,34 +331,44 @@ def _diagnose_rows(
     found = after(bad)
     component, column = (int(k) for k in np.argwhere(~np.isfinite(found.y.numpy()))[0])
     time = span.begin + compiled.sign * float(found.s[column])
-    return _not_finite(found.y.numpy(), last.y.numpy(), component, column, time, span.dt, name)
+    place = _place(compiled, last, parameters, plan, column)
+    clock = span.begin, compiled.sign
+    return _not_finite(found.y.numpy(), place, component, time, span.dt, clock, labels)
 
 
 def _not_finite(
     found: Array,
-    last: Array,
+    place: Place,
     component: int,
-    column: int,
     time: float,
     dt: float,
-    name: Callable[[int], str],
+    clock: tuple[float, float],
+    labels: Labels,
 ) -> NonFiniteState:
+    column, last = place.column, place.y[component, place.column]
     where = f" of problem {column}" if found.shape[1] > 1 else ""
+    bad = place.not_finite()
+    blame = ""
+    if bad is not None and bad.s - place.s[column] <= dt:
+        when = clock[0] + clock[1] * bad.s
+        blame = f" f is {labels.not_finite(bad, when)}."
     return NonFiniteState(
-        f"{name(component)}{where} is {found[component, column]} at t = {time:g} (one step before "
-        f"it was {last[component, column]:.6g}). Is dt = {dt:g} too large? A smaller dt, "
-        "rtol= with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
+        f"{labels.component(component)}{where} is {found[component, column]} at t = {time:g} (one "
+        f"step before it was {last:.6g}).{blame} Is dt = {dt:g} too large? A smaller dt, rtol= "
+        "with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
     )
 
 
 def _plan(compiled: Rowwise, span: Span, limit: int, marks: Any) -> Plan:
     padded = np.full(compiled.capacity, span.length)
     padded[: len(marks)] = marks
+    scales = [span.begin, span.length, span.dt, span.rtol, span.longest, span.first]
     return Plan(
-        tf.constant([span.begin, span.length, span.dt, span.rtol], tf.float64),
+        tf.constant(scales, tf.float64),
         tf.constant(span.atol, compiled.dtype),
-        tf.constant([limit, len(marks)], tf.int32),
+        tf.constant([limit, len(marks), span.most], tf.int32),
         tf.constant(padded, tf.float64),
+        () if span.pieces is None else tf.constant(span.pieces, tf.float64),
     )
 
 
