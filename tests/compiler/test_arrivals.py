@@ -164,7 +164,7 @@ def test_a_conductance_beyond_an_explicit_method_ends_the_run() -> None:
         said = str(error.value)
         assert "the synapses of 'to0' pull at cell[0] with 82.6 per ms" in said
         assert f"that is 8.26, and this explicit method is stable up to {reach}" in said
-        assert "Try: dt <= 0.02 ms, or sf.ExponentialEuler()" in said
+        assert "Try: dt <= 0.01 ms, or sf.ExponentialEuler(): at t = 2.1 ms cell.v had" in said
 
 
 def test_what_an_explicit_method_can_follow_it_does() -> None:
@@ -197,52 +197,58 @@ def test_gap_junctions_too_strong_for_the_step_are_refused(solver: Any) -> None:
 
 
 def test_gap_junctions_of_10_uS_come_out_right_at_the_step_that_is_advised() -> None:
-    with pytest.raises(NetworkError, match=r"take dt <= 0.02[78]"):
+    with pytest.raises(NetworkError, match=r"take dt <= 0\.027 ms"):
         gap(10.0, sf.RK4())
     v = gap(10.0, sf.RK4(), 0.02)
     assert v[-1] == pytest.approx([-60, -60], abs=1e-9)
     # The difference falls at twice the rate of one junction, and with the leak.
     rate = (2 * 10 + G_LEAK) / C
-    np.testing.assert_allclose(v[1, 1] - v[1, 0], 20 * np.exp(-rate * 0.02), rtol=0.5)
-    assert np.all(np.diff(v[:, 1] - v[:, 0]) <= 1e-12)
+    z = rate * 0.02
+    wanted = 20 * (1 - z + z**2 / 2 - z**3 / 6 + z**4 / 24)  # what RK4 makes of exp(-z)
+    assert v[1, 1] - v[1, 0] == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_weak_gap_junctions_run_with_every_method() -> None:
     for solver in EVERY:
         v = gap(0.02, solver)
         rate = (2 * 0.02 + G_LEAK) / C
-        assert v[-1, 1] - v[-1, 0] == pytest.approx(20 * np.exp(-6 * rate), rel=0.01)
+        assert v[-1, 1] - v[-1, 0] == pytest.approx(20 * np.exp(-6 * rate), rel=0.03)
 
 
 CURRENT = "dv/dt = I_stim/C : mV\nI_stim : nA"
 
 
-def charge(synapse: Any, at: float, dt: float, solver: Any) -> float:
-    """The charge in nA ms that a synapse of 1 nA brings in all."""
+def charges(synapses: list[Any], at: float, dt: float, solver: Any) -> np.ndarray:
+    """The charge in nA ms that each synapse of 1 nA brings in all, to a cell of its own."""
     source = sf.Population("source", 1, sf.SpikeSourceArray([at] * ms))
-    cell = sf.Population("cell", 1, sf.Equations.parse(CURRENT, C=1 * nF, v=0))
-    network = sf.Network(source, cell, sf.Projection(source, cell, synapse, weight=1 * nA))
-    run = ran(network, cell, solver, dt=dt, length=80.0)
-    return float(run["cell.v"].values[-1, 0])
+    cells = sf.Population("cell", len(synapses), sf.Equations.parse(CURRENT, C=1 * nF, v=0))
+    projections = [
+        sf.Projection(source, cells[k : k + 1], synapse, weight=1 * nA, name=f"p{k}")
+        for k, synapse in enumerate(synapses)
+    ]
+    run = ran(sf.Network(source, cells, *projections), cells, solver, dt=dt, length=80.0)
+    return run["cell.v"].values[-1]
 
 
 @pytest.mark.parametrize("at", [3.03, 3.97])
 @pytest.mark.parametrize("solver", [sf.RK4(), sf.ExponentialEuler()], ids=lambda s: s.name)
 def test_the_charge_of_a_current_shorter_than_the_step_is_exact(at: float, solver: Any) -> None:
     exponential, alpha = sf.load("exponential_current"), sf.load("alpha_current")
-    assert charge(exponential(tau=0.02 * ms), at, 1.0, solver) == pytest.approx(0.02, rel=1e-9)
-    wanted = 0.02 * np.e
-    assert charge(alpha(tau=0.02 * ms), at, 1.0, solver) == pytest.approx(wanted, rel=1e-9)
+    synapses = [exponential(tau=0.02 * ms), alpha(tau=0.02 * ms), alpha(tau=0.7 * ms)]
+    found = charges(synapses, at, 1.0, solver)
+    np.testing.assert_allclose(found, [0.02, 0.02 * np.e, 0.7 * np.e], rtol=1e-9)
 
 
-@pytest.mark.parametrize("ratio", [1.0, 1 + 1e-12, 1 - 1e-9, 1 + 1e-6, 1 + 1e-4, 1.01])
-def test_double_exponentials_have_a_limit_at_equal_time_constants(ratio: float) -> None:
+def test_double_exponentials_have_a_limit_at_equal_time_constants() -> None:
     """Of peak 1 they have the charge exp(q)*tau_decay, q = log(r)/(r - 1); e*tau at r = 1."""
-    synapse = sf.load("double_exponential_current")(tau_rise=2 * ms, tau_decay=2 * ratio * ms)
-    u = np.log1p(ratio - 1)
-    q = u / np.expm1(u) if u else 1.0
-    found = charge(synapse, 3.03, 0.1, sf.RK4())
-    assert found == pytest.approx(np.exp(q) * 2 * ratio, rel=1e-9)
+    above = np.array([0.0, 1e-12, -1e-12, 1e-9, -1e-6, 1e-4, 1e-2, 0.3])
+    load = sf.load("double_exponential_current")
+    synapses = [load(tau_rise=2 * ms, tau_decay=2 * (1 + x) * ms) for x in above]
+    u = np.log1p(above)
+    q = np.divide(u, np.expm1(u), where=u != 0, out=np.ones_like(u))
+    found = charges(synapses, 3.03, 0.05, sf.RK4())
+    np.testing.assert_allclose(found, np.exp(q) * 2 * (1 + above), rtol=1e-9)
 
 
 def test_a_number_that_is_0_by_0_is_refused_where_it_is_made() -> None:

@@ -85,7 +85,7 @@ def fast_gates(lobe: sf.Network, **settings: Any) -> sf.Network:
 
 def test_gates_that_are_too_fast_are_found_behind_the_cell_they_drive(lobe: sf.Network) -> None:
     text = message(fast_gates(lobe), 100 * ms, dt=0.01 * ms, solver=sf.Euler())
-    assert text.startswith("PN.")
+    assert re.match(r"the run was ended at t = \S+ ms: the synapses of 'fast' pull at PN\[", text)
     assert re.search(r"LN\.\S+ of LN \(fast\) had a time constant of 0\.00\d+ ms", text)
 
 

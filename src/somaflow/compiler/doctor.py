@@ -152,13 +152,15 @@ class _Case:
     @cached_property
     def where(self) -> tuple[Row, Index]:
         """The row and the cell in which it began, as far as can be told."""
+        if self.pulled is not None:
+            return self.pulled[0], self.pulled[1]
         if self.finding is not None:
             return self.finding.row, self.finding.index
         row, mask = next(iter(self.bad.items()))
         return row, tuple(int(k) for k in np.argwhere(mask)[0])
 
     @cached_property
-    def pulled(self) -> tuple[int, Index, float] | None:
+    def pulled(self) -> tuple[Row, Index, float] | None:
         """A cell at which synapses pull beyond the solver's reach, and dt times their rate."""
         for row, mask in self.bad.items():
             k = row.population
@@ -171,7 +173,7 @@ class _Case:
             strong = np.argwhere(mask & (pull > self.dynamics.reach))
             if len(strong):
                 index = tuple(int(n) for n in strong[0])
-                return k, index, float(pull[index])
+                return row, index, float(pull[index])
         return None
 
     @cached_property
@@ -237,8 +239,9 @@ class _Case:
             f"(one step before it was {was})."
         )
 
-    def _pulled(self, k: int, index: Index, pull: float) -> list[str]:
+    def _pulled(self, row: Row, index: Index, pull: float) -> list[str]:
         """Say that the run was ended, since what follows would have been nonsense."""
+        k = row.population
         cell = f"{self.dynamics.populations[k].name}[{', '.join(map(str, index))}]"
         routes = [r for c in self.dynamics.couplings for r in c.group.routes if r.target == k]
         names = ", ".join(repr(route.projection) for route in routes if route.chords)
@@ -336,11 +339,11 @@ class _Case:
     # ------------------------------------------------------------------ what to try
 
     def _advice(self) -> list[str]:
-        if self.pulled is not None:
-            most = _rounded(self.dynamics.reach / self.pulled[2] * self.dt)
-            return [f"Try: dt <= {most:g} ms, or sf.ExponentialEuler(), or smaller weights."]
         found = self.finding
         lines = [] if _divides_by_zero(found) else self._speed()
+        if self.pulled is not None and not lines:
+            most = _rounded(self.dynamics.reach / self.pulled[2] * self.dt)
+            lines = [f"dt <= {most:g} ms, or sf.ExponentialEuler(), or smaller weights."]
         if not lines:
             runaway = [] if _divides_by_zero(found) else self._runaway()
             lines = [*runaway, *self._operation(found), *self._wider(found), *self._too_much()]

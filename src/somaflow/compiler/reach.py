@@ -111,5 +111,11 @@ def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: fl
                 f"the gap junctions of projection {', '.join(names)} pull at cell {cell} of "
                 f"{population.name!r} with {fastest:.3g} per ms. Every method is explicit in what "
                 f"cells give each other, and {solver.name} is right while dt times that is at most "
-                f"{reach:.2g}: take dt <= {reach / fastest:.2g} ms, or smaller weights."
+                f"{reach:.2g}: take dt <= {_below(reach / fastest):g} ms, or smaller weights."
             )
+
+
+def _below(value: float) -> float:
+    """Return a number rounded down to two digits."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.floor(value / unit) * unit)
