@@ -73,6 +73,33 @@ def test_states_after_some_time_are_those_of_the_matrix_exponential(
     np.testing.assert_allclose([found[s] for s in linear.states], wanted, rtol=2e-15, atol=1e-14)
 
 
+@pytest.mark.parametrize("time", [3.0, 30.0])
+def test_times_of_many_time_constants_are_reached_by_doubling(system: tuple, time: float) -> None:
+    linear, values, a, b = system
+    linear.reach(values, time)
+    z = np.random.default_rng(3).normal(size=(len(b), 5))
+    given = {s: tf.constant(row) for s, row in zip(linear.states, z, strict=True)}
+    found = linear.advance(values, given, time)
+    np.testing.assert_allclose(
+        [found[s] for s in linear.states], exact(a, b, z, time), rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("time", [1e-9, TIME, 30.0])
+def test_what_jumps_sweep_is_their_integral(system: tuple, time: float) -> None:
+    linear, values, a, b = system
+    linear.reach(values, time)
+    n = len(b)
+    both = np.zeros((2 * n, 2 * n))  # dz/dt = A z and dw/dt = z
+    both[:n, :n], both[n:, :n] = a, np.eye(n)
+    z = np.random.default_rng(3).normal(size=n)
+    jumps = {s: tf.constant([x]) for s, x in zip(linear.states, z, strict=True)}
+    grown, areas = linear.swept(values, jumps, tf.constant(time, tf.float64))
+    wanted = expm(both * time)[:, :n] @ z
+    found = [float(part[s][0]) for part in (grown, areas) for s in linear.states]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+
+
 def test_each_element_can_have_a_time_of_its_own(system: tuple) -> None:
     linear, values, a, b = system
     times = np.array([0.0, 0.3, TIME])

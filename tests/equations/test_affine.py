@@ -11,6 +11,7 @@ from somaflow.equations.affine import (
     AffineAlgebra,
     affine_in,
     affine_parts,
+    chord_in,
     inlined,
     not_affine,
     not_affine_components,
@@ -186,3 +187,27 @@ def test_inlined_writes_out_all_but_what_is_kept() -> None:
     assert found == parse("(-z)*2 + where(p < -z, (-z)*2, 1)")
     assert names(inlined(tree, model.definitions, set())) == {"p"}
     assert inlined(tree, {}, set()) == tree
+
+
+@pytest.mark.parametrize(
+    ("text", "slope", "exact"),
+    [
+        ("G*(y - E)", 2.0, True),
+        ("a - G*y", -2.0, True),
+        ("G*B*(y - E)", 2 * 0.25, False),
+        ("G*(y - E)/(1 + y)", 2 / 4, False),
+        ("where(y > E, G*(y - E), 0)", 2.0, False),
+        ("G*y**2*(y - E)", 2 * 9, False),
+        ("G*exp(y)", 0.0, False),
+        ("a", 0.0, True),
+    ],
+)
+def test_the_chord_takes_what_is_not_affine_at_the_present_value(
+    text: str, slope: float, exact: bool
+) -> None:
+    equations = sf.Equations.parse(
+        "dy/dt = 0 : 1\nB = 1/(1 + y) : 1\nI = a : 1", a=5.0, y=3.0
+    )  # fmt: skip
+    found, straight = chord_in("y", parse(text), equations.definitions)
+    table = {"y": 3.0, "G": 2.0, "E": 1.0, "a": 5.0, "B": 0.25}
+    assert (value(found, **table), straight) == (slope, exact)
