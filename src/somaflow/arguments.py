@@ -209,7 +209,7 @@ def pieces(times: Times, floats: tf.DType) -> np.ndarray | None:
     gaps = np.abs(np.diff(ends))
     reach = np.minimum(*(np.where(g > 0, g, np.inf) for g in (gaps[:-1], gaps[1:])))
     margin = 4 * float(np.finfo(kind).eps) * np.maximum(np.abs(times.jumps), reach)
-    near = np.flatnonzero((np.diff(times.jumps) * times.sign <= 4 * margin[1:]))
+    near = np.flatnonzero(np.diff(times.jumps) * times.sign <= 4 * margin[1:])
     if len(near):
         raise RunError(
             f"jumps contains {times.jumps[near[0]]:.10g} and {times.jumps[near[0] + 1]:.10g}, "

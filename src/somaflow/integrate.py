@@ -121,16 +121,7 @@ def solve(
         ode.refuse_not_affine(made, f, args, chosen.name)
     on_grid = arguments.whole_steps(times)
     lockstep = on_grid is not None and not events and pieces is None
-    if made.diffusion is not None and not lockstep:
-        raise RunError(
-            "with noise, samples lie on whole steps, and there are no events and no jumps=."
-        )
-    if not lockstep and made.blocks.batch and len({len(s) for s in made.blocks.shapes}) > 1:
-        raise RunError(
-            "with batch= every problem has a time of its own, which has to fit every part of y0: "
-            "give all parts the same number of axes, such as [rows, 1] beside [rows, 5]; they "
-            f"have {[len(s) + len(made.blocks.batch) for s in made.blocks.shapes]}."
-        )
+    _refuse_rowwise(made, lockstep)
     checks.refuse_watched_references(made, events)
     rtols, atols = arguments.tolerances(rtol, atol, made, floats)
     choose_threads(made.blocks.columns * sum(made.blocks.sizes))
@@ -153,20 +144,7 @@ def solve(
             return run_lockstep(compiled, y, parameters, grid, labels, keep)
 
     else:
-        marks = np.abs(times.at - times.t0)
-        length = abs(times.t1 - times.t0)
-        span = Span(
-            begin=times.t0,
-            length=length,
-            dt=times.dt or 0.0,
-            rtol=rtols,
-            atol=atols,
-            marks=np.minimum(marks, length),
-            pieces=pieces,
-            longest=times.longest,
-            first=times.first,
-            most=most,
-        )
+        span = _span(times, rtols, atols, pieces, most)
 
         def run(y: Any, parameters: Any, keep: bool) -> Outcome:
             return run_rowwise(compiled, y, parameters, span, labels, keep, _length(made))
@@ -182,17 +160,62 @@ def solve(
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
     statistics |= dependence.told(made, chosen, compiled.flow.pattern)
     described = {} if made.equations is None else {"equations": made.equations}
-    settings = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "dtype": dtype, "seed": number}
-    settings |= {"time_unit": times.unit, "batch": list(made.blocks.batch)}
-    if times.dt is None:
-        settings |= {"rtol": rtols, "atol": atols[:, 0].tolist(), "max_steps": most}
-        settings |= {} if np.isinf(times.longest) else {"max_step": times.longest}
-        settings |= {"first_step": times.first} if times.first else {}
-    if pieces is not None:
-        settings["jumps"] = times.jumps.tolist()
+    settings = _settings(times, rtols, atols, most) | {"dtype": dtype, "seed": number}
+    settings["batch"] = list(made.blocks.batch)
     kept = meta(described, settings, chosen)
     status = sentence(outcome, labels, chosen, times.t0, times.sign, times.t1, rtols, atols)
     return _solution(made, times, outcome, statistics, compiled, kept, status)
+
+
+# ---------------------------------------------------------------------- what a solve is told
+
+
+def _refuse_rowwise(made: Model, lockstep: bool) -> None:
+    """Refuse what steps of each problem's own cannot do.
+
+    Raises:
+        RunError: So it is.
+    """
+    if made.diffusion is not None and not lockstep:
+        raise RunError(
+            "with noise, samples lie on whole steps, and there are no events and no jumps=."
+        )
+    if not lockstep and made.blocks.batch and len({len(s) for s in made.blocks.shapes}) > 1:
+        raise RunError(
+            "with batch= every problem has a time of its own, which has to fit every part of y0: "
+            "give all parts the same number of axes, such as [rows, 1] beside [rows, 5]; they "
+            f"have {[len(s) + len(made.blocks.batch) for s in made.blocks.shapes]}."
+        )
+
+
+def _span(
+    times: Times, rtol: float, atol: np.ndarray, pieces: np.ndarray | None, most: int
+) -> Span:
+    length = abs(times.t1 - times.t0)
+    return Span(
+        begin=times.t0,
+        length=length,
+        dt=times.dt or 0.0,
+        rtol=rtol,
+        atol=atol,
+        marks=np.minimum(np.abs(times.at - times.t0), length),
+        pieces=pieces,
+        longest=times.longest,
+        first=times.first,
+        most=most,
+    )
+
+
+def _settings(times: Times, rtol: float, atol: np.ndarray, most: int) -> dict[str, Any]:
+    """Return what a result keeps of its times and tolerances."""
+    found = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "time_unit": times.unit}
+    if times.dt is None:
+        found |= {"rtol": rtol, "atol": atol[:, 0].tolist(), "max_steps": most}
+        found |= {} if np.isinf(times.longest) else {"max_step": times.longest}
+        found |= {"first_step": times.first} if times.first else {}
+    if len(times.jumps):
+        found["jumps"] = times.jumps.tolist()
+    return found
 
 
 # ---------------------------------------------------------------------- compiled functions

@@ -286,11 +286,11 @@ def test_of_several_crossings_in_a_step_the_first_counts(given: dict[str, Any]) 
     "given", [{}, pytest.param({"dt": 10.0}, marks=pytest.mark.slow)], ids=["adaptive", "fixed"]
 )
 def test_all_crossings_in_a_step_are_noted_and_have_derivatives(given: dict[str, Any]) -> None:
-    """Of y(t) + c: each zero moves by -1/y'; at the level 5 of a change the rest is cut off."""
+    """Of y(t) + c: each zero moves by -1/y'. A change behind them cuts the step."""
     events = {
         "zero": sf.Event(lambda t, y: y),
         "up": sf.Event(lambda t, y: y, direction="up"),
-        "late": sf.Event(lambda t, y: t - 9.5, lambda t, y: 0 * y - 1.0),
+        "late": sf.Event(lambda t, y: t - 9.5, lambda t, y: 0 * y + 1.0),
     }
     start = tf.constant([-18.0, -18.0], tf.float64)
     with tf.GradientTape(persistent=True) as tape:
@@ -302,11 +302,12 @@ def test_all_crossings_in_a_step_are_noted_and_have_derivatives(given: dict[str,
     np.testing.assert_allclose(up.times, [1, 9] * 2, rtol=1e-9)
     assert len(run.events["late"]) == 2
     slopes = np.array([8.0, -7.0, 56.0])
-    found = tape.gradient(zero.t, start, output_gradients=tf.constant([1.0, 2, 4, 0, 0, 0]))
+    weights = tf.constant([1.0, 2.0, 4.0, 0.0, 0.0, 0.0], tf.float64)
+    found = tape.gradient(zero.t, start, output_gradients=weights)
     np.testing.assert_allclose(found, [-(np.array([1, 2, 4]) / slopes).sum(), 0], rtol=1e-7)
 
 
-@pytest.mark.parametrize("given", [{"dt": 0.1}, {"dt": 1.0}, {}], ids=str)
+@pytest.mark.parametrize("given", [{"dt": 0.1}, {"dt": 0.5}, {}], ids=str)
 def test_a_margin_of_zero_at_a_steps_end_does_not_lose_the_next_crossing(given: Any) -> None:
     """(t - 0.5)(0.6 - t) is exactly 0 at 0.5, where it goes up."""
     events = {"e": sf.Event(lambda t, y: (t - 0.5) * (0.6 - t), direction="down")}

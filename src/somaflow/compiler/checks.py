@@ -10,7 +10,7 @@ import tensorflow as tf
 from somaflow.compiler.ode import Function, Model
 from somaflow.compiler.reading import changed, objects, signature
 from somaflow.errors import RunError
-from somaflow.numerics.device import is_tensor, watched
+from somaflow.numerics.device import is_tensor, recording, watched
 
 _ZERO: Any = tf.UnconnectedGradients.ZERO
 _PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
@@ -80,8 +80,12 @@ def refuse_watched_numbers(given: Mapping[str, Any]) -> None:
     Raises:
         RunError: One of them is.
     """
-    for name, nest in given.items():
-        if any(is_tensor(leaf) and watched(leaf) for leaf in tf.nest.flatten(nest)):
+    if not recording():
+        return
+    for name, value in given.items():
+        leaves = value.values() if isinstance(value, Mapping) else value
+        leaves = [value] if not isinstance(value, (list, tuple, Mapping)) else leaves
+        if any(is_tensor(leaf) and watched(leaf) for leaf in leaves):
             what = f"float({name})" if name not in ("at", "jumps", "atol") else f"{name}.numpy()"
             raise RunError(
                 f"{name} is watched by a tf.GradientTape, but a solve has derivatives by y0 and "
@@ -99,6 +103,8 @@ def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
     Raises:
         RunError: So it is.
     """
+    if not recording():
+        return
     users = [("f" if k == 0 else "noise", user) for k, user in enumerate(made.functions)]
     for name, event in events.items():
         users += [(f"event {name!r}", event.condition), (f"event {name!r}", event.change)]

@@ -87,6 +87,11 @@ def is_tensor(value: Any) -> bool:
     )
 
 
+def recording() -> bool:
+    """Tell whether there is a gradient tape that may watch something."""
+    return record.could_possibly_record()
+
+
 def watched(value: Any) -> bool:
     """Tell whether a gradient tape watches a tensor or a variable."""
     return record.should_record_backprop([tf.convert_to_tensor(value)])

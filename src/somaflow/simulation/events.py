@@ -1,6 +1,7 @@
 """Events: where a margin crosses zero within a step, and what happens there."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -188,9 +189,7 @@ class Crossings(NamedTuple):
             for theta in (tf.constant(k / PARTS, span.dtype) for k in range(1, PARTS))
         ]
         margins = [side, *between, after]
-        crossed = [
-            accepted & event.crossed(a, b) for a, b in zip(margins, margins[1:], strict=False)
-        ]
+        crossed = [accepted & event.crossed(a, b) for a, b in pairwise(margins)]
         if event.cuts:  # what comes after the first is another step's
             met, first = tf.zeros_like(accepted), []
             for part in crossed:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from somaflow.numerics.device import compiled
-from somaflow.simulation.events import Event, Found
+from somaflow.simulation.events import Event
 from somaflow.simulation.flow import RUNNING, Flow, Tensor, Tree, polynomial, slope_of
 
 if TYPE_CHECKING:

@@ -198,7 +198,9 @@ def _diagnose(
     found = after(bad)
     component, column = (int(k) for k in np.argwhere(~np.isfinite(found))[0])
     time = grid.begin + compiled.sign * (first + bad) * grid.dt
-    problem = compiled.flow.problem(parameters, tf.constant(grid.begin), compiled.sign)
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, parameters)
+    begin = tf.constant(grid.begin, tf.float64)
+    problem = compiled.flow.problem(tensors, begin, compiled.sign)
 
     def slope(s: Array, y: Array) -> Array:
         return problem.f(tf.constant(s[0].astype(last.dtype)), tf.constant(y)).numpy()
@@ -261,7 +263,8 @@ def run_rowwise(
     Raises:
         NonFiniteState: With fixed steps, a component became infinite or not a number.
     """
-    rows = compiled.start(y, parameters, _plan(compiled, span, 0, []))
+    plan = _plan(compiled, span, 0, [])
+    rows = compiled.start(y, parameters, plan)
     # A solve goes on to its end, whatever is sampled last.
     ends = span.marks if span.marks[-1] >= span.length else np.append(span.marks, span.length)
     limit, row, total = length if keep else _STRETCH, 0, len(ends)
@@ -297,8 +300,11 @@ def run_rowwise(
 
 
 def _place(compiled: Rowwise, rows: Rows, parameters: Tree, plan: Plan, column: int) -> Place:
+    # Eagerly: what is compiled stays in memory for good, and f is asked a few times only.
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, parameters)
+    problem = compiled.problem(tensors, plan, rows.piece)
+
     def slope(s: Array, y: Array) -> Array:
-        problem = compiled.problem(parameters, plan, rows.piece)
         kind = compiled.dtype.as_numpy_dtype
         return problem.f(tf.constant(s.astype(kind)), tf.constant(y)).numpy()
 
