@@ -110,8 +110,9 @@ def solve(
             "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
         )
     numbers = {"t0": t0, "t1": t1, "dt": dt, "rtol": rtol, "atol": atol, "every": every, "at": at}
-    numbers |= {"jumps": jumps, "max_step": max_step, "first_step": first_step}
-    checks.refuse_watched_numbers(numbers)
+    checks.refuse_watched_numbers(
+        numbers | {"jumps": jumps, "max_step": max_step, "first_step": first_step}
+    )
     floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
     made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
     chosen = arguments.choose_solver(solver, dt, rtol, atol, made)
@@ -160,9 +161,8 @@ def solve(
     statistics = _statistics(outcome, chosen, time.perf_counter() - begin, fresh)
     statistics |= dependence.told(made, chosen, compiled.flow.pattern)
     described = {} if made.equations is None else {"equations": made.equations}
-    settings = _settings(times, rtols, atols, most) | {"dtype": dtype, "seed": number}
-    settings["batch"] = list(made.blocks.batch)
-    kept = meta(described, settings, chosen)
+    settings = {"dtype": dtype, "seed": number, "batch": list(made.blocks.batch)}
+    kept = meta(described, _settings(times, rtols, atols, most) | settings, chosen)
     status = sentence(outcome, labels, chosen, times.t0, times.sign, times.t1, rtols, atols)
     return _solution(made, times, outcome, statistics, compiled, kept, status)
 
