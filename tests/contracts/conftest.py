@@ -99,7 +99,7 @@ def compiled_once(_loops: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> No
     compile_network, build = execution.compile_network, execution.build
 
     def remember(network: sf.Network, *others: Any) -> Any:
-        dt, end, dtype, _, recorders, seed, begin = others
+        dt, end, dtype, _, recorders, seed, begin, _ = others
         compiled = compile_network(network, *others)
         recorded = json.dumps(description.to_json(recorders))
         key = f"{description.fingerprint(network)} {dt} {end} {dtype} {recorded} {seed} {begin}"

@@ -225,7 +225,7 @@ class _Case:
         if not self.bad:
             return self._events()
         if self.pulled is not None:
-            return "\n  ".join([*self._pulled(*self.pulled), *self._advice()])
+            return "\n  ".join([*self._pulled(*self.pulled), *self._input(), *self._advice()])
         lines = [self._head(), *self._gate(), self._values(), *self._term()]
         return "\n  ".join([*lines, *self._advice()])
 
