@@ -102,7 +102,7 @@ def test_jumps_of_a_batch_with_events_and_derivatives() -> None:
         return -p[0] * y + drive
 
     events = {"level": sf.Event(lambda t, y, p: y - p[1], direction="up")}
-    for steps in ({"rtol": 1e-9}, {"dt": 0.35}):
+    for steps in ({"rtol": 1e-9}, {"dt": 0.07}):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([rates, level])
             run = sf.solve(

@@ -74,25 +74,29 @@ def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: A
         raise RunError(f"{name} returned shape {shape}; it must be {wanted}.")
 
 
-def refuse_watched_numbers(given: Mapping[str, Any]) -> None:
-    """Refuse times and tolerances that a gradient tape watches: it would find no derivative.
+def plain_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return times, or lists of them, without tensors.
 
     Raises:
-        RunError: One of them is.
+        RunError: A gradient tape watches one: it would find no derivative.
     """
-    if not recording():
-        return
-    for name, value in given.items():
-        leaves = value.values() if isinstance(value, Mapping) else value
-        leaves = [value] if not isinstance(value, (list, tuple, Mapping)) else leaves
-        if any(is_tensor(leaf) and watched(leaf) for leaf in leaves):
-            what = f"float({name})" if name not in ("at", "jumps", "atol") else f"{name}.numpy()"
+
+    def plain(name: str, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [plain(name, part) for part in value]
+        if not is_tensor(value):
+            return value
+        if watched(value):
+            what = f"{name}.numpy()" if name in ("at", "jumps") else f"float({name})"
             raise RunError(
                 f"{name} is watched by a tf.GradientTape, but a solve has derivatives by y0 and "
                 f"args only. Write {what}. The state's derivative by a sample's time is f there; "
                 "for one by the length of a solve, solve dy/ds = T*f(T*s, y) from s = 0 to 1 with "
                 "T in args."
             )
+        return tf.convert_to_tensor(value).numpy()
+
+    return {name: plain(name, value) for name, value in given.items()}
 
 
 def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
