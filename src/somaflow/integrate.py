@@ -109,16 +109,9 @@ def solve(
             "solve was called inside a tf.function, where y0 and args have no values yet. Call it "
             "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
         )
-<<<<<<< HEAD
-    numbers = {"t0": t0, "t1": t1, "dt": dt, "rtol": rtol, "atol": atol, "every": every, "at": at}
-    checks.refuse_watched_numbers(
-        numbers | {"jumps": jumps, "max_step": max_step, "first_step": first_step}
-    )
-=======
     numbers = {"t0": t0, "t1": t1, "dt": dt, "every": every, "at": at, "jumps": jumps}
     numbers |= {"max_step": max_step, "first_step": first_step}
     numbers = checks.plain_numbers(numbers)
->>>>>>> w-solve
     floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
     made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
     chosen = arguments.choose_solver(solver, dt, rtol, atol, made)
