@@ -110,8 +110,7 @@ def solve(
             "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
         )
     numbers = {"t0": t0, "t1": t1, "dt": dt, "every": every, "at": at, "jumps": jumps}
-    numbers |= {"max_step": max_step, "first_step": first_step}
-    numbers = checks.plain_numbers(numbers)
+    numbers = checks.plain_numbers(numbers | {"max_step": max_step, "first_step": first_step})
     floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
     made = ode.model(f, y0, args, noise, arguments.batch_axes(batch), floats.as_numpy_dtype)
     chosen = arguments.choose_solver(solver, dt, rtol, atol, made)

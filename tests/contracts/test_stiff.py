@@ -200,6 +200,21 @@ def test_rows_and_float32_of_a_large_system() -> None:
     np.testing.assert_allclose(many["u"].values[-1, 1], exact.y[:20, -1], atol=1e-4)
 
 
+def test_methods_that_need_a_diagonal_take_many_components() -> None:
+    start = np.linspace(0.0, 1.0, 200)
+    gates = sf.solve(
+        lambda t, y: 1.0 - 3.0 * y, start, t1=1.0, dt=0.25, at=[1.0], solver=sf.ExponentialEuler()
+    )
+    exact = 1 / 3 + (start - 1 / 3) * np.exp(-3)
+    np.testing.assert_allclose(gates["y"].values[-1], exact, rtol=1e-13)
+    given: dict[str, Any] = {"t1": 1.0, "dt": 0.25, "noise": lambda t, y: 0.5 * y, "seed": 3}
+    one, rows = (
+        sf.solve(lambda t, y: -y, start, solver=sf.Milstein(), batch=batch, **given)
+        for batch in (0, 1)
+    )
+    np.testing.assert_allclose(one["y"], rows["y"], rtol=1e-12)
+
+
 def test_a_full_matrix_that_does_not_fit_is_refused() -> None:
     with pytest.raises(RunError, match=r"Jacobian of 100,000 components.*full.*by slices"):
         sf.solve(lambda t, y: -y * tf.reduce_mean(y), np.ones(100_000), t1=1.0, dt=0.5,

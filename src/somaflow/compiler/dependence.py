@@ -91,7 +91,8 @@ def of_model(
         return None
     n, columns = sum(made.blocks.sizes), made.blocks.columns
     time = tf.zeros([] if lockstep else [columns], tf.float64)
-    given = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    # Constants, so that no tape of the user's looks into what is compiled here.
+    given = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), made.parameters)
     found = pattern(function, n, (time, tf.zeros([n, columns], floats), given))
     needed, free = _COPIES * columns * n * n * floats.size, available_bytes()
     if (found is None or not found.banded) and solver.stiff and free is not None and needed > free:
@@ -130,7 +131,8 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
     like = tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), spec)
     traced: Any = tf.function(over, autograph=False).get_concrete_function(*like)
     definition = traced.graph.as_graph_def()
-    if definition.library.function or not _passing(definition):
+    eager = tf.config.functions_run_eagerly()  # there is no graph to change then
+    if eager or definition.library.function or not _passing(definition):
         return None
     names = [tensor.name for tensor in traced.graph.inputs]
     captured, result = traced.captured_inputs, traced.outputs[0].name

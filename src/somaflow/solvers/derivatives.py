@@ -122,7 +122,9 @@ def _many(problem: Problem, y: State) -> bool:
     return problem.local is None and len(leaves) == 1 and leaves[0].shape[0] > WRITTEN_OUT
 
 
-def _swept(problem: Problem, t: Time, y: State, groups: Any, count: int) -> Tensor:
+def _swept(
+    problem: Problem, t: Time, y: State, groups: Any, count: int, own: bool = False
+) -> Tensor:
     """Return for each group the derivatives of the sum of its components, [count, n, ...].
 
     Args:
@@ -131,6 +133,7 @@ def _swept(problem: Problem, t: Time, y: State, groups: Any, count: int) -> Tens
         y: The state, a nest with one block [n, ...].
         groups: The group of each component, int32 [n].
         count: How many groups there are.
+        own: Keep of each only that by the component of its number, [count, ...].
     """
     block = tf.nest.flatten(y)[0]
     groups = tf.reshape(tf.constant(groups, tf.int32), [-1, *[1] * (block.shape.rank - 1)])
@@ -151,9 +154,10 @@ def _swept(problem: Problem, t: Time, y: State, groups: Any, count: int) -> Tens
     def row(group: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
             slope = taped(tape)
-        return sweep(tape, slope, group)
+        found = sweep(tape, slope, group)
+        return tf.gather(found, group) if own else found
 
-    like = tf.TensorSpec(block.shape, block.dtype)
+    like = tf.TensorSpec(block.shape[1:] if own else block.shape, block.dtype)
     return tf.map_fn(row, tf.range(count), fn_output_signature=like)
 
 
@@ -181,8 +185,7 @@ def _diagonal(problem: Problem, t: Time, y: State) -> Tensor:
     if pattern is not None:
         return tf.gather(_compressed(problem, pattern, t, y), pattern.diagonal)
     n = tf.nest.flatten(y)[0].shape[0]
-    swept = _swept(problem, t, y, np.arange(n), n)
-    return tf.gather_nd(swept, tf.stack([tf.range(n)] * 2, axis=1))
+    return _swept(problem, t, y, np.arange(n), n, own=True)
 
 
 def constant(matrices: Any) -> Any:

@@ -90,8 +90,11 @@ class Pattern:
 
     @property
     def diagonal(self) -> Whole:
-        """Where each entry of the diagonal stands among the products, [n]."""
-        return self.colours * self.n + np.arange(self.n, dtype=np.int32)
+        """Where each entry of the diagonal stands among the products, [n]; after them if zero."""
+        found = np.full(self.n, self.products * self.n, np.int32)
+        own = self.rows[self.rows == self.columns]
+        found[own] = self.colours[own] * self.n + own
+        return found
 
     def _reach(self, order: Whole) -> tuple[int, int]:
         place = _inverse(order)
