@@ -236,7 +236,7 @@ def test_noise_is_told_by_what_it_is_and_not_by_its_place() -> None:
 
 def test_what_only_seems_to_go_on_is_told() -> None:
     cells, more = sf.Population("cells", 3, PASSIVE), sf.Population("more", 3, PASSIVE)
-    sources = [sf.Population(n, 3, sf.SpikeSourceArray([1] * ms)) for n in ("one", "two")]
+    sources = [sf.Population(n, 3, sf.SpikeSourceArray([2.5] * ms)) for n in ("one", "two")]
     links = [sf.Projection(s, cells, sf.load("exponential_current")) for s in sources]
     first = simulate(cells, sources[0], links[0], to=2)
     run = simulate(cells, sources[1], links[1], to=3, after=first)  # another input, as any
@@ -252,6 +252,6 @@ def test_what_only_seems_to_go_on_is_told() -> None:
     lif = sf.Population("cells", 3, sf.load("adex"))
     with pytest.raises(RunError, match="'cells' has the states v, w, but the states v in the"):
         simulate(lif, to=3, after=first)
-    larger = sf.Population("one", 4, sf.SpikeSourceArray([1] * ms))
+    larger = sf.Population("one", 4, sf.SpikeSourceArray([2.5] * ms))
     with pytest.raises(RunError, match="'one' has 4 cells, but 3 in the state that is given"):
         simulate(cells, larger, to=3, after=first)

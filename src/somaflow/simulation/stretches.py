@@ -203,7 +203,7 @@ def _diagnose(
     problem = compiled.flow.problem(tensors, begin, compiled.sign)
 
     def slope(s: Array, y: Array) -> Array:
-        return problem.f(tf.constant(s[0].astype(last.dtype)), tf.constant(y)).numpy()
+        return problem.f(tf.constant(s[0], tf.float64), tf.constant(y)).numpy()
 
     columns = np.ones(last.shape[1])
     place = Place(slope, columns * (first + good) * grid.dt, last, columns * grid.dt, column)
@@ -302,11 +302,10 @@ def run_rowwise(
 def _place(compiled: Rowwise, rows: Rows, parameters: Tree, plan: Plan, column: int) -> Place:
     # Eagerly: what is compiled stays in memory for good, and f is asked a few times only.
     tensors = tf.nest.map_structure(tf.convert_to_tensor, parameters)
-    problem = compiled.problem(tensors, plan, rows.piece)
+    problem = compiled.problem(tensors, plan, tf.zeros_like(rows.s), rows.piece)
 
     def slope(s: Array, y: Array) -> Array:
-        kind = compiled.dtype.as_numpy_dtype
-        return problem.f(tf.constant(s.astype(kind)), tf.constant(y)).numpy()
+        return problem.f(tf.constant(s, tf.float64), tf.constant(y)).numpy()
 
     return Place(slope, rows.s.numpy(), rows.y.numpy(), rows.h.numpy(), column)
 
