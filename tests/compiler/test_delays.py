@@ -97,8 +97,8 @@ def test_a_delay_of_the_whole_run_is_one_that_nothing_survives() -> None:
 
 def test_the_voltage_jumps_at_the_end_of_the_step_in_which_a_spike_arrives(at_once: Any) -> None:
     v = at_once["delta"][:, 0]
-    assert (v[:5] == -60).all()  # the spike at 0.5 ms is the end of a step
-    assert v[5] == pytest.approx(-59, abs=1e-12)
+    assert (v[:6] == -60).all()  # the spike at 0.5 ms is in the step that begins there
+    assert v[6] == pytest.approx(-59, abs=1e-12)
     step = int(4.087 / DT)
     decayed = -60 + (v[step] + 60) * np.exp(-DT / 10)
     assert v[step + 1] == pytest.approx(decayed + 0.5, abs=1e-6)

@@ -225,9 +225,12 @@ def driven(synapse: Any, weight: Any) -> sf.Network:
 
 
 def test_a_heavy_synapse_is_named() -> None:
-    """The spike source before it has no block of states."""
+    """The spike source before it has no block of states.
+
+    The cell is lifted over its threshold in the step of arrival, and is refractory from 5.2 ms on.
+    """
     text = message(driven(sf.load("exponential_conductance"), 1e6 * uS), 20 * ms, dt=0.1 * ms)
-    assert text.startswith("the run was ended at t = 5 ms: the synapses of 'heavy' pull at a[0] ")
+    assert text.startswith("the run was ended at t = 7.2 ms: the synapses of 'heavy' pull at a[0] ")
     assert "Most of I_stim comes from the projection 'heavy': " in text
     assert re.search(r"a\.v had a time constant of [\d.]+e-06 ms, far below dt = 0\.1 ms", text)
 
