@@ -56,10 +56,16 @@ def to(threshold: float, start: float, rest: float) -> float:
 
 @pytest.mark.parametrize(
     ("sign", "wanted"),
-    [(">", [5, 5.1, 20, 20.1, 30, 30.1, 30.2]), (">=", [5, 5.1, 20, 20.1, 20.2, 30, 30.1])],
+    [
+        (">", [5.1, 5.2, 20.1, 20.2, 30.1, 30.2, 30.3]),
+        (">=", [5.1, 5.2, 20.1, 20.2, 20.3, 30.1, 30.2]),
+    ],
 )
 def test_a_cell_spikes_until_its_resets_have_brought_it_below(sign: str, wanted: Any) -> None:
-    """2.5 - 1 - 1; 0.5 + 2.5 = 3, which two resets bring to 1, at the threshold itself."""
+    """2.5 - 1 - 1; 0.5 + 2.5 = 3, which two resets bring to 1, at the threshold itself.
+
+    A kick acts at the end of the step that begins at its time.
+    """
     cells = still(threshold=f"v {sign} 1", reset="v -= 1")
     run = spikes(cells, 40, *kicks(cells, [5, 20, 30], 2.5), record=[cells.spikes, cells["v"]])
     assert run["c.spikes"].times == pytest.approx(wanted, abs=1e-9)
