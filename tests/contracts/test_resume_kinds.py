@@ -19,7 +19,7 @@ def learning(_: sf.Network) -> tuple[sf.Network, list[sf.Recorder]]:
     a = sf.Population("a", 20, sf.load("lif"), refractory=1 * ms)
     b = sf.Population("b", 6, sf.load("lif"))
     source = sf.Population("source", 20, sf.SpikeSourcePoisson(200 * Hz))
-    stdp = sf.load("stdp_pair_all_to_all")
+    stdp = sf.load("stdp_pair_all_to_all")(w_max=20 * nS)
     weights = sf.Uniform(5 * nS, 10 * nS, seed=3)
     plastic = sf.Projection(a, b, stdp, HALF, weights, delay=1.5 * ms, name="stdp")
     network = sf.Network(
