@@ -18,7 +18,7 @@ def network(current: float = 1.5, weight: float = 2.0, size: int = 20) -> sf.Net
     others = OTHERS if size == 20 else sf.Population("others", size, sf.load("lif"))
     wiring = sf.FixedProbability(0.4, seed=2)
     delays = sf.Uniform(0.2 * ms, 3 * ms, seed=3)
-    synapse = sf.load("stdp_pair_all_to_all")
+    synapse = sf.load("stdp_pair_all_to_all")(w_max=0.02 * uS)
     drive = sf.load("alpha_current")
     return sf.Network(
         CELLS,
