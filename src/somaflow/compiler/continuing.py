@@ -364,7 +364,7 @@ def check_start(final: FinalState, dt: float) -> int:
         RunError: No whole number.
     """
     steps = final.time / dt
-    if abs(steps - round(steps)) > NEAR or round(steps) < 1:
+    if abs(steps - round(steps)) > NEAR or (final.steps and round(steps) < 1):
         raise RunError(
             f"the state that is given is of {final.time:.10g} ms, which is not a whole number of "
             f"steps of dt = {dt:g} ms; end the run before at a multiple of it."
