@@ -323,7 +323,7 @@ def test_gates_under_a_voltage_clamp_follow_their_closed_form(solver: Any) -> No
 
 
 def test_a_clamp_follows_a_waveform_and_lets_go() -> None:
-    cells = leaky(4, threshold="v > 5*mV", reset="v = 0*mV")
+    cells = leaky(4, threshold="v > 5*mV")  # without a reset: it would spike while it is above
     ramp = sf.Ramp(-10 * mV, [10, 20] * mV, 1 * ms, 3 * ms)
     clamp = sf.VoltageClamp(cells[[0, 2]], ramp, start=1 * ms, stop=4 * ms)
     run = simulated(cells, clamp, T=6, record=[cells["v"], cells.spikes])
