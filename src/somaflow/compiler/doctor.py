@@ -166,7 +166,9 @@ class _Case:
             k = row.population
             if row.gate is not None or row.state not in self.dynamics.arrivals.pushes[k]:
                 continue
-            rate = self.dynamics.pull(k, self.start.states, self.start.sums, self.prepared)
+            rate = self.dynamics.pull(
+                k, self.start.states, self.start.sums, self.start.drive, self.prepared
+            )
             if rate is None:
                 continue
             pull = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)

@@ -191,7 +191,9 @@ class Dynamics:
         sums = self.sums(states, context, node, prepared)
         return self._slopes(states, sums, drive, context, prepared, guarded=True)
 
-    def pull(self, k: int, states: list[States], sums: list[Any], prepared: Any) -> Tensor | None:
+    def pull(
+        self, k: int, states: list[States], sums: list[Any], drive: Any, prepared: Any
+    ) -> Tensor | None:
         """Return the rate at which synapses move a population to where their current vanishes."""
         parts = [
             (coupling, route, own)
@@ -199,7 +201,7 @@ class Dynamics:
             for route in coupling.group.routes
             if route.target == k
         ]
-        slopes = self.arrivals.slopes(k, states[k], prepared)
+        slopes = self.arrivals.slopes(k, states[k] | {"t": drive[-1]}, prepared)
         return self.arrivals.rate(
             k, parts, states[k], slopes, prepared, lambda k, s, change: change
         )[0]
@@ -229,7 +231,7 @@ class Dynamics:
                 continue
             like = states[k][layout.states[0]]
             found = {s: value(self.lowered[k].derivative(s)) for s in self._own(k)}
-            rate = self.pull(k, states, sums, prepared) if guarded else None
+            rate = self.pull(k, states, sums, drive, prepared) if guarded else None
             if rate is not None:
                 strong = rate * self.dt < -self.reach
                 for state in self.arrivals.pushes[k]:
