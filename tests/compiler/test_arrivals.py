@@ -8,7 +8,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import NetworkError, NonFiniteState
-from somaflow.units import ms, mV, nA, nF, uS
+from somaflow.units import ms, mV, nA, nF, nS, uS
 
 DT, AT = 0.1, 2.03
 SINCE = 0.07  # from the spikes to their step's end
@@ -263,3 +263,19 @@ def test_a_number_that_is_0_by_0_is_refused_where_it_is_made() -> None:
     bad = sf.Projection(source, cell, equal, weight=1 * nA, name="bad")
     with pytest.raises(NetworkError, match=r"'bad': peak .* is nan with t1 = 5 ms and t2 = 5 ms"):
         ran(sf.Network(source, cell, good, bad), cell)
+
+
+def test_what_the_input_does_to_a_cell_may_depend_on_the_time() -> None:
+    """An explicit method looks at the pull of synapses, which is then one of the time too."""
+    model = sf.Equations.parse(
+        "dv/dt = (-60*mV - v)/(10*ms) + gain*I_stim/(0.2*nF) : mV\n"
+        "gain = 1 + 0.5*sin(t/ms) : 1\nI_stim : nA",
+        v=-60 * mV,
+    )
+    cells = sf.Population("cells", 1, model)
+    source = sf.Population("source", 1, sf.SpikeSourceArray([1.03] * ms))
+    synapse = sf.load("exponential_conductance")
+    for dtype in ("float64", "float32"):
+        network = sf.Network(cells, source, sf.Projection(source, cells, synapse, weight=1 * nS))
+        run = sf.simulate(network, 3 * ms, dt=0.1 * ms, record=cells["v"], dtype=dtype)
+        assert run["cells.v"].values[-1, 0] > -59.9

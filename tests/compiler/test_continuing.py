@@ -8,7 +8,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import RunError
-from somaflow.units import ms, mV, nA, nF, nS, uS
+from somaflow.units import Hz, ms, mV, nA, nF, nS, uS
 
 pytestmark = pytest.mark.slow
 
@@ -255,3 +255,13 @@ def test_what_only_seems_to_go_on_is_told() -> None:
     larger = sf.Population("one", 4, sf.SpikeSourceArray([2.5] * ms))
     with pytest.raises(RunError, match="'one' has 4 cells, but 3 in the state that is given"):
         simulate(cells, larger, to=3, after=first)
+
+
+def test_an_input_that_was_a_projection_is_told() -> None:
+    cells = sf.Population("cells", 3, PASSIVE)
+    source = sf.Population("source", 3, sf.SpikeSourceArray([2.5] * ms))
+    synapse = sf.load("exponential_current")
+    first = simulate(cells, source, sf.Projection(source, cells, synapse, name="x"), to=2)
+    given = sf.PoissonInput(cells, synapse, rate=5 * Hz, name="x")
+    with pytest.raises(RunError, match=r"'x'.* was of another kind"):
+        simulate(cells, source, given, to=3, after=first)

@@ -20,6 +20,7 @@ from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
 
+COUNTS = "counts"  # how the sums of a Poisson input are computed
 _AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
 
 
@@ -111,6 +112,11 @@ class Continuing:
         old = self.final.groups.get(self.final.group_of.get(names[0], ""))
         if old is None:
             return None
+        if (old.sums == COUNTS) != (group.counted is not None):
+            raise RunError(
+                f"{group.place} was of another kind in the state that is given; give it another "
+                "name, under which it begins anew."
+            )
         if group.counted is not None:
             here, there = list(self.populations)[group.source], old.members[names[0]][0]
             if here != there:

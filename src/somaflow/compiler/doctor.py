@@ -162,20 +162,18 @@ class _Case:
     @cached_property
     def pulled(self) -> tuple[Row, Index, float] | None:
         """A cell at which synapses pull beyond the solver's reach, and dt times their rate."""
+        start, pull = self.start, self.dynamics.pull
         for row, mask in self.bad.items():
             k = row.population
             if row.gate is not None or row.state not in self.dynamics.arrivals.pushes[k]:
                 continue
-            rate = self.dynamics.pull(
-                k, self.start.states, self.start.sums, self.start.drive, self.prepared
-            )
+            rate = pull(k, start.states, start.sums, start.drive, self.prepared)
             if rate is None:
                 continue
-            pull = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)
-            strong = np.argwhere(mask & (pull > self.dynamics.reach))
+            share = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)
+            strong = np.argwhere(mask & (share > self.dynamics.reach))
             if len(strong):
-                index = tuple(int(n) for n in strong[0])
-                return row, index, float(pull[index])
+                return row, (index := tuple(int(n) for n in strong[0])), float(share[index])
         return None
 
     @cached_property

@@ -130,7 +130,7 @@ class Stage:
         """
         k, dtype = row.population, self.dynamics.tables.dtype
         equations, _ = row.equations(self.dynamics)
-        time = {"t": float(self.drive[-1])}
+        time = {"t": float(self.dynamics.drives.time(self.drive))}
         if row.gate is not None:
             return self._gate(row, index, time)
         scope, table = self.scopes[k], self.prepared["cells"][k]

@@ -201,7 +201,7 @@ class Dynamics:
             for route in coupling.group.routes
             if route.target == k
         ]
-        slopes = self.arrivals.slopes(k, states[k] | {"t": drive[-1]}, prepared)
+        slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, prepared)
         return self.arrivals.rate(
             k, parts, states[k], slopes, prepared, lambda k, s, change: change
         )[0]
