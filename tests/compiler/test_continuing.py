@@ -10,7 +10,9 @@ import somaflow as sf
 from somaflow.errors import RunError
 from somaflow.units import Hz, ms, mV, nA, nF, nS, uS
 
-pytestmark = pytest.mark.slow
+# The second part of a run is given the spikes of the first again, and says so.
+GIVEN_AGAIN = "ignore:.*spike times of.*are before:somaflow.errors.SomaflowWarning"
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(GIVEN_AGAIN)]
 
 STILL = sf.Equations.parse("dv/dt = -v/tau : mV", tau=1e12 * ms, v=0 * mV)
 PASSIVE = sf.Equations.parse(
