@@ -14,13 +14,13 @@ import numpy as np
 from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, Coupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.poisson import COUNTS
 from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.equations.expression import Node
 from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
 
-COUNTS = "counts"  # how the sums of a Poisson input are computed
 _AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
 
 

@@ -18,6 +18,8 @@ from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
+COUNTS = "counts"  # how the sums of a Poisson input are computed
+
 
 class Counts:
     """The numbers of spikes of one Poisson input.
@@ -104,7 +106,7 @@ class Weights(NamedTuple):
         if given.weight is not None:
             value = given.weight.value
         weight = spread(value, given.post.cells, size).astype(dtype)
-        return cls({"weight": weight}, len(weight), Choice("counts", {}, weight.nbytes, 0))
+        return cls({"weight": weight}, len(weight), Choice(COUNTS, {}, weight.nbytes, 0))
 
 
 class PoissonCoupling(JumpingCoupling):

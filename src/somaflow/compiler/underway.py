@@ -6,11 +6,11 @@ import numpy as np
 
 from somaflow.compiler.coupling import Group
 from somaflow.compiler.final import KeptGroup
+from somaflow.compiler.spiking import LEAST
 from somaflow.errors import RunError
 from somaflow.simulation.system import Array
 
 NEAR = 1e-6  # of a step: what decimal times may miss a whole number of steps by
-_LEAST = 1e-30  # from a spike to its step's end; 0 would be no spike
 
 
 class Clocks(NamedTuple):
@@ -55,7 +55,7 @@ class Clocks(NamedTuple):
         if not self.same:
             times = (step + 1) * self.old - since.astype(np.float64)
             step = np.ceil(times / self.dt - 1e-9).astype(np.int64) - 1
-            since = np.clip((step + 1) * self.dt - times, _LEAST, self.dt).astype(made.dtype)
+            since = np.clip((step + 1) * self.dt - times, LEAST, self.dt).astype(made.dtype)
         kept = step >= self.now - len(made)
         step, since, places = step[kept], since[kept], tuple(place[kept] for place in places)
         if np.unique(np.stack([step, *places]), axis=1).shape[1] < len(step):
