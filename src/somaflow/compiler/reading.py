@@ -13,14 +13,19 @@ from typing import Any
 
 import numpy as np
 
-_LIBRARIES = ("tensorflow", "keras", "pint", "numpy", "scipy", "somaflow")
+# Their constants are taken as they are.
+_LIBRARIES = (
+    *("tensorflow", "keras", "pint", "numpy", "scipy", "somaflow"),
+    *("pandas", "xarray", "matplotlib", "pytest", "_pytest"),
+)
 _CONSTANTS = (bool, int, float, complex, str, np.ndarray, np.generic, list, tuple, Mapping)
 
 
 def signature(*functions: Any) -> tuple[Any, ...]:
     """Return what functions and all that they refer to are now, comparable by ==.
 
-    Global names, closures, defaults, methods' objects and the functions called are followed.
+    Global names, closures, defaults, methods' objects and the functions called are followed, except
+    into the modules of Python's own and of well-known libraries.
     """
     seen: dict[int, None] = {}
     found: list[Any] = []
@@ -73,11 +78,11 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
     elif isinstance(value, type):
         _visit_class(name, value, found, seen)
     elif isinstance(value, Mapping):
-        for key in value:
-            _visit(f"{name}[{key!r}]", value[key], found, seen)
+        for key, item in list(value.items()):  # a copy: another thread may add to it meanwhile
+            _visit(f"{name}[{key!r}]", item, found, seen)
     elif isinstance(value, (list, tuple, set, frozenset)):
         found.append((name, len(value)))
-        for k, item in enumerate(value):
+        for k, item in enumerate(list(value)):
             _visit(f"{name}[{k}]", item, found, seen)
     elif type(value).__module__.split(".")[0] not in ("tensorflow", "keras", "pint"):
         for key, item in list(getattr(value, "__dict__", {}).items()):
@@ -94,8 +99,7 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
 
 def _visit_class(name: str, value: type, found: list[Any], seen: dict[int, None]) -> None:
     """Visit the constants of a user's class."""
-    root = value.__module__.split(".")[0]
-    if root in sys.stdlib_module_names - {"__main__"} or root in _LIBRARIES:
+    if _is_library(value.__module__):
         return
     for key, member in list(vars(value).items()):
         item = member.fget if isinstance(member, property) else member
@@ -120,10 +124,13 @@ def _state(generator: Any) -> Any:
 
 def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
     code = function.__code__
-    for name in _names(code):
-        if name in function.__globals__:
-            _visit(name, function.__globals__[name], found, seen)
-    _visit_modules(function, found, seen)
+    # A library's modules may lead anywhere. A wrapper that it made of the user's function is looked
+    # into all the same, by its closure.
+    if not _is_library(function.__module__ or ""):
+        for name in _names(code):
+            if name in function.__globals__:
+                _visit(name, function.__globals__[name], found, seen)
+        _visit_modules(function, found, seen)
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
             _visit(name, cell.cell_contents, found, seen)
@@ -135,13 +142,18 @@ def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[i
         _visit(name, value, found, seen)
 
 
+def _is_library(module: str) -> bool:
+    root = module.split(".", maxsplit=1)[0]
+    return root in _LIBRARIES or root in sys.stdlib_module_names - {"__main__"}
+
+
 def _visit_modules(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
     """Visit the constants that a function takes from modules of the user's."""
     names = _names(function.__code__)
     closure = inspect.getclosurevars(function).nonlocals
     for name in (*names, *closure):
         module = closure.get(name, function.__globals__.get(name))
-        if isinstance(module, types.ModuleType) and module.__name__.split(".")[0] not in _LIBRARIES:
+        if isinstance(module, types.ModuleType) and not _is_library(module.__name__):
             for key in names:
                 item = vars(module).get(key)
                 if isinstance(item, (*_CONSTANTS, types.FunctionType)):
