@@ -3,6 +3,8 @@ from . import errors as errors
 from . import models as models
 from . import plotting as plotting
 from . import units as units
+from .check import Check as Check
+from .check import check as check
 from .compiler.conditions import Event as Event
 from .compiler.final import FinalState as FinalState
 from .difference import diff as diff

@@ -21,7 +21,7 @@ from somaflow.errors import Interrupted, StoreError
 from somaflow.job import Job, digests, to_json
 from somaflow.logbook import FINISHED, Logbook, made_with
 from somaflow.network.network import Network
-from somaflow.numerics.device import choose_threads
+from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.progress import Progress, resident_bytes, shown
 from somaflow.recording import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
@@ -30,6 +30,7 @@ from somaflow.simulation.background import Background
 from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.folder import writing
 from somaflow.simulation.loop import Schedule, build
+from somaflow.simulation.ownership import clear_beside
 from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink
@@ -73,6 +74,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         NetworkError: A synapse of a form that cannot be computed.
         RunError: An initial value that cannot be.
     """
+    begin_computing()
     network = job.network
     choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
     compiled = compile_network(
@@ -184,7 +186,8 @@ class _Run:
             self.sink.open(prepared.columns, prepared.header)
             return
         with writing(self.log.folder):
-            self.log.clear()
+            clear_beside(self.log.folder)
+        self.sink.clear()
         try:
             with writing(self.log.folder):
                 self.log.begin(self.told)

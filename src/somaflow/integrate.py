@@ -17,7 +17,7 @@ from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
 from somaflow.network.random import check_seed
-from somaflow.numerics.device import choose_threads, is_tensor
+from somaflow.numerics.device import begin_computing, choose_threads, is_tensor
 from somaflow.settings import float_type, meta
 from somaflow.simulation import adjoint
 from somaflow.simulation.flow import Flow
@@ -104,11 +104,7 @@ def solve(
         WrongTypeError: An argument of another kind.
         NonFiniteState: With fixed steps, the state became infinite or not a number.
     """
-    if not tf.executing_eagerly():
-        raise RunError(
-            "solve was called inside a tf.function, where y0 and args have no values yet. Call it "
-            "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
-        )
+    _begin()
     numbers = {"t0": t0, "t1": t1, "dt": dt, "every": every, "at": at, "jumps": jumps}
     numbers = checks.plain_numbers(numbers | {"max_step": max_step, "first_step": first_step})
     floats, number, events = float_type(dtype), check_seed(seed), conditions.named(events)
@@ -166,6 +162,20 @@ def solve(
 
 
 # ---------------------------------------------------------------------- what a solve is told
+
+
+def _begin() -> None:
+    """Refuse to solve where that is not possible.
+
+    Raises:
+        RunError: So it is.
+    """
+    if not tf.executing_eagerly():
+        raise RunError(
+            "solve was called inside a tf.function, where y0 and args have no values yet. Call it "
+            "outside: it compiles its own steps, and an eager tf.GradientTape sees through it."
+        )
+    begin_computing()
 
 
 def _refuse_rowwise(made: Model, lockstep: bool) -> None:

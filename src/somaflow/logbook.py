@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from somaflow import settings
 from somaflow.progress import Progress
-from somaflow.simulation import checkpoint
-from somaflow.simulation.folder import JOB, LOCK, LOG, PROGRESS, Folder
+from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
 
 FINISHED = "finished"
 _BETWEEN = 1.0  # s from one note of the progress to the next
@@ -33,14 +32,6 @@ class Logbook:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self._last = 0.0
-
-    def clear(self) -> None:
-        """Remove what an earlier run left, its checkpoints first."""
-        first = checkpoint.names(self.folder)
-        for name in [*first, *(name for name in self.folder.names() if name not in first)]:
-            if name != LOCK:
-                self.folder.remove(name)
-        self.folder.tidy()
 
     def begin(self, job: dict[str, Any]) -> None:
         """Keep what the run is."""

@@ -3,19 +3,15 @@
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from somaflow.compiler.final import FinalState
-from somaflow.difference import diff
-from somaflow.errors import RunError, StoreError, WrongTypeError
-from somaflow.execution import Prepared, execute, finished, part_of, prepare, state_of
+from somaflow.errors import RunError, WrongTypeError
+from somaflow.execution import execute, finished, prepare
 from somaflow.job import (
-    Job,
     check_checkpoints,
-    digests,
-    from_json,
     read_job,
     read_sink,
     to_json,
@@ -25,16 +21,14 @@ from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.planning import refuse
 from somaflow.progress import Progress, check_progress
-from somaflow.settings import positive
-from somaflow.simulation.checkpoint import Checkpoint, newest
 from somaflow.simulation.claim import claimed
-from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.folder import JOB, writing
+from somaflow.simulation.ownership import tidy_beside
 from somaflow.simulation.sinks import Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink
-from somaflow.simulation.system import Array
 from somaflow.solvers.base import Solver
+from somaflow.stopped import Stopped, find
 from somaflow.units import ms
 
 
@@ -156,68 +150,10 @@ def resume(
     if over is not None:
         return over
     with claimed(sink.beside):
-        return _go_on(_find(sink, duration, checkpoint), exact, progress)
+        return _go_on(find(sink, duration, checkpoint), exact, progress)
 
 
 # ------------------------------------------------------------------------------- resuming
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A run that is to go on.
-
-    Attributes:
-        sink: Its store.
-        job: The run.
-        meta: What its results tell of it.
-        checkpoint: The newest that is whole.
-        damaged: Why each newer one was passed over.
-    """
-
-    sink: ZarrSink
-    job: Job
-    meta: dict[str, Any]
-    checkpoint: Checkpoint
-    damaged: list[str]
-
-    @property
-    def time(self) -> float:
-        """Biological time of the checkpoint in ms."""
-        return self.checkpoint.step * self.job.dt
-
-    @property
-    def cursors(self) -> dict[str, Array]:
-        """How far the store is."""
-        return part_of(self.checkpoint.arrays, "sink")
-
-    def build(self) -> Prepared:
-        """Build the run with the state of the checkpoint."""
-        job = self.job
-        prepared = prepare(job, state_of(self.checkpoint, job.begin, job.dt))
-        return replace(prepared, meta=self.meta)
-
-
-def _find(sink: ZarrSink, duration: Any, every: Any) -> _Found:
-    """Read what is left of a run.
-
-    Raises:
-        StoreError, RunError: As `resume`.
-    """
-    told = _told(sink)
-    job = from_json(told, f"{sink.beside}/{JOB}")
-    if duration is not None:
-        steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
-        job = replace(job, n_steps=steps)
-    if every is not None:
-        job = replace(job, every=whole_steps(positive(every, "checkpoint"), job.dt, "checkpoint"))
-    found, damaged = newest(sink.beside)
-    if found.step > job.n_steps:
-        raise RunError(
-            f"the run at {sink.path} is at {found.step * job.dt:g} ms already; give at least that "
-            f"duration, not {job.duration:g} ms."
-        )
-    _check_same(found, told, job)
-    return _Found(sink, job, told["meta"] | {"duration_ms": job.duration}, found, damaged)
 
 
 def _over(sink: ZarrSink, duration: Any, every: Any) -> Solution | None:
@@ -226,7 +162,7 @@ def _over(sink: ZarrSink, duration: Any, every: Any) -> Solution | None:
     Raises:
         StoreError, RunError: As `resume`.
     """
-    found = _find(sink, duration, every)
+    found = find(sink, duration, every)
     if found.checkpoint.step != found.job.n_steps or not Logbook(sink.beside).is_finished():
         return None
     prepared = found.build()
@@ -235,50 +171,7 @@ def _over(sink: ZarrSink, duration: Any, every: Any) -> Solution | None:
     return finished(prepared, sink, found.checkpoint)
 
 
-def _told(sink: ZarrSink) -> dict[str, Any]:
-    try:
-        return json.loads(sink.beside.read(JOB))
-    except FileNotFoundError:
-        raise StoreError(
-            f"there is no run to resume at {sink.path}: {sink.beside}/{JOB} is missing. A run "
-            "keeps it beside its store; move both together."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{sink.beside}/{JOB} cannot be read ({error}).") from error
-
-
-def _check_same(found: Checkpoint, told: dict[str, Any], job: Job) -> None:
-    """Refuse a checkpoint of another run.
-
-    Raises:
-        StoreError: With what differs.
-    """
-    header, meta = found.header, told["meta"]
-    if header["fingerprint"] != meta.get("fingerprint"):
-        lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
-        reasons = "; ".join(lines) or "the initial values differ"
-        raise StoreError(f"the checkpoint is of another network: {reasons}.")
-    pairs = {
-        "dtype": (header["dtype"], job.dtype),
-        "dt in ms": (header["dt_ms"], job.dt),
-        "recordings": (header["record"], [recorder.key for recorder in job.recorders]),
-    }
-    for name, (there, here) in pairs.items():
-        if there != here:
-            raise StoreError(
-                f"the checkpoint is of another run: its {name} is {there}, and here it is {here}."
-            )
-    here, there = digests(told), header["run"]
-    if differ := sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k)):
-        lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
-        raise StoreError(
-            f"{JOB} is not what the checkpoint was made with: "
-            f"{'; '.join([*lines, *(f'{name} changed' for name in differ)])}. Put back what was "
-            "there; to try something else, begin a run with initial=run.final."
-        )
-
-
-def _go_on(found: _Found, exact: bool, progress: Any) -> Solution:
+def _go_on(found: Stopped, exact: bool, progress: Any) -> Solution:
     """Compute the rest of a run.
 
     Raises:
@@ -297,7 +190,7 @@ def _go_on(found: _Found, exact: bool, progress: Any) -> Solution:
     told = json.dumps(to_json(job, prepared.meta)).encode()
     with writing(log.folder):
         log.line(f"resumed at {found.time:g} ms, until {job.duration:g} ms")
-        log.folder.tidy()
+        tidy_beside(log.folder)
         if told != log.folder.read(JOB):
             log.folder.write(JOB, told)
     if step:
@@ -307,7 +200,7 @@ def _go_on(found: _Found, exact: bool, progress: Any) -> Solution:
     return execute(prepared, sink, progress, found.checkpoint)
 
 
-def _marked(found: _Found, exact: bool) -> dict[str, Any]:
+def _marked(found: Stopped, exact: bool) -> dict[str, Any]:
     """Return what a store says of a run, and of parts that may differ in their last digits.
 
     Raises:

@@ -205,7 +205,7 @@ def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
         return (
             f"the run needs {in_words(sizes.memory)} of memory, {in_words(parts[largest])} of it "
             f"for {largest}{again if largest == 'recordings' and sizes.joined else ''}, but "
-            f"{in_words(room.memory)} are free"
+            f"{memory.free_in_words(room.memory)}"
         )
     if room.disk is not None and room.lacks_disk(sizes):
         return (

@@ -38,12 +38,16 @@ KNOWS["job"] = KNOWS["logbook"] = PARTS
 KNOWS["execution"] = PARTS | {"job", "logbook"}
 KNOWS["sizes"] = KNOWS["stored"] = KNOWS["execution"] | {"execution"}
 KNOWS["planning"] = KNOWS["sizes"] | {"sizes", "stored"}
-FACADE = KNOWS["planning"] | {"planning"}
+KNOWS["stopped"] = KNOWS["sizes"]
+FACADE = KNOWS["planning"] | {"planning", "stopped"}
 KNOWS["run"] = KNOWS["integrate"] = FACADE
 for _top in ("models", "analysis", "plotting"):
     KNOWS[_top] = FACADE | {"run", "integrate"}
-KNOWS["cli"] = FACADE | {"run", "integrate", "models", "analysis", "plotting"}
-KNOWS["__init__"] = set()
+KNOWS["check"] = FACADE | {"run"}
+KNOWS["cli"] = FACADE | {"check"} | {"run", "integrate", "models", "analysis", "plotting"}
+KNOWS["quiet"] = set()
+KNOWS["__init__"] = {"quiet"}
+KNOWS["cli"] |= {"quiet"}
 
 # Imported where they are used, because they are optional or slow to load.
 ON_USE = {"fsspec", "matplotlib", "neo", "scipy", "xarray"}

@@ -129,6 +129,23 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
     assert (folder / "thesis.txt").read_text() == "mine"
 
 
+def test_overwrite_spares_what_is_no_run(tmp_path):
+    folder = tmp_path / "antennal-lobe.zarr.run"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    for more in ((), ("--overwrite",)):
+        result = call("antennal-lobe", "--duration", "1ms", "--out", str(tmp_path), *more)
+        refused(result, "holds what no run has written", "'thesis.txt'")
+        assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_overwrite_spares_a_picture_of_somebody_else(tmp_path):
+    (tmp_path / "antennal-lobe.png").write_bytes(b"\x89PNG of mine")
+    result = call("antennal-lobe", "--out", str(tmp_path), "--overwrite")
+    refused(result, "antennal-lobe.png is not a figure of this version of somaflow")
+    assert (tmp_path / "antennal-lobe.png").read_bytes() == b"\x89PNG of mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -314,8 +331,11 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
     assert (out / "antennal-lobe.zarr.run" / "request.json").exists()
 
 
+EARLIER = b"\x89PNG, which holds the text Software\0somaflow"
+
+
 def test_a_run_that_failed_midway_keeps_its_request_but_no_older_figure(tmp_path, monkeypatch):
-    (tmp_path / "antennal-lobe.png").write_text("of an earlier run")
+    (tmp_path / "antennal-lobe.png").write_bytes(EARLIER)
     error = sf.errors.NonFiniteState("PN.v[3] is inf")
     simulated_by(monkeypatch, fails_after_it_began(error))
     result = call("antennal-lobe", "--quiet", "--overwrite", "--out", str(tmp_path))
@@ -340,13 +360,13 @@ def test_a_run_that_did_not_begin_leaves_what_was_there(error, tmp_path, monkeyp
     folder = tmp_path / "antennal-lobe.zarr.run"
     folder.mkdir()
     (folder / "request.json").write_text("an earlier one")
-    (tmp_path / "antennal-lobe.png").write_text("of an earlier run")
+    (tmp_path / "antennal-lobe.png").write_bytes(EARLIER)
     simulated_by(monkeypatch, refuses)
     result = call("antennal-lobe", "--overwrite", "--out", str(tmp_path))
     assert result.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 2)
     assert "What was computed" not in result.stderr
     assert (folder / "request.json").read_text() == "an earlier one"
-    assert (tmp_path / "antennal-lobe.png").read_text() == "of an earlier run"
+    assert (tmp_path / "antennal-lobe.png").read_bytes() == EARLIER
 
 
 def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):

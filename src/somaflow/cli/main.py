@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from somaflow.cli import describe, resume, run, watch
+from somaflow.cli import check, describe, resume, run, watch
 from somaflow.cli.durations import milliseconds
 from somaflow.cli.outcome import Outcome
 from somaflow.cli.place import command
@@ -184,6 +184,22 @@ def resume_run(
         errors = Console(stderr=True)
         outcome = resume.execute(place, whole, every, not not_exact, silent, errors)
     _tell(outcome, as_json)
+
+
+@app.command("check")
+def check_run(
+    place: _Place,
+    *,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Mend what can be mended; then `resume` computes the rest."),
+    ] = False,
+) -> None:
+    """Look whether every byte of a run is what was written; exit code 1 if not."""
+    with _plain_errors():
+        found = check.execute(place, repair, Console(stderr=True))
+    typer.echo(str(found))
+    raise typer.Exit(0 if found.sound else 1)
 
 
 @app.command("watch")

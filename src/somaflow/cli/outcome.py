@@ -15,6 +15,8 @@ from somaflow.cli.request import SHORT
 _WHOLE = 2000.0  # ms; a run up to this long is drawn from its start to its end
 _BEFORE, _AFTER = 500.0, 1000.0  # ms that are drawn around the odour of a longer one
 _MOST = 10_000.0  # ms
+_MARK = "somaflow"  # in a figure, so that no picture of anybody else is replaced
+_HEAD = 1000  # bytes of a figure within which the mark stands
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
         window=window(run.duration, model.odour),
     )
     try:
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=150, metadata={"Software": _MARK})
     except OSError as error:
         if begun < run.duration:
             raise sf.errors.StoreError(
@@ -69,6 +71,16 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     peak = None if spectrum is None else spectrum.peak
     numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
     return Outcome(numbers, model.title, model.provenance, str(store), path)
+
+
+def is_own_figure(path: Path) -> bool:
+    """Return whether there is a figure that a run has drawn."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG") and f"Software\0{_MARK}".encode() in head
 
 
 def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Outcome:

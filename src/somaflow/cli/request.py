@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import somaflow as sf
-from somaflow.simulation.folder import Folder
+from somaflow.simulation.folder import REQUEST, Folder
 
-NAME = "request.json"
 SHORT, LONG = 0.1, 1.0  # ms between samples
 SOLVERS = {
     "rk4": "RK4",
@@ -107,23 +106,23 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
         StoreError: What was kept cannot be read.
     """
     try:
-        kept = json.loads(folder.read(NAME))
+        kept = json.loads(folder.read(REQUEST))
         if kept["format"] != _FORMAT:
             raise sf.errors.StoreError(
-                f"{folder}/{NAME} has format {kept['format']!r}; this version reads {_FORMAT}."
+                f"{folder}/{REQUEST} has format {kept['format']!r}; this version reads {_FORMAT}."
             )
         return build(kept["model"], kept["parameters"], kept["seed"])
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise sf.errors.StoreError(f"{folder}/{NAME} is damaged; remove it to go on.") from error
+        raise sf.errors.StoreError(f"{folder}/{REQUEST} is damaged; remove it to go on.") from error
 
 
 def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
     """Return what `sf.simulate` and `sf.plan` are called with."""
     pn, ln, ms = model.pn, model.ln, sf.units.ms
     sink = sf.ZarrSink(request.store, overwrite=request.overwrite)
-    sink.notes[NAME] = request.text()
+    sink.notes[REQUEST] = request.text()
     return {
         "network": model.network,
         "duration": request.duration * ms,

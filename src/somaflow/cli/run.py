@@ -6,11 +6,12 @@ from __future__ import annotations
 from rich.console import Console
 
 import somaflow as sf
-from somaflow.cli.outcome import Outcome, of_model
+from somaflow.cli.outcome import Outcome, is_own_figure, of_model
 from somaflow.cli.place import command
-from somaflow.cli.quiet import quiet
 from somaflow.cli.request import Request, arguments, build
-from somaflow.simulation.folder import CHECKPOINT, beside
+from somaflow.quiet import quiet
+from somaflow.simulation.checkpoint import names as checkpoints
+from somaflow.simulation.folder import beside
 
 
 def execute(request: Request, console: Console) -> Outcome:
@@ -39,7 +40,8 @@ def execute(request: Request, console: Console) -> Outcome:
     except BaseException as error:
         if given["sink"].begun:
             # What is there now is this run; a figure of an earlier one would lie beside it.
-            request.figure.unlink(missing_ok=True)
+            if is_own_figure(request.figure):
+                request.figure.unlink()
             if isinstance(error, sf.errors.NonFiniteState):
                 error.add_note(f"What was computed before is in {request.store}.")
         raise
@@ -80,11 +82,16 @@ def _refuse(request: Request) -> None:
     if not parent.is_dir():
         raise sf.errors.StoreError(f"{request.out} cannot be made: {parent} is not a folder.")
     if request.overwrite:
+        if request.figure.exists() and not is_own_figure(request.figure):
+            raise sf.errors.StoreError(
+                f"{request.figure} is not a figure of this version of somaflow, so it is not "
+                "replaced; move it, or choose another folder with --out."
+            )
         return
     for path in (request.store, request.figure):
         if path.exists():
             goes_on = ""
-            if any(name.startswith(CHECKPOINT) for name in beside(request.store).names()):
+            if checkpoints(beside(request.store)):
                 goes_on = f"go on with it by `{command('resume', request.store)}`, "
             raise sf.errors.StoreError(
                 f"{path} is there already: {request.out} holds another run. You can {goes_on}"

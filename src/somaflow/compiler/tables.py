@@ -29,7 +29,7 @@ from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
-from somaflow.numerics.memory import available_bytes, in_words
+from somaflow.numerics.memory import available_bytes, free_in_words, in_words
 from somaflow.simulation.system import Array, Carry, Row
 
 _COARSE = 0.1  # of a step
@@ -113,8 +113,8 @@ class Tables:
                 key=lambda p: p.expected(),
             )
             raise NetworkError(
-                f"the synapses need about {in_words(needed)}, but {in_words(free)} of memory are "
-                f"free; the most belong to projection {largest.name!r}. Use "
+                f"the synapses need about {in_words(needed)} of memory, but {free_in_words(free)}; "
+                f"the most belong to projection {largest.name!r}. Use "
                 "float32, fewer synapses, or a larger machine."
             )
 

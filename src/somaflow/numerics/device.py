@@ -8,6 +8,8 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 
+from somaflow.errors import RunError
+
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
@@ -56,6 +58,36 @@ def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
         return tf.tensor_scatter_nd_update(buffer, [[row]], [value])
     start = tf.stack([row, *[tf.zeros_like(row)] * value.shape.rank])
     return xla.dynamic_update_slice(buffer, value[None], start)
+
+
+class _Process:
+    """What this process has done: a child of `fork` has none of its parent's threads."""
+
+    used = forked = False
+
+    @classmethod
+    def born(cls) -> None:
+        """Note in a child of `fork` what its parent had done."""
+        cls.forked = cls.used
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_Process.born)
+
+
+def begin_computing() -> None:
+    """Refuse to compute in a process in which TensorFlow would wait for ever.
+
+    Raises:
+        RunError: It was forked from one that had computed.
+    """
+    if _Process.forked:
+        raise RunError(
+            "this process was forked from one that had computed already, and TensorFlow's threads "
+            "are not copied: it would wait for ever. Start processes with "
+            "multiprocessing.get_context('spawn') (joblib: its default, 'loky')."
+        )
+    _Process.used = True
 
 
 # Below this many state variables one XLA thread is faster than two: XLA hands small kernels from

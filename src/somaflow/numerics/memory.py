@@ -31,6 +31,20 @@ def available_bytes() -> int | None:
     return max(0, min(found)) if found else None
 
 
+def free_in_words(free: int) -> str:
+    """Return in words what is free for a run, in bytes; under a limit on addresses, why so little.
+
+    That limit holds for the compiler too, so that what it leaves is not free for the run.
+    """
+    left = min(_of_address_space(), default=None)
+    if left is None or left > min([*_of_machine(), *_of_groups()], default=left):
+        return f"{in_words(free)} are free"
+    return (
+        f"{in_words(max(0, left + _COMPILE))} are free under ulimit -v, of which the compiler "
+        f"takes {in_words(_COMPILE)}"
+    )
+
+
 def in_words(count: float) -> str:
     """Return bytes in words, such as `9.6 GB`: decimal units, three digits."""
     for unit, size in _UNITS:

@@ -7,6 +7,7 @@ rest: a NumPy archive of arrays, with a header in JSON among them.
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,9 @@ from somaflow.errors import StoreError
 from somaflow.simulation.folder import CHECKPOINT, Folder
 from somaflow.simulation.system import Array
 
-FORMAT = 3
+FORMAT = 4
 _HEADER = "header"
+_NAME = re.compile(rf"{re.escape(CHECKPOINT)}\d{{12,}}")
 _KEPT = 2  # the newest, and the one before it in case that is damaged
 
 
@@ -56,7 +58,7 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
 
 def names(folder: Folder) -> list[str]:
     """Return the files of all checkpoints, the newest last."""
-    return [name for name in folder.names() if name.startswith(CHECKPOINT)]
+    return [name for name in folder.names() if _NAME.fullmatch(name)]
 
 
 def step_of(name: str) -> int:
@@ -73,20 +75,36 @@ def newest(folder: Folder) -> tuple[Checkpoint, list[str]]:
     damaged = []
     for name in reversed(names(folder)):
         try:
-            return decode(folder.read(name)), damaged
-        except _Damaged as error:
-            damaged.append(f"{name} is damaged ({error})")
-        except StoreError:
-            raise
-        except OSError as error:
-            damaged.append(f"{name} cannot be read ({error.strerror or error})")
+            return read(folder, name), damaged
+        except Damaged as error:
+            damaged.append(str(error))
     if not damaged:
         raise StoreError(f"there is no checkpoint in {folder}.")
     raise StoreError(f"no checkpoint in {folder} can be used: {'; '.join(damaged)}.")
 
 
-class _Damaged(Exception):  # noqa: N818 - a state of bytes
+class Damaged(StoreError):  # noqa: N818 - a state of bytes
     """The bytes are not those that were written."""
+
+
+def read(folder: Folder, name: str) -> Checkpoint:
+    """Return the checkpoint in a file.
+
+    Raises:
+        Damaged: It is not what was written.
+        StoreError: It is of another format.
+    """
+    try:
+        found = decode(folder.read(name))
+    except Damaged as error:
+        raise Damaged(f"{name} is damaged ({error})") from error
+    except StoreError:
+        raise
+    except OSError as error:
+        raise Damaged(f"{name} cannot be read ({error.strerror or error})") from error
+    if found.step != step_of(name):
+        raise Damaged(f"{name} is damaged (it holds the state after {found.step} steps)")
+    return found
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
@@ -114,9 +132,9 @@ def decode(data: bytes) -> Checkpoint:
         first = json.loads(line)
         form = first["somaflow checkpoint"]
         if len(body) != first["bytes"]:
-            raise _Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
+            raise Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
         if _digest(form, body) != first["sha256"]:
-            raise _Damaged("its checksum is another")
+            raise Damaged("its checksum is another")
         if form != FORMAT:
             raise StoreError(
                 f"the checkpoint has format {form!r}; this version reads format {FORMAT}."
@@ -126,8 +144,8 @@ def decode(data: bytes) -> Checkpoint:
             listed = json.loads(str(archive["names"]))
             arrays = {name: archive[f"array_{k}"] for k, name in enumerate(listed)}
         return Checkpoint(told["step"], told["header"], arrays)
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise _Damaged("it is not a checkpoint") from error
+    except (ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
+        raise Damaged("it is not a checkpoint") from error
 
 
 def _digest(form: Any, body: bytes) -> str:

@@ -14,28 +14,49 @@ from typing import Any
 from somaflow.errors import StoreError
 
 SUFFIX = ".run"
-# What lies there: what the run is, how far it is, what happened, who writes it, and its state.
-JOB, PROGRESS, LOG, LOCK, CHECKPOINT = (
+# What lies there: what the run is, how far it is, what happened, who writes it, what was asked for
+# on the command line, and its state.
+JOB, PROGRESS, LOG, LOCK, REQUEST, CHECKPOINT = (
     "run.json",
     "progress.json",
     "log.txt",
     "lock",
+    "request.json",
     "checkpoint-",
 )
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
 METADATA = "zarr.json"  # of Zarr's format 3, for a store and for each array in it
 _LOCAL = "file://"
+_NAME, _PATH = 255, 4096  # bytes that file systems take
 
 
 def located(path: str | Path) -> str | Path:
     """Return an address such as `s3://bucket/al.zarr` as text, and a local path as a path.
 
     `file:///data/al.zarr` is a local path.
+
+    Raises:
+        StoreError: No file system can have such a path.
     """
     text = str(path)
-    if text.startswith(_LOCAL):
-        return Path(text.removeprefix(_LOCAL))
-    return text if "://" in text else Path(path)
+    if not text or "\0" in text:
+        raise StoreError(f"{text!r} is no path: it is empty, or holds a NUL character.")
+    if "://" in text and not text.startswith(_LOCAL):
+        if not text.partition("://")[2].strip("/"):
+            raise StoreError(f"{text!r} is an address without a place.")
+        return text
+    place = Path(text.removeprefix(_LOCAL))
+    for part in place.parts:
+        if (size := len(os.fsencode(part))) > _NAME:
+            raise StoreError(
+                f"the name {part[:40]}... has {size} bytes, and a file system takes {_NAME}; a "
+                f"store needs {len(SUFFIX)} fewer, for the folder beside it."
+            )
+    if (size := len(os.fsencode(place.absolute()))) > _PATH:
+        raise StoreError(
+            f"the path {str(place)[:40]}... has {size:,} bytes, and a file system takes {_PATH:,}."
+        )
+    return place
 
 
 def is_address(path: str | Path) -> bool:
@@ -70,6 +91,11 @@ class Folder:
     def __str__(self) -> str:
         return self._name
 
+    @property
+    def place(self) -> str | Path:
+        """Where it is: a local path, or an address."""
+        return self._name if self._address else self._path
+
     def local(self, name: str) -> Path | None:
         """Return the path of a file on this machine; None at an address."""
         return None if self._address else self._path / name
@@ -77,6 +103,43 @@ class Folder:
     def exists(self) -> bool:
         """Return whether it is there."""
         return self._remote.exists(self._root) if self._address else self._path.is_dir()
+
+    def is_there(self) -> bool:
+        """Return whether anything is there, were it a file or a link to nothing."""
+        return self.exists() or (not self._address and os.path.lexists(self._path))
+
+    def is_link(self) -> bool:
+        """Return whether it is a symbolic link."""
+        return not self._address and self._path.is_symlink()
+
+    def shallow(self) -> list[str]:
+        """Return the names of all that is directly in it, sorted; those of folders end with `/`."""
+        if self._address or not self.exists():
+            return sorted({path.split("/")[0] + "/" * ("/" in path) for path in self.tree()})
+        return sorted(
+            entry.name + "/" * entry.is_dir(follow_symlinks=False)
+            for entry in os.scandir(self._path)
+        )
+
+    def tree(self) -> list[str]:
+        """Return the path of everything below it, sorted; those of folders end with `/`.
+
+        Links end with `@` and are not followed; at an address there are no folders.
+        """
+        if not self.exists():
+            return []
+        if self._address:
+            root = self._root.rstrip("/") + "/"
+            entries = self._remote.find(self._root)
+            return sorted(str(entry).partition(root)[2] or str(entry) for entry in entries)
+        found = []
+        for place, folders, files in os.walk(self._path):
+            where = Path(place).relative_to(self._path)
+            for names, mark in ((files, ""), (folders, "/")):
+                for name in names:
+                    link = os.path.islink(os.path.join(place, name))
+                    found.append((where / name).as_posix() + ("@" if link else mark))
+        return sorted(found)
 
     def names(self) -> list[str]:
         """Return the names of its files, sorted; of a write that was cut short there is none."""
@@ -86,7 +149,7 @@ class Folder:
             found = [str(entry).rsplit("/", 1)[-1] for entry in self._remote.ls(self._root, False)]
         else:
             found = os.listdir(self._path)
-        return sorted(name for name in found if not name.endswith(_PARTIAL))
+        return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def read(self, name: str) -> bytes:
         """Return a file.
@@ -122,7 +185,7 @@ class Folder:
             return
         self._path.mkdir(parents=True, exist_ok=True)
         whole = [self._path / name for name in files]
-        partial = [path.with_name(f"{path.name}{_PARTIAL}") for path in whole]
+        partial = [path.with_name(f"{path.name}{PARTIAL}") for path in whole]
         try:
             for path, data in zip(partial, files.values(), strict=True):
                 with path.open("wb") as file:
@@ -149,17 +212,13 @@ class Folder:
         with (self._path / name).open("a", encoding="utf-8") as file:
             file.write(text)
 
-    def tidy(self) -> None:
-        """Remove what is left of writes that were cut short."""
-        if not self._address and self.exists():
-            for entry in list(self._path.glob(f"*{_PARTIAL}")):
-                entry.unlink(missing_ok=True)
-
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it is there; or a folder, whose path ends with `/`, if it is empty."""
         if self._address:
-            if name in self.names():
+            if self._remote.exists(f"{self._root}/{name}"):
                 self._remote.rm_file(f"{self._root}/{name}")
+        elif name.endswith("/"):
+            (self._path / name).rmdir()
         else:
             (self._path / name).unlink(missing_ok=True)
 
@@ -219,4 +278,7 @@ def _file_system(address: str) -> tuple[Any, str]:
             f"{address} is an address, for which the package fsspec is needed: "
             "pip install 'somaflow[remote]'."
         ) from error
-    return fsspec.core.url_to_fs(address)
+    try:
+        return fsspec.core.url_to_fs(address)
+    except (ValueError, ImportError, OSError) as error:
+        raise StoreError(f"{address} is an address that cannot be opened: {error}.") from error

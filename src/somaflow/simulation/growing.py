@@ -1,14 +1,18 @@
 """Growing: an array in a store that is written along its first axis, a whole chunk at a time."""
 
-import shutil
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
-from somaflow.simulation.folder import METADATA, settle
+from somaflow.errors import StoreError
+from somaflow.simulation.folder import METADATA, Folder, settle
 from somaflow.simulation.system import Array
+
+_CHECKSUM = 4  # bytes at the end of a chunk
 
 
 class Growing:
@@ -20,14 +24,23 @@ class Growing:
         array: The array.
         rows: Its length at the run's end, which it has from the beginning; None where it is not
             known beforehand.
+        known: `(begin, end) -> rows`, where they follow from their place; None elsewhere.
 
     Attributes:
         array: The array.
         done: Rows in whole chunks that are written.
+        checksums: Of each of these chunks, its last four bytes, as uint32.
     """
 
-    def __init__(self, path: str | Path, name: str, array: Any, rows: int | None) -> None:
-        self.array, self._rows = array, rows
+    def __init__(
+        self,
+        path: str | Path,
+        name: str,
+        array: Any,
+        rows: int | None,
+        known: Callable[[int, int], Array] | None = None,
+    ) -> None:
+        self.path, self.name, self.array, self._rows, self._known = path, name, array, rows, known
         self._folder = path / name / "c" if isinstance(path, Path) else None
         self._chunk = array.chunks[0]
         self._waiting: list[Array] = []
@@ -35,6 +48,7 @@ class Growing:
         # What must be brought to the disk; a file before the folder that names it.
         self._unsettled: set[Path] = set()
         self.done = 0
+        self.checksums: list[int] = []
 
     def add(self, values: Array) -> None:
         # A copy: what comes may be a view of a far larger table.
@@ -45,6 +59,7 @@ class Growing:
         whole = self.tail()
         while len(whole) >= self._chunk:
             self._write(whole[: self._chunk])
+            self.checksums.append(self._checksum_of(len(self.checksums)))
             self.done += self._chunk
             whole = whole[self._chunk :]
             self._keep(whole)
@@ -76,16 +91,21 @@ class Growing:
             if self._folder is not None:
                 self._unsettled |= {self._folder.parent / METADATA, self._folder.parent}
 
-    def restore(self, done: int, tail: Array) -> None:
+    def restore(self, done: int, tail: Array, checksums: Array) -> None:
         """Go on after `done` rows in whole chunks; of all that was written later nothing stays.
 
+        A chunk whose rows follow from their place is mended.
+
         Raises:
-            FileNotFoundError: One of those chunks is missing in a local folder.
+            StoreError: One of those chunks is missing or damaged in a local folder.
         """
-        self.done = done
-        for file in self._files(done // self._chunk):
-            if not file.exists():
-                raise FileNotFoundError(f"{file} is missing")
+        damaged = self.damage(checksums)
+        if damaged and self._known is None:
+            raise StoreError(self._told(*next(iter(damaged.items()))))
+        for number in damaged:
+            self.done = number * self._chunk
+            self._mend(number)
+        self.done, self.checksums = done, [int(checksum) for checksum in checksums]
         self._keep(np.asarray(tail))
         if self._folder is None:
             self.resize(done)  # which removes the chunks behind
@@ -93,10 +113,69 @@ class Growing:
             self._remove_rest(self._folder)
         self.resize(done if self._rows is None else self._rows)
 
-    def is_whole(self, length: int) -> bool:
-        """Return whether the array has so many rows, and every chunk of them."""
-        files = self._files(-(-length // self._chunk))
-        return self.array.shape[0] == length and all(file.exists() for file in files)
+    def is_whole(self, done: int, tail: Array, checksums: Array) -> bool:
+        """Return whether the array holds all of what a checkpoint tells, and nothing else."""
+        self.done, self.checksums = done, [int(checksum) for checksum in checksums]
+        self._keep(np.asarray(tail))
+        if self.array.shape[0] != self.length or self.damage(checksums):
+            return False
+        try:
+            rest = self.read(slice(done, None))
+        except StoreError:
+            return False
+        return rest.tobytes() == np.asarray(tail, self.array.dtype).tobytes()
+
+    def damage(self, checksums: Array) -> dict[int, str]:
+        """Return what is wrong with each chunk that is not what was written; in a local folder.
+
+        Args:
+            checksums: Of the chunks, uint32.
+        """
+        found = {}
+        for number, file in enumerate(self._files(len(checksums))):
+            wrong = _wrong(file)
+            if wrong is None and self._checksum_of(number) != int(checksums[number]):
+                wrong = "is of another run"
+            if wrong is not None:
+                found[number] = wrong
+        return found
+
+    def read(self, rows: slice) -> Array:
+        """Return some rows.
+
+        Raises:
+            StoreError: A chunk of them is missing, damaged or of another run.
+        """
+        begin, end, _ = rows.indices(self.array.shape[0])
+        first, last = begin // self._chunk, -(-end // self._chunk)
+        for number, file in enumerate(self._files(last, first), first):
+            if not file.is_file():
+                raise StoreError(self._told(number, "is missing"))
+            known = number < len(self.checksums)
+            if known and self._checksum_of(number) != self.checksums[number]:
+                raise StoreError(self._told(number, _wrong(file) or "is of another run"))
+        try:
+            return np.asarray(self.array[rows])
+        except Exception as error:  # each codec has errors of its own
+            for number, file in enumerate(self._files(last, first), first):
+                if wrong := _wrong(file):
+                    raise StoreError(self._told(number, wrong)) from error
+            raise StoreError(f"{self.path}: {self.name} cannot be read ({error}).") from error
+
+    def _told(self, number: int, wrong: str) -> str:
+        begin = number * self._chunk
+        end = min(begin + self._chunk, max(self.length, begin + 1))
+        return (
+            f"{self.path}: chunk {number} of {self.name} (rows {begin:,} to {end - 1:,}) {wrong}. "
+            f"`somaflow check {self.path}` lists what is whole; --repair mends what can be mended."
+        )
+
+    def _mend(self, number: int) -> None:
+        assert self._known is not None
+        [file] = self._files(number + 1, number)
+        if file.is_dir():
+            raise StoreError(self._told(number, "is a folder"))
+        self._write(self._known(self.done, self.done + self._chunk))
 
     def _keep(self, values: Array) -> None:
         self._waiting, self._n_waiting = [values], len(values)
@@ -116,7 +195,34 @@ class Growing:
             for number in range(begin, end):
                 yield self._folder.joinpath(str(number), *["0"] * (self.array.ndim - 1))
 
+    def _checksum_of(self, number: int) -> int:
+        """Return the last bytes of a chunk; 0 where it has no file here."""
+        for file in self._files(number + 1, number):
+            with file.open("rb") as opened:
+                opened.seek(0, 2)
+                opened.seek(max(0, opened.tell() - _CHECKSUM))
+                return int.from_bytes(opened.read(), "little")
+        return 0
+
     def _remove_rest(self, folder: Path) -> None:
-        for entry in list(folder.iterdir()) if folder.is_dir() else ():
-            if entry.name.isdecimal() and int(entry.name) >= self.done // self._chunk:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        first, below = self.done // self._chunk, Folder(folder)
+        chunks = [path for path in below.tree() if re.fullmatch(r"\d+(/\d+)*/?", path)]
+        for path in sorted(chunks, key=lambda path: -path.rstrip("/").count("/")):
+            if int(path.split("/")[0]) >= first:
+                below.remove(path)
+
+
+def _wrong(file: Path) -> str | None:
+    """Return what is wrong with the file of a chunk by itself; None if nothing is."""
+    if file.is_dir():
+        return "is a folder"
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    if len(data) < _CHECKSUM or google_crc32c.value(body) != int.from_bytes(checksum, "little"):
+        return "is damaged"
+    return None

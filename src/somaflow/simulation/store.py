@@ -6,6 +6,7 @@ is on the disk is never needed again and never changes.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,18 +14,26 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
 from somaflow.errors import StoreError, WrongTypeError
-from somaflow.simulation.folder import CHECKPOINT, METADATA, Folder, beside, failed, located, settle
+from somaflow.simulation import damage
+from somaflow.simulation.checkpoint import names as checkpoints
+from somaflow.simulation.damage import Damage
+from somaflow.simulation.folder import METADATA, Folder, beside, failed, located, settle
 from somaflow.simulation.growing import Growing
+from somaflow.simulation.layout import WHOLE, ArrayLayout, layouts_of
+from somaflow.simulation.ownership import (
+    ARRAYS,
+    attributes_of,
+    check_beside,
+    check_store,
+    clear_store,
+    leftovers,
+)
 from somaflow.simulation.sinks import EVERY, Column
 from somaflow.simulation.system import Array
 
 CHUNK_BYTES = 1 << 20
-_CODEC = ZstdCodec(level=1)
-# A chunk of nothing but the fill value has a file too, so that a missing one is noticed.
-_WHOLE = {"array.write_empty_chunks": True}
 
 
 class ZarrSink:
@@ -34,7 +43,8 @@ class ZarrSink:
 
     Args:
         path: The folder, or an address that fsspec knows, such as `s3://bucket/al.zarr`.
-        overwrite: Whether a run that is there may be replaced.
+        overwrite: Whether a run that is there may be replaced. Only what a run has written is ever
+            removed; where anything else is, the place is refused.
 
     Attributes:
         notes: What else is to lie beside the store when a run begins, by the names of the files.
@@ -42,19 +52,24 @@ class ZarrSink:
 
     Raises:
         WrongTypeError: The path is no text and no `pathlib.Path`.
-        StoreError: It is an address, and fsspec is not installed.
+        StoreError: It is a symbolic link, or no file system can have it; it is an address that
+            fsspec does not know, or fsspec is not installed.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         if not isinstance(path, (str, Path)):
             raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
         self.path = located(path)
-        self.beside = beside(path)
+        self.beside = beside(self.path)
+        self._store = Folder(self.path)
+        if self._store.is_link():
+            raise StoreError(
+                f"{path} is a symbolic link to {os.readlink(path)}; give that place itself: what "
+                "belongs to a run lies beside its store."
+            )
         self.overwrite, self.begun = overwrite, False
         self.notes: dict[str, bytes] = {}
         self._parts: dict[str, Growing] = {}
-        # Names of arrays whose metadata were damaged; None for a store that is new.
-        self._torn: set[str] | None = None
         self._columns: tuple[Column, ...] = ()
         self._sound = True
 
@@ -72,10 +87,11 @@ class ZarrSink:
                     f"{column.key!r} cannot be stored in {self.path}: a '/' divides folders there. "
                     "Give the projection another name."
                 )
-        if isinstance(self.path, str):
-            self._check_address()
-        else:
-            self._check_path(self.path)
+        with self._guard():
+            check_beside(self.beside)
+            self._check_place()
+            if isinstance(self.path, Path):
+                self._check_parent(self.path)
 
     def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Write the empty columns.
@@ -84,24 +100,35 @@ class ZarrSink:
             StoreError: Something else is there, or it cannot be written to.
         """
         self.check(columns)
+        self.clear()
         self.create(columns, header)
 
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
-        """Write the empty columns in place of whatever is there.
+    def clear(self) -> None:
+        """Remove the store of an earlier run.
 
         Raises:
-            StoreError: It cannot be written to.
+            StoreError: There is anything else, or it cannot be removed.
         """
-        self._columns, self._sound, self._torn = columns, True, None
         with self._guard():
+            clear_store(self._store)
+
+    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+        """Write the empty columns where nothing is, or what this run itself has begun.
+
+        Raises:
+            StoreError: Something else is there, or it cannot be written to.
+        """
+        self._columns, self._sound = columns, True
+        told = self._told(header)
+        with self._guard():
+            self._refuse_another(attributes_of(self._store), told)
+            clear_store(self._store)
             if self.notes:
                 self.beside.write_all(self.notes)
             self.begun = True
-            self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
-            self._group.attrs.put(_plain(header))
-            self._parts = {}
-            for column in columns:
-                self._create(column)
+            # Whose it is must be on the disk before anything else is.
+            self._group = zarr.create_group(self.path, attributes=told, zarr_format=3)
+            self._make(None)
             if isinstance(self.path, Path):
                 for place in (*self.path.rglob("*"), self.path, self.path.absolute().parent):
                     settle(place)
@@ -115,39 +142,46 @@ class ZarrSink:
             StoreError: It is not there, is of another run, or cannot be written to.
         """
         self._columns, self._sound = columns, True
+        told = self._told(header)
         with self._guard():
             try:
-                names = [name for column in columns for name in _names(column)]
-                self._torn = _tidied(self.path, names) if isinstance(self.path, Path) else set()
-                mode = "a" if "" in self._torn else "r+"
+                torn: set[str] = set()
+                if isinstance(self.path, Path):
+                    torn = _tidied(self.path, self._layouts())
+                mode = "a" if "" in torn else "r+"
                 self._group = zarr.open_group(self.path, mode=mode, zarr_format=3)
-                told = self._group.attrs.get("fingerprint", header["fingerprint"])
-                if told != header["fingerprint"]:
-                    raise StoreError(f"{self.path} is the store of another run.")
-                self._parts = {}
-                for column in columns:
-                    self._create(column)
+                self._refuse_another(None if "" in torn else dict(self._group.attrs), told)
+                self._make(torn)
                 for name, part in self._parts.items():
-                    part.restore(int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"])
+                    part.restore(*damage.cursors_of(cursors, name))
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
-            self._group.attrs.put(_plain(header))
+            self._group.attrs.put(told)
 
     def is_complete(
         self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
     ) -> bool:
         """Return whether the store holds all that `cursors` tell of; then it can be read."""
-        self._columns, self._torn, self._parts = columns, set(), {}
+        self._columns = columns
+        if attributes_of(self._store) != self._told(header):
+            return False
         try:
             self._group = zarr.open_group(self.path, mode="r", zarr_format=3)
-            for column in columns:
-                self._create(column)
-        except (KeyError, ValueError, OSError):  # missing or damaged
+            if not all(damage.agrees(self._store, layout) for layout in self._layouts()):
+                return False
+            self._make(set())
+        except (KeyError, ValueError, OSError, RecursionError):  # missing or damaged
             return False
-        return dict(self._group.attrs) == _plain(header) and all(
-            part.is_whole(int(cursors[f"{name}/rows"]) + len(cursors[f"{name}/tail"]))
-            for name, part in self._parts.items()
+        return all(
+            part.is_whole(*damage.cursors_of(cursors, name)) for name, part in self._parts.items()
         )
+
+    def damage(
+        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+    ) -> list[Damage]:
+        """Return all that is not as `cursors` tell, in a local folder; nothing is written."""
+        self._columns = columns
+        return damage.of_store(self._store, self._layouts(), self._told(header), cursors)
 
     # ------------------------------------------------------------------------- write
 
@@ -183,6 +217,7 @@ class ZarrSink:
         for name, part in self._parts.items():
             found[f"{name}/rows"] = np.array(part.done, np.int64)
             found[f"{name}/tail"] = part.tail()
+            found[f"{name}/checksums"] = np.array(part.checksums, np.uint32)
         return found
 
     def close(self) -> None:
@@ -197,7 +232,7 @@ class ZarrSink:
 
     def read(self, key: str, rows: slice = EVERY) -> Array:
         """Return samples of a column, all of them by default."""
-        return np.asarray(self._parts[key].array[rows])
+        return self._parts[key].read(rows)
 
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""
@@ -205,21 +240,36 @@ class ZarrSink:
 
     # ----------------------------------------------------------------------- details
 
-    def _check_address(self) -> None:
-        with self._guard():
-            try:
-                zarr.open_group(self.path, mode="r", zarr_format=3)
-            except (FileNotFoundError, KeyError):
-                return
-            if not self.overwrite:
-                raise StoreError(f"{self.path} {self._taken()}")
+    def _told(self, header: dict[str, Any]) -> dict[str, Any]:
+        """Return what the store says of itself."""
+        arrays = sorted(layout.name for layout in self._layouts())
+        return json.loads(json.dumps(header)) | {ARRAYS: arrays}
 
-    def _check_path(self, path: Path) -> None:
-        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        if taken and not self.overwrite:
-            raise StoreError(f"{path} {self._taken()}")
-        if taken and not (path / METADATA).exists():
-            raise StoreError(f"{path} is not a results store, so it is not replaced.")
+    def _refuse_another(self, there: dict[str, Any] | None, here: dict[str, Any]) -> None:
+        if there is not None and (names := damage.differing(there, here)):
+            raise StoreError(
+                f"{self.path} is the store of another run: {', '.join(names)} differ from what is "
+                f"in {self.beside}."
+            )
+
+    def _check_place(self) -> None:
+        if isinstance(self.path, Path):
+            there = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        else:
+            there = bool(self._store.tree())
+        if there and not self.overwrite:
+            raise StoreError(f"{self.path} {self._taken()}")
+        if there:
+            check_store(self._store)
+        elif checkpoints(self.beside) and not self.overwrite:
+            raise StoreError(
+                f"{self.beside} holds the checkpoints of a run whose store is not at {self.path}. "
+                f"Move the store back there, go on with that run (sf.resume({str(self.path)!r})) "
+                "if it had not begun one, choose another path, or allow it to be replaced "
+                "(overwrite=True in Python, --overwrite on the command line)."
+            )
+
+    def _check_parent(self, path: Path) -> None:
         parent = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not parent.is_dir():
             raise StoreError(f"{path} cannot be made: {parent} is not a folder.")
@@ -227,7 +277,7 @@ class ZarrSink:
 
     def _taken(self) -> str:
         again = ""
-        if any(name.startswith(CHECKPOINT) for name in self.beside.names()):
+        if checkpoints(self.beside):
             again = f"go on with that run (sf.resume({str(self.path)!r})), "
         return (
             f"exists and holds something already; {again}choose another path, or allow it to be "
@@ -254,6 +304,11 @@ class ZarrSink:
         except OSError as error:
             self._sound = False
             raise failed(self.path, error) from error
+        except Exception as error:
+            if isinstance(self.path, Path):
+                raise
+            self._sound = False  # each service has errors of its own
+            raise StoreError(f"{self.path} cannot be used: {error}.") from error
 
     def _cut(self) -> None:
         """End arrays where their data end, all or none: data and times must have one length."""
@@ -272,96 +327,41 @@ class ZarrSink:
         for name, part in longer.items():
             part.array = self._group[name]
 
-    def _create(self, column: Column) -> None:
-        """Make the arrays of a column, or find them."""
-        key = column.key
-        if column.shape is None:
-            for part, dtype, unit in (("times", "float64", "ms"), ("cells", "int64", "1")):
-                more = column.place if part == "cells" else ()
-                # A dimension each: whatever write fails, no two lengths can contradict.
-                names = (f"{key}.{part}.spike", *(["index"] if more else ()))
-                self._grow(f"{key}.{part}", None, more, dtype, names, {"units": unit})
-            return
-        attributes: dict[str, Any] = {"units": column.unit}
-        others = [f"{key}.{c.name}" for c in column.coordinates if c.name != c.axis]
-        if others and not any(character.isspace() for character in key):
-            attributes["coordinates"] = " ".join(others)  # as in the CF conventions
-        time = f"{key}.time"
-        names = (time, *(f"{key}.{axis}" for axis in column.axes))
-        self._grow(key, column.rows, column.shape, column.dtype, names, attributes)
-        self._grow(time, column.rows, (), "float64", (time,), {"units": "ms"})
-        if column.cells is not None:
-            self._write(f"{key}.cell", np.array(column.cells, np.int64), f"{key}.cell", {})
-        for c in column.coordinates:
-            self._write(f"{key}.{c.name}", c.values, f"{key}.{c.axis}", {"units": c.unit})
+    def _layouts(self) -> list[ArrayLayout]:
+        return [made for column in self._columns for made in layouts_of(column, CHUNK_BYTES)]
 
-    def _grow(
-        self,
-        name: str,
-        rows: int | None,
-        shape: tuple[int, ...],
-        dtype: str,
-        dimensions: tuple[str, ...],
-        attributes: dict[str, Any],
-    ) -> None:
-        width = max(1, int(np.prod(shape, initial=1)) * np.dtype(dtype).itemsize)
-        array = self._found(name)
-        if array is None:
-            with zarr.config.set(_WHOLE):
-                array = self._group.create_array(
-                    name,
-                    shape=(rows or 0, *shape),
-                    # What an interrupted run has not written.
-                    fill_value=float("nan") if np.dtype(dtype).kind == "f" else -1,
-                    chunks=(max(1, CHUNK_BYTES // width), *(max(1, n) for n in shape)),
-                    compressors=_CODEC,
-                    dtype=dtype,
-                    dimension_names=dimensions,
-                    attributes=attributes,
-                )
-        self._parts[name] = Growing(self.path, name, array, rows)
+    def _make(self, torn: set[str] | None) -> None:
+        """Make the arrays, or find them.
 
-    def _found(self, name: str) -> Any:
-        """Return an array that should be there; None where it is to be made.
+        Args:
+            torn: Names of those whose metadata were damaged; None for a store that is new.
 
         Raises:
-            KeyError: It is missing.
+            KeyError: One is missing, or damaged in a store that is only read.
         """
-        if self._torn is None or name in self._torn:
-            return None
-        with zarr.config.set(_WHOLE):
-            return self._group[name]
-
-    def _write(self, name: str, values: Array, dimension: str, attributes: dict[str, Any]) -> None:
-        """Make an array that is known from the beginning, or mend it.
-
-        Raises:
-            KeyError: It is damaged in a store that is only read.
-        """
-        array = self._found(name)
-        if array is None:
-            with zarr.config.set(_WHOLE):
-                array = self._group.create_array(
-                    name,
-                    shape=values.shape,
-                    dtype=values.dtype,
-                    compressors=_CODEC,
-                    dimension_names=(dimension,),
-                    attributes=attributes,
-                )
-        elif np.array_equal(array[:], values):
-            return
-        elif array.read_only:
-            raise KeyError(name)
-        array[:] = values
+        self._parts = {}
+        for layout in self._layouts():
+            array: Any
+            if torn is None or layout.name in torn:
+                array = layout.create(self._group)
+            else:
+                with zarr.config.set(WHOLE):
+                    array = self._group[layout.name]
+            if layout.values is None:
+                part = Growing(self.path, layout.name, array, layout.rows, layout.known)
+                self._parts[layout.name] = part
+            elif not damage.holds(array, layout.values):
+                if array.read_only:
+                    raise KeyError(layout.name)
+                array[...] = layout.values
 
 
-def _tidied(path: Path, names: list[str]) -> set[str]:
+def _tidied(path: Path, layouts: list[ArrayLayout]) -> set[str]:
     """Remove what a write left that was cut short.
 
     Args:
         path: The store.
-        names: Its arrays.
+        layouts: Its arrays.
 
     Returns:
         The arrays whose metadata were damaged, and "" if those of the store itself were. Since
@@ -370,26 +370,15 @@ def _tidied(path: Path, names: list[str]) -> set[str]:
     Raises:
         FileNotFoundError: There is no such array.
     """
+    store, names = Folder(path), [layout.name for layout in layouts]
     for name in ("", *names):
         if not (path / name).is_dir():
             raise FileNotFoundError(f"{path / name} is missing")
-    for entry in list(path.rglob("*.partial")):
-        entry.unlink()
-    torn = set()
-    for name in ("", *names):
-        try:
-            json.loads((path / name / METADATA).read_bytes())
-        except (ValueError, FileNotFoundError):
-            (path / name / METADATA).unlink(missing_ok=True)
-            torn.add(name)
+    for left in leftovers(store, names):
+        store.remove(left)
+    torn = {layout.name for layout in layouts if not damage.agrees(store, layout)}
+    if attributes_of(store) is None:
+        torn.add("")
+    for name in torn:
+        (path / name / METADATA).unlink(missing_ok=True)
     return torn
-
-
-def _names(column: Column) -> tuple[str, ...]:
-    if column.shape is None:
-        return f"{column.key}.times", f"{column.key}.cells"
-    return column.key, f"{column.key}.time"
-
-
-def _plain(header: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(header))

@@ -1,0 +1,154 @@
+"""The facade that looks whether a stored run is what was written: `check`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from somaflow.errors import SomaflowError, StoreError, WrongTypeError
+from somaflow.logbook import Logbook
+from somaflow.run import resume
+from somaflow.simulation import checkpoint
+from somaflow.simulation.checkpoint import Checkpoint
+from somaflow.simulation.claim import claimed
+from somaflow.simulation.folder import writing
+from somaflow.simulation.store import Damage, ZarrSink
+from somaflow.stopped import Stopped, find
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of a stored run.
+
+    Attributes:
+        path: The store.
+        damage: A sentence for each thing that is not what was written.
+        mended: A sentence for each thing that was repaired.
+        advice: What to do; empty where nothing is to be done.
+    """
+
+    path: str
+    damage: tuple[str, ...]
+    mended: tuple[str, ...]
+    advice: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether all is what was written."""
+        return not self.damage
+
+    def __str__(self) -> str:
+        head = f"{self.path}: whole" if self.sound else f"{self.path}: {len(self.damage)} damaged"
+        advice = (self.advice,) if self.advice else ()
+        return "\n".join((head, *(f"- {line}" for line in self.damage), *self.mended, *advice))
+
+
+def check(path: str | Path, *, repair: bool = False) -> Check:
+    """Look at every byte of a stored run in a local folder: run.json, checkpoints, arrays.
+
+    Each chunk is compared with its own checksum and with the one that the newest checkpoint holds,
+    so that a chunk of another run is found too. Nothing is computed.
+
+    Args:
+        path: The store.
+        repair: Whether to mend what can be mended: metadata, times and labels follow from what the
+            run is, and damaged samples can be computed again from a checkpoint before them.
+            Damaged checkpoints are then removed, and those behind damaged samples too.
+
+    Raises:
+        StoreError: There is no run, somebody is writing it, or nothing says what it is.
+        WrongTypeError: The path is none, or `repair` is not True or False.
+    """
+    if not isinstance(repair, bool):
+        raise WrongTypeError(f"repair is True or False, not {repair!r}.")
+    sink = ZarrSink(path)
+    if not repair:
+        return _look(sink)[0]
+    with claimed(sink.beside):
+        found, damage, older = _look(sink)
+        mended = _removed(sink, damage, older)
+    if mended is None:
+        return found
+    again, damage, _ = _look(sink)
+    if damage and Logbook(sink.beside).is_finished():
+        resume(path, progress=False)
+        again = _look(sink)[0]
+        mended.append("metadata, times and labels were written again.")
+    return Check(again.path, again.damage, tuple(mended), again.advice)
+
+
+_Look = tuple[Check, list[Damage], dict[str, Checkpoint]]
+
+
+def _look(sink: ZarrSink) -> _Look:
+    """Return what is found, the damage in the store, and the whole checkpoints by name."""
+    whole, wrong = _checkpoints(sink)
+    if not whole:
+        reason = "; ".join(wrong) or "there is none"
+        raise StoreError(f"{sink.beside}: no checkpoint is whole ({reason}); run it again.")
+    stopped = find(sink, None, None)
+    prepared = stopped.build()
+    damage = []
+    if stopped.checkpoint.step:
+        damage = sink.damage(prepared.columns, prepared.header, stopped.cursors)
+    advice = _advice(sink, stopped, damage, whole) if damage else ""
+    found = Check(str(sink.path), (*wrong, *map(str, damage)), (), advice)
+    return found, damage, whole
+
+
+def _checkpoints(sink: ZarrSink) -> tuple[dict[str, Checkpoint], list[str]]:
+    whole, wrong = {}, []
+    for name in checkpoint.names(sink.beside):
+        try:
+            whole[name] = checkpoint.read(sink.beside, name)
+        except SomaflowError as error:
+            wrong.append(str(error))
+    return whole, wrong
+
+
+def _before(damage: list[Damage], whole: dict[str, Checkpoint]) -> list[str]:
+    """Return the names of the checkpoints that count on no damaged samples, the newest last."""
+    lost = [item for item in damage if item.rows[1] and not item.mendable]
+    return [
+        name
+        for name, found in whole.items()
+        if not found.step
+        or all(int(found.arrays[f"sink/{item.array}/rows"]) <= item.rows[0] for item in lost)
+    ]
+
+
+def _advice(
+    sink: ZarrSink, stopped: Stopped, damage: list[Damage], whole: dict[str, Checkpoint]
+) -> str:
+    foreign = [item for item in damage if not item.array and not item.mendable]
+    if foreign:
+        return "The store and the folder beside it belong to two runs; put the right ones together."
+    names, dt = _before(damage, whole), stopped.job.dt
+    if not names:
+        return "No checkpoint lies before the damage; what is not named is whole. Run it again."
+    step = whole[names[-1]].step
+    again = f"sf.resume({str(sink.path)!r})"
+    if step == stopped.checkpoint.step:
+        return f"{again} mends this."
+    return (
+        f"With repair=True (--repair) the checkpoints after {step * dt:g} ms are removed; "
+        f"{again} then computes the rest again."
+    )
+
+
+def _removed(
+    sink: ZarrSink, damage: list[Damage], whole: dict[str, Checkpoint]
+) -> list[str] | None:
+    """Remove checkpoints that are damaged, or lie behind damaged samples.
+
+    Returns:
+        What was done; None where the damage cannot be mended.
+    """
+    names = _before(damage, whole)
+    if not names or any(not item.array and not item.mendable for item in damage):
+        return None
+    done = []
+    for name in checkpoint.names(sink.beside):
+        if name not in whole or name > names[-1]:
+            with writing(sink.beside):
+                sink.beside.remove(name)
+            done.append(f"{name} was removed.")
+    return done

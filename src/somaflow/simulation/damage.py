@@ -1,0 +1,106 @@
+"""Damage: what in a store is not what a run has written to it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+
+from somaflow.simulation.folder import METADATA, Folder
+from somaflow.simulation.growing import Growing
+from somaflow.simulation.layout import ArrayLayout
+from somaflow.simulation.ownership import attributes_of
+from somaflow.simulation.system import Array
+
+
+class Damage(NamedTuple):
+    """Something in a store that is not what was written.
+
+    Attributes:
+        array: In which array; empty for the store itself.
+        chunk: In which of its chunks, or None.
+        wrong: What is wrong.
+        mendable: Whether what is right is known elsewhere.
+        rows: The rows of that chunk, the second one being past its end.
+    """
+
+    array: str
+    chunk: int | None
+    wrong: str
+    mendable: bool = True
+    rows: tuple[int, int] = (0, 0)
+
+    def __str__(self) -> str:
+        begin, end = self.rows
+        rows = f" (rows {begin:,} to {end - 1:,})" if end else ""
+        chunk = "" if self.chunk is None else f", chunk {self.chunk}{rows}"
+        return f"{self.array}{chunk}: {self.wrong}" if self.array else self.wrong
+
+
+def of_store(
+    store: Folder, layouts: list[ArrayLayout], told: dict[str, Any], cursors: dict[str, Array]
+) -> list[Damage]:
+    """Return all that is not as it should be, in a local folder; nothing is written.
+
+    Args:
+        store: The store.
+        layouts: Its arrays.
+        told: What it should say of itself.
+        cursors: How far each array is.
+    """
+    found, there = [], attributes_of(store)
+    if there is None:
+        found.append(Damage("", None, "what the store says of itself is missing or damaged"))
+    elif names := differing(there, told):
+        found.append(Damage("", None, f"the store is of another run: {', '.join(names)}", False))
+    for layout in layouts:
+        found += _of_array(store, layout, cursors)
+    return found
+
+
+def _of_array(store: Folder, layout: ArrayLayout, cursors: dict[str, Array]) -> list[Damage]:
+    found = []
+    if agrees(store, layout):
+        array: Any = zarr.open_array(f"{store}/{layout.name}", mode="r")
+    else:
+        found.append(Damage(layout.name, None, "its metadata are missing or damaged"))
+        array = None
+    if layout.values is not None:
+        if array is not None and not holds(array, layout.values):
+            found.append(Damage(layout.name, 0, "is missing or damaged"))
+        return found
+    if array is None:  # its chunks can be looked at all the same
+        array = layout.create(zarr.create_group({}, zarr_format=3))
+    part = Growing(store.place, layout.name, array, layout.rows, layout.known)
+    wrong = part.damage(cursors_of(cursors, layout.name)[2])
+    chunk, mendable = layout.chunks[0], layout.known is not None
+    return found + [
+        Damage(layout.name, k, why, mendable, (k * chunk, (k + 1) * chunk))
+        for k, why in wrong.items()
+    ]
+
+
+def cursors_of(cursors: dict[str, Array], name: str) -> tuple[int, Array, Array]:
+    """Return of one array its rows in whole chunks, what waits behind, and their checksums."""
+    return int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"], cursors[f"{name}/checksums"]
+
+
+def holds(array: Any, values: Array) -> bool:
+    """Return whether an array has just these values; False too where it cannot be read."""
+    try:
+        return np.array_equal(array[...], values)
+    except Exception:  # each codec has errors of its own
+        return False
+
+
+def agrees(store: Folder, layout: ArrayLayout) -> bool:
+    """Return whether the metadata of an array in a store are what they should be."""
+    try:
+        return layout.agrees(store.read(f"{layout.name}/{METADATA}"))
+    except OSError:
+        return False
+
+
+def differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return the names of what two stores say of themselves, and should be one in both."""
+    names = (there.keys() | here.keys()) - {"duration_ms", "not_exact"}
+    return sorted(name for name in names if there.get(name) != here.get(name))

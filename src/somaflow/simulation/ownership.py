@@ -1,0 +1,185 @@
+"""Ownership: which files at a store, and in the folder beside it, a run has written.
+
+Only such files are ever removed, by their names and one by one. Whatever else is there makes a run
+refuse the place before it touches anything.
+"""
+
+import json
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from somaflow.errors import StoreError
+from somaflow.simulation.folder import (
+    CHECKPOINT,
+    JOB,
+    LOCK,
+    LOG,
+    METADATA,
+    PARTIAL,
+    PROGRESS,
+    REQUEST,
+    Folder,
+)
+
+ARRAYS = "somaflow_arrays"  # in a store's attributes: the names of all that its run has made
+_GROUP = {"attributes", "node_type", "zarr_format", "consolidated_metadata"}
+_MOST = 5  # names in a message
+# A file that is being written has a name with some digits of its own, and this at its end.
+_WRITING = rf"(\.[0-9a-f]+)?{re.escape(PARTIAL)}"
+_FILES = "|".join(re.escape(name) for name in (JOB, PROGRESS, LOG, REQUEST))
+_BESIDE = re.compile(rf"(?:{_FILES}|{re.escape(CHECKPOINT)}\d{{12,}})(?:{re.escape(PARTIAL)})?")
+_TOLD = re.compile(rf"(?:zarr|{re.escape(METADATA)})(?:{_WRITING})")
+_CHUNK = re.compile(rf"\d+(?:{_WRITING})?")
+
+
+# --------------------------------------------------------------------- the folder beside a store
+
+
+def check_beside(folder: Folder) -> None:
+    """Refuse a folder beside a store that holds anything but a run.
+
+    Raises:
+        StoreError: It is no folder, or a link; something in it was not written by a run; or
+            nothing in it says of which run it is.
+    """
+    if folder.is_link() or (folder.is_there() and not folder.exists()):
+        raise StoreError(
+            f"{folder}, where a run keeps its checkpoints, is a link or no folder; move it, or "
+            "choose another path."
+        )
+    found = folder.shallow()
+    strange = [name for name in found if not _BESIDE.fullmatch(name) and name != LOCK]
+    if LOCK in found and not _is_our_lock(folder):
+        strange.append(LOCK)
+    if strange:
+        raise StoreError(
+            f"{folder}, where a run keeps its checkpoints, holds what no run has written: "
+            f"{listed(strange)}. Move it, or choose another path."
+        )
+    if {name.removesuffix(PARTIAL) for name in found} - {LOCK, JOB} and job_of(folder) is None:
+        raise StoreError(
+            f"nothing in {folder} says of which run it is: {JOB} is missing or damaged. Move that "
+            "folder, or choose another path."
+        )
+
+
+def job_of(folder: Folder) -> dict[str, Any] | None:
+    """Return what the folder beside a store tells of its run; None where that is not recognised."""
+    try:
+        told = json.loads(folder.read(JOB))
+        return told if "fingerprint" in told["meta"] and "format" in told else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def clear_beside(folder: Folder) -> None:
+    """Remove what an earlier run left beside its store: checkpoints first, and last what it was."""
+    for name in sorted(folder.shallow(), key=lambda name: (name == JOB, name)):
+        if _BESIDE.fullmatch(name):
+            folder.remove(name)
+
+
+def tidy_beside(folder: Folder) -> None:
+    """Remove what is left beside a store of writes that were cut short."""
+    for name in folder.shallow():
+        if name.endswith(PARTIAL) and _BESIDE.fullmatch(name):
+            folder.remove(name)
+
+
+def _is_our_lock(folder: Folder) -> bool:
+    try:
+        return re.fullmatch(rb"|process \d+ on .*", folder.read(LOCK)) is not None
+    except OSError:
+        return False
+
+
+# ------------------------------------------------------------------------------------- the store
+
+
+def attributes_of(store: Folder) -> dict[str, Any] | None:
+    """Return what a store says of itself; None where it is not one that a run has written."""
+    try:
+        group = json.loads(store.read(METADATA))
+        told, names = group["attributes"], group["attributes"][ARRAYS]
+        is_group = (group["node_type"], group["zarr_format"]) == ("group", 3)
+        known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return told if is_group and group.keys() <= _GROUP and known else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def leftovers(store: Folder, arrays: list[str]) -> list[str]:
+    """Return what is left in a store of writes of some arrays that were cut short."""
+    return [path for path in store.tree() if path.endswith(PARTIAL) and _belongs(path, arrays)]
+
+
+def strangers(store: Folder, arrays: list[str]) -> list[str]:
+    """Return what lies in a store and belongs to none of some arrays, nor to the store itself."""
+    return [path for path in store.tree() if not _belongs(path, arrays)]
+
+
+def check_store(store: Folder) -> None:
+    """Refuse to replace a place that holds anything but a store of ours.
+
+    Raises:
+        StoreError: So it does.
+    """
+    told = attributes_of(store)
+    is_file = store.is_there() and not store.exists()
+    if told is None and not is_file and all(_TOLD.fullmatch(name) for name in store.shallow()):
+        return  # nothing, or what was left of the very first write
+    if told is None:
+        raise StoreError(
+            f"{store} is not a results store of this version of somaflow, so it is not replaced; "
+            "move it, or choose another path."
+        )
+    if strange := strangers(store, told[ARRAYS]):
+        raise StoreError(
+            f"{store} holds what its run has not written, so it is not replaced: "
+            f"{listed(strange)}. Move it, or choose another path."
+        )
+
+
+def clear_store(store: Folder) -> None:
+    """Remove every file that a run has written to a store; what tells whose it is goes last.
+
+    Raises:
+        StoreError: There is anything else.
+        OSError: A file cannot be removed.
+    """
+    check_store(store)
+    # Deep ones first: a folder is removed when it is empty.
+    for path in sorted(store.tree(), key=lambda path: (path == METADATA, -_depth(path), path)):
+        store.remove(path)
+
+
+def listed(names: list[str]) -> str:
+    """Return some names for a message."""
+    more = len(names) - _MOST
+    shown = ", ".join(repr(name) for name in sorted(names)[:_MOST])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _depth(path: str) -> int:
+    return len(PurePosixPath(path).parts)
+
+
+def _belongs(path: str, arrays: list[str]) -> bool:
+    """Return whether a path in a store is one that a run writes; one of a folder ends with `/`."""
+    is_folder = path.endswith("/")
+    name, *rest = PurePosixPath(path).parts
+    if not rest and not is_folder:
+        return name == METADATA or _TOLD.fullmatch(name) is not None
+    if name not in arrays:
+        return False
+    if not rest:
+        return is_folder
+    if len(rest) == 1 and not is_folder:
+        return rest[0] == METADATA or _TOLD.fullmatch(rest[0]) is not None
+    pattern = re.compile(r"\d+") if is_folder else _CHUNK
+    return rest[0] == "c" and all(
+        (pattern if k == len(rest) - 1 else re.compile(r"\d+")).fullmatch(part)
+        for k, part in enumerate(rest)
+        if k
+    )
