@@ -262,11 +262,11 @@ def test_what_an_older_store_takes_is_free_where_it_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.zarr"
-    path.mkdir()
-    (path / "zarr.json").write_bytes(b" " * 2_000_000)
+    settings: dict[str, Any] = {"dt": 0.1 * ms, "record": RECORD}
+    sf.simulate(NETWORK, 1 * ms, sink=path, progress=False, **settings)
+    (path / "lif.v" / "c" / "0" / "0").write_bytes(b" " * 2_000_000)
     monkeypatch.setattr("somaflow.run.execute", no_run)
     free_disk(monkeypatch, 10**5)
-    settings: dict[str, Any] = {"dt": 0.1 * ms, "record": RECORD}
     with pytest.raises(StoppedError):
         sf.simulate(NETWORK, 100 * ms, sink=sf.ZarrSink(path, overwrite=True), **settings)
     with pytest.raises(StoreError, match="100 kB are free there"):

@@ -88,7 +88,8 @@ def _look(sink: ZarrSink) -> _Look:
     prepared = stopped.build()
     damage = []
     if stopped.checkpoint.step:
-        damage = sink.damage(prepared.columns, prepared.header, stopped.cursors)
+        ended = stopped.checkpoint.step == stopped.job.n_steps
+        damage = sink.damage(prepared.columns, prepared.header, stopped.cursors, ended=ended)
     advice = _advice(sink, stopped, damage, whole) if damage else ""
     found = Check(str(sink.path), (*wrong, *map(str, damage)), (), advice)
     return found, damage, whole

@@ -37,7 +37,12 @@ class Damage(NamedTuple):
 
 
 def of_store(
-    store: Folder, layouts: list[ArrayLayout], told: dict[str, Any], cursors: dict[str, Array]
+    store: Folder,
+    layouts: list[ArrayLayout],
+    told: dict[str, Any],
+    cursors: dict[str, Array],
+    *,
+    ended: bool,
 ) -> list[Damage]:
     """Return all that is not as it should be, in a local folder; nothing is written.
 
@@ -46,6 +51,7 @@ def of_store(
         layouts: Its arrays.
         told: What it should say of itself.
         cursors: How far each array is.
+        ended: Whether that is all of the run.
     """
     found, there = [], attributes_of(store)
     if there is None:
@@ -53,11 +59,13 @@ def of_store(
     elif names := differing(there, told):
         found.append(Damage("", None, f"the store is of another run: {', '.join(names)}", False))
     for layout in layouts:
-        found += _of_array(store, layout, cursors)
+        found += _of_array(store, layout, cursors, ended=ended)
     return found
 
 
-def _of_array(store: Folder, layout: ArrayLayout, cursors: dict[str, Array]) -> list[Damage]:
+def _of_array(
+    store: Folder, layout: ArrayLayout, cursors: dict[str, Array], *, ended: bool
+) -> list[Damage]:
     found = []
     if agrees(store, layout):
         array: Any = zarr.open_array(f"{store}/{layout.name}", mode="r")
@@ -71,12 +79,16 @@ def _of_array(store: Folder, layout: ArrayLayout, cursors: dict[str, Array]) -> 
     if array is None:  # its chunks can be looked at all the same
         array = layout.create(zarr.create_group({}, zarr_format=3))
     part = Growing(store.place, layout.name, array, layout.rows, layout.known)
-    wrong = part.damage(cursors_of(cursors, layout.name)[2])
+    part.done, tail, checksums = cursors_of(cursors, layout.name)
     chunk, mendable = layout.chunks[0], layout.known is not None
-    return found + [
+    found += [
         Damage(layout.name, k, why, mendable, (k * chunk, (k + 1) * chunk))
-        for k, why in wrong.items()
+        for k, why in part.damage(checksums).items()
     ]
+    # The checkpoint holds the rows behind them; until the end nobody counts on those in the store.
+    if ended and not found and (wrong := part.wrong_end(tail)):
+        found.append(Damage(layout.name, len(checksums), wrong))
+    return found
 
 
 def cursors_of(cursors: dict[str, Array], name: str) -> tuple[int, Array, Array]:
@@ -102,5 +114,6 @@ def agrees(store: Folder, layout: ArrayLayout) -> bool:
 
 def differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return the names of what two stores say of themselves, and should be one in both."""
-    names = (there.keys() | here.keys()) - {"duration_ms", "not_exact"}
+    # These change where a run is made longer or goes on elsewhere.
+    names = (there.keys() | here.keys()) - {"duration_ms", "statistics", "not_exact"}
     return sorted(name for name in names if there.get(name) != here.get(name))

@@ -117,13 +117,22 @@ class Growing:
         """Return whether the array holds all of what a checkpoint tells, and nothing else."""
         self.done, self.checksums = done, [int(checksum) for checksum in checksums]
         self._keep(np.asarray(tail))
-        if self.array.shape[0] != self.length or self.damage(checksums):
-            return False
+        return not (self.damage(checksums) or self.wrong_end(tail))
+
+    def wrong_end(self, tail: Array) -> str | None:
+        """Return what is wrong with the rows behind the whole chunks of a finished run, if any.
+
+        Args:
+            tail: Those rows.
+        """
+        if self.array.shape[0] != self.done + len(tail):
+            return f"has {self.array.shape[0]:,} rows, not {self.done + len(tail):,}"
         try:
-            rest = self.read(slice(done, None))
+            rest = self.read(slice(self.done, None))
         except StoreError:
-            return False
-        return rest.tobytes() == np.asarray(tail, self.array.dtype).tobytes()
+            return "is missing or damaged"
+        right = np.asarray(tail, self.array.dtype)
+        return None if rest.tobytes() == right.tobytes() else "is of another run"
 
     def damage(self, checksums: Array) -> dict[int, str]:
         """Return what is wrong with each chunk that is not what was written; in a local folder.

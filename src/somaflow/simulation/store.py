@@ -177,11 +177,24 @@ class ZarrSink:
         )
 
     def damage(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self,
+        columns: tuple[Column, ...],
+        header: dict[str, Any],
+        cursors: dict[str, Array],
+        *,
+        ended: bool,
     ) -> list[Damage]:
-        """Return all that is not as `cursors` tell, in a local folder; nothing is written."""
+        """Return all that is not as `cursors` tell, in a local folder; nothing is written.
+
+        Args:
+            columns: The recordings.
+            header: What the store should tell of the run.
+            cursors: How far each array is.
+            ended: Whether that is all of the run.
+        """
         self._columns = columns
-        return damage.of_store(self._store, self._layouts(), self._told(header), cursors)
+        told = self._told(header)
+        return damage.of_store(self._store, self._layouts(), told, cursors, ended=ended)
 
     # ------------------------------------------------------------------------- write
 
