@@ -2,6 +2,7 @@
 # make demo      the antennal lobe, with its figure and its results in somaflow-out
 # make test      the tests
 # make lint      style and types
+# make lowest    the fast tests and one store with the lowest versions that pyproject.toml allows
 # make bench     speed, beside other simulators; BENCH="cobahh --wirings 2" is another one
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUT := somaflow-out
 
-.PHONY: install demo test lint bench
+.PHONY: install demo test lint lowest bench
 
 install: $(STAMP)
 
@@ -43,6 +44,16 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Libraries of these versions warn of each other; that is theirs to mend, so it is not an error here.
+LOWEST := .venv-lowest
+lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[test]'
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" -W ignore::DeprecationWarning
+	$(LOWEST)/bin/somaflow run antennal-lobe --duration 20ms --out $(OUT)-lowest --overwrite
+	$(LOWEST)/bin/somaflow check $(OUT)-lowest/antennal-lobe.zarr
 
 bench: install
 	$(BIN)/python benchmarks/run.py $(BENCH)
