@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.errors import StoreError
 from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.units import mV, second
 
