@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from somaflow.equations import dialects
 from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest
+from somaflow.notation import UnreadableError, tree
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
 FUNCTIONS: dict[str, tuple[int, str]] = {
@@ -134,9 +135,11 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def walk(node: Node) -> Iterator[Node]:
     """Iterate over a node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting.extend(reversed(children(item)))
 
 
 def is_condition(node: Node) -> bool:
@@ -261,29 +264,24 @@ class _Reader:
     def __init__(self, text: str, line: str, offset: int, number: int | None) -> None:
         self.text, self.line, self.number = text.strip(), line, number
         self.offset = offset + len(text) - len(text.lstrip())
+        self.bytes = None if self.text.isascii() else self.text.encode()
 
     def read(self) -> Node:
         try:
-            tree = ast.parse(self.text, mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            column = max((getattr(error, "offset", None) or 1) - 1, 0)
-            what = getattr(error, "msg", str(error))
+            found = tree(self.text)
+        except UnreadableError as error:
             raise EquationError(
-                f"this is not an expression: {what}. Powers are written x**2, products a*b.",
+                f"this is not an expression: {error}. Powers are written x**2, products a*b.",
                 self.line,
-                self.offset + min(column, len(self.text)),
+                self.offset + error.column,
                 self.number,
             ) from None
-        try:
-            return self.convert(tree, condition=True)
-        except RecursionError:
-            message = "this expression is nested too deeply."
-            raise EquationError(message, self.line, self.offset, self.number) from None
+        return self.convert(found, condition=True)
 
     def place(self, item: Any) -> int:
         # Python counts columns in bytes; a caret stands below characters.
-        before = self.text.encode()[: getattr(item, "col_offset", 0)]
-        return self.offset + len(before.decode())
+        column = getattr(item, "col_offset", 0)
+        return self.offset + (column if self.bytes is None else len(self.bytes[:column].decode()))
 
     def error(
         self, message: str, item: Any, kind: type[EquationError] = EquationError
