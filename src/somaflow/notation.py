@@ -57,7 +57,8 @@ def tree(text: str, longest: int = LONGEST) -> ast.expr:
         item, depth = waiting.pop()
         if depth > DEEPEST:
             raise UnreadableError("it is nested too deeply")
-        depth += _CALL if isinstance(item, ast.Call) else 1
+        # `a and b and c` is one node here, and becomes one in another.
+        depth += _CALL if isinstance(item, ast.Call) else len(getattr(item, "values", "1"))
         waiting += [(child, depth) for child in ast.iter_child_nodes(item)]
     return found
 

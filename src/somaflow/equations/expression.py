@@ -5,13 +5,13 @@ type (see `algebras`) and a text can never run code.
 """
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Protocol
 
 from somaflow.equations import dialects
-from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest
+from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest, quoted
 from somaflow.notation import UnreadableError, tree
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
@@ -187,6 +187,33 @@ def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
     return found
 
 
+def in_need(name: str, definitions: Mapping[str, Node], known: Container[str]) -> list[str]:
+    """Return the definitions that one needs and that are not known, each after those it needs.
+
+    Whoever evaluates them in this order finds what one needs, however long their chain is.
+
+    Args:
+        name: The one, which is the last.
+        definitions: All of them, none of which need each other.
+        known: Those that have a value already.
+    """
+    order: dict[str, None] = {}
+    opened: set[str] = set()
+    waiting = [name]
+    while waiting:
+        key = waiting[-1]
+        if key in opened:
+            order.setdefault(waiting.pop())
+            continue
+        opened.add(key)
+        waiting += [
+            other
+            for other in names(definitions[key])
+            if other in definitions and other not in opened and other not in known
+        ]
+    return list(order)
+
+
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
     """Return the tree with names replaced by trees."""
     return renamed(node, lambda name: replacements.get(name.name, name))
@@ -322,7 +349,7 @@ class _Reader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return opposite(self.joined(operand))
         raise self.error(
-            f"{ast.unparse(item)!r} is not allowed in an equation. "
+            f"{self.written(item)} is not allowed in an equation. "
             + (
                 dialects.syntax(item, FUNCTIONS)
                 or "Allowed are numbers, names, + - * / **, comparisons of two expressions by "
@@ -335,10 +362,14 @@ class _Reader:
         node = self.convert(item, condition=True)
         if is_condition(node):
             return node
-        message = (
-            f"and, or, not join comparisons such as v > -50*mV; {ast.unparse(item)!r} is none."
-        )
+        message = f"and, or, not join comparisons such as v > -50*mV; {self.written(item)} is none."
         raise self.error(message, item)
+
+    def written(self, item: ast.AST) -> str:
+        try:
+            return quoted(ast.unparse(item))
+        except RecursionError:  # which takes more frames than it takes to read
+            return quoted(ast.get_source_segment(self.text, item) or self.text)
 
     def finite(self, value: Any, item: ast.AST) -> float:
         try:
