@@ -10,7 +10,7 @@ import numpy as np
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations import checking, noise, statements
-from somaflow.equations.affine import ZERO, Form
+from somaflow.equations.affine import ZERO, Form, check_size
 from somaflow.equations.algebras import NOISE, PURE, UnitAlgebra, describe
 from somaflow.equations.drawing import held
 from somaflow.equations.expression import (
@@ -376,7 +376,10 @@ class Equations(Description):
             raise UnknownNameError(f"there is no state {state!r}.{nearest(state, self.states)}")
         if state not in self.noises:
             return self.states[state].expression, ZERO
-        return noise.parts(self.states[state], self.definitions, self.noises[state])
+        found = noise.parts(self.states[state], self.definitions, self.noises[state])
+        for part in found:
+            check_size(part, {}, f"d{state}/dt")
+        return found
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.
