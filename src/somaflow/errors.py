@@ -10,11 +10,19 @@ from collections.abc import Iterable
 # a name takes a time that grows with the square of its length.
 _LONGEST_LINE, _AROUND = 200, 80  # characters that are shown, and those around a caret
 _LONGEST_NAME = 60
+_LONGEST_MESSAGE = 4000
 _MOST_NAMES = 1000
 
 
 class SomaflowError(Exception):
-    """The root of all errors that somaflow raises on purpose."""
+    """The root of all errors that somaflow raises on purpose.
+
+    Args:
+        *args: The message; of one that quotes a text of any length, the ends are kept.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_ends(item) if isinstance(item, str) else item for item in args))
 
 
 class EquationError(SomaflowError, ValueError):
@@ -96,6 +104,14 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, message: str, path: str | None, time: float, signal: int) -> None:
         super().__init__(message)
         self.path, self.time, self.signal = path, time, signal
+
+
+def _ends(message: str) -> str:
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    left_out = len(message) - 2 * half
+    return f"{message[:half]} ... ({left_out:,} characters) ... {message[-half:]}"
 
 
 def point(message: str, line: str, column: int, number: int | None = None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from pint.util import string_preprocessor
 
-LONGEST = 50_000  # characters of an expression
+LONGEST = 20_000  # characters of an expression
 LONGEST_UNIT = 200
 LARGEST_POWER = 100  # of a unit
 # What reads a tree takes a frame of Python's stack for an operator, and three for a call. Python
@@ -124,7 +124,7 @@ def _collect(item: ast.expr, power: float, found: dict[str, float]) -> None:
 def _exponent(item: ast.expr) -> float:
     """Return the number that a name is raised to: 2, -2, 0.5 or 1/2."""
     match item:
-        case ast.Constant(value=value) if type(value) in (int, float):
+        case ast.Constant(value=int() | float() as value):
             if not abs(value) <= LARGEST_POWER:
                 raise UnreadableError(
                     f"an exponent is above {LARGEST_POWER}, the largest", item.col_offset

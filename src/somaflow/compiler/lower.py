@@ -87,7 +87,9 @@ class TensorAlgebra:
                 return power(left, exponent)
             if not isinstance(left, tf.Tensor) and isinstance(right, tf.Tensor):
                 left = tf.constant(left, right.dtype)
-            return tf.pow(left, right) if isinstance(left, tf.Tensor) else left**right
+            if isinstance(left, tf.Tensor):
+                return tf.pow(left, right)
+            return OPERATORS["**"](left, right)
         # Units are factors of 1 nearly everywhere; they must not cost a multiplication.
         if node.operator in "*/" and isinstance(right, float) and right == 1.0:
             return left

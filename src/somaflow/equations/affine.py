@@ -20,8 +20,8 @@ from somaflow.equations.expression import (
     evaluate,
     in_need,
     names,
-    render,
     renamed,
+    render,
 )
 from somaflow.equations.statements import Variable
 from somaflow.errors import EquationError, UnknownNameError, nearest

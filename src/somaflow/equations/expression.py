@@ -291,7 +291,10 @@ class _Reader:
     def __init__(self, text: str, line: str, offset: int, number: int | None) -> None:
         self.text, self.line, self.number = text.strip(), line, number
         self.offset = offset + len(text) - len(text.lstrip())
-        self.bytes = None if self.text.isascii() else self.text.encode()
+        # Python counts columns in bytes; a caret stands below characters.
+        self.characters: list[int] | None = None
+        if not self.text.isascii():
+            self.characters = [k for k, one in enumerate(self.text) for _ in one.encode()]
 
     def read(self) -> Node:
         try:
@@ -306,9 +309,8 @@ class _Reader:
         return self.convert(found, condition=True)
 
     def place(self, item: Any) -> int:
-        # Python counts columns in bytes; a caret stands below characters.
         column = getattr(item, "col_offset", 0)
-        return self.offset + (column if self.bytes is None else len(self.bytes[:column].decode()))
+        return self.offset + (column if self.characters is None else self.characters[column])
 
     def error(
         self, message: str, item: Any, kind: type[EquationError] = EquationError

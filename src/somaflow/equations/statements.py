@@ -22,7 +22,7 @@ from somaflow.equations.expression import (
 from somaflow.errors import EquationError, UnitError, UnknownNameError, nearest
 
 # Beyond these a text takes long to read, and is refused.
-_LONGEST_TEXT, _MOST_STATEMENTS = 300_000, 3_000
+_LONGEST_TEXT, _MOST_STATEMENTS = 100_000, 3_000
 _SHOWN = 12  # names of a circle
 # Names that have a value where there are steps: the step, and what is drawn in each.
 STEPPED = ("dt", RAND)

@@ -265,8 +265,8 @@ def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
 def _few(products: list[list[Node]], times: int = 1) -> None:
     if sum(map(len, products)) * times > _MOST_FACTORS:
         raise NetworkError(
-            f"I becomes more than {_MOST_FACTORS:,} factors when its products of sums are multiplied "
-            "out, which is more than can be worked with; write it with fewer of them."
+            f"I becomes more than {_MOST_FACTORS:,} factors when its products of sums are "
+            "multiplied out, which is more than can be worked with; write it with fewer of them."
         )
 
 
