@@ -67,7 +67,7 @@ class Logbook:
         """Return whether the last word on a run is that it is finished."""
         try:
             return json.loads(self.folder.read(PROGRESS))["state"] == FINISHED
-        except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or damaged
             return False
 
     def end(self, state: str, sentence: str, progress: Progress) -> None:

@@ -32,7 +32,9 @@ def read(path: Path) -> dict[str, Any]:
                     f"{path} has more than {_MOST_DOTS} dots in line {number}; write several lines."
                 )
         return tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise MechanismError(f"cannot read {path}: it is nested too deeply.") from error
+    except (OSError, ValueError) as error:
         if isinstance(error, MechanismError):
             raise
         raise MechanismError(f"cannot read {path}: {error}") from error
