@@ -323,11 +323,11 @@ def test_definitions_that_double_are_not_written_out() -> None:
     assert isinstance(found, SomaflowError)
 
 
-def test_what_is_folded_is_a_number_or_infinite() -> None:
-    for text in ("10**1000000", "1/0", "exp(1e300)", "(0 - 8)**0.5"):
-        model = sf.Equations.parse(f"dx/dt = {text}/ms : 1", x=0)
-        with pytest.raises(SomaflowError):
-            sf.solve(model, t1=1 * units.ms, dt=0.5 * units.ms)
+@pytest.mark.parametrize("text", ["10**1000000", "1/0", "exp(1e300)", "(0 - 8)**0.5"])
+def test_what_is_folded_to_no_number_is_refused(text: str) -> None:
+    model = sf.Equations.parse(f"dx/dt = {text}/ms : 1", x=0)
+    with pytest.raises(SomaflowError):
+        sf.solve(model, t1=1 * units.ms, dt=0.5 * units.ms)
 
 
 TOML = {
