@@ -22,6 +22,7 @@ from somaflow.units import Parameter
 FORMAT = 1
 # What NumPy, zip and JSON raise for a file that is something else, or a part of one.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)
+_DAMAGED += (IndexError, OverflowError, RecursionError, MemoryError, zlib.error)
 _classes: dict[str, type] = {"Parameter": Parameter}
 
 
@@ -176,7 +177,7 @@ def from_json(data: Any) -> Any:
             for item in data["arrays"]
         ]
         return decode(data["text"], arrays)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except _DAMAGED as error:
         raise StoreError(f"this is not a stored description ({error}).") from error
 
 

@@ -86,7 +86,7 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
             told += _order(path, json.loads(one), json.loads(other), here, there)
             continue  # what is added or left out is told by its own path
         elif "\\n" in one and "\\n" in other and one[0] in "'\"" and other[0] in "'\"":
-            told.append(_lines(path, ast.literal_eval(one), ast.literal_eval(other), here, there))
+            told.append(_lines(path, _text(one), _text(other), here, there))
         else:
             label = f"{path}: " if path else ""
             told.append(f"{label}{_shown(mine, path)} {here}, {_shown(theirs, path)} {there}")
@@ -140,6 +140,14 @@ def _order(path: str, mine: list[str], theirs: list[str], here: str, there: str)
         if first != second:
             return [f"order of {path}: {first} before {second} {here}, after it {there}"]
     return []
+
+
+def _text(written: str) -> str:
+    """Return the text that `repr` wrote, or what a damaged file has instead as it is."""
+    try:
+        return str(ast.literal_eval(written))
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return written
 
 
 def _lines(path: str, mine: str, theirs: str, here: str, there: str) -> str:

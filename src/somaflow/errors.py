@@ -6,9 +6,23 @@ Every class is also the builtin kind that a Python programmer would catch.
 import difflib
 from collections.abc import Iterable
 
+# Input may be of any length, but what is said of it is read by people. To look for what is near to
+# a name takes a time that grows with the square of its length.
+_LONGEST_LINE, _AROUND = 200, 80  # characters that are shown, and those around a caret
+_LONGEST_NAME = 60
+_LONGEST_MESSAGE = 4000
+_MOST_NAMES = 1000
+
 
 class SomaflowError(Exception):
-    """The root of all errors that somaflow raises on purpose."""
+    """The root of all errors that somaflow raises on purpose.
+
+    Args:
+        *args: The message; of one that quotes a text of any length, the ends are kept.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_ends(item) if isinstance(item, str) else item for item in args))
 
 
 class EquationError(SomaflowError, ValueError):
@@ -92,9 +106,22 @@ class Interrupted(KeyboardInterrupt):
         self.path, self.time, self.signal = path, time, signal
 
 
+def _ends(message: str) -> str:
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    left_out = len(message) - 2 * half
+    return f"{message[:half]} ... ({left_out:,} characters) ... {message[-half:]}"
+
+
 def point(message: str, line: str, column: int, number: int | None = None) -> str:
     """Return a message with the user's line below it, and a caret under one of its columns."""
     label = f"  line {number}: " if number is not None else "  "
+    if len(line) > _LONGEST_LINE:
+        start = max(column - _AROUND, 0)
+        before, after = "..." if start else "", "..." if len(line) > column + _AROUND else ""
+        line = f"{before}{line[start : column + _AROUND]}{after}"
+        column += len(before) - start
     return f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
 
 
@@ -111,9 +138,19 @@ def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """
     names = sorted(set(known))
     for choices in (names, sorted(set(also))):
-        if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.5):
+        short = [choice for choice in choices if len(choice) <= _LONGEST_NAME][:_MOST_NAMES]
+        if len(name) > _LONGEST_NAME:
+            break
+        if close := difflib.get_close_matches(name, short, n=1, cutoff=0.5):
             return f" Did you mean {close[0]!r}?"
     if not names:
         return ""
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f" Known: {shown}."
+    some = [item if len(item) <= _LONGEST_NAME else f"{item[:40]}..." for item in names[:12]]
+    return f" Known: {', '.join(some)}{', ...' if len(names) > 12 else ''}."
+
+
+def quoted(text: str) -> str:
+    """Return a text between quotes, or the beginning of a long one."""
+    if len(text) <= _LONGEST_LINE:
+        return repr(text)
+    return f"{text[:_LONGEST_NAME]!r}... (of {len(text):,} characters)"

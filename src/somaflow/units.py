@@ -16,7 +16,8 @@ import pint
 from numpy.typing import NDArray
 from pint.util import UnitsContainer
 
-from somaflow.errors import MissingValueError, UnitError, WrongTypeError, nearest
+from somaflow.errors import MissingValueError, UnitError, WrongTypeError, nearest, quoted
+from somaflow.notation import UnreadableError, unit_powers
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None)
 Quantity: Any = registry.Quantity
@@ -39,6 +40,11 @@ NAMES: dict[str, Any] = {
     for name, value in list(globals().items())
     if isinstance(value, pint.Unit) and not name.startswith("_")
 }
+
+
+_LONGEST_VALUE = 1000  # characters of a number with its unit
+# What a unit may measure, and products of powers of these.
+_KINDS = ("mass", "length", "time", "current", "substance", "temperature")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +120,16 @@ class Dimensions:
 
 
 def unit_text(unit: Any) -> str:
-    """Return the canonical text of a pint unit, for example `mS/cm**2`."""
-    text = f"{unit:~D}".replace(" ", "").replace("µ", "u").replace("Ω", "ohm")
+    """Return the canonical text of a pint unit, for example `mS/cm**2`.
+
+    Raises:
+        UnitError: It is one that pint itself cannot name, made of a logarithmic unit.
+    """
+    try:
+        text = f"{unit:~D}"
+    except KeyError as error:
+        raise UnitError(f"a quantity has a unit without a name, {error}.") from error
+    text = text.replace(" ", "").replace("µ", "u").replace("Ω", "ohm")
     return text or "1"
 
 
@@ -136,20 +150,30 @@ def parse_unit(text: str) -> Any:
     """
     if not isinstance(text, str):
         raise UnitError(f"a unit is given as a text such as 'mV/ms', not {text!r}.")
-    if text.strip() in ("1", ""):
-        return registry.dimensionless
     try:
-        unit = registry.parse_units(text)
+        powers = unit_powers(text, tuple(registry.preprocessors))
+        # Pint computes with numbers in a text, of whatever size: it sees names and powers alone.
+        plain = "*".join(f"{name}**{power!r}" for name, power in powers.items())
+        unit = registry.parse_units(plain)
+        unit_text(unit)  # which fails for products with logarithmic units
         zero = cast("Any", Quantity(0.0, unit)).to_root_units().magnitude
     except Exception as error:
+        why = f" ({error})" if isinstance(error, UnreadableError) else ""
         raise UnitError(
-            f"{text!r} is not a unit.{nearest(text, NAMES)} Write for example mV, mS/cm**2 or 1."
+            f"{quoted(text)} is not a unit{why}.{nearest(text, NAMES)} "
+            "Write for example mV, mS/cm**2 or 1."
         ) from error
     if zero != 0:
         raise UnitError(
             f"{text!r} has a zero of its own, so it cannot be multiplied; write a temperature in "
             "kelvin, or its number as a pure number."
         )
+    if foreign := sorted(set(unit.dimensionality) - {f"[{kind}]" for kind in _KINDS}):
+        raise UnitError(
+            f"{text!r} is a unit of {', '.join(foreign)}; units here are of {', '.join(_KINDS)}."
+        )
+    if not 0 < _factor(unit) < math.inf:
+        raise UnitError(f"{text!r} is too large or too small a unit to compute with.")
     return unit
 
 
@@ -164,7 +188,10 @@ def named(dimensions: Dimensions) -> str:
     if dimensions.text is not None or dimensions.plain:
         return dimensions.text or "1"
     choices = _named_units().get(dimensions.powers) or _products(dimensions.powers)
-    return min(choices, key=lambda text: abs(math.log10(factor(text)) - dimensions.size))
+    try:
+        return min(choices, key=lambda text: abs(math.log10(factor(text)) - dimensions.size))
+    except UnitError:  # of powers beyond those that a unit may have
+        return choices[0]
 
 
 @cache
@@ -213,8 +240,7 @@ def _products(powers: UnitsContainer) -> list[str]:
 def _coherent_powers(powers: Any) -> dict[str, float]:
     """Return the powers of the coherent system's units in one of some dimensions."""
     mass, length, time, current, substance, temperature = (
-        powers.get(f"[{name}]", 0)
-        for name in ("mass", "length", "time", "current", "substance", "temperature")
+        powers.get(f"[{kind}]", 0) for kind in _KINDS
     )
     return {
         "mV": mass,
@@ -236,12 +262,18 @@ def factor(text: str) -> float:
     Returns:
         The factor, rounded to 15 digits so that powers of ten are exact.
     """
-    unit = parse_unit(text)
+    return _factor(parse_unit(text))
+
+
+def _factor(unit: Any) -> float:
     base = registry.dimensionless
     for name, power in _coherent_powers(unit.dimensionality).items():
         base = base * getattr(registry, name) ** power
-    one = cast("Any", Quantity(1.0, unit))
-    return float(f"{one.to(base).magnitude:.15g}")
+    try:
+        ratio = cast("Any", Quantity(1.0, unit / base)).to_root_units().magnitude
+        return float(f"{ratio:.15g}")
+    except (OverflowError, ValueError):  # a root of a negative constant is complex
+        return math.inf
 
 
 def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Parameter:
@@ -311,6 +343,10 @@ def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
 
 
 def _from_text(text: str, name: str, place: str) -> Any:
+    if len(text) > _LONGEST_VALUE:
+        raise UnitError(
+            f"{name!r}{place} is {quoted(text)}; write a number and a unit, such as '10 mV'."
+        )
     head, _, tail = text.strip().partition(" ")
     if product := re.fullmatch(r"([-+\d.eE]+)\s*\*\s*(\w.*)", text.strip()):
         raise UnitError(

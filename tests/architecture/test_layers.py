@@ -15,6 +15,7 @@ FILES = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rgl
 # What each layer may know, besides itself.
 DESCRIPTION = (
     "errors",
+    "notation",
     "units",
     "description",
     "difference",
@@ -22,7 +23,7 @@ DESCRIPTION = (
     "mechanisms",
     "network",
 )
-NUMERICS = ("errors", "units", "numerics", "solvers", "simulation")
+NUMERICS = ("errors", "notation", "units", "numerics", "solvers", "simulation")
 KNOWS: dict[str, set[str]] = {
     layer: set(column[: column.index(layer)])
     for column in (DESCRIPTION, NUMERICS)

@@ -1,11 +1,13 @@
 """Times as they are typed on a command line: `10min`, `1s`, `200ms`, `0.01ms`."""
 
+import math
 import re
 
-from somaflow.errors import RunError, UnitError
+from somaflow.errors import RunError, UnitError, quoted
 
 _IN_MS = {"h": 3.6e6, "min": 6e4, "s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
-_TIME = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*")
+_LONGEST = 100  # characters
+_TIME = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*")
 
 
 def milliseconds(text: str, option: str) -> float:
@@ -19,9 +21,11 @@ def milliseconds(text: str, option: str) -> float:
         UnitError: It is not a number with a unit of time.
         RunError: It is not greater than 0.
     """
-    match = _TIME.fullmatch(text)
+    match = _TIME.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
-        raise UnitError(f"{option} is {text!r}; write a time with its unit, such as 200ms or 1s.")
+        raise UnitError(
+            f"{option} is {quoted(text)}; write a time with its unit, such as 200ms or 1s."
+        )
     number, unit = match.groups()
     if not unit:
         raise UnitError(f"{option} is {text!r}, which has no unit; write {text}ms or {text}s.")
@@ -31,6 +35,8 @@ def milliseconds(text: str, option: str) -> float:
         )
     # Rounded to 15 digits, so that 10us and 0.01ms are the same number.
     time = float(f"{float(number) * _IN_MS[unit]:.15g}")
+    if math.isinf(time):
+        raise RunError(f"{option} is {text}, which is too large a number.")
     if time <= 0:
         raise RunError(f"{option} is {text}; it must be greater than 0.")
     return time

@@ -114,7 +114,9 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
         return build(kept["model"], kept["parameters"], kept["seed"])
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, sf.errors.SomaflowError):
+            raise
         raise sf.errors.StoreError(f"{folder}/{REQUEST} is damaged; remove it to go on.") from error
 
 

@@ -73,7 +73,7 @@ def look(folder: Folder) -> Sight | None:
         ) from error
     try:
         return _sight(json.loads(data), claimed)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 
 

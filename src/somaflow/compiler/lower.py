@@ -8,6 +8,7 @@ in float64 and rounded last: the phase of a sine after 1e6 ms has no digits in f
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from somaflow import units
@@ -22,6 +23,7 @@ from somaflow.equations.expression import (
     Node,
     Number,
     evaluate,
+    in_need,
     names,
     render,
 )
@@ -76,13 +78,18 @@ class TensorAlgebra:
     def binary(self, node: Binary, left: Any, right: Any) -> Any:
         if self.single:
             left, right = _alike((left, right))
+        if isinstance(left, float) and isinstance(right, float) and node.operator in ("/", "**"):
+            with np.errstate(all="ignore"):  # 1/0 is inf, as in tensors, not Python's exception
+                return float(OPERATORS[node.operator](np.float64(left), right))
         if node.operator == "**":
             exponent = literal(node.right)
             if isinstance(left, tf.Tensor) and exponent is not None:
                 return power(left, exponent)
             if not isinstance(left, tf.Tensor) and isinstance(right, tf.Tensor):
                 left = tf.constant(left, right.dtype)
-            return tf.pow(left, right) if isinstance(left, tf.Tensor) else left**right
+            if isinstance(left, tf.Tensor):
+                return tf.pow(left, right)
+            return OPERATORS["**"](left, right)
         # Units are factors of 1 nearly everywhere; they must not cost a multiplication.
         if node.operator in "*/" and isinstance(right, float) and right == 1.0:
             return left
@@ -95,7 +102,8 @@ class TensorAlgebra:
             if node.function == "where":
                 return arguments[1] if arguments[0] else arguments[2]
             if node.function != "pulse":
-                return float(NUMPY_FUNCTIONS[node.function](*arguments))
+                with np.errstate(all="ignore"):
+                    return float(NUMPY_FUNCTIONS[node.function](*arguments))
         if not self.single:
             return self.calls[node.function](*arguments)
         passing = node.function in _PASSING and _has_double(arguments)
@@ -124,6 +132,10 @@ class Lowered:
         changing = {*equations.states, *dynamic, "t"}
         # What changes with time alone, and what with more than that.
         self._times, self._beyond = {"t"} if single else set[str](), {*equations.states, *dynamic}
+        self._growing: set[str] = set()
+        for name, definition in equations.definitions.items() if single else ():
+            if self._grows(definition.expression):
+                self._growing.add(name)
         self._timed: dict[str, Node] = {}
         self._static: dict[str, Node] = {}
         self._slots: dict[str, str] = {}
@@ -177,7 +189,7 @@ class Lowered:
         """Tell whether what changes with time alone may grow as time does."""
         match node:
             case Name(name=name) if name in self.equations.definitions:
-                return self._grows(self.equations.definitions[name].expression)
+                return name in self._growing
             case Name():
                 return node.name == "t"
             case Negative():
@@ -264,7 +276,8 @@ class Lowered:
                     assert at_time is not None
                     table[name] = at_time(self._timed[name])
                 elif name in self._definitions:
-                    table[name] = evaluate(self._definitions[name], algebra)
+                    for other in in_need(name, self._definitions, table):
+                        table[other] = evaluate(self._definitions[other], algebra)
                 else:
                     return unit_factor(name)
             return table[name]
@@ -285,12 +298,13 @@ class Lowered:
         What may grow with time stays in float64, and is mixed with states there.
         """
         table: dict[str, Any] = {}
+        trees = {key: v.expression for key, v in self.equations.definitions.items()}
 
         def lookup(name: str) -> Any:
             if name not in table:
                 if name in self.equations.definitions:
-                    node = self.equations.definitions[name].expression
-                    table[name] = evaluate(node, algebra)
+                    for other in in_need(name, trees, table):
+                        table[other] = evaluate(trees[other], algebra)
                 elif name in given:
                     held = given.get(f"exact {name}", given[name])
                     table[name] = tf.cast(held, tf.float64)

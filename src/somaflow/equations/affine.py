@@ -18,15 +18,19 @@ from somaflow.equations.expression import (
     children,
     dependencies,
     evaluate,
+    in_need,
     names,
+    renamed,
     render,
 )
 from somaflow.equations.statements import Variable
 from somaflow.errors import EquationError, UnknownNameError, nearest
+from somaflow.notation import DEEPEST
 
 ZERO, ONE = Number(0.0), Number(1.0)
 Form = tuple[Node, Node]  # (a, b) of a*y + b
 _LONGEST = 80
+_MOST_PARTS = 20_000  # of a tree in which definitions are written out
 
 
 class Dynamics(Protocol):
@@ -152,7 +156,9 @@ def chord_in(name: str, node: Node, definitions: Mapping[str, Variable]) -> tupl
             form = evaluate(definition.expression, algebra)
             if form[0] != ZERO:
                 algebra.forms[key] = form
-    return evaluate(node, algebra)[0], algebra.exact
+    slope = evaluate(node, algebra)[0]
+    check_size(slope, {}, f"the slope in {name}")
+    return slope, algebra.exact
 
 
 def _sign(node: Node) -> Node:
@@ -271,18 +277,58 @@ def inlined(node: Node, definitions: Mapping[str, Variable], keep: AbstractSet[s
 
     Args:
         node: The tree.
-        definitions: The definitions.
+        definitions: The definitions, each after those that it needs.
         keep: Those that stay names.
+
+    Raises:
+        EquationError: The tree becomes too large, as where each of many definitions names the
+            one before it twice.
     """
-    match node:
-        case Name(name=name) if name in definitions and name not in keep:
-            return inlined(definitions[name].expression, definitions, keep)
-        case Negative():
-            return Negative(inlined(node.operand, definitions, keep))
-        case Binary():
-            left, right = (inlined(child, definitions, keep) for child in children(node))
-            return Binary(node.operator, left, right)
-        case Call():
-            arguments = tuple(inlined(child, definitions, keep) for child in children(node))
-            return Call(node.function, arguments)
-    return node
+    trees = {key: value.expression for key, value in definitions.items() if key not in keep}
+    written: dict[str, Node] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def change(item: Name) -> Node:
+        return written.get(item.name, item)
+
+    for name in names(node):
+        if name in trees and name not in written:
+            for key in in_need(name, trees, written):
+                written[key] = renamed(trees[key], change)
+                check_size(written[key], sizes, key)
+    found = renamed(node, change)
+    check_size(found, sizes, "an expression")
+    return found
+
+
+def check_size(node: Node, known: dict[int, tuple[int, int]], what: str) -> None:
+    """Refuse a tree that is too large or too deep to be worked with when it is written out.
+
+    Args:
+        node: The tree, whose parts may be shared.
+        known: Size and depth of parts by their `id`, which is added to; the parts must stay alive.
+        what: What it is, for the message.
+
+    Raises:
+        EquationError: It is.
+    """
+    waiting = [node]
+    while waiting:
+        item = waiting[-1]
+        parts = children(item)
+        if todo := [part for part in parts if id(part) not in known]:
+            waiting += todo
+            continue
+        waiting.pop()
+        size = 1 + sum(known[id(part)][0] for part in parts)
+        step = 3 if isinstance(item, Call) else 1
+        depth = step + max((known[id(part)][1] for part in parts), default=0)
+        known[id(item)] = size, depth
+    size, depth = known[id(node)]
+    if size > _MOST_PARTS or depth > DEEPEST:
+        how = f"{size:,} parts" if size > _MOST_PARTS else "too many parts within each other"
+        raise EquationError(
+            f"{what} has {how} when the definitions that it needs are written out, and at most "
+            f"{_MOST_PARTS:,} parts, {DEEPEST} deep, can be worked with. Shorten the chain of "
+            "definitions, or make one of them a state or a parameter."
+        )

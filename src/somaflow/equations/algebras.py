@@ -26,6 +26,7 @@ from somaflow.equations.expression import (
     walk,
 )
 from somaflow.errors import TraceError, UnitError
+from somaflow.notation import LARGEST_POWER
 from somaflow.units import Dimensions
 
 PURE = units.dimensions("1")
@@ -99,7 +100,14 @@ class UnitAlgebra:
                 "of the result is known.",
                 node.right,
             )
-        return base**value
+        result = base**value
+        if not max(map(abs, result.powers.values())) <= LARGEST_POWER:
+            self.fail(
+                f"the exponent {value:.6g} of {describe(base)} is too large: the powers of a unit "
+                f"are at most {LARGEST_POWER}.",
+                node.right,
+            )
+        return result
 
     def call(self, node: Call, arguments: tuple[Dimensions, ...]) -> Dimensions:
         rule = FUNCTIONS[node.function][1]

@@ -1,6 +1,6 @@
 """The check of units of a system of equations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from somaflow import units
@@ -36,7 +36,7 @@ def check(
         UnitError: One does not fit; it names the unit that is expected and the one found, and that
             of parameters given as plain numbers, where the equations fix it.
     """
-    with advising(parameters, table, sides(states, definitions, pure)):
+    with advising(parameters, table, lambda: sides(states, definitions, pure)):
         for variable in (*definitions.values(), *states.values()):
             found = evaluate(
                 variable.expression, UnitAlgebra(table, variable.line, variable.number)
@@ -73,14 +73,14 @@ def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> D
 
 @contextmanager
 def advising(
-    parameters: Mapping[str, Parameter], table: Table, checked: list[Side]
+    parameters: Mapping[str, Parameter], table: Table, checked: Callable[[], list[Side]]
 ) -> Iterator[None]:
     """Say which unit parameters that are plain numbers must have, where units do not fit.
 
     Args:
         parameters: The parameters.
         table: Dimensions of every name.
-        checked: All that fixes units.
+        checked: Returns all that fixes units.
 
     Raises:
         UnitError: The one that is raised within, with that advice above it.
@@ -89,7 +89,7 @@ def advising(
         yield
     except UnitError as error:
         plain = [name for name, held in parameters.items() if held.unit == "1"]
-        wanted = wanted_units(table, plain, checked)
+        wanted = wanted_units(table, plain, checked())
         if not wanted:
             raise
         raise UnitError(f"{advice(parameters, wanted)}\n{error}") from None

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Container
 
-_FLAG = re.compile(r"^(?P<unit>[^(]*?)\s*\((?P<flag>[a-z][a-z ,-]*)\)\s*$")
+_FLAG = re.compile(r"^(?P<unit>[^(]*)\((?P<flag>[a-z][a-z ,-]*)\)\s*$")
 _FLAGS = {
     "unless refractory": (
         "what stands still after a spike is said by the population: sf.Population(..., "
@@ -26,7 +26,7 @@ _DERIVATIVES = (
     re.compile(r"^\s*d\s*\(\s*(?P<name>[^\W\d]\w*)\s*\)\s*/\s*d\s*t\s*="),
     re.compile(r"^\s*d(?P<name>[^\W\d]\w*)\s*/\s*d\s+t\s*="),
 )
-_SCALED = re.compile(r"^\s*(?P<factor>[^=:]*?)\*\s*d(?P<name>[^\W\d]\w*)\s*/\s*dt\s*=(?!=)")
+_SCALED = re.compile(r"^(?P<factor>[^=:]*?)\*\s*d(?P<name>[^\W\d]\w*)\s*/\s*dt\s*=(?!=)")
 _CALLS = {
     "int": "a condition that counts as 0 or 1 is written where(condition, 1, 0)",
     "clip": "write minimum(maximum(x, low), high)",
@@ -79,7 +79,7 @@ def statement(line: str) -> str | None:
     for pattern in _DERIVATIVES:
         if match := pattern.match(line):
             return f"a derivative is written 'd{match['name']}/dt = ... : unit'."
-    if match := _SCALED.match(line):
+    if match := _SCALED.match(line.lstrip()):
         factor, name = match["factor"].strip(), match["name"]
         return f"the derivative stands alone: write 'd{name}/dt = (...)/{factor} : unit'."
     return None

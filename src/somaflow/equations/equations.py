@@ -10,13 +10,8 @@ import numpy as np
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations import checking, noise, statements
-from somaflow.equations.affine import ZERO, Form
-from somaflow.equations.algebras import (
-    NOISE,
-    PURE,
-    UnitAlgebra,
-    describe,
-)
+from somaflow.equations.affine import ZERO, Form, check_size
+from somaflow.equations.algebras import NOISE, PURE, UnitAlgebra, describe
 from somaflow.equations.drawing import held
 from somaflow.equations.expression import (
     RAND,
@@ -96,6 +91,8 @@ class Equations(Description):
     on_post_spike: tuple[Assignment, ...] = field(init=False)
     pure_time: bool = field(init=False)
     source: str = field(init=False)
+    _own: frozenset[str] = field(init=False)
+    _tables: dict[bool, dict[str, Dimensions]] = field(init=False, default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, **parameters: Any) -> "Equations":
@@ -164,6 +161,7 @@ class Equations(Description):
         setter(self, "states", states)
         setter(self, "inputs", found.inputs)
         setter(self, "definitions", definitions)
+        setter(self, "_own", frozenset({*states, *definitions, *found.inputs, *self.parameters}))
         for variable in (*states.values(), *definitions.values()):
             self._known(variable.expression, variable.line, variable.number)
         setter(self, "definitions", statements.in_order(definitions))
@@ -198,8 +196,7 @@ class Equations(Description):
         return "\n".join(lines)
 
     def _known(self, node: Node, line: str, number: int | None, stepped: bool = False) -> None:
-        own = {*self.states, *self.definitions, *self.inputs, *self.parameters}
-        statements.check_names(node, own, stepped, line, number)
+        statements.check_names(node, self._own, stepped, line, number)
 
     def dimensions(self, pure_time: bool | None = None) -> dict[str, Dimensions]:
         """Return the dimensions of every name that the equations define or use."""
@@ -232,8 +229,12 @@ class Equations(Description):
             node: What is checked beside the equations.
             wanted: The dimensions that it must have, or None for any.
         """
-        sides = checking.sides(self.states, self.definitions, self.pure_time)
-        return checking.advising(self.parameters, table, [*sides, (node, wanted)])
+
+        def sides() -> list[checking.Side]:
+            own = checking.sides(self.states, self.definitions, self.pure_time)
+            return [*own, (node, wanted)]
+
+        return checking.advising(self.parameters, table, sides)
 
     def _initial(self, name: str, value: Any) -> Any:
         if name not in self.states:
@@ -245,7 +246,7 @@ class Equations(Description):
             statements.refuse_condition(node, value)
             self._known(node, value, None)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
-            table = self.dimensions()
+            table = self._dimensions(False)
             with self._advising(table, node, table[name]):
                 found = evaluate(node, UnitAlgebra(table, value))
                 if found != table[name]:
@@ -279,8 +280,11 @@ class Equations(Description):
         return node
 
     def _dimensions(self, stepped: bool) -> dict[str, Dimensions]:
-        table = self.dimensions()
-        return table | ({"dt": table["t"], RAND: PURE} if stepped else {})
+        if stepped not in self._tables:
+            table = self.dimensions()
+            more = {"dt": table["t"], RAND: PURE} if stepped else {}
+            self._tables[stepped] = table | more
+        return self._tables[stepped]
 
     def assignments(
         self,
@@ -372,7 +376,10 @@ class Equations(Description):
             raise UnknownNameError(f"there is no state {state!r}.{nearest(state, self.states)}")
         if state not in self.noises:
             return self.states[state].expression, ZERO
-        return noise.parts(self.states[state], self.definitions, self.noises[state])
+        found = noise.parts(self.states[state], self.definitions, self.noises[state])
+        for part in found:
+            check_size(part, {}, f"d{state}/dt")
+        return found
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.

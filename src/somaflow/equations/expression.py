@@ -5,13 +5,14 @@ type (see `algebras`) and a text can never run code.
 """
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Protocol
 
 from somaflow.equations import dialects
-from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest
+from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest, quoted
+from somaflow.notation import UnreadableError, tree
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
 FUNCTIONS: dict[str, tuple[int, str]] = {
@@ -134,9 +135,11 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def walk(node: Node) -> Iterator[Node]:
     """Iterate over a node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting.extend(reversed(children(item)))
 
 
 def is_condition(node: Node) -> bool:
@@ -182,6 +185,33 @@ def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
             if name in definitions:
                 waiting.append(definitions[name])
     return found
+
+
+def in_need(name: str, definitions: Mapping[str, Node], known: Container[str]) -> list[str]:
+    """Return the definitions that one needs and that are not known, each after those it needs.
+
+    Whoever evaluates them in this order finds what one needs, however long their chain is.
+
+    Args:
+        name: The one, which is the last.
+        definitions: All of them, none of which need each other.
+        known: Those that have a value already.
+    """
+    order: dict[str, None] = {}
+    opened: set[str] = set()
+    waiting = [name]
+    while waiting:
+        key = waiting[-1]
+        if key in opened:
+            order.setdefault(waiting.pop())
+            continue
+        opened.add(key)
+        waiting += [
+            other
+            for other in names(definitions[key])
+            if other in definitions and other not in opened and other not in known
+        ]
+    return list(order)
 
 
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
@@ -261,29 +291,26 @@ class _Reader:
     def __init__(self, text: str, line: str, offset: int, number: int | None) -> None:
         self.text, self.line, self.number = text.strip(), line, number
         self.offset = offset + len(text) - len(text.lstrip())
+        # Python counts columns in bytes; a caret stands below characters.
+        self.characters: list[int] | None = None
+        if not self.text.isascii():
+            self.characters = [k for k, one in enumerate(self.text) for _ in one.encode()]
 
     def read(self) -> Node:
         try:
-            tree = ast.parse(self.text, mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            column = max((getattr(error, "offset", None) or 1) - 1, 0)
-            what = getattr(error, "msg", str(error))
+            found = tree(self.text)
+        except UnreadableError as error:
             raise EquationError(
-                f"this is not an expression: {what}. Powers are written x**2, products a*b.",
+                f"this is not an expression: {error}. Powers are written x**2, products a*b.",
                 self.line,
-                self.offset + min(column, len(self.text)),
+                self.offset + error.column,
                 self.number,
             ) from None
-        try:
-            return self.convert(tree, condition=True)
-        except RecursionError:
-            message = "this expression is nested too deeply."
-            raise EquationError(message, self.line, self.offset, self.number) from None
+        return self.convert(found, condition=True)
 
     def place(self, item: Any) -> int:
-        # Python counts columns in bytes; a caret stands below characters.
-        before = self.text.encode()[: getattr(item, "col_offset", 0)]
-        return self.offset + len(before.decode())
+        column = getattr(item, "col_offset", 0)
+        return self.offset + (column if self.characters is None else self.characters[column])
 
     def error(
         self, message: str, item: Any, kind: type[EquationError] = EquationError
@@ -324,7 +351,7 @@ class _Reader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return opposite(self.joined(operand))
         raise self.error(
-            f"{ast.unparse(item)!r} is not allowed in an equation. "
+            f"{self.written(item)} is not allowed in an equation. "
             + (
                 dialects.syntax(item, FUNCTIONS)
                 or "Allowed are numbers, names, + - * / **, comparisons of two expressions by "
@@ -337,10 +364,14 @@ class _Reader:
         node = self.convert(item, condition=True)
         if is_condition(node):
             return node
-        message = (
-            f"and, or, not join comparisons such as v > -50*mV; {ast.unparse(item)!r} is none."
-        )
+        message = f"and, or, not join comparisons such as v > -50*mV; {self.written(item)} is none."
         raise self.error(message, item)
+
+    def written(self, item: ast.AST) -> str:
+        try:
+            return quoted(ast.unparse(item))
+        except RecursionError:  # which takes more frames than it takes to read
+            return quoted(ast.get_source_segment(self.text, item) or self.text)
 
     def finite(self, value: Any, item: ast.AST) -> float:
         try:

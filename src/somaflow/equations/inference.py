@@ -20,8 +20,10 @@ from somaflow.equations.expression import (
     Number,
     evaluate,
 )
+from somaflow.notation import LARGEST_POWER
 from somaflow.units import Dimensions, Parameter
 
+_MOST_WORK = 2e7  # of a solve; this is advice in a message, which must not take long
 _TINY = 1e-9  # of numbers that are 0 but for rounding
 
 
@@ -86,7 +88,7 @@ class OpenAlgebra:
             case "**":
                 self.pure.append(right)
                 exponent = literal(node.right)
-                if exponent is not None:
+                if exponent is not None and abs(exponent) <= LARGEST_POWER:
                     return left**exponent
                 self.pure.append(left)
                 return Open(PURE)
@@ -129,6 +131,8 @@ def wanted_units(
         found = evaluate(node, algebra)
         if wanted is not None:
             algebra.alike(found, Open(wanted))
+    if not names or len(algebra.pure) * len(names) ** 2 > _MOST_WORK:
+        return {}
     kinds = sorted({kind for ratio in algebra.pure for kind in ratio.known.powers})
     rows = [[ratio.unknown.get(name, 0.0) for name in names] for ratio in algebra.pure]
     right = [
@@ -136,9 +140,10 @@ def wanted_units(
         + [-ratio.known.size]
         for ratio in algebra.pure
     ]
-    if not rows or not names:
+    matrix, negated = np.array(rows), np.array(right)
+    if not rows or not (np.isfinite(matrix).all() and np.isfinite(negated).all()):
         return {}
-    return _solved(names, kinds, np.array(rows), np.array(right))
+    return _solved(names, kinds, matrix, negated)
 
 
 def _solved(

@@ -1,5 +1,6 @@
 """Initial values, which may be expressions of parameters, definitions and each other."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,14 +35,22 @@ def resolve(
     """
     table = dict(known)
     nodes = {key: parse(value) for key, value in waiting.items()}
+    trees = {**nodes, **{key: definition.expression for key, definition in definitions.items()}}
+    lacking = {key: names(node) - set(units.NAMES) - table.keys() for key, node in trees.items()}
+    users: dict[str, list[str]] = {}
+    for key, others in lacking.items():
+        for other in others:
+            users.setdefault(other, []).append(key)
+    ready = deque(key for key, others in lacking.items() if not others)
     with np.errstate(all="ignore"):  # whoever asks refuses what is not finite
-        for _ in range(len(nodes) + 1):
-            for key, definition in definitions.items():
-                if names(definition.expression) - set(units.NAMES) <= set(table):
-                    table[key] = evaluate(definition.expression, NumberAlgebra(table))
-            for key, node in list(nodes.items()):
-                if names(node) - set(units.NAMES) <= set(table):
-                    table[key] = evaluate(nodes.pop(key), NumberAlgebra(table))
+        while ready:
+            key = ready.popleft()
+            table[key] = evaluate(trees[key], NumberAlgebra(table))
+            nodes.pop(key, None)
+            for user in users.pop(key, ()):
+                lacking[user].discard(key)
+                if not lacking[user]:
+                    ready.append(user)
     for key, node in nodes.items():
         raise MissingValueError(
             f"the initial value of {key!r} of {where} is {render(node)}, which needs the "

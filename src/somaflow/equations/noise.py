@@ -7,7 +7,7 @@ drift + diffusion*xi, and the increments of different states are independent.
 from collections.abc import Mapping
 
 from somaflow.equations.affine import Form, affine_in
-from somaflow.equations.expression import Name, Node, dependencies, is_noise, walk
+from somaflow.equations.expression import Name, Node, dependencies, is_noise, names, walk
 from somaflow.equations.statements import Variable
 from somaflow.errors import EquationError
 
@@ -24,10 +24,15 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
             state with another.
     """
     found: dict[str, str] = {}
+    driven: dict[str, str] = {}  # the state of each noise
+    trees = {key: definition.expression for key, definition in definitions.items()}
+    noisy = _noisy(trees)
     for state, variable in states.items():
-        used = _noises(variable.expression, definitions)
-        if not used:
+        if not noisy & names(variable.expression) and not any(
+            map(is_noise, names(variable.expression))
+        ):
             continue
+        used = _noises(variable.expression, trees)
         noise = next(iter(used))
         if len(used) > 1:
             first, second = list(used)[:2]
@@ -39,8 +44,8 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
                 used[second],
                 variable.number,
             )
-        if noise in found.values():
-            other = next(key for key, value in found.items() if value == noise)
+        if noise in driven:
+            other = driven[noise]
             raise EquationError(
                 f"the noise {noise} drives {other} already, and each state has its own: write "
                 f"xi_{state.replace('.', '_')} here.",
@@ -50,9 +55,10 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
             )
         parts(variable, definitions, noise)
         found[state] = noise
+        driven[noise] = state
     for definition in definitions.values():
         for noise, column in _noises(definition.expression, {}).items():
-            if noise not in found.values():
+            if noise not in driven:
                 raise EquationError(
                     f"the noise {noise} drives no state: a white noise stands in a derivative "
                     "dx/dt, or in a definition that a derivative uses.",
@@ -101,7 +107,8 @@ def refuse(
     Raises:
         EquationError: The tree depends on a noise.
     """
-    for noise, column in _noises(node, definitions).items():
+    trees = {key: definition.expression for key, definition in definitions.items()}
+    for noise, column in _noises(node, trees).items():
         raise EquationError(
             f"{what} cannot depend on the white noise {noise}, which has no value at one time; "
             "it drives a state by its derivative.",
@@ -111,9 +118,23 @@ def refuse(
         )
 
 
-def _noises(node: Node, definitions: Mapping[str, Variable]) -> dict[str, int]:
-    """Return the noises that a tree depends on, and the column of the name that brings each."""
-    trees = {key: definition.expression for key, definition in definitions.items()}
+def _noisy(trees: Mapping[str, Node]) -> set[str]:
+    """Return the definitions that depend on a noise; each stands after those that it needs."""
+    found: set[str] = set()
+    for key, tree in trees.items():
+        used = names(tree)
+        if used & found or any(map(is_noise, used)):
+            found.add(key)
+    return found
+
+
+def _noises(node: Node, trees: Mapping[str, Node]) -> dict[str, int]:
+    """Return the noises that a tree depends on, and the column of the name that brings each.
+
+    Args:
+        node: The tree.
+        trees: Those of the definitions.
+    """
     found: dict[str, int] = {}
     if not any(map(is_noise, dependencies(node, trees))):
         return found

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from somaflow import units
@@ -20,6 +21,9 @@ from somaflow.equations.expression import (
 )
 from somaflow.errors import EquationError, UnitError, UnknownNameError, nearest
 
+# Beyond these a text takes long to read, and is refused.
+_LONGEST_TEXT, _MOST_STATEMENTS = 100_000, 3_000
+_SHOWN = 12  # names of a circle
 # Names that have a value where there are steps: the step, and what is drawn in each.
 STEPPED = ("dt", RAND)
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
@@ -66,6 +70,11 @@ class Statements:
     inputs: dict[str, str] = field(default_factory=dict)
     spikes: list[tuple[str, int, int, bool]] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.states) + len(self.definitions) + len(self.inputs) + len(self.spikes)
+
 
 def name_of(match: re.Match[str]) -> str:
     """Return the name on the left, in the form that Python gives to names on the right."""
@@ -95,7 +104,7 @@ def check_free(
 
 
 def check_names(
-    node: Node, own: set[str], stepped: bool, line: str | None, number: int | None
+    node: Node, own: AbstractSet[str], stepped: bool, line: str | None, number: int | None
 ) -> None:
     """Refuse names in a tree that mean nothing, or two things.
 
@@ -146,11 +155,24 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         EquationError: A line that is no statement, a name that is taken, a syntax slip.
         UnitError: A text that names no unit.
     """
+    if len(text) > _LONGEST_TEXT:
+        raise EquationError(
+            f"this text of equations has {len(text):,} characters, and at most "
+            f"{_LONGEST_TEXT:,} are read."
+        )
     found = Statements()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("#")[0].rstrip()
         if not line.strip():
             continue
+        if found.count >= _MOST_STATEMENTS:
+            raise EquationError(
+                f"there are more than {_MOST_STATEMENTS:,} statements, which are too many for one "
+                "text of equations. What differs from cell to cell is a parameter with an array.",
+                line,
+                0,
+                number,
+            )
         if said := dialects.statement(line):
             raise EquationError(said, line, len(line) - len(line.lstrip()), number)
         if match := _ON_SPIKE.match(line):
@@ -249,27 +271,40 @@ def in_order(definitions: dict[str, Variable]) -> dict[str, Variable]:
     Raises:
         EquationError: Some need each other.
     """
+    needs = {
+        name: sorted(names(variable.expression) & definitions.keys(), reverse=True)
+        for name, variable in definitions.items()
+    }
     done: dict[str, Variable] = {}
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in done:
-            return
-        variable = definitions[name]
-        if name in path:
-            circle = " -> ".join((*path[path.index(name) :], name))
-            raise EquationError(
-                f"these definitions need each other: {circle}.",
-                variable.line,
-                len(variable.line) - len(variable.line.lstrip()),
-                variable.number,
-            )
-        for other in sorted(names(variable.expression) & set(definitions)):
-            visit(other, (*path, name))
-        done[name] = variable
-
-    for name in definitions:
-        visit(name, ())
+    for first in definitions:
+        path: dict[str, None] = {}  # from the first to the one that is looked at
+        waiting = [first]
+        while waiting:
+            name = waiting[-1]
+            if name in done:
+                waiting.pop()
+            elif name not in path:
+                path[name] = None
+                waiting += [other for other in needs[name] if other not in done]
+                for other in needs[name]:
+                    if other in path:
+                        raise _circle(definitions[other], [*path])
+            else:
+                done[name] = definitions[waiting.pop()]
+                del path[name]
     return done
+
+
+def _circle(variable: Variable, path: list[str]) -> EquationError:
+    circle = [*path[path.index(variable.name) :], variable.name]
+    if len(circle) > _SHOWN:
+        circle[_SHOWN // 2 : -_SHOWN // 2] = ["..."]
+    return EquationError(
+        f"these definitions need each other: {' -> '.join(circle)}.",
+        variable.line,
+        len(variable.line) - len(variable.line.lstrip()),
+        variable.number,
+    )
 
 
 def split_assignments(

@@ -5,7 +5,6 @@ check: numbers from a paper or from an independent implementation.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from somaflow.errors import (
     UnknownNameError,
     nearest,
 )
+from somaflow.mechanisms.files import read
 from somaflow.units import Parameter
 
 KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
@@ -135,7 +135,7 @@ def load(name: str) -> Mechanism:
         MechanismError: The file breaks a rule of the catalogue.
     """
     path = _path(name)
-    return _catalogued(path) if path.is_relative_to(_FOLDER) else from_data(_data(path), path.stem)
+    return _catalogued(path) if path.is_relative_to(_FOLDER) else from_data(read(path), path.stem)
 
 
 def _path(name: Any) -> Path:
@@ -149,14 +149,7 @@ def _path(name: Any) -> Path:
 
 @cache
 def _catalogued(path: Path) -> Mechanism:
-    return from_data(_data(path), path.stem)
-
-
-def _data(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MechanismError(f"cannot read {path}: {error}") from error
+    return from_data(read(path), path.stem)
 
 
 def from_data(data: dict[str, Any], name: str) -> Mechanism:
@@ -235,7 +228,7 @@ def checks(mechanism_name: str) -> list[dict[str, Any]]:
     """
     mechanism = load(mechanism_name)
     results = []
-    for check in _data(_path(mechanism_name))["check"]:
+    for check in read(_path(mechanism_name))["check"]:
         for name, expected in check["expect"].items():
             found = value_at(mechanism.equations, name, check["at"])
             results.append(

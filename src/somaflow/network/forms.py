@@ -35,6 +35,8 @@ from somaflow.equations.linear import LinearParts, because
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.synaptic import Synaptic
 
+_MOST_FACTORS = 10_000  # of a current that is multiplied out
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -200,7 +202,13 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
         return bool(used & (before | {weight or ""})) and bool(used & after)
 
     found = []
-    for factors in _products(Name("I"), equations, mixed):
+    try:
+        products = _products(Name("I"), equations, mixed)
+    except RecursionError:
+        raise NetworkError(
+            f"{place}: I stands at the end of too long a chain of definitions."
+        ) from None
+    for factors in products:
         pre: Node = ONE
         post: Node = ONE
         weighted = 0
@@ -231,6 +239,7 @@ def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
     match node:
         case Name(name=name) if name in equations.definitions:
             inside = _products(equations.definitions[name].expression, equations, mixed)
+            _few(inside)
             whole = len(inside) == 1 and len(inside[0]) == 1 and not isinstance(inside[0][0], Name)
             return [[node]] if whole and not mixed(node) else inside
         case Negative():
@@ -238,6 +247,7 @@ def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
         case Binary(operator="*"):
             left = _products(node.left, equations, mixed)
             right = _products(node.right, equations, mixed)
+            _few(left, len(right))
             return [[*a, *b] for a in left for b in right]
         case Binary(operator="/"):
             inverse = Binary("/", Number(1.0), node.right)
@@ -246,8 +256,18 @@ def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
             right = _products(node.right, equations, mixed)
             if node.operator == "-":
                 right = [[Negative(Number(1.0)), *f] for f in right]
-            return [*_products(node.left, equations, mixed), *right]
+            both = [*_products(node.left, equations, mixed), *right]
+            _few(both)
+            return both
     return [[node]]
+
+
+def _few(products: list[list[Node]], times: int = 1) -> None:
+    if sum(map(len, products)) * times > _MOST_FACTORS:
+        raise NetworkError(
+            f"I becomes more than {_MOST_FACTORS:,} factors when its products of sums are "
+            "multiplied out, which is more than can be worked with; write it with fewer of them."
+        )
 
 
 # -------------------------------------------------------------------------- jumping

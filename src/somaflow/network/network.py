@@ -184,7 +184,7 @@ def load_network(path: str | Path) -> Network:
         try:
             stored = json.loads(group.read_text(encoding="utf-8"))
             network = description.from_json(stored["attributes"]["description"])["network"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(f"{path} holds no network that can be read ({error}).") from error
     else:
         network = description.load(path)
