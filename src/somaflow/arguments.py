@@ -10,6 +10,7 @@ from somaflow import units
 from somaflow.compiler.ode import Model
 from somaflow.equations.equations import Equations
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import shown
 from somaflow.settings import method, positive
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
@@ -57,7 +58,7 @@ def batch_axes(batch: Any) -> int | None:
     if batch is None:
         return None
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
-        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {batch!r}.")
+        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {shown(batch)}.")
     return int(batch)
 
 
@@ -243,7 +244,9 @@ def step_limit(max_steps: Any, times: Times) -> int:
     if max_steps is None:
         return _STEPS
     if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)):
-        raise WrongTypeError(f"max_steps is a whole number such as 1_000_000, not {max_steps!r}.")
+        raise WrongTypeError(
+            f"max_steps is a whole number such as 1_000_000, not {shown(max_steps)}."
+        )
     if not 0 < max_steps < 2**31:
         raise RunError(f"max_steps is {max_steps}; it is at least 1 and below 2**31.")
     return int(max_steps)
@@ -252,7 +255,7 @@ def step_limit(max_steps: Any, times: Times) -> int:
 def _time(value: Any, unit: str, name: str) -> float:
     if value is None or isinstance(value, str):
         example = "1.0" if unit == "1" else "1.0*ms"
-        raise WrongTypeError(f"{name} is a time such as {example}, not {value!r}.")
+        raise WrongTypeError(f"{name} is a time such as {example}, not {shown(value)}.")
     return units.scalar(value, unit, name)
 
 

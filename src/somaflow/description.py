@@ -16,7 +16,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from somaflow.errors import StoreError, WrongTypeError
+from somaflow import given
+from somaflow.errors import StoreError
 from somaflow.units import Parameter
 
 FORMAT = 1
@@ -182,7 +183,7 @@ def from_json(data: Any) -> Any:
 
 def save(thing: Any, path: str | Path) -> None:
     """Write a description to one file (JSON and arrays in a NumPy archive)."""
-    path = _checked(path)
+    path = given.path(path)
     text, arrays = encode(thing)
     contents: dict[str, Any] = {f"array_{k}": array for k, array in enumerate(arrays)}
     try:
@@ -192,19 +193,13 @@ def save(thing: Any, path: str | Path) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _checked(path: Any) -> str | Path:
-    if not isinstance(path, (str, Path)):
-        raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
-    return path
-
-
 def load(path: str | Path) -> Any:
     """Read a description that `save` wrote.
 
     Raises:
         StoreError: There is no such file, or it is not a description.
     """
-    path = _checked(path)
+    path = given.path(path)
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = [archive[f"array_{k}"] for k in range(len(archive.files) - 1)]

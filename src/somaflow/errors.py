@@ -5,6 +5,9 @@ Every class is also the builtin kind that a Python programmer would catch.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+_LONGEST = 200  # letters of a name that may be misspelt
 
 
 class SomaflowError(Exception):
@@ -98,7 +101,7 @@ def point(message: str, line: str, column: int, number: int | None = None) -> st
     return f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
 
 
-def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
+def nearest(name: Any, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Return a `did you mean` clause for a misspelt name, or the names there are.
 
     Args:
@@ -110,7 +113,8 @@ def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
         A clause that begins with a space, or an empty string where nothing is known.
     """
     names = sorted(set(known))
-    for choices in (names, sorted(set(also))):
+    spelt = isinstance(name, str) and len(name) <= _LONGEST
+    for choices in (names, sorted(set(also))) if spelt else ():
         if close := difflib.get_close_matches(name, choices, n=1, cutoff=0.5):
             return f" Did you mean {close[0]!r}?"
     if not names:

@@ -13,6 +13,7 @@ from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.sources import count_before
 from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
+from somaflow.given import shown
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
@@ -173,7 +174,7 @@ def read_job(
     Args, Raises: As for `simulate`.
     """
     if not isinstance(network, Network):
-        raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
+        raise WrongTypeError(f"simulate takes a sf.Network, not {shown(network)}.")
     step = positive(dt, "dt")
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen = _clocked(solver)
@@ -209,7 +210,9 @@ def read_sink(sink: Any) -> Sink:
     if isinstance(sink, (str, Path)):
         return ZarrSink(sink)
     if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
-        raise WrongTypeError(f"sink is a path, a sf.ZarrSink, or None for memory, not {sink!r}.")
+        raise WrongTypeError(
+            f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
+        )
     return sink
 
 
@@ -240,7 +243,7 @@ def _begin(initial: Any, dt: float) -> int:
         return check_start(initial, dt)
     if not isinstance(initial or {}, Mapping):
         raise WrongTypeError(
-            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."
+            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {shown(initial)}."
         )
     return 0
 

@@ -17,6 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from somaflow import given
 from somaflow.errors import WrongTypeError
 
 try:
@@ -136,7 +137,8 @@ def check_progress(progress: object) -> None:
     """
     if not isinstance(progress, bool) and not callable(progress):
         raise WrongTypeError(
-            f"progress is True, False, or a function that is given a sf.Progress, not {progress!r}."
+            f"progress is True, False, or a function that is given a sf.Progress, not "
+            f"{given.shown(progress)}."
         )
 
 

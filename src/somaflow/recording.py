@@ -9,6 +9,7 @@ from somaflow import units
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.chunks import Chunk
@@ -58,11 +59,11 @@ def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, 
     try:
         recorders = tuple(recorders)
     except TypeError as error:
-        raise WrongTypeError(f"record is a list of recorders, not {record!r}.") from error
+        raise WrongTypeError(f"record is a list of recorders, not {shown(record)}.") from error
     for recorder in recorders:
         if not isinstance(recorder, Recorder):
             raise WrongTypeError(
-                f"record takes recorders such as pn.spikes or pn['v'], not {recorder!r}."
+                f"record takes recorders such as pn.spikes or pn['v'], not {shown(recorder)}."
             )
         _check(network, recorder)
         steps_between(recorder, dt)

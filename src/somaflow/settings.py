@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from somaflow import description, units
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import shown
 from somaflow.solvers.base import Solver
 
 
@@ -26,7 +27,7 @@ def positive(value: Any, name: str, unit: str = "ms") -> float:
     """
     if isinstance(value, str):
         raise WrongTypeError(
-            f"{name} is a time such as {'0.01' if unit == '1' else '0.01*ms'}, not {value!r}."
+            f"{name} is a time such as {'0.01' if unit == '1' else '0.01*ms'}, not {shown(value)}."
         )
     number = units.scalar(value, unit, name)
     if number <= 0:
@@ -64,7 +65,7 @@ def float_type(dtype: Any) -> tf.DType:
     if not isinstance(dtype, str) or dtype not in ("float64", "float32"):
         meant = getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
         advice = f": write dtype={meant!r}" if meant in ("float64", "float32") else ""
-        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}{advice}.")
+        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {shown(dtype)}{advice}.")
     return tf.as_dtype(dtype)
 
 

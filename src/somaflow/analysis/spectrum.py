@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.errors import MissingValueError, WrongTypeError
+from somaflow.given import shown
 
 Floats = NDArray[np.float64]
 
@@ -201,7 +202,7 @@ def _row(values: Any, name: str) -> Floats:
     try:
         row = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise WrongTypeError(f"{name} is a row of numbers, not {values!r}.") from error
+        raise WrongTypeError(f"{name} is a row of numbers, not {shown(values)}.") from error
     if row.ndim != 1:
         raise WrongTypeError(f"{name} is one row of numbers, not an array of shape {row.shape}.")
     if not np.all(np.isfinite(row)):
@@ -213,5 +214,5 @@ def _row(values: Any, name: str) -> Floats:
 def _number(value: Any, name: str) -> float:
     kinds = (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds) or not np.isfinite(value):
-        raise WrongTypeError(f"{name} is one finite number, not {value!r}.")
+        raise WrongTypeError(f"{name} is one finite number, not {shown(value)}.")
     return float(value)

@@ -14,6 +14,7 @@ from somaflow.compiler.timing import fitted
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Binary, Call, Node
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import shown
 from somaflow.simulation.flow import Condition
 
 _DIRECTIONS = {"up": 1, "down": -1, "both": 0}
@@ -48,13 +49,15 @@ class Event:
             if not (callable(part) or isinstance(part, str) or (part is None and what == "change")):
                 raise WrongTypeError(
                     f"an event's {what} is a function of (t, y), or a text for equations, not "
-                    f"{part!r}."
+                    f"{shown(part)}."
                 )
         if not isinstance(self.terminal, (bool, np.bool_)):
-            raise WrongTypeError(f"an event's terminal is True or False, not {self.terminal!r}.")
+            raise WrongTypeError(
+                f"an event's terminal is True or False, not {shown(self.terminal)}."
+            )
         if not isinstance(self.direction, str) or self.direction not in _DIRECTIONS:
             raise WrongTypeError(
-                f"an event's direction is 'up', 'down' or 'both', not {self.direction!r}."
+                f"an event's direction is 'up', 'down' or 'both', not {shown(self.direction)}."
             )
 
 
@@ -68,7 +71,8 @@ def named(events: Any) -> dict[str, Event]:
         return {}
     if not isinstance(events, Mapping) or not all(isinstance(e, Event) for e in events.values()):
         raise WrongTypeError(
-            f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not {events!r}."
+            f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not "
+            f"{shown(events)}."
         )
     return {str(name): event for name, event in events.items()}
 

@@ -17,6 +17,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import parse
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.numerics.device import cast, is_tensor
 
 _PARTS = "numbers are real: give real and imaginary part apart."
@@ -113,7 +114,7 @@ def model(f: Any, y0: Any, args: Any, noise: Any, batch: int | None, dtype: Any)
         if y0 is None:
             raise RunError("solve needs an initial state y0 for a function.")
         return _from_function(f, y0, args, noise, batch or 0, dtype)
-    raise WrongTypeError(f"solve takes a function f(t, y) or sf.Equations, not {f!r}.")
+    raise WrongTypeError(f"solve takes a function f(t, y) or sf.Equations, not {shown(f)}.")
 
 
 def refuse_not_affine(made: Model, f: Any, args: Any, solver: str) -> None:
@@ -191,7 +192,7 @@ def _from_equations(
     equations, tensors = _overridden(equations, args)
     given, traced = {}, {}
     if y0 is not None and not isinstance(y0, Mapping):
-        raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {y0!r}.")
+        raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {shown(y0)}.")
     for name, value in dict(y0 or {}).items():
         if name not in equations.states:
             raise RunError(f"y0 names {name!r}; the states are {sorted(equations.states)}.")
@@ -288,7 +289,7 @@ def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, A
     if args is None:
         return equations, {}
     if not isinstance(args, Mapping):
-        raise WrongTypeError(f"args of equations is a dict of parameters, not {args!r}.")
+        raise WrongTypeError(f"args of equations is a dict of parameters, not {shown(args)}.")
     numbers, tensors = {}, {}
     for name, value in args.items():
         if name not in equations.parameters:
@@ -322,7 +323,7 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
     check_call(f, args, "f")
     if noise is not None:
         if not callable(noise):
-            raise WrongTypeError(f"noise is a function g(t, y), not {noise!r}.")
+            raise WrongTypeError(f"noise is a function g(t, y), not {shown(noise)}.")
         check_call(noise, args, "noise")
 
     def taking(function: Function) -> Function:

@@ -22,6 +22,7 @@ from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
+from somaflow.given import shown
 from somaflow.network import forms, groups
 from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
@@ -307,7 +308,7 @@ class Tables:
             if name not in self.place:
                 raise RunError(f"initial names {name!r}.{nearest(str(name), self.place)}")
             if not isinstance(values, Mapping):
-                raise RunError(f"initial[{name!r}] is a dict of states, not {values!r}.")
+                raise RunError(f"initial[{name!r}] is a dict of states, not {shown(values)}.")
         per_cell = [self._first_cells(k) for k in range(len(self.populations))]
         if self.before is not None:
             self.batch = self.before.batch

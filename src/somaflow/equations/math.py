@@ -12,6 +12,7 @@ import numpy as np
 from somaflow.equations.algebras import NUMPY_FUNCTIONS, Symbol, as_node
 from somaflow.equations.expression import Call
 from somaflow.errors import WrongTypeError
+from somaflow.given import shown
 from somaflow.units import Quantity
 
 _tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
@@ -32,7 +33,7 @@ def _apply(name: str, *arguments: Any) -> Any:
         if isinstance(argument, Quantity) or np.asarray(argument).dtype.kind not in "biufc":
             raise WrongTypeError(
                 f"sf.math.{name} takes numbers, arrays and the arguments of a traced function, "
-                f"not {argument!r}."
+                f"not {shown(argument)}."
             )
     return NUMPY_FUNCTIONS[name](*arguments)
 

@@ -26,6 +26,7 @@ from somaflow.errors import (
     UnknownNameError,
     nearest,
 )
+from somaflow.given import is_among, shown
 from somaflow.units import Parameter
 
 KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
@@ -118,8 +119,8 @@ def catalogue(kind: str) -> Catalogue:
     Raises:
         UnknownNameError: There is no such kind.
     """
-    if kind not in KINDS.values():
-        raise UnknownNameError(f"no catalogue of {kind!r}.{nearest(str(kind), KINDS.values())}")
+    if not is_among(kind, KINDS.values()):
+        raise UnknownNameError(f"no catalogue of {shown(kind)}.{nearest(kind, KINDS.values())}")
     return Catalogue(kind)
 
 
@@ -139,11 +140,11 @@ def load(name: str) -> Mechanism:
 
 
 def _path(name: Any) -> Path:
-    if str(name).endswith(".toml"):
+    if isinstance(name, (str, Path)) and str(name).endswith(".toml"):
         return Path(name)
     found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
-    if name not in found:
-        raise UnknownMechanismError(f"there is no mechanism {name!r}.{nearest(str(name), found)}")
+    if not is_among(name, found):
+        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, found)}")
     return found[name]
 
 
@@ -171,7 +172,7 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
         EquationError: A slip in the equations.
     """
     if not isinstance(data, dict):
-        raise MechanismError(f"{name}: a mechanism is a table of keys, not {data!r}.")
+        raise MechanismError(f"{name}: a mechanism is a table of keys, not {shown(data)}.")
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise MechanismError(f"{name}: kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
@@ -210,7 +211,7 @@ def _check_types(data: dict[str, Any], name: str) -> None:
             raise MechanismError(f"{name}: the {key} is {data[key]!r}; it must be a text.")
     for key in ("parameters", "initial"):
         if not isinstance(data.get(key, {}), dict):
-            raise MechanismError(f"{name}: {key} must be a table, not {data[key]!r}.")
+            raise MechanismError(f"{name}: {key} must be a table, not {shown(data[key])}.")
     given = data["check"]
     if not isinstance(given, list) or not given:
         raise MechanismError(f"{name}: the file lacks a [[check]].")

@@ -8,6 +8,7 @@ from typing import Any
 from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.network import explanation
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
@@ -40,13 +41,13 @@ class Network(Description):
 
     def __init__(self, *given: Any, parts: Any = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
-            raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
+            raise WrongTypeError(f"the parts of a Network are a tuple, not {shown(parts)}.")
         parts = (*given, *parts)
         for part in parts:
             if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp, PoissonInput)):
                 raise WrongTypeError(
                     "a Network is made of Population, Projection, Stimulus, VoltageClamp and "
-                    f"PoissonInput, not {part!r}."
+                    f"PoissonInput, not {shown(part)}."
                 )
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "seed", check_seed(seed))
@@ -140,10 +141,10 @@ class Network(Description):
 
 def _find(parts: tuple[Any, ...], name: str, kind: str) -> Any:
     for part in parts:
-        if part.name == name:
+        if isinstance(name, str) and part.name == name:
             return part
     known = [part.name for part in parts]
-    raise UnknownNameError(f"the network has no {kind} {name!r}.{nearest(str(name), known)}")
+    raise UnknownNameError(f"the network has no {kind} {shown(name)}.{nearest(name, known)}")
 
 
 def _views(part: Part) -> dict[str, PopulationView]:

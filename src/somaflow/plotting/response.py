@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from somaflow.errors import WrongTypeError
+from somaflow.given import shown
 from somaflow.plotting.raster import INK, raster
 from somaflow.simulation.solution import Solution, SpikeTrains
 
@@ -73,7 +74,7 @@ def response(
         RunError: The window stops before it starts.
     """
     if not isinstance(run, Solution):
-        raise WrongTypeError(f"response takes the result of sf.simulate, not {run!r}.")
+        raise WrongTypeError(f"response takes the result of sf.simulate, not {shown(run)}.")
     part = window or (None, None)
     trains = {name: run.read(f"{name}.spikes", *part) for name in (ln, pn)}
     voltages, potential = run.read(f"{pn}.v", *part), run.read(f"{pn}.v.mean", *part)

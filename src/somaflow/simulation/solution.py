@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
+from somaflow.given import is_among, shown
 from somaflow.simulation.sinks import EVERY, Column, Sink
 from somaflow.simulation.system import Array
 from somaflow.units import scalar
@@ -212,7 +213,7 @@ class Solution:
         return list(self._columns)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._columns
+        return is_among(key, self._columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -241,8 +242,8 @@ class Solution:
             RunError: No part of the run lies between the two.
             WrongTypeError, UnitError: A time is none.
         """
-        if key not in self._columns:
-            raise UnknownNameError(f"{key!r} was not recorded.{nearest(str(key), self._columns)}")
+        if not is_among(key, self._columns):
+            raise UnknownNameError(f"{shown(key)} was not recorded.{nearest(key, self._columns)}")
         column = self._columns[key]
         begin, end = self._part(column, start, stop)
         # Without a stop, what is at the very end belongs to it.
