@@ -12,17 +12,15 @@ import json
 import zlib
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 import numpy as np
 
 from somaflow import given
-from somaflow.errors import StoreError
+from somaflow.errors import SomaflowError, StoreError
+from somaflow.given import parsed
 from somaflow.units import Parameter
 
 FORMAT = 1
-# What NumPy, zip and JSON raise for a file that is something else, or a part of one.
-_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)
 _classes: dict[str, type] = {"Parameter": Parameter}
 
 
@@ -97,7 +95,7 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
     Raises:
         StoreError: The text is of another format, or names an unknown class.
     """
-    data = json.loads(text)
+    data = parsed(text)
     if data.get("format") != FORMAT:
         raise StoreError(
             f"this description has format {data.get('format')!r}; this version reads {FORMAT}."
@@ -177,7 +175,9 @@ def from_json(data: Any) -> Any:
             for item in data["arrays"]
         ]
         return decode(data["text"], arrays)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except SomaflowError:
+        raise
+    except Exception as error:  # of NumPy, zlib or JSON, and of a class that is given other fields
         raise StoreError(f"this is not a stored description ({error}).") from error
 
 
@@ -189,7 +189,8 @@ def save(thing: Any, path: str | Path) -> None:
     try:
         with open(path, "wb") as file:
             np.savez(file, description=np.array(text), **contents)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError: no file system can have that path
+        error = error if isinstance(error, OSError) else OSError(str(error))
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -206,9 +207,9 @@ def load(path: str | Path) -> Any:
             return decode(str(archive["description"]), arrays)
     except FileNotFoundError as error:
         raise StoreError(f"there is no file {path}.") from error
-    except StoreError:
+    except SomaflowError:
         raise
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
-    except _DAMAGED as error:
+    except Exception as error:  # of NumPy, zip or JSON, and of a class that is given other fields
         raise StoreError(f"{path} does not hold a somaflow description ({error}).") from error

@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -16,6 +16,7 @@ _short.maxlevel = 4
 _short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.maxdict = 8
 _short.maxstring = _short.maxlong = 120
 _short.maxother = 400
+_DEEPEST = 50
 
 
 def shown(value: Any) -> str:
@@ -32,6 +33,19 @@ def shown(value: Any) -> str:
 def is_among(value: Any, names: Container[str]) -> TypeGuard[str]:
     """Return whether a value is one of some names; what is no text is none, hashable or not."""
     return isinstance(value, str) and value in names
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is one whole number."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def has(value: Any, name: str) -> bool:
+    """Return whether a value has an attribute; where to ask for it fails, it has not."""
+    try:
+        return hasattr(value, name)
+    except Exception:  # those of the value's own methods
+        return False
 
 
 def flag(value: Any, name: str) -> bool:
@@ -70,6 +84,29 @@ def listed(value: Any) -> list[Any] | None:
         return list(value)
     except Exception:  # those of the value's own methods
         return None
+
+
+def check_depth(value: Any, name: str) -> None:
+    """Refuse dicts, lists and tuples in each other that are too deep, or in themselves.
+
+    Raises:
+        WrongTypeError: So it is.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        inside = (part for item in level for part in _inside(item))
+        level = list({id(part): part for part in inside}.values())
+        if not level:
+            return
+    raise WrongTypeError(
+        f"{name} has lists or dicts more than {_DEEPEST} deep in each other: {shown(value)}."
+    )
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    if isinstance(item, Mapping):
+        return item.values()
+    return item if isinstance(item, (list, tuple)) else ()
 
 
 def parsed(text: str | bytes) -> Any:

@@ -188,7 +188,7 @@ def read_job(
     return Job(
         network=network,
         recorders=recorders,
-        initial=initial or {},
+        initial={} if initial is None else initial,
         begin=begin,
         n_steps=n_steps,
         dt=step,
@@ -241,7 +241,7 @@ def _begin(initial: Any, dt: float) -> int:
     """Return how many steps were made before this run."""
     if isinstance(initial, FinalState):
         return check_start(initial, dt)
-    if not isinstance(initial or {}, Mapping):
+    if initial is not None and not isinstance(initial, Mapping):
         raise WrongTypeError(
             f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {shown(initial)}."
         )

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from somaflow import description, units
 from somaflow.errors import RunError, WrongTypeError
-from somaflow.given import shown
+from somaflow.given import has, shown
 from somaflow.solvers.base import Solver
 
 
@@ -46,12 +46,12 @@ def method(solver: Any, default: Solver) -> Solver:
     if solver is None:
         return default
     parts = ("step", "init", "nodes", "order")
-    if isinstance(solver, type) or not all(hasattr(solver, part) for part in parts):
+    if isinstance(solver, type) or not all(has(solver, part) for part in parts):
         name = getattr(solver, "__name__", "")
         if callable(solver) and getattr(solver, "__module__", "").startswith("somaflow."):
             solver = f"sf.{name} without brackets: write solver=sf.{name}()"
         else:
-            solver = repr(solver)
+            solver = shown(solver)
         raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver}.")
     return solver
 

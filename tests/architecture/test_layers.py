@@ -15,6 +15,7 @@ FILES = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rgl
 # What each layer may know, besides itself.
 DESCRIPTION = (
     "errors",
+    "given",
     "units",
     "description",
     "difference",
@@ -22,7 +23,7 @@ DESCRIPTION = (
     "mechanisms",
     "network",
 )
-NUMERICS = ("errors", "units", "numerics", "solvers", "simulation")
+NUMERICS = ("errors", "given", "units", "numerics", "solvers", "simulation")
 KNOWS: dict[str, set[str]] = {
     layer: set(column[: column.index(layer)])
     for column in (DESCRIPTION, NUMERICS)
@@ -32,7 +33,7 @@ BELOW = {*DESCRIPTION, *NUMERICS}
 KNOWS["compiler"] = BELOW
 KNOWS["settings"] = KNOWS["status"] = BELOW | {"compiler"}
 KNOWS["arguments"] = KNOWS["recording"] = BELOW | {"compiler", "settings"}
-KNOWS["progress"] = {"errors", "units"}
+KNOWS["progress"] = {"errors", "given", "units"}
 PARTS = BELOW | {"compiler", "settings", "status", "arguments", "recording", "progress"}
 KNOWS["job"] = KNOWS["logbook"] = PARTS
 KNOWS["execution"] = PARTS | {"job", "logbook"}

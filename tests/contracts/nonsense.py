@@ -15,7 +15,7 @@ import somaflow as sf
 from somaflow import units
 from somaflow.mechanisms.catalogue import checks, from_data
 from somaflow.network.pairs import OfPair
-from somaflow.units import cm, mS, ms, mV, nA, uA, uF, um
+from somaflow.units import cm, ms, mV, nA, uF, um
 
 TEXT = "dv/dt = (E - v)/tau + I_stim/C : mV\nI_stim : nA"
 MODEL = sf.Equations.parse(TEXT, E=-65 * mV, tau=20 * ms, C=1 * nA * ms / mV, v=-65)
@@ -299,6 +299,6 @@ VALUES: dict[str, Any] = {
     "nested": nested(1000),
     "nested tuple": nested(1000, tuple),
     "nested very": nested(100_000),
-    "a million": list(range(100_000)),
+    "a long list": list(range(10_000)),
     "broken": Broken(),
 }

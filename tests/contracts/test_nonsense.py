@@ -6,20 +6,16 @@ And by None where None means nothing. The answer is always a SomaflowError.
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import sparse
+from nonsense import CASES, LEAK, Case
 
 import somaflow as sf
-from somaflow import units
 from somaflow.errors import SomaflowError
-from somaflow.mechanisms.catalogue import checks, from_data
-from somaflow.network.pairs import OfPair
-from somaflow.units import cm, mS, ms, mV, nA, uA, uF, um
+from somaflow.units import mS, uA
 
 LABELS = {("parameter", "name"), ("parameter", "where"), ("scalar", "name"), ("from_data", "name")}
 SWEEP = [

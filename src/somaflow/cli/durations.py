@@ -1,5 +1,6 @@
 """Times as they are typed on a command line: `10min`, `1s`, `200ms`, `0.01ms`."""
 
+import math
 import re
 
 from somaflow.errors import RunError, UnitError
@@ -31,6 +32,8 @@ def milliseconds(text: str, option: str) -> float:
         )
     # Rounded to 15 digits, so that 10us and 0.01ms are the same number.
     time = float(f"{float(number) * _IN_MS[unit]:.15g}")
+    if math.isinf(time):
+        raise RunError(f"{option} is {text}, which is too large to be a number.")
     if time <= 0:
         raise RunError(f"{option} is {text}; it must be greater than 0.")
     return time

@@ -1,7 +1,6 @@
 """`somaflow watch`: follow a run from another process, by what it tells of itself."""
 
 import dataclasses
-import json
 import os
 import platform
 import time
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
+from somaflow.given import parsed
 from somaflow.progress import Progress, drawn, draws, span
 from somaflow.simulation.claim import is_claimed
 from somaflow.simulation.folder import PROGRESS, Folder, beside
@@ -72,7 +72,7 @@ def look(folder: Folder) -> Sight | None:
             f"{folder}/{PROGRESS} cannot be read: {error.strerror or error}."
         ) from error
     try:
-        return _sight(json.loads(data), claimed)
+        return _sight(parsed(data), claimed)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 

@@ -1,6 +1,5 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
-from somaflow.given import shown
+from somaflow.given import parsed, shown
 from somaflow.network import explanation
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
@@ -171,6 +170,13 @@ def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
     return tuple(found)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def load_network(path: str | Path) -> Network:
     """Read a network that `Network.save` wrote, or the network of a results store.
 
@@ -181,11 +187,11 @@ def load_network(path: str | Path) -> Network:
         StoreError: There is no such file, or it holds something else.
     """
     group = Path(path) / "zarr.json" if isinstance(path, (str, Path)) else None
-    if group is not None and group.is_file():
+    if group is not None and _is_file(group):
         try:
-            stored = json.loads(group.read_text(encoding="utf-8"))
+            stored = parsed(group.read_text(encoding="utf-8"))
             network = description.from_json(stored["attributes"]["description"])["network"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise StoreError(f"{path} holds no network that can be read ({error}).") from error
     else:
         network = description.load(path)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.errors import NetworkError, WrongTypeError
-from somaflow.given import shown
+from somaflow.given import array, shown
 
 # Positions are int32, so that a synapse takes 8 bytes.
 Indices = NDArray[np.integer[Any]]
@@ -37,7 +37,10 @@ def check_rows(rows: Rows | None, n_post: int) -> Rows:
     """
     if rows is None:
         return 0, n_post
-    start, stop = int(rows[0]), int(rows[1])
+    ends = array(rows)
+    if ends is None or ends.shape != (2,) or ends.dtype.kind not in "iu":
+        raise WrongTypeError(f"rows are two positions, (start, stop), not {shown(rows)}.")
+    start, stop = (int(end) for end in ends)
     if not 0 <= start <= stop <= n_post:
         raise NetworkError(f"there are rows 0 to {n_post}, not {start} to {stop}.")
     return start, stop

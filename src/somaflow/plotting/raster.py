@@ -3,6 +3,7 @@
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -35,6 +36,10 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: Any = INK) -> 
         ax = Figure(figsize=(8, 3.2), layout="constrained").add_subplot()
     if not isinstance(ax, Axes):
         raise WrongTypeError(f"ax is matplotlib axes or None, not {shown(ax)}.")
+    try:
+        to_rgba_array(color)
+    except Exception as error:  # matplotlib's are of many kinds
+        raise WrongTypeError(f"color is a colour of matplotlib, not {shown(color)}.") from error
     ax.vlines(
         spikes.times,
         spikes.cells - 0.5,

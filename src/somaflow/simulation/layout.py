@@ -1,6 +1,5 @@
 """Layout: what a recording is in a store: its arrays, their shapes, chunks and attributes."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from somaflow.given import parsed
 from somaflow.simulation.folder import METADATA
 from somaflow.simulation.sinks import Column
 from somaflow.simulation.system import Array
@@ -65,9 +65,9 @@ class ArrayLayout:
         """Return whether this is what a store tells of the array, but for its length."""
         stored: dict[str, Any] = {}
         self.create(zarr.create_group(stored, zarr_format=3))
-        wanted = json.loads(stored[f"{self.name}/{METADATA}"].to_bytes())
+        wanted = parsed(stored[f"{self.name}/{METADATA}"].to_bytes())
         try:
-            told = json.loads(text)
+            told = parsed(text)
             length = told["shape"][0]
             told["shape"][0] = wanted["shape"][0]
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):

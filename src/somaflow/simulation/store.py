@@ -319,7 +319,7 @@ class ZarrSink:
         files = {}
         for name, part in longer.items():
             file = f"{name}/{METADATA}"
-            told = json.loads((self.path / file).read_bytes())
+            told = given.parsed((self.path / file).read_bytes())
             told["shape"][0] = part.length
             files[file] = json.dumps(told, indent=2).encode()
         Folder(self.path).write_all(files)
