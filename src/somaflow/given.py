@@ -2,6 +2,7 @@
 
 import json
 import reprlib
+import sys
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -38,6 +39,14 @@ def is_among(value: Any, names: Container[str]) -> TypeGuard[str]:
 def is_whole(value: Any) -> bool:
     """Return whether a value is one whole number."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is one finite real number."""
+    kinds = (int, float, np.integer, np.floating)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    return bool(-sys.float_info.max <= value <= sys.float_info.max)
 
 
 def has(value: Any, name: str) -> bool:

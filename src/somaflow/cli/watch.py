@@ -17,7 +17,7 @@ from rich.text import Text
 
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
-from somaflow.given import parsed
+from somaflow.given import is_number, is_whole, parsed
 from somaflow.progress import Progress, drawn, draws, span
 from somaflow.simulation.claim import is_claimed
 from somaflow.simulation.folder import PROGRESS, Folder, beside
@@ -78,15 +78,18 @@ def look(folder: Folder) -> Sight | None:
 
 
 def _sight(told: dict[str, Any], claimed: bool) -> Sight:
-    fields = told["progress"]
+    fields, pid, updated = told["progress"], told["pid"], told["updated"]
     # A later version may tell more.
     known = None if fields is None else {k: v for k, v in fields.items() if k in _FIELDS}
+    numbers = [updated, *(v for k, v in (known or {}).items() if v is not None or k != "spikes")]
+    if not all(map(is_number, numbers)) or not is_whole(pid) or not 0 < pid < 2**31:
+        raise ValueError("something in it is no number")
     return Sight(
         state=str(told["state"]),
         sentence=str(told["sentence"]),
         host=str(told["host"]),
-        pid=int(told["pid"]),
-        updated=float(told["updated"]),
+        pid=pid,
+        updated=float(updated),
         progress=None if known is None else Progress(**known),
         claimed=claimed,
     )

@@ -24,9 +24,10 @@ from somaflow.errors import (
     SomaflowError,
     UnknownMechanismError,
     UnknownNameError,
+    WrongTypeError,
     nearest,
 )
-from somaflow.given import is_among, shown
+from somaflow.given import is_among, is_number, shown
 from somaflow.units import Parameter
 
 KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
@@ -38,6 +39,7 @@ _OPTIONAL = {
     "pool": {"initial", "provides"},
     "neuron": {"initial", "threshold", "reset", "refractory"},
 }
+_DETAILS = {"ion", "weight", "threshold", "reset", "refractory"}  # all texts
 _CHECK = {"at", "expect", "source", "tolerance"}
 
 
@@ -65,6 +67,20 @@ class Mechanism(Description):
     reference: str
     equations: Equations
     details: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for key in ("name", "title", "reference"):
+            if not isinstance(getattr(self, key), str):
+                raise WrongTypeError(
+                    f"the {key} of a mechanism is a text, not {shown(getattr(self, key))}."
+                )
+        if not is_among(self.kind, KINDS):
+            raise MechanismError(f"kind is {shown(self.kind)}; it is one of {', '.join(KINDS)}.")
+        if not isinstance(self.equations, Equations) or not isinstance(self.details, dict):
+            raise WrongTypeError(
+                f"{self.name!r} takes sf.Equations and a dict of details, not "
+                f"{shown(self.equations)} and {shown(self.details)}."
+            )
 
     def __call__(self, **values: Any) -> "Mechanism":
         """Return the mechanism with other parameters or initial values.
@@ -212,6 +228,12 @@ def _check_types(data: dict[str, Any], name: str) -> None:
     for key in ("parameters", "initial"):
         if not isinstance(data.get(key, {}), dict):
             raise MechanismError(f"{name}: {key} must be a table, not {shown(data[key])}.")
+    for key in _DETAILS & set(data):
+        if not isinstance(data[key], str):
+            raise MechanismError(f"{name}: {key} is {shown(data[key])}; it must be a text.")
+    provided = data.get("provides", [])
+    if not isinstance(provided, list) or not all(isinstance(ion, str) for ion in provided):
+        raise MechanismError(f"{name}: provides is {shown(provided)}; it must be a list of names.")
     given = data["check"]
     if not isinstance(given, list) or not given:
         raise MechanismError(f"{name}: the file lacks a [[check]].")
@@ -222,6 +244,24 @@ def _check_types(data: dict[str, Any], name: str) -> None:
                 f"{name}: check {number} has the keys {sorted(keys)}; it needs at, expect (of at "
                 "least one number) and source, and may have tolerance."
             )
+        _check_numbers(check, f"{name}: check {number}")
+
+
+def _check_numbers(check: dict[str, Any], where: str) -> None:
+    """Refuse a check whose numbers are none, or whose source is no text."""
+    for key in ("at", "expect"):
+        table = check[key]
+        if not isinstance(table, dict) or not all(map(is_number, table.values())):
+            raise MechanismError(
+                f"{where}: {key} is {shown(table)}; it must be a table of names and numbers."
+            )
+    tolerance = check.get("tolerance", 0.0)
+    if not is_number(tolerance) or tolerance < 0:
+        raise MechanismError(
+            f"{where}: tolerance is {shown(tolerance)}; it must be a number of at least 0."
+        )
+    if not isinstance(check["source"], str):
+        raise MechanismError(f"{where}: source is {shown(check['source'])}; it must be a text.")
 
 
 def checks(mechanism_name: str) -> list[dict[str, Any]]:
