@@ -10,7 +10,7 @@ from somaflow import given, units
 from somaflow.compiler.ode import Model
 from somaflow.equations.equations import Equations
 from somaflow.errors import RunError, WrongTypeError
-from somaflow.given import shown
+from somaflow.given import is_whole, shown
 from somaflow.settings import method, positive
 from somaflow.simulation import clock
 from somaflow.solvers.base import Solver
@@ -58,7 +58,7 @@ def batch_axes(batch: Any) -> int | None:
     """
     if batch is None:
         return None
-    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
+    if not is_whole(batch) or not 0 <= batch < 2**31:
         raise WrongTypeError(f"batch is a number of leading axes such as 1, not {shown(batch)}.")
     return int(batch)
 
@@ -244,12 +244,12 @@ def step_limit(max_steps: Any, times: Times) -> int:
         return min(round(abs(times.t1 - times.t0) / times.dt) + _STEPS, 2**31 - 1)
     if max_steps is None:
         return _STEPS
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)):
+    if not is_whole(max_steps):
         raise WrongTypeError(
             f"max_steps is a whole number such as 1_000_000, not {shown(max_steps)}."
         )
     if not 0 < max_steps < 2**31:
-        raise RunError(f"max_steps is {max_steps}; it is at least 1 and below 2**31.")
+        raise RunError(f"max_steps is {shown(max_steps)}; it is at least 1 and below 2**31.")
     return int(max_steps)
 
 

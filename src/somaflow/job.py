@@ -13,7 +13,7 @@ from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.sources import count_before
 from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
-from somaflow.given import shown
+from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
@@ -130,9 +130,14 @@ def from_json(told: Any, place: str) -> Job:
             )
         meta = told["meta"]
         counts = told["steps"], 1 if told["every"] is None else told["every"]
-        if not all(isinstance(count, int) and count > 0 for count in counts):
+        if not all(is_whole(count) and count > 0 for count in counts):
             raise TypeError(f"steps is {told['steps']!r} and every is {told['every']!r}")
-        if meta["solver"] not in _methods():
+        if not is_number(meta["dt_ms"]) or meta["dt_ms"] <= 0:
+            raise TypeError(f"dt_ms is {shown(meta['dt_ms'])}")
+        if not all(map(is_whole, (told["begin"], meta["seed"]))):
+            raise TypeError(f"begin is {shown(told['begin'])} and seed is {shown(meta['seed'])}")
+        float_type(meta["dtype"])
+        if not is_among(meta["solver"], _methods()):
             raise StoreError(f"{place} is of a run with {meta['solver']}, a method of your own.")
         return Job(
             network=description.from_json(meta["description"])["network"],

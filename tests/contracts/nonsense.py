@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pint
 from scipy import sparse
 
 import somaflow as sf
@@ -229,6 +230,7 @@ VALUES: dict[str, Any] = {
     "2**63": 2**63,
     "2**70": 2**70,
     "10**400": 10**400,
+    "10**5000": 10**5000,
     "1e12": 1e12,
     "1e308": 1e308,
     "5e-324": 5e-324,
@@ -273,7 +275,6 @@ VALUES: dict[str, Any] = {
     "a module": types,
     "a function": lambda: None,
     "a function of all": lambda *_, **__: None,
-    "a generator": "once",
     "Ellipsis": ...,
     "a slice": slice(None, None, 0),
     "ones": np.ones(3),
@@ -294,8 +295,8 @@ VALUES: dict[str, Any] = {
     "a huge quantity": 1e308 * units.second,
     "a tiny quantity": 5e-324 * ms,
     "a list of quantities": [1 * mV, 2],
-    "a quantity of text": units.Quantity("x" if False else np.array(1j), "mV"),
-    "another registry's": __import__("pint").UnitRegistry().Quantity(1.0, "mV"),
+    "a complex quantity": units.Quantity(np.array(1j), "mV"),
+    "another registry's": pint.UnitRegistry().Quantity(1.0, "mV"),
     "nested": nested(1000),
     "nested tuple": nested(1000, tuple),
     "nested very": nested(100_000),
