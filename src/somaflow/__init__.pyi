@@ -5,7 +5,7 @@ from . import plotting as plotting
 from . import units as units
 from .check import Check as Check
 from .check import check as check
-from .compiler.conditions import Event as Event
+from .compiler.event import Event as Event
 from .compiler.final import FinalState as FinalState
 from .difference import diff as diff
 from .equations import math as math

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow import units
+from somaflow import given, units
 from somaflow.compiler.ode import Model
 from somaflow.equations.equations import Equations
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import is_whole, shown
 from somaflow.settings import method, positive
+from somaflow.simulation import clock
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
@@ -56,8 +58,8 @@ def batch_axes(batch: Any) -> int | None:
     """
     if batch is None:
         return None
-    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 0:
-        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {batch!r}.")
+    if not is_whole(batch) or not 0 <= batch < 2**31:
+        raise WrongTypeError(f"batch is a number of leading axes such as 1, not {shown(batch)}.")
     return int(batch)
 
 
@@ -107,27 +109,27 @@ def read_times(
         RunError: They do not fit.
         UnitError, MissingValueError, WrongTypeError: One of them is no time.
     """
-    given = [("t0", t0), ("t1", t1), ("dt", dt), ("every", every)]
-    given += [("max_step", max_step), ("first_step", first_step)]
+    times = [("t0", t0), ("t1", t1), ("dt", dt), ("every", every)]
+    times += [("max_step", max_step), ("first_step", first_step)]
     for name, value in (("at", at), ("jumps", jumps)):
         listed = isinstance(value, (list, tuple))
-        given += [(name, part) for part in (value if listed else [] if value is None else [value])]
-    with_units = [isinstance(value, units.Quantity) for _, value in given]
+        times += [(name, part) for part in (value if listed else [] if value is None else [value])]
+    with_units = [isinstance(value, units.Quantity) for _, value in times]
     unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
     if any(with_units):
-        for name, value in given:
+        for name, value in times:
             plain = value is not None and not isinstance(value, (units.Quantity, str))
-            if plain and np.any(np.asarray(value) != 0):
+            if plain and not _is_zero(value):
                 raise RunError(
-                    f"{name} is {value!r}, without a unit, beside times with units; write it with "
-                    "one, such as 1*ms."
+                    f"{name} is {shown(value)}, without a unit, beside times with units; write it "
+                    "with one, such as 1*ms."
                 )
     begin, end = _time(t0, unit, "t0"), _time(t1, unit, "t1")
     if begin == end:
         raise RunError(f"t1 is {end:g}, the same as t0; there is nothing to integrate.")
     step = None if dt is None else positive(dt, "dt", unit)
     length = abs(end - begin)
-    if step is not None and _whole(length, step, "t1 - t0", unit) >= 2**31:
+    if step is not None and clock.whole_steps(length, step, "t1 - t0", unit) >= 2**31:
         raise RunError(
             f"t1 - t0 is {length / step:.3g} steps of dt; at most 2**31 can be counted. Solve in "
             "parts, or with rtol= in steps that follow the solution."
@@ -152,7 +154,7 @@ def _samples(
     interval = step if every is None else positive(every, "every", unit)
     assert interval is not None
     if step is not None:
-        _whole(interval, step, "every", unit)
+        clock.whole_steps(interval, step, "every", unit)
     if interval > length * (1 + 1e-9):
         raise RunError(f"every is {interval:g}, longer than the whole solve, {length:g}.")
     count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
@@ -242,29 +244,25 @@ def step_limit(max_steps: Any, times: Times) -> int:
         return min(round(abs(times.t1 - times.t0) / times.dt) + _STEPS, 2**31 - 1)
     if max_steps is None:
         return _STEPS
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)):
-        raise WrongTypeError(f"max_steps is a whole number such as 1_000_000, not {max_steps!r}.")
+    if not is_whole(max_steps):
+        raise WrongTypeError(
+            f"max_steps is a whole number such as 1_000_000, not {shown(max_steps)}."
+        )
     if not 0 < max_steps < 2**31:
-        raise RunError(f"max_steps is {max_steps}; it is at least 1 and below 2**31.")
+        raise RunError(f"max_steps is {shown(max_steps)}; it is at least 1 and below 2**31.")
     return int(max_steps)
+
+
+def _is_zero(value: Any) -> bool:
+    array = given.array(value)
+    return array is not None and array.dtype.kind in "biuf" and not np.any(array)
 
 
 def _time(value: Any, unit: str, name: str) -> float:
     if value is None or isinstance(value, str):
         example = "1.0" if unit == "1" else "1.0*ms"
-        raise WrongTypeError(f"{name} is a time such as {example}, not {value!r}.")
+        raise WrongTypeError(f"{name} is a time such as {example}, not {shown(value)}.")
     return units.scalar(value, unit, name)
-
-
-def _whole(duration: float, dt: float, what: str, unit: str) -> int:
-    steps = round(duration / dt)
-    suffix = "" if unit == "1" else f" {unit}"
-    if steps < 1 or abs(duration / dt - steps) > 1e-6:
-        raise RunError(
-            f"{what} is {duration:g}{suffix}, which is not a whole number of steps of dt = "
-            f"{dt:g}{suffix}; use {max(steps, 1) * dt:g}{suffix}, or another dt."
-        )
-    return steps
 
 
 def _times(given: Any, unit: str, name: str) -> np.ndarray:
@@ -319,6 +317,7 @@ def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[flo
             "the solution passes zero, atol sets the precision."
         )
     blocks = made.blocks
+    given.check_depth(atol, "atol")
     if tf.nest.is_nested(atol):
         try:
             tf.nest.assert_same_structure(made.state, atol)

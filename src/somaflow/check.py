@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from somaflow.errors import SomaflowError, StoreError, WrongTypeError
+from somaflow.errors import SomaflowError, StoreError
+from somaflow.given import flag
 from somaflow.logbook import Logbook
 from somaflow.run import resume
 from somaflow.simulation import checkpoint
@@ -57,8 +58,7 @@ def check(path: str | Path, *, repair: bool = False) -> Check:
         StoreError: There is no run, somebody is writing it, or nothing says what it is.
         WrongTypeError: The path is none, or `repair` is not True or False.
     """
-    if not isinstance(repair, bool):
-        raise WrongTypeError(f"repair is True or False, not {repair!r}.")
+    flag(repair, "repair")
     sink = ZarrSink(path)
     if not repair:
         return _look(sink)[0]

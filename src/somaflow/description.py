@@ -12,17 +12,15 @@ import json
 import zlib
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 import numpy as np
 
-from somaflow.errors import StoreError, WrongTypeError
+from somaflow import given
+from somaflow.errors import SomaflowError, StoreError
+from somaflow.given import parsed
 from somaflow.units import Parameter
 
 FORMAT = 1
-# What NumPy, zip and JSON raise for a file that is something else, or a part of one.
-_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)
-_DAMAGED += (IndexError, OverflowError, RecursionError, MemoryError, zlib.error)
 _classes: dict[str, type] = {"Parameter": Parameter}
 
 
@@ -97,7 +95,7 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
     Raises:
         StoreError: The text is of another format, or names an unknown class.
     """
-    data = json.loads(text)
+    data = parsed(text)
     if data.get("format") != FORMAT:
         raise StoreError(
             f"this description has format {data.get('format')!r}; this version reads {FORMAT}."
@@ -177,26 +175,23 @@ def from_json(data: Any) -> Any:
             for item in data["arrays"]
         ]
         return decode(data["text"], arrays)
-    except _DAMAGED as error:
+    except SomaflowError:
+        raise
+    except Exception as error:  # of NumPy, zlib or JSON, and of a class that is given other fields
         raise StoreError(f"this is not a stored description ({error}).") from error
 
 
 def save(thing: Any, path: str | Path) -> None:
     """Write a description to one file (JSON and arrays in a NumPy archive)."""
-    path = _checked(path)
+    path = given.path(path)
     text, arrays = encode(thing)
     contents: dict[str, Any] = {f"array_{k}": array for k, array in enumerate(arrays)}
     try:
         with open(path, "wb") as file:
             np.savez(file, description=np.array(text), **contents)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError: no file system can have that path
+        error = error if isinstance(error, OSError) else OSError(str(error))
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _checked(path: Any) -> str | Path:
-    if not isinstance(path, (str, Path)):
-        raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
-    return path
 
 
 def load(path: str | Path) -> Any:
@@ -205,16 +200,16 @@ def load(path: str | Path) -> Any:
     Raises:
         StoreError: There is no such file, or it is not a description.
     """
-    path = _checked(path)
+    path = given.path(path)
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = [archive[f"array_{k}"] for k in range(len(archive.files) - 1)]
             return decode(str(archive["description"]), arrays)
     except FileNotFoundError as error:
         raise StoreError(f"there is no file {path}.") from error
-    except StoreError:
+    except SomaflowError:
         raise
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
-    except _DAMAGED as error:
+    except Exception as error:  # of NumPy, zip or JSON, and of a class that is given other fields
         raise StoreError(f"{path} does not hold a somaflow description ({error}).") from error

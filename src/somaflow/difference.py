@@ -14,6 +14,7 @@ import numpy as np
 
 from somaflow.description import Description, encode, is_shared
 from somaflow.errors import UnitError, WrongTypeError
+from somaflow.given import shown
 from somaflow.units import factor
 
 _WRITTEN_OUT = 8  # numbers of an array
@@ -71,7 +72,7 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
     """
     for name, word in (("here", here), ("there", there)):
         if not isinstance(word, str):
-            raise WrongTypeError(f"{name} is a word for a sentence, not {word!r}.")
+            raise WrongTypeError(f"{name} is a word for a sentence, not {shown(word)}.")
     mine, theirs = _read(a), _read(b)
     told: list[str] = []
     covered: tuple[str, ...] = ()
@@ -104,7 +105,9 @@ def _read(thing: Any) -> dict[str, str]:
         texts = [*thing.keys(), *thing.values()]
         if all(isinstance(text, str) for text in texts):
             return dict(thing)
-    raise WrongTypeError(f"diff compares two descriptions, such as two networks, not {thing!r}.")
+    raise WrongTypeError(
+        f"diff compares two descriptions, such as two networks, not {shown(thing)}."
+    )
 
 
 # ------------------------------------------------------------------- sentences

@@ -5,6 +5,7 @@ Every class is also the builtin kind that a Python programmer would catch.
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 # Input may be of any length, but what is said of it is read by people. To look for what is near to
 # a name takes a time that grows with the square of its length.
@@ -125,7 +126,7 @@ def point(message: str, line: str, column: int, number: int | None = None) -> st
     return f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
 
 
-def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
+def nearest(name: Any, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Return a `did you mean` clause for a misspelt name, or the names there are.
 
     Args:
@@ -137,10 +138,9 @@ def nearest(name: str, known: Iterable[str], also: Iterable[str] = ()) -> str:
         A clause that begins with a space, or an empty string where nothing is known.
     """
     names = sorted(set(known))
-    for choices in (names, sorted(set(also))):
+    spelt = isinstance(name, str) and len(name) <= _LONGEST_NAME
+    for choices in (names, sorted(set(also))) if spelt else ():
         short = [choice for choice in choices if len(choice) <= _LONGEST_NAME][:_MOST_NAMES]
-        if len(name) > _LONGEST_NAME:
-            break
         if close := difflib.get_close_matches(name, short, n=1, cutoff=0.5):
             return f" Did you mean {close[0]!r}?"
     if not names:

@@ -13,6 +13,7 @@ from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.sources import count_before
 from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
+from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
@@ -129,9 +130,14 @@ def from_json(told: Any, place: str) -> Job:
             )
         meta = told["meta"]
         counts = told["steps"], 1 if told["every"] is None else told["every"]
-        if not all(isinstance(count, int) and count > 0 for count in counts):
+        if not all(is_whole(count) and count > 0 for count in counts):
             raise TypeError(f"steps is {told['steps']!r} and every is {told['every']!r}")
-        if meta["solver"] not in _methods():
+        if not is_number(meta["dt_ms"]) or meta["dt_ms"] <= 0:
+            raise TypeError(f"dt_ms is {shown(meta['dt_ms'])}")
+        if not all(map(is_whole, (told["begin"], meta["seed"]))):
+            raise TypeError(f"begin is {shown(told['begin'])} and seed is {shown(meta['seed'])}")
+        float_type(meta["dtype"])
+        if not is_among(meta["solver"], _methods()):
             raise StoreError(f"{place} is of a run with {meta['solver']}, a method of your own.")
         return Job(
             network=description.from_json(meta["description"])["network"],
@@ -173,7 +179,7 @@ def read_job(
     Args, Raises: As for `simulate`.
     """
     if not isinstance(network, Network):
-        raise WrongTypeError(f"simulate takes a sf.Network, not {network!r}.")
+        raise WrongTypeError(f"simulate takes a sf.Network, not {shown(network)}.")
     step = positive(dt, "dt")
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen = _clocked(solver)
@@ -187,7 +193,7 @@ def read_job(
     return Job(
         network=network,
         recorders=recorders,
-        initial=initial or {},
+        initial={} if initial is None else initial,
         begin=begin,
         n_steps=n_steps,
         dt=step,
@@ -209,7 +215,9 @@ def read_sink(sink: Any) -> Sink:
     if isinstance(sink, (str, Path)):
         return ZarrSink(sink)
     if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
-        raise WrongTypeError(f"sink is a path, a sf.ZarrSink, or None for memory, not {sink!r}.")
+        raise WrongTypeError(
+            f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
+        )
     return sink
 
 
@@ -238,9 +246,9 @@ def _begin(initial: Any, dt: float) -> int:
     """Return how many steps were made before this run."""
     if isinstance(initial, FinalState):
         return check_start(initial, dt)
-    if not isinstance(initial or {}, Mapping):
+    if initial is not None and not isinstance(initial, Mapping):
         raise WrongTypeError(
-            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {initial!r}."
+            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {shown(initial)}."
         )
     return 0
 

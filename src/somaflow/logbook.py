@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow import settings
+from somaflow.given import parsed
 from somaflow.progress import Progress
 from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
 
@@ -66,8 +67,8 @@ class Logbook:
     def is_finished(self) -> bool:
         """Return whether the last word on a run is that it is finished."""
         try:
-            return json.loads(self.folder.read(PROGRESS))["state"] == FINISHED
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or damaged
+            return parsed(self.folder.read(PROGRESS))["state"] == FINISHED
+        except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
             return False
 
     def end(self, state: str, sentence: str, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """How far a run is: a bar in a terminal or a notebook, plain lines in a log."""
 
 import importlib.util
+import inspect
 import os
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,6 +19,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from somaflow import given
 from somaflow.errors import WrongTypeError
 
 try:
@@ -134,10 +137,24 @@ def check_progress(progress: object) -> None:
     Raises:
         WrongTypeError: It is neither True nor False nor a function.
     """
-    if not isinstance(progress, bool) and not callable(progress):
+    if isinstance(progress, bool):
+        return
+    if isinstance(progress, type) or not callable(progress) or not _takes_one(progress):
         raise WrongTypeError(
-            f"progress is True, False, or a function that is given a sf.Progress, not {progress!r}."
+            f"progress is True, False, or a function that is given a sf.Progress, not "
+            f"{given.shown(progress)}."
         )
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Return whether a function can be called with one argument, as far as it tells."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # of a function of C
+        pass
+    return True
 
 
 def shown(

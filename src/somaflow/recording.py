@@ -9,6 +9,7 @@ from somaflow import units
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import listed, shown
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.chunks import Chunk
@@ -54,15 +55,14 @@ def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, 
         UnitError: The edges of a histogram are in another unit than its variable.
         RunError: Two recordings have one name, or an interval is no whole number of steps.
     """
-    recorders = (record,) if isinstance(record, Recorder) else record
-    try:
-        recorders = tuple(recorders)
-    except TypeError as error:
-        raise WrongTypeError(f"record is a list of recorders, not {record!r}.") from error
+    several = [record] if isinstance(record, Recorder) else listed(record)
+    if several is None:
+        raise WrongTypeError(f"record is a list of recorders, not {shown(record)}.")
+    recorders = tuple(several)
     for recorder in recorders:
         if not isinstance(recorder, Recorder):
             raise WrongTypeError(
-                f"record takes recorders such as pn.spikes or pn['v'], not {recorder!r}."
+                f"record takes recorders such as pn.spikes or pn['v'], not {shown(recorder)}."
             )
         _check(network, recorder)
         steps_between(recorder, dt)

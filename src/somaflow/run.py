@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from somaflow import given
 from somaflow.compiler.final import FinalState
-from somaflow.errors import RunError, WrongTypeError
+from somaflow.errors import RunError
 from somaflow.execution import execute, finished, prepare
 from somaflow.job import (
     check_checkpoints,
@@ -141,10 +142,8 @@ def resume(
         NonFiniteState, Interrupted: As for `simulate`.
     """
     check_progress(progress)
-    if not isinstance(path, (str, Path)):
-        raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
-    if not isinstance(exact, bool):
-        raise WrongTypeError(f"exact is True or False, not {exact!r}.")
+    given.path(path)
+    given.flag(exact, "exact")
     sink = ZarrSink(path)
     over = _over(sink, duration, checkpoint)
     if over is not None:

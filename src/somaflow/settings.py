@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from somaflow import description, units
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import has, shown
 from somaflow.solvers.base import Solver
 
 
@@ -26,7 +27,7 @@ def positive(value: Any, name: str, unit: str = "ms") -> float:
     """
     if isinstance(value, str):
         raise WrongTypeError(
-            f"{name} is a time such as {'0.01' if unit == '1' else '0.01*ms'}, not {value!r}."
+            f"{name} is a time such as {'0.01' if unit == '1' else '0.01*ms'}, not {shown(value)}."
         )
     number = units.scalar(value, unit, name)
     if number <= 0:
@@ -45,12 +46,12 @@ def method(solver: Any, default: Solver) -> Solver:
     if solver is None:
         return default
     parts = ("step", "init", "nodes", "order")
-    if isinstance(solver, type) or not all(hasattr(solver, part) for part in parts):
+    if isinstance(solver, type) or not all(has(solver, part) for part in parts):
         name = getattr(solver, "__name__", "")
         if callable(solver) and getattr(solver, "__module__", "").startswith("somaflow."):
             solver = f"sf.{name} without brackets: write solver=sf.{name}()"
         else:
-            solver = repr(solver)
+            solver = shown(solver)
         raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver}.")
     return solver
 
@@ -64,7 +65,7 @@ def float_type(dtype: Any) -> tf.DType:
     if not isinstance(dtype, str) or dtype not in ("float64", "float32"):
         meant = getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
         advice = f": write dtype={meant!r}" if meant in ("float64", "float32") else ""
-        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {dtype!r}{advice}.")
+        raise WrongTypeError(f"dtype is 'float64' or 'float32', not {shown(dtype)}{advice}.")
     return tf.as_dtype(dtype)
 
 

@@ -1,12 +1,12 @@
 """Stopped: what is left of a run on the disk, checked against itself."""
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
 from somaflow.execution import Prepared, part_of, prepare, state_of
+from somaflow.given import parsed
 from somaflow.job import Job, digests, from_json
 from somaflow.settings import positive
 from somaflow.simulation.checkpoint import Checkpoint, newest
@@ -76,13 +76,13 @@ def find(sink: ZarrSink, duration: Any, every: Any) -> Stopped:
 
 def _told(sink: ZarrSink) -> dict[str, Any]:
     try:
-        return json.loads(sink.beside.read(JOB))
+        return parsed(sink.beside.read(JOB))
     except FileNotFoundError:
         raise StoreError(
             f"there is no run to resume at {sink.path}: {sink.beside}/{JOB} is missing. A run "
             "keeps it beside its store; move both together."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"{sink.beside}/{JOB} cannot be read ({error}).") from error
 
 

@@ -7,8 +7,9 @@ numbers inside somaflow are magnitudes in it; units live at the border.
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,9 @@ import pint
 from numpy.typing import NDArray
 from pint.util import UnitsContainer
 
+from somaflow import given
 from somaflow.errors import MissingValueError, UnitError, WrongTypeError, nearest, quoted
+from somaflow.given import shown
 from somaflow.notation import UnreadableError, unit_powers
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None)
@@ -138,7 +141,20 @@ def canonical_text(text: str) -> str:
     return unit_text(parse_unit(text))
 
 
-@lru_cache(maxsize=4096)
+def _of_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a function of the text of a unit that remembers, and refuses what is no text."""
+    remembered = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def call(text: str) -> Any:
+        if not isinstance(text, str):
+            raise UnitError(f"a unit is given as a text such as 'mV/ms', not {given.shown(text)}.")
+        return remembered(text)
+
+    return call
+
+
+@_of_text
 def parse_unit(text: str) -> Any:
     """Return the pint unit that a text names.
 
@@ -148,8 +164,6 @@ def parse_unit(text: str) -> Any:
     Raises:
         UnitError: The text names no unit.
     """
-    if not isinstance(text, str):
-        raise UnitError(f"a unit is given as a text such as 'mV/ms', not {text!r}.")
     try:
         powers = unit_powers(text, tuple(registry.preprocessors))
         # Pint computes with numbers in a text, of whatever size: it sees names and powers alone.
@@ -177,7 +191,7 @@ def parse_unit(text: str) -> Any:
     return unit
 
 
-@lru_cache(maxsize=4096)
+@_of_text
 def dimensions(text: str) -> Dimensions:
     """Return the dimensions of a unit given as text."""
     return Dimensions(parse_unit(text).dimensionality, math.log10(factor(text)), text.strip())
@@ -252,7 +266,7 @@ def _coherent_powers(powers: Any) -> dict[str, float]:
     }
 
 
-@lru_cache(maxsize=4096)
+@_of_text
 def factor(text: str) -> float:
     """Return how many units of the coherent system one `text` is.
 
@@ -304,6 +318,8 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
         magnitude, own = value.value, value.unit
     elif isinstance(value, pint.Quantity):
         magnitude, own = value.magnitude, unit_text(value.units)
+    if unit is not None:
+        parse_unit(unit)
     unit = unit or own or "1"
     if own is not None and dimensions(own) != dimensions(unit):
         raise UnitError(
@@ -321,18 +337,16 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
 
 def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
     def wrong() -> WrongTypeError:
-        return WrongTypeError(f"{what} must be a number or array in {unit}, not {value!r}.")
+        return WrongTypeError(f"{what} must be a number or array in {unit}, not {shown(value)}.")
 
     parts = value if isinstance(value, (list, tuple)) else ()
     if any(isinstance(part, pint.Quantity) for part in parts):
         raise WrongTypeError(f"{what} is a list of quantities; write [1, 2]*{unit}.")
-    try:
-        array = np.array(value)
-    except (TypeError, ValueError):
-        raise wrong() from None
-    if array.dtype.kind not in "iuf":
+    array = given.array(value)
+    if array is None or array.dtype.kind not in "iuf":
         raise wrong()
-    array = array.astype(np.float64)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64)
     if not np.all(np.isfinite(array)):
         bad = np.argwhere(~np.isfinite(array))[0].tolist()
         at = f" at index {bad}" if bad else ""

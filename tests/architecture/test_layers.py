@@ -16,6 +16,7 @@ FILES = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rgl
 DESCRIPTION = (
     "errors",
     "notation",
+    "given",
     "units",
     "description",
     "difference",
@@ -23,7 +24,7 @@ DESCRIPTION = (
     "mechanisms",
     "network",
 )
-NUMERICS = ("errors", "notation", "units", "numerics", "solvers", "simulation")
+NUMERICS = ("errors", "notation", "given", "units", "numerics", "solvers", "simulation")
 KNOWS: dict[str, set[str]] = {
     layer: set(column[: column.index(layer)])
     for column in (DESCRIPTION, NUMERICS)
@@ -33,7 +34,7 @@ BELOW = {*DESCRIPTION, *NUMERICS}
 KNOWS["compiler"] = BELOW
 KNOWS["settings"] = KNOWS["status"] = BELOW | {"compiler"}
 KNOWS["arguments"] = KNOWS["recording"] = BELOW | {"compiler", "settings"}
-KNOWS["progress"] = {"errors", "units"}
+KNOWS["progress"] = {"errors", "given", "units"}
 PARTS = BELOW | {"compiler", "settings", "status", "arguments", "recording", "progress"}
 KNOWS["job"] = KNOWS["logbook"] = PARTS
 KNOWS["execution"] = PARTS | {"job", "logbook"}

@@ -424,3 +424,30 @@ def test_the_table_of_a_run(tmp_path):
     again = call(*arguments, "--out", str(out), "--overwrite", "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["steps"] == 100
+
+
+BEFORE = """
+import sys
+from typer.testing import CliRunner
+from somaflow.cli.main import app
+result = CliRunner().invoke(app, ["run", "antennal-lobe", *sys.argv[1:]])
+print(result.exit_code, "tensorflow" in sys.modules, type(result.exception).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--duration", "1e400s"),
+        ("--duration", "1e300s"),
+        ("--dt", "1e-320ms"),
+        ("--duration", "1ms", "--dt", "0.3ms"),
+        ("--checkpoint", "0.015ms"),
+        ("--duration", "1e400s", "--plan"),
+        ("--seed", "-1"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_tensorflow_is_loaded(options, tmp_path) -> None:
+    command = [sys.executable, "-c", BEFORE, *options, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["2", "False", "SystemExit"], "")

@@ -44,7 +44,7 @@ def test_a_population_takes_what_the_catalogue_says() -> None:
     [
         (lambda: cells("a b"), NetworkError, "'a b' cannot name a population"),
         (lambda: cells("a.b"), NetworkError, "cannot name"),
-        (lambda: cells(size=0), NetworkError, "needs at least 1 cell, not 0"),
+        (lambda: cells(size=0), NetworkError, "needs 1 to 2,147,483,647 cells, not 0"),
         (lambda: cells(size=2.0), WrongTypeError, "a whole number, not 2.0"),
         (lambda: cells(size=True), WrongTypeError, "a whole number"),
         (lambda: sf.Population("P", 3, CHANNELS.leak), WrongTypeError, "is a channel; put it into"),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.errors import MissingValueError, WrongTypeError
+from somaflow.given import array, shown
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +23,7 @@ PEAK_BAND = (8.0, 80.0)  # Hz, where a peak is looked for
 POWER_BAND = (2.0, 100.0)  # Hz, the power that a peak is compared with
 HALF_WIDTH = 4.0  # Hz, what counts as the peak on either side of it
 _GRID = 0.25  # Hz, the most that frequencies of a spectrum are apart
+_LEAST, _MOST = 1e-9, 1e15  # of a time or a frequency
 _SILENT = 1e-6  # mV**2; the rhythm of a network is a million times stronger
 
 
@@ -198,10 +200,10 @@ def vector_strength(
 
 
 def _row(values: Any, name: str) -> Floats:
-    try:
-        row = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise WrongTypeError(f"{name} is a row of numbers, not {values!r}.") from error
+    row = array(values)
+    if row is None or row.dtype.kind not in "iuf":
+        raise WrongTypeError(f"{name} is a row of numbers, not {shown(values)}.")
+    row = row.astype(np.float64)
     if row.ndim != 1:
         raise WrongTypeError(f"{name} is one row of numbers, not an array of shape {row.shape}.")
     if not np.all(np.isfinite(row)):
@@ -211,7 +213,12 @@ def _row(values: Any, name: str) -> Floats:
 
 
 def _number(value: Any, name: str) -> float:
-    kinds = (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not np.isfinite(value):
-        raise WrongTypeError(f"{name} is one finite number, not {value!r}.")
-    return float(value)
+    number = None if isinstance(value, (str, bool)) else array(value)
+    if number is None or number.ndim or number.dtype.kind not in "iuf":
+        raise WrongTypeError(f"{name} is one finite number, not {shown(value)}.")
+    if not _LEAST <= abs(float(number)) <= _MOST and number != 0:
+        raise WrongTypeError(
+            f"{name} is {shown(value)}; it must be a finite number, and but for 0 of a size from "
+            f"{_LEAST:g} to {_MOST:g}."
+        )
+    return float(number)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import somaflow as sf
+from somaflow.given import parsed
 from somaflow.simulation.folder import REQUEST, Folder
 
 SHORT, LONG = 0.1, 1.0  # ms between samples
@@ -106,7 +107,7 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
         StoreError: What was kept cannot be read.
     """
     try:
-        kept = json.loads(folder.read(REQUEST))
+        kept = parsed(folder.read(REQUEST))
         if kept["format"] != _FORMAT:
             raise sf.errors.StoreError(
                 f"{folder}/{REQUEST} has format {kept['format']!r}; this version reads {_FORMAT}."

@@ -11,6 +11,7 @@ from somaflow.cli.place import command
 from somaflow.cli.request import Request, arguments, build
 from somaflow.quiet import quiet
 from somaflow.simulation.checkpoint import names as checkpoints
+from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.folder import beside
 
 
@@ -31,6 +32,7 @@ def execute(request: Request, console: Console) -> Outcome:
         NonFiniteState: The step is too large. What was computed before stays.
         Interrupted: The run was asked to stop.
     """
+    check(request)
     model = build(request.model, request.parameters, request.seed)
     _refuse(request)
     load(console, request.quiet)
@@ -58,9 +60,21 @@ def plan(request: Request, console: Console) -> sf.Plan:
     Raises:
         SomaflowError: As `execute`.
     """
+    check(request)
     model = build(request.model, request.parameters, request.seed)
     load(console, request.quiet)
     return sf.plan(**arguments(request, model))
+
+
+def check(request: Request) -> None:
+    """Refuse times that are no whole numbers of steps, before anything heavy is loaded.
+
+    Raises:
+        RunError: So they are.
+    """
+    whole_steps(request.duration, request.dt, "duration")
+    if request.checkpoint is not None:
+        whole_steps(request.checkpoint, request.dt, "checkpoint")
 
 
 def load(console: Console, silent: bool) -> None:

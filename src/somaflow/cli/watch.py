@@ -1,7 +1,6 @@
 """`somaflow watch`: follow a run from another process, by what it tells of itself."""
 
 import dataclasses
-import json
 import os
 import platform
 import time
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
+from somaflow.given import is_number, is_whole, parsed
 from somaflow.progress import Progress, drawn, draws, span
 from somaflow.simulation.claim import is_claimed
 from somaflow.simulation.folder import PROGRESS, Folder, beside
@@ -72,21 +72,24 @@ def look(folder: Folder) -> Sight | None:
             f"{folder}/{PROGRESS} cannot be read: {error.strerror or error}."
         ) from error
     try:
-        return _sight(json.loads(data), claimed)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _sight(parsed(data), claimed)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 
 
 def _sight(told: dict[str, Any], claimed: bool) -> Sight:
-    fields = told["progress"]
+    fields, pid, updated = told["progress"], told["pid"], told["updated"]
     # A later version may tell more.
     known = None if fields is None else {k: v for k, v in fields.items() if k in _FIELDS}
+    numbers = [updated, *(v for k, v in (known or {}).items() if v is not None or k != "spikes")]
+    if not all(map(is_number, numbers)) or not is_whole(pid) or not 0 < pid < 2**31:
+        raise ValueError("something in it is no number")
     return Sight(
         state=str(told["state"]),
         sentence=str(told["sentence"]),
         host=str(told["host"]),
-        pid=int(told["pid"]),
-        updated=float(told["updated"]),
+        pid=pid,
+        updated=float(updated),
         progress=None if known is None else Progress(**known),
         claimed=claimed,
     )

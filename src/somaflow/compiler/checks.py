@@ -10,6 +10,7 @@ import tensorflow as tf
 from somaflow.compiler.ode import Function, Model
 from somaflow.compiler.reading import changed, objects, signature
 from somaflow.errors import RunError
+from somaflow.given import check_depth, shown
 from somaflow.numerics.device import is_tensor, recording, watched
 
 _ZERO: Any = tf.UnconnectedGradients.ZERO
@@ -74,7 +75,7 @@ def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: A
         raise RunError(f"{name} returned shape {shape}; it must be {wanted}.")
 
 
-def plain_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+def plain_numbers(times: Mapping[str, Any]) -> dict[str, Any]:
     """Return times, or lists of them, without tensors.
 
     Raises:
@@ -96,7 +97,9 @@ def plain_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
             )
         return tf.convert_to_tensor(value).numpy()
 
-    return {name: plain(name, value) for name, value in given.items()}
+    for name, value in times.items():
+        check_depth(value, name)
+    return {name: plain(name, value) for name, value in times.items()}
 
 
 def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
@@ -242,21 +245,21 @@ def _why(name: str, error: Exception) -> str:
 def _shown(value: Any) -> str:
     """Return the structure of a nest, or its value where it is none."""
     if tf.nest.is_nested(value):
-        return repr(tf.nest.map_structure(lambda _: "...", value))
-    return "one value" if hasattr(value, "dtype") else repr(value)
+        return shown(tf.nest.map_structure(lambda _: "...", value))
+    return "one value" if hasattr(value, "dtype") else shown(value)
 
 
 def _tensor(value: Any, name: str, leaf: str, dtype: Any) -> Any:
     place = f" for {leaf!r}" if leaf else ""
     if hasattr(value, "magnitude"):
         raise RunError(
-            f"{name} returned {value!r}{place}, with a unit; inside functions all numbers are "
+            f"{name} returned {shown(value)}{place}, with a unit; inside functions all numbers are "
             "plain, in ms, mV, uA, cm, mM. Take the unit out, or write equations as text."
         )
     try:
         return tf.convert_to_tensor(value, dtype_hint=dtype)
     except (TypeError, ValueError) as error:
-        raise RunError(f"{name} returned {value!r}{place}; it must be a number.") from error
+        raise RunError(f"{name} returned {shown(value)}{place}; it must be a number.") from error
 
 
 def _structure(state: Any, nest: Any) -> str:
@@ -277,6 +280,7 @@ def _structure(state: Any, nest: Any) -> str:
 
 def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
     names = list(made.blocks.names)
+    check_depth(nest, f"what {name} returned")
     try:
         tf.nest.assert_same_structure(made.state, nest)
     except (TypeError, ValueError) as error:
@@ -287,7 +291,7 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
     flat = zip(names, tf.nest.flatten(made.state), tf.nest.flatten(nest), strict=True)
     for leaf, state, value in flat:
         if value is None or isinstance(value, str):
-            raise RunError(f"{name} returned {value!r} for {leaf!r}; it must be a number.")
+            raise RunError(f"{name} returned {shown(value)} for {leaf!r}; it must be a number.")
         tensor = _tensor(value, name, leaf, dtype)
         if tensor.dtype != dtype and not isinstance(value, (int, float)):
             raise RunError(

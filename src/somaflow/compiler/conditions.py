@@ -1,61 +1,20 @@
 """Events of `solve`: conditions on the state, found where they happen."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.checks import check_change, check_scalar
+from somaflow.compiler.event import DIRECTIONS, Event
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.ode import Model, check_call
 from somaflow.compiler.timing import fitted
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Binary, Call, Node
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.given import shown
 from somaflow.simulation.flow import Condition
-
-_DIRECTIONS = {"up": 1, "down": -1, "both": 0}
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happens where a scalar of the state crosses zero.
-
-    Attributes:
-        condition: `g(t, y)` or `g(t, y, args)`, a number for each problem; for equations also a
-            text such as `"v > -50*mV"`, which is an upward crossing.
-        change: `c(t, y)` or `c(t, y, args)`, the state just after the event, in the structure of
-            `y`; for equations also a text such as `"v = -65*mV; w += b"`. Default: no change.
-        terminal: Whether the solve ends there.
-        direction: `"up"`, `"down"` or `"both"`: which crossings of zero count.
-    """
-
-    condition: Any
-    change: Any = None
-    terminal: bool = False
-    direction: str = "both"
-
-    def __post_init__(self) -> None:
-        """Refuse parts of another kind.
-
-        Raises:
-            WrongTypeError: So it is.
-        """
-        for what in ("condition", "change"):
-            part = getattr(self, what)
-            if not (callable(part) or isinstance(part, str) or (part is None and what == "change")):
-                raise WrongTypeError(
-                    f"an event's {what} is a function of (t, y), or a text for equations, not "
-                    f"{part!r}."
-                )
-        if not isinstance(self.terminal, (bool, np.bool_)):
-            raise WrongTypeError(f"an event's terminal is True or False, not {self.terminal!r}.")
-        if not isinstance(self.direction, str) or self.direction not in _DIRECTIONS:
-            raise WrongTypeError(
-                f"an event's direction is 'up', 'down' or 'both', not {self.direction!r}."
-            )
 
 
 def named(events: Any) -> dict[str, Event]:
@@ -68,7 +27,8 @@ def named(events: Any) -> dict[str, Event]:
         return {}
     if not isinstance(events, Mapping) or not all(isinstance(e, Event) for e in events.values()):
         raise WrongTypeError(
-            f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not {events!r}."
+            f"events is a dict such as {{'bounce': sf.Event(lambda t, y: y['x'])}}, not "
+            f"{shown(events)}."
         )
     return {str(name): event for name, event in events.items()}
 
@@ -84,7 +44,7 @@ def lower(events: Mapping[str, Event], made: Model, args: Any, dtype: Any) -> tu
 
 
 def _condition(name: str, event: Event, made: Model, args: Any, dtype: Any) -> Condition:
-    direction, what = _DIRECTIONS[event.direction], f"event {name!r}: the condition"
+    direction, what = DIRECTIONS[event.direction], f"event {name!r}: the condition"
     if isinstance(event.condition, str):
         margin, direction = _text_margin(name, event, made, dtype)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from somaflow.errors import RunError, UnknownNameError, nearest
+from somaflow.given import is_among, shown
 from somaflow.simulation.system import Array
 
 
@@ -84,9 +85,9 @@ class FinalState:
         Raises:
             UnknownNameError: There is none of that name.
         """
-        if population not in self.states:
-            known = nearest(str(population), self.states)
-            raise UnknownNameError(f"the final state has no population {population!r}.{known}")
+        if not is_among(population, self.states):
+            known = nearest(population, self.states)
+            raise UnknownNameError(f"the final state has no population {shown(population)}.{known}")
         return self.states[population]
 
     def __repr__(self) -> str:

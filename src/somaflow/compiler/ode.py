@@ -1,6 +1,7 @@
 """From equations or a Python function to a flow, for `solve`."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow import units
+from somaflow import given, units
 from somaflow.compiler.blocks import Blocks, spread
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.reading import signature
@@ -17,6 +18,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import parse
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
+from somaflow.given import check_depth, is_among, shown
 from somaflow.numerics.device import cast, is_tensor
 
 _PARTS = "numbers are real: give real and imaginary part apart."
@@ -113,7 +115,7 @@ def model(f: Any, y0: Any, args: Any, noise: Any, batch: int | None, dtype: Any)
         if y0 is None:
             raise RunError("solve needs an initial state y0 for a function.")
         return _from_function(f, y0, args, noise, batch or 0, dtype)
-    raise WrongTypeError(f"solve takes a function f(t, y) or sf.Equations, not {f!r}.")
+    raise WrongTypeError(f"solve takes a function f(t, y) or sf.Equations, not {shown(f)}.")
 
 
 def refuse_not_affine(made: Model, f: Any, args: Any, solver: str) -> None:
@@ -148,14 +150,14 @@ def real(value: Any, name: str, dtype: Any) -> Any:
             raise WrongTypeError(f"y0 {name!r} is of {tensor.dtype.name}; {advice}")
         return _finite(tf.cast(tensor, dtype), f"{name!r} of y0")
     if not isinstance(value, units.Quantity):
-        try:
-            kind = np.asarray(value).dtype.kind
-        except ValueError:
-            raise WrongTypeError(f"y0 {name!r} is {value!r}, which is no array.") from None
+        array = given.array(value)
+        if array is None:
+            raise WrongTypeError(f"y0 {name!r} is {shown(value)}, which is no array.")
+        kind = array.dtype.kind
         if kind in "iub":
-            raise WrongTypeError(f"y0 {name!r} is {value!r}, of whole numbers; {_WHOLE}")
+            raise WrongTypeError(f"y0 {name!r} is {shown(value)}, of whole numbers; {_WHOLE}")
         if kind == "c":
-            raise WrongTypeError(f"y0 {name!r} is {value!r}; {_REAL}")
+            raise WrongTypeError(f"y0 {name!r} is {shown(value)}; {_REAL}")
     return units.parameter(value, None, name, "y0").value.astype(dtype)
 
 
@@ -189,19 +191,19 @@ def _from_equations(
     if equations.inputs or equations.on_spike or equations.uses_pulse:
         raise RunError("equations with inputs or spikes belong in a network, not in solve.")
     equations, tensors = _overridden(equations, args)
-    given, traced = {}, {}
+    named, traced = {}, {}
     if y0 is not None and not isinstance(y0, Mapping):
-        raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {y0!r}.")
+        raise WrongTypeError(f"y0 of equations is a dict such as {{'v': -65*mV}}, not {shown(y0)}.")
     for name, value in dict(y0 or {}).items():
-        if name not in equations.states:
-            raise RunError(f"y0 names {name!r}; the states are {sorted(equations.states)}.")
+        if not is_among(name, equations.states):
+            raise RunError(f"y0 names {shown(name)}; the states are {sorted(equations.states)}.")
         if is_tensor(value):
             scale = units.factor(equations.unit(name))
             traced[name] = _number(value, f"{name!r} of y0", dtype) * scale
-            given[name] = traced[name].numpy().astype(np.float64)
+            named[name] = traced[name].numpy().astype(np.float64)
         else:
-            given[name] = units.parameter(value, equations.unit(name), name).value
-    values = equations.initial_values(given, "the equations")
+            named[name] = units.parameter(value, equations.unit(name), name).value
+    values = equations.initial_values(named, "the equations")
     parameters = {
         name: tf.cast(tensors[name], dtype) if name in tensors else p.value.astype(dtype)
         for name, p in equations.parameters.items()
@@ -217,7 +219,7 @@ def _from_equations(
             "leave it out."
         )
     if traced or tensors:
-        traced |= _initial(equations, given, traced, values, parameters, dtype)
+        traced |= _initial(equations, named, traced, values, parameters, dtype)
     state = {
         name: tf.broadcast_to(traced[name], shape)
         if name in traced
@@ -288,13 +290,13 @@ def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, A
     if args is None:
         return equations, {}
     if not isinstance(args, Mapping):
-        raise WrongTypeError(f"args of equations is a dict of parameters, not {args!r}.")
+        raise WrongTypeError(f"args of equations is a dict of parameters, not {shown(args)}.")
     numbers, tensors = {}, {}
     for name, value in args.items():
-        if name not in equations.parameters:
+        if not is_among(name, equations.parameters):
             raise RunError(
-                f"args names {name!r}, which is not a parameter."
-                f"{nearest(str(name), equations.parameters)}"
+                f"args names {shown(name)}, which is not a parameter."
+                f"{nearest(name, equations.parameters)}"
             )
         if is_tensor(value):
             unit = equations.parameters[name].unit
@@ -322,7 +324,7 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
     check_call(f, args, "f")
     if noise is not None:
         if not callable(noise):
-            raise WrongTypeError(f"noise is a function g(t, y), not {noise!r}.")
+            raise WrongTypeError(f"noise is a function g(t, y), not {shown(noise)}.")
         check_call(noise, args, "noise")
 
     def taking(function: Function) -> Function:
@@ -348,13 +350,14 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
 def _parts(nest: Any, root: str) -> tuple[list[str], list[Any]]:
     """Return the names and the values of the parts of y0 or args."""
     what = "y0" if root == "y" else root
+    check_depth(nest, what)
     try:
         names, flat = component_names(nest, root), tf.nest.flatten(nest)
     except TypeError as error:
         raise RunError(f"{what}: the keys of a dict must be all texts, or all numbers.") from error
     if not flat and root == "y":
         raise RunError("y0 is empty.")
-    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or len(names) != len(flat):
         raise RunError(f"{what}: two parts are called {(twice or names)[0]!r}; rename one.")
     return names, flat
@@ -370,7 +373,7 @@ def _argument(value: Any, name: str, dtype: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
         return value
     if isinstance(value, (complex, np.ndarray, np.generic)) and np.iscomplexobj(value):
-        raise WrongTypeError(f"{name} is {value!r}; {_PARTS}")
+        raise WrongTypeError(f"{name} is {shown(value)}; {_PARTS}")
     return units.parameter(value, None, name).value.astype(dtype)
 
 

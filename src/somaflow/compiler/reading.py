@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from somaflow.errors import RunError
+
 # Their constants are taken as they are.
 _LIBRARIES = (
     *("tensorflow", "keras", "pint", "numpy", "scipy", "somaflow"),
@@ -30,7 +32,14 @@ def signature(*functions: Any) -> tuple[Any, ...]:
     seen: dict[int, None] = {}
     found: list[Any] = []
     for function in functions:
-        _visit(getattr(function, "__name__", "f"), function, found, seen)
+        name = getattr(function, "__name__", "f")
+        try:
+            _visit(name, function, found, seen)
+        except RecursionError as error:
+            raise RunError(
+                f"{name} refers to something that is nested too deep to be looked through; take "
+                "out what it needs, and refer to that alone."
+            ) from error
     return tuple(found)
 
 

@@ -22,6 +22,7 @@ from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
+from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
 from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
@@ -304,10 +305,10 @@ class Tables:
             RunError: An initial value for an unknown state, or of the wrong shape or unit.
         """
         for name, values in self.given.items():
-            if name not in self.place:
-                raise RunError(f"initial names {name!r}.{nearest(str(name), self.place)}")
+            if not is_among(name, self.place):
+                raise RunError(f"initial names {shown(name)}.{nearest(name, self.place)}")
             if not isinstance(values, Mapping):
-                raise RunError(f"initial[{name!r}] is a dict of states, not {values!r}.")
+                raise RunError(f"initial[{name!r}] is a dict of states, not {shown(values)}.")
         per_cell = [self._first_cells(k) for k in range(len(self.populations))]
         if self.before is not None:
             self.batch = self.before.batch
@@ -381,10 +382,10 @@ class Tables:
         equations = population.equations
         given = {}
         for name, value in self.given.get(population.name, {}).items():
-            if name not in equations.states:
+            if not is_among(name, equations.states):
                 raise RunError(
-                    f"initial[{population.name!r}] names {name!r}, which is not a state."
-                    f"{nearest(str(name), equations.states)}"
+                    f"initial[{population.name!r}] names {shown(name)}, which is not a state."
+                    f"{nearest(name, equations.states)}"
                 )
             try:
                 given_value = held_value(value, equations.unit(name), name, population.name)

@@ -38,6 +38,7 @@ from somaflow.errors import (
     nearest,
     point,
 )
+from somaflow.given import is_among, shown
 from somaflow.units import Dimensions, Parameter
 
 
@@ -113,7 +114,7 @@ class Equations(Description):
         """
         if not isinstance(text, str):
             raise WrongTypeError(
-                f"equations are text, one statement a line, not {text!r}; "
+                f"equations are text, one statement a line, not {shown(text)}; "
                 "a function goes to Equations.from_function."
             )
         defined = statements.state_names(text)
@@ -150,7 +151,9 @@ class Equations(Description):
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
-            raise WrongTypeError(f"equations are text, one statement a line, not {self.text!r}.")
+            raise WrongTypeError(
+                f"equations are text, one statement a line, not {shown(self.text)}."
+            )
         for name in self.parameters:
             statements.check_free(name)
         found = statements.read(self.text, self.parameters)
@@ -304,7 +307,7 @@ class Equations(Description):
             UnitError, UnknownNameError: As for equations.
         """
         if not isinstance(text, str):
-            raise WrongTypeError(f"assignments are a text such as 'v = -65*mV', not {text!r}.")
+            raise WrongTypeError(f"assignments are a text such as 'v = -65*mV', not {shown(text)}.")
         if line is None and "\n" in text:
             rows = text.split("\n")
             return tuple(item for row in rows for item in self.assignments(row, stepped=stepped))
@@ -387,13 +390,13 @@ class Equations(Description):
         Raises:
             UnknownNameError: There is none of that name.
         """
+        known = {*self.states, *self.definitions, *self.parameters, *self.inputs}
+        if not is_among(name, known):
+            raise UnknownNameError(f"the equations have no {shown(name)}.{nearest(name, known)}")
         for table in (self.states, self.definitions, self.parameters):
             if name in table:
                 return table[name].unit
-        if name in self.inputs:
-            return self.inputs[name]
-        known = {*self.states, *self.definitions, *self.parameters, *self.inputs}
-        raise UnknownNameError(f"the equations have no {name!r}.{nearest(str(name), known)}")
+        return self.inputs[name]
 
     @property
     def uses_pulse(self) -> bool:

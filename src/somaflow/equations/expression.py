@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from somaflow.equations import dialects
 from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest, quoted
+from somaflow.given import shown
 from somaflow.notation import UnreadableError, tree
 
 # name -> (number of arguments, how it treats units; see algebras.UnitAlgebra.call)
@@ -281,7 +282,7 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
         WrongTypeError: The expression is no text.
     """
     if not isinstance(text, str):
-        raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {text!r}.")
+        raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {shown(text)}.")
     return _Reader(text, text if line is None else line, offset, number).read()
 
 

@@ -7,12 +7,12 @@ symbol, and a tensor for a tensor (registered by the compiler).
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+import pint
 
 from somaflow.equations.algebras import NUMPY_FUNCTIONS, Symbol, as_node
 from somaflow.equations.expression import Call
 from somaflow.errors import WrongTypeError
-from somaflow.units import Quantity
+from somaflow.given import array, shown
 
 _tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
 
@@ -29,12 +29,17 @@ def _apply(name: str, *arguments: Any) -> Any:
         if any(applies(argument) for argument in arguments):
             return table[name](*arguments)
     for argument in arguments:
-        if isinstance(argument, Quantity) or np.asarray(argument).dtype.kind not in "biufc":
+        if isinstance(argument, pint.Quantity) or not _is_numeric(argument):
             raise WrongTypeError(
                 f"sf.math.{name} takes numbers, arrays and the arguments of a traced function, "
-                f"not {argument!r}."
+                f"not {shown(argument)}."
             )
     return NUMPY_FUNCTIONS[name](*arguments)
+
+
+def _is_numeric(argument: Any) -> bool:
+    found = array(argument)
+    return found is not None and found.dtype.kind in "biuf"
 
 
 def exp(x: Any) -> Any:

@@ -23,8 +23,10 @@ from somaflow.errors import (
     SomaflowError,
     UnknownMechanismError,
     UnknownNameError,
+    WrongTypeError,
     nearest,
 )
+from somaflow.given import is_among, is_number, shown
 from somaflow.mechanisms.files import read
 from somaflow.units import Parameter
 
@@ -37,6 +39,7 @@ _OPTIONAL = {
     "pool": {"initial", "provides"},
     "neuron": {"initial", "threshold", "reset", "refractory"},
 }
+_DETAILS = {"ion", "weight", "threshold", "reset", "refractory"}  # all texts
 _CHECK = {"at", "expect", "source", "tolerance"}
 
 
@@ -64,6 +67,20 @@ class Mechanism(Description):
     reference: str
     equations: Equations
     details: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for key in ("name", "title", "reference"):
+            if not isinstance(getattr(self, key), str):
+                raise WrongTypeError(
+                    f"the {key} of a mechanism is a text, not {shown(getattr(self, key))}."
+                )
+        if not is_among(self.kind, KINDS):
+            raise MechanismError(f"kind is {shown(self.kind)}; it is one of {', '.join(KINDS)}.")
+        if not isinstance(self.equations, Equations) or not isinstance(self.details, dict):
+            raise WrongTypeError(
+                f"{self.name!r} takes sf.Equations and a dict of details, not "
+                f"{shown(self.equations)} and {shown(self.details)}."
+            )
 
     def __call__(self, **values: Any) -> "Mechanism":
         """Return the mechanism with other parameters or initial values.
@@ -118,8 +135,8 @@ def catalogue(kind: str) -> Catalogue:
     Raises:
         UnknownNameError: There is no such kind.
     """
-    if kind not in KINDS.values():
-        raise UnknownNameError(f"no catalogue of {kind!r}.{nearest(str(kind), KINDS.values())}")
+    if not is_among(kind, KINDS.values()):
+        raise UnknownNameError(f"no catalogue of {shown(kind)}.{nearest(kind, KINDS.values())}")
     return Catalogue(kind)
 
 
@@ -139,11 +156,11 @@ def load(name: str) -> Mechanism:
 
 
 def _path(name: Any) -> Path:
-    if str(name).endswith(".toml"):
+    if isinstance(name, (str, Path)) and str(name).endswith(".toml"):
         return Path(name)
     found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
-    if name not in found:
-        raise UnknownMechanismError(f"there is no mechanism {name!r}.{nearest(str(name), found)}")
+    if not is_among(name, found):
+        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, found)}")
     return found[name]
 
 
@@ -164,7 +181,7 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
         EquationError: A slip in the equations.
     """
     if not isinstance(data, dict):
-        raise MechanismError(f"{name}: a mechanism is a table of keys, not {data!r}.")
+        raise MechanismError(f"{name}: a mechanism is a table of keys, not {shown(data)}.")
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise MechanismError(f"{name}: kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
@@ -203,7 +220,13 @@ def _check_types(data: dict[str, Any], name: str) -> None:
             raise MechanismError(f"{name}: the {key} is {data[key]!r}; it must be a text.")
     for key in ("parameters", "initial"):
         if not isinstance(data.get(key, {}), dict):
-            raise MechanismError(f"{name}: {key} must be a table, not {data[key]!r}.")
+            raise MechanismError(f"{name}: {key} must be a table, not {shown(data[key])}.")
+    for key in _DETAILS & set(data):
+        if not isinstance(data[key], str):
+            raise MechanismError(f"{name}: {key} is {shown(data[key])}; it must be a text.")
+    provided = data.get("provides", [])
+    if not isinstance(provided, list) or not all(isinstance(ion, str) for ion in provided):
+        raise MechanismError(f"{name}: provides is {shown(provided)}; it must be a list of names.")
     given = data["check"]
     if not isinstance(given, list) or not given:
         raise MechanismError(f"{name}: the file lacks a [[check]].")
@@ -214,6 +237,24 @@ def _check_types(data: dict[str, Any], name: str) -> None:
                 f"{name}: check {number} has the keys {sorted(keys)}; it needs at, expect (of at "
                 "least one number) and source, and may have tolerance."
             )
+        _check_numbers(check, f"{name}: check {number}")
+
+
+def _check_numbers(check: dict[str, Any], where: str) -> None:
+    """Refuse a check whose numbers are none, or whose source is no text."""
+    for key in ("at", "expect"):
+        table = check[key]
+        if not isinstance(table, dict) or not all(map(is_number, table.values())):
+            raise MechanismError(
+                f"{where}: {key} is {shown(table)}; it must be a table of names and numbers."
+            )
+    tolerance = check.get("tolerance", 0.0)
+    if not is_number(tolerance) or tolerance < 0:
+        raise MechanismError(
+            f"{where}: tolerance is {shown(tolerance)}; it must be a number of at least 0."
+        )
+    if not isinstance(check["source"], str):
+        raise MechanismError(f"{where}: source is {shown(check['source'])}; it must be a text.")
 
 
 def checks(mechanism_name: str) -> list[dict[str, Any]]:

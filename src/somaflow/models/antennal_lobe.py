@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import somaflow as sf
+from somaflow.given import is_among, shown
 
 _FOLDER = Path(__file__).parent / "parameters"
 PARAMETER_SETS = ("al-20hz", "psst-2022")
@@ -55,10 +56,10 @@ def parameter_set(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: There is no such set.
     """
-    if name not in PARAMETER_SETS:
+    if not is_among(name, PARAMETER_SETS):
         raise sf.errors.UnknownNameError(
-            f"the antennal lobe has no parameter set {name!r}."
-            f"{sf.errors.nearest(str(name), PARAMETER_SETS)}"
+            f"the antennal lobe has no parameter set {shown(name)}."
+            f"{sf.errors.nearest(name, PARAMETER_SETS)}"
         )
     return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
@@ -118,7 +119,7 @@ class _Keys:
         whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
         if not whole or not 0 <= seed <= _LARGEST_SEED:
             raise sf.errors.WrongTypeError(
-                f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}."
+                f"a seed is an integer from 0 to 2**63 - 1, not {shown(seed)}."
             )
         self._seed, self._count = int(seed), 0
 

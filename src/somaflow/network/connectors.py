@@ -20,6 +20,7 @@ import numpy as np
 
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.given import flag, shown
 from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.random import WIRING, check_own_seed, derive
 from somaflow.network.sampling import BLOCK, Integers, bernoulli, blocks, choose, share
@@ -30,7 +31,6 @@ from somaflow.network.wiring import (
     Rows,
     by_row,
     check_count,
-    check_flag,
     check_rows,
     expand,
     joined,
@@ -64,7 +64,7 @@ class AllToAll(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        check_flag(self.self_connections, "self_connections")
+        flag(self.self_connections, "self_connections")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Accept any sizes."""
@@ -144,12 +144,12 @@ class FixedProbability(Description):
     def __post_init__(self) -> None:
         numeric = (int, float, np.integer, np.floating)
         if isinstance(self.p, bool) or not isinstance(self.p, numeric):
-            raise WrongTypeError(f"a probability is a number from 0 to 1, not {self.p!r}.")
+            raise WrongTypeError(f"a probability is a number from 0 to 1, not {shown(self.p)}.")
         if not 0 <= self.p <= 1:
-            raise NetworkError(f"a probability is a number from 0 to 1, not {self.p!r}.")
+            raise NetworkError(f"a probability is a number from 0 to 1, not {shown(self.p)}.")
         object.__setattr__(self, "p", float(self.p))
         object.__setattr__(self, "seed", check_own_seed(self.seed))
-        check_flag(self.self_connections, "self_connections")
+        flag(self.self_connections, "self_connections")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Accept any sizes."""
@@ -187,7 +187,7 @@ class FixedProbability(Description):
 def _checked(connector: Any, what: str) -> None:
     object.__setattr__(connector, "n", check_count(connector.n, what))
     object.__setattr__(connector, "seed", check_own_seed(connector.seed))
-    check_flag(connector.self_connections, "self_connections")
+    flag(connector.self_connections, "self_connections")
 
 
 def _drawn(connector: Any, rows: Integers, counts: Integers, own: Indices, width: int) -> Indices:

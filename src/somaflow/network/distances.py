@@ -12,6 +12,7 @@ from somaflow.equations.algebras import PURE, NumberAlgebra, UnitAlgebra, descri
 from somaflow.equations.expression import Name, Node, evaluate, parse, render, walk
 from somaflow.equations.statements import refuse_condition
 from somaflow.errors import EquationError, NetworkError, UnitError, UnknownNameError, nearest
+from somaflow.given import shown
 from somaflow.units import Parameter
 
 Values = NDArray[np.float64]
@@ -116,7 +117,7 @@ def function_of(text: Any, what: str, known: dict[str, str], meaning: str) -> tu
     for item in walk(node):
         if isinstance(item, Name) and item.name not in {*known, *units.NAMES}:
             raise UnknownNameError(
-                f"{what} may use {meaning} and units, not {item.name!r}."
+                f"{what} may use {meaning} and units, not {shown(item.name)}."
                 f"{nearest(item.name, known, units.NAMES)}",
                 text,
                 item.column,

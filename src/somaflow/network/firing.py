@@ -8,6 +8,7 @@ from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Assignment, Equations
 from somaflow.equations.expression import Node, comparisons
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.network.distributions import drawn_of
 from somaflow.units import Parameter
 
@@ -141,7 +142,8 @@ def _held(name: str, equations: Equations, firing: Firing, hold: Any) -> tuple[s
 def _checked(name: str, equations: Equations, hold: Any) -> tuple[str, ...]:
     if not isinstance(hold, tuple) or not all(isinstance(item, str) for item in hold):
         raise WrongTypeError(
-            f"hold of {name!r} is a tuple of names of states, such as ('v',) or (), not {hold!r}."
+            f"hold of {name!r} is a tuple of names of states, such as ('v',) or (), not "
+            f"{shown(hold)}."
         )
     for item in hold:
         if item not in equations.states:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from somaflow import given
 from somaflow.description import Description
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
+from somaflow.given import shown
 from somaflow.network.wiring import Indices, Pairs, Rows, check_rows, expand
 
 
@@ -36,13 +38,12 @@ class FromList(Description):
     def __post_init__(self) -> None:
         pairs = self.pairs
         if not isinstance(pairs, (np.ndarray, Iterable)) or isinstance(pairs, (str, dict)):
-            raise WrongTypeError(f"FromList takes [(pre, post), ...], not {pairs!r}.")
-        try:
-            array = np.array(pairs if isinstance(pairs, np.ndarray) else list(pairs))
-        except (TypeError, ValueError) as error:
-            raise WrongTypeError(f"FromList takes [(pre, post), ...]: {error}.") from error
-        if array.size == 0:
+            raise WrongTypeError(f"FromList takes [(pre, post), ...], not {shown(pairs)}.")
+        array = given.array(pairs if isinstance(pairs, (np.ndarray, list)) else given.listed(pairs))
+        if array is not None and array.size == 0:
             array = np.zeros((0, 2), np.int64)
+        if array is None:
+            raise WrongTypeError(f"FromList takes [(pre, post), ...], not {shown(pairs)}.")
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             raise WrongTypeError(
                 f"FromList takes pairs of integers, shape [n, 2], not {array.dtype} of shape "
@@ -131,7 +132,7 @@ class FromSparse(Description):
         if type(held) is not dict:  # a matrix by keys of SciPy is a dict too
             held = _canonical(held)
         elif set(held) != {"shape", "ends", "pre", "values"}:
-            raise WrongTypeError(f"FromSparse takes a sparse matrix of SciPy, not {held!r}.")
+            raise WrongTypeError(f"FromSparse takes a sparse matrix of SciPy, not {shown(held)}.")
         object.__setattr__(self, "matrix", held)
 
     @property

@@ -1,6 +1,5 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import parsed, shown
 from somaflow.network import explanation
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
@@ -40,13 +40,13 @@ class Network(Description):
 
     def __init__(self, *given: Any, parts: Any = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
-            raise WrongTypeError(f"the parts of a Network are a tuple, not {parts!r}.")
+            raise WrongTypeError(f"the parts of a Network are a tuple, not {shown(parts)}.")
         parts = (*given, *parts)
         for part in parts:
             if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp, PoissonInput)):
                 raise WrongTypeError(
                     "a Network is made of Population, Projection, Stimulus, VoltageClamp and "
-                    f"PoissonInput, not {part!r}."
+                    f"PoissonInput, not {shown(part)}."
                 )
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "seed", check_seed(seed))
@@ -140,10 +140,10 @@ class Network(Description):
 
 def _find(parts: tuple[Any, ...], name: str, kind: str) -> Any:
     for part in parts:
-        if part.name == name:
+        if isinstance(name, str) and part.name == name:
             return part
     known = [part.name for part in parts]
-    raise UnknownNameError(f"the network has no {kind} {name!r}.{nearest(str(name), known)}")
+    raise UnknownNameError(f"the network has no {kind} {shown(name)}.{nearest(name, known)}")
 
 
 def _views(part: Part) -> dict[str, PopulationView]:
@@ -170,6 +170,13 @@ def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
     return tuple(found)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def load_network(path: str | Path) -> Network:
     """Read a network that `Network.save` wrote, or the network of a results store.
 
@@ -180,11 +187,11 @@ def load_network(path: str | Path) -> Network:
         StoreError: There is no such file, or it holds something else.
     """
     group = Path(path) / "zarr.json" if isinstance(path, (str, Path)) else None
-    if group is not None and group.is_file():
+    if group is not None and _is_file(group):
         try:
-            stored = json.loads(group.read_text(encoding="utf-8"))
+            stored = parsed(group.read_text(encoding="utf-8"))
             network = description.from_json(stored["attributes"]["description"])["network"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise StoreError(f"{path} holds no network that can be read ({error}).") from error
     else:
         network = description.load(path)

@@ -12,6 +12,7 @@ from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Binary, Name, Node, Number, parse, render, substitute
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.units import Parameter, mV
 
@@ -56,7 +57,7 @@ class Neuron(Description):
             if not isinstance(mechanism, Mechanism) or mechanism.kind not in ("channel", "pool"):
                 raise WrongTypeError(
                     f"Neuron({name}=...) takes a channel or a pool of the catalogue, not "
-                    f"{mechanism!r}."
+                    f"{shown(mechanism)}."
                 )
         object.__setattr__(self, "_equations", self._compose())
 

@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from somaflow import given
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.given import flag, shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.forms import Jumping, take_apart
 from somaflow.network.limits import limits_of
@@ -18,7 +20,6 @@ from somaflow.network.ports import check_ports
 from somaflow.network.sources import check_rates, checked_rate, highest_rate
 from somaflow.network.synaptic import Synaptic
 from somaflow.network.waveforms import Course, per_cell
-from somaflow.network.wiring import check_flag
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +85,13 @@ class PoissonInput(Synaptic, Description):
         if isinstance(self.rate, Distribution):
             raise WrongTypeError(
                 f"the rate of a {self.kind} is one number, one for each cell or a waveform, not "
-                f"{self.rate!r}."
+                f"{shown(self.rate)}."
             )
         setter(self, "rate", checked_rate(self.rate, self.kind))
         check_rates(self.rate, str(self.name), len(self.post))
         setter(self, "n", self._checked_number())
         setter(self, "weight", self._checked_weight())
-        check_flag(self.shared, "shared")
+        flag(self.shared, "shared")
         sizes = self.rate.sizes if isinstance(self.rate, Course) else self.rate.value.shape
         if self.shared and (sizes or np.ndim(self.n)):
             raise NetworkError(
@@ -116,11 +117,11 @@ class PoissonInput(Synaptic, Description):
         )
 
     def _checked_number(self) -> Any:
-        number = np.asarray(self.n)
-        if number.ndim > 1 or number.dtype.kind not in "iu":
+        number = given.array(self.n)
+        if number is None or number.ndim > 1 or number.dtype.kind not in "iu":
             raise WrongTypeError(
                 f"the n of a {self.kind} is a whole number of sources, or one for each cell, not "
-                f"{self.n!r}."
+                f"{shown(self.n)}."
             )
         if (number < 0).any():
             raise NetworkError(f"the n of {self.place} is {number.min()}; give at least 0.")

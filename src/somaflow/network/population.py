@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from somaflow import given
 from somaflow.description import Description
 from somaflow.equations.drawing import held
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
@@ -18,6 +20,7 @@ from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.network.sources import NO_EQUATIONS, Source
+from somaflow.network.wiring import MOST_CELLS
 from somaflow.units import Parameter
 
 
@@ -28,7 +31,7 @@ def check_name(name: Any, kind: str) -> str:
         WrongTypeError, NetworkError: It is not a text, or not an identifier.
     """
     if not isinstance(name, str):
-        raise WrongTypeError(f"the name of a {kind} is a text, not {name!r}.")
+        raise WrongTypeError(f"the name of a {kind} is a text, not {shown(name)}.")
     if not name.isidentifier():
         raise NetworkError(f"{name!r} cannot name a {kind}: use letters, digits and _.")
     return name
@@ -80,9 +83,13 @@ class Population(Description):
         setter = object.__setattr__
         check_name(self.name, "population")
         if isinstance(self.size, bool) or not isinstance(self.size, (int, np.integer)):
-            raise WrongTypeError(f"the size of {self.name!r} is a whole number, not {self.size!r}.")
-        if self.size < 1:
-            raise NetworkError(f"population {self.name!r} needs at least 1 cell, not {self.size}.")
+            raise WrongTypeError(
+                f"the size of {self.name!r} is a whole number, not {shown(self.size)}."
+            )
+        if not 1 <= self.size <= MOST_CELLS:
+            raise NetworkError(
+                f"population {self.name!r} needs 1 to {MOST_CELLS:,} cells, not {shown(self.size)}."
+            )
         setter(self, "size", int(self.size))
         model = self.model
         if isinstance(model, Mechanism) and model.kind != "neuron":
@@ -90,7 +97,7 @@ class Population(Description):
         if not isinstance(model, (Equations, Neuron, Mechanism, Source)):
             raise WrongTypeError(
                 f"the model of {self.name!r} is a sf.Neuron, a neuron of the catalogue, "
-                f"sf.Equations or a spike source, not {model!r}. A function goes through "
+                f"sf.Equations or a spike source, not {shown(model)}. A function goes through "
                 "Equations.from_function; one that calls tf can only be run by sf.solve."
             )
         details = model.details if isinstance(model, Mechanism) else {}
@@ -99,7 +106,7 @@ class Population(Description):
                 setter(self, key, details.get(key))
             elif not isinstance(getattr(self, key), str):
                 raise WrongTypeError(
-                    f"the {key} of {self.name!r} is a text, not {getattr(self, key)!r}."
+                    f"the {key} of {self.name!r} is a text, not {shown(getattr(self, key))}."
                 )
         given = self.refractory if self.refractory is not None else details.get("refractory", 0)
         if is_condition_text(given):
@@ -252,7 +259,7 @@ class PopulationView(Description):
 
     def __post_init__(self) -> None:
         if not isinstance(self.population, Population):
-            raise WrongTypeError(f"a view is of a Population, not of {self.population!r}.")
+            raise WrongTypeError(f"a view is of a Population, not of {shown(self.population)}.")
         object.__setattr__(self, "cells", check_cells(self.cells))
         owner = self.population
         for bad in self.cells[(self.cells < 0) | (self.cells >= owner.size)][:1]:
@@ -305,11 +312,12 @@ class PopulationView(Description):
                     f"{owner.name!r} has no variable {key!r}.{nearest(key, known)}"
                 )
             return Recorder(owner.name, key, None if self._is_whole else self.cells)
+        places: Any = key if isinstance(key, slice) else given.array(key)
         try:
-            cells = self.cells[np.atleast_1d(key) if not isinstance(key, slice) else key]
+            cells = self.cells[places if isinstance(places, slice) else np.atleast_1d(places)]
         except (IndexError, TypeError, ValueError) as error:
             raise NetworkError(
-                f"{owner.name!r}[{key!r}] is not possible: there are {len(self)} cells "
+                f"{owner.name!r}[{shown(key)}] is not possible: there are {len(self)} cells "
                 f"(0 to {len(self) - 1})."
             ) from error
         return PopulationView(owner, cells)
@@ -325,4 +333,4 @@ def as_view(cells: Any, role: str) -> PopulationView:
         return PopulationView(cells, np.arange(cells.size))
     if isinstance(cells, PopulationView):
         return cells
-    raise WrongTypeError(f"{role} is a Population or a view such as pn[:30], not {cells!r}.")
+    raise WrongTypeError(f"{role} is a Population or a view such as pn[:30], not {shown(cells)}.")

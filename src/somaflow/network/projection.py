@@ -13,6 +13,7 @@ from somaflow.description import Description
 from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
+from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
@@ -81,7 +82,7 @@ class Projection(Synaptic, Description):
         if not isinstance(self.connector, Connector):
             raise WrongTypeError(
                 f"projection {self.name!r} needs a connector such as "
-                f"sf.FixedProbability(0.5), not {self.connector!r}."
+                f"sf.FixedProbability(0.5), not {shown(self.connector)}."
             )
         self._check_values()
         ends = {"pre": source, "post": target}
@@ -292,7 +293,8 @@ class Projection(Synaptic, Description):
         equations = self.equations
         if not isinstance(variable, str):
             raise WrongTypeError(
-                f"projection {self.name!r}[...] takes the name of a variable, not {variable!r}."
+                f"projection {self.name!r}[...] takes the name of a variable, not "
+                f"{shown(variable)}."
             )
         known = {*equations.states, *({"I"} & set(equations.definitions))}
         if variable in known:
@@ -304,7 +306,7 @@ class Projection(Synaptic, Description):
             )
         raise UnknownNameError(
             f"the synapses of projection {self.name!r} have no variable {variable!r} that can be "
-            f"recorded.{nearest(str(variable), known)}"
+            f"recorded.{nearest(variable, known)}"
         )
 
     def expected(self) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.errors import MissingValueError, WrongTypeError
+from somaflow.given import shown
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -38,7 +39,7 @@ def check_seed(seed: Any) -> int:
         WrongTypeError: It is not an integer from 0 to 2**63 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise WrongTypeError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}.")
+        raise WrongTypeError(f"a seed is an integer from 0 to 2**63 - 1, not {shown(seed)}.")
     return int(seed)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow import units
+from somaflow import given, units
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.given import is_among, shown
 from somaflow.units import Parameter
 
 OVER_CELLS = ("mean", "sum", "histogram")
@@ -22,12 +23,9 @@ def check_cells(cells: Any) -> NDArray[np.int64]:
     Raises:
         WrongTypeError: They are not a list of whole numbers.
     """
-    try:
-        array = np.array(cells)
-    except ValueError:
-        array = np.array(None)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise WrongTypeError(f"cells are given as a list of indices, not {cells!r}.")
+    array = given.array(cells)
+    if array is None or array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise WrongTypeError(f"cells are given as a list of indices, not {shown(cells)}.")
     array = array.astype(np.int64)
     array.flags.writeable = False
     return array
@@ -41,7 +39,7 @@ def check_name(name: Any) -> None:
         NetworkError: It cannot be a name there.
     """
     if not isinstance(name, str):
-        raise WrongTypeError(f"the name of a recording is a text, not {name!r}.")
+        raise WrongTypeError(f"the name of a recording is a text, not {shown(name)}.")
     # Zarr keeps names that begin with "__" and the name of its own file for itself.
     if not name[:1].isalnum() or not name.isprintable() or "/" in name or name == "zarr.json":
         raise NetworkError(
@@ -118,11 +116,12 @@ class Recorder(Description):
         for text in (self.owner, self.variable):
             if not isinstance(text, str):
                 raise WrongTypeError(
-                    f"a recorder names a population or projection and a variable, not {text!r}."
+                    f"a recorder names a population or projection and a variable, not "
+                    f"{shown(text)}."
                 )
         for flag in (self.time_first, self.of_projection):
             if not isinstance(flag, bool):
-                raise WrongTypeError(f"a recorder takes True or False here, not {flag!r}.")
+                raise WrongTypeError(f"a recorder takes True or False here, not {shown(flag)}.")
         if self.interval is not None:
             setter(self, "interval", units.scalar(self.interval, "ms", "every", positive=True))
         if self.cells is not None:
@@ -140,11 +139,11 @@ class Recorder(Description):
         over_cells = (*OVER_CELLS[:2], "rate") if self.of_spikes else OVER_CELLS
         over_time = ("count",) if self.of_spikes else OVER_TIME
         pairs = (self.reduction, over_cells), (self.over_time, over_time)
-        for given, known in pairs:
-            if given is not None and given not in known:
+        for asked, known in pairs:
+            if asked is not None and not is_among(asked, known):
                 listed = ", ".join(repr(name) for name in known)
                 what = "spikes" if self.of_spikes else repr(self.variable)
-                raise NetworkError(f"{what} can be reduced by {listed}, not by {given!r}.")
+                raise NetworkError(f"{what} can be reduced by {listed}, not by {shown(asked)}.")
         if self.over_time is not None and self.interval is None:
             raise NetworkError(
                 f"{self.over_time!r} over time needs an interval: every(1*ms, {self.over_time!r})."
@@ -213,7 +212,9 @@ class Recorder(Description):
         if self.over_time is not None:
             raise NetworkError(f"{self.key!r} is reduced over time already; call every() once.")
         if reduction is not None and not isinstance(reduction, str):
-            raise NetworkError(f"a reduction over time is a text such as 'max', not {reduction!r}.")
+            raise NetworkError(
+                f"a reduction over time is a text such as 'max', not {shown(reduction)}."
+            )
         if self.of_spikes and reduction is None:
             reduction = "count"
         return replace(self, interval=interval, over_time=reduction)
@@ -296,6 +297,6 @@ class Recorder(Description):
         if not whole or numbers[2] == 0:
             raise WrongTypeError(
                 f"a slice of {self.key!r} has an end, such as [:10], since its length is known "
-                f"only when the network is built; not {places!r}."
+                f"only when the network is built; not {shown(places)}."
             )
         return np.arange(*numbers)

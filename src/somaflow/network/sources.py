@@ -146,7 +146,7 @@ class SpikeSourceArray(Description):
 
     def __post_init__(self) -> None:
         times = self.times
-        if isinstance(times, (list, tuple)) and any(np.ndim(part) for part in times):
+        if isinstance(times, (list, tuple)) and any(map(_is_listed, times)):
             raise WrongTypeError(
                 "the times of a SpikeSourceArray are one list; give cells=[...], the cell of each."
             )
@@ -198,6 +198,11 @@ class SpikeSourceArray(Description):
             return self.times.value, self.cells
         times = self.times.value
         return np.repeat(times, size), np.tile(np.arange(size), len(times))
+
+
+def _is_listed(times: Any) -> bool:
+    """Return whether an entry of a list of times is no single one."""
+    return isinstance(times, (list, tuple)) or bool(getattr(times, "ndim", 0))
 
 
 Source = SpikeSourcePoisson | SpikeSourceArray

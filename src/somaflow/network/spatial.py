@@ -9,6 +9,7 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.expression import render
 from somaflow.errors import NetworkError
+from somaflow.given import flag
 from somaflow.network.distances import Distances, probability_of_distance, values_at
 from somaflow.network.random import WIRING, below, check_own_seed, derive, uniform_of
 from somaflow.network.wiring import (
@@ -16,7 +17,6 @@ from somaflow.network.wiring import (
     Pairs,
     Rows,
     by_row,
-    check_flag,
     check_rows,
     joined,
     nothing,
@@ -54,7 +54,7 @@ class DistanceDependent(Description):
         object.__setattr__(self, "probability", render(node))
         object.__setattr__(self, "_node", node)
         object.__setattr__(self, "seed", check_own_seed(self.seed))
-        check_flag(self.self_connections, "self_connections")
+        flag(self.self_connections, "self_connections")
         if self.radius is not None:
             radius = units.parameter(self.radius, None, "radius", "DistanceDependent")
             radius = units.parameter(radius, "um", "radius", "DistanceDependent")

@@ -8,6 +8,7 @@ from typing import Any
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
+from somaflow.given import shown
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.population import PopulationView, as_view, check_name
@@ -57,7 +58,7 @@ class Stimulus(Description):
         if not isinstance(self.waveform, (*_COURSES, *_NOISES)):
             raise WrongTypeError(
                 "the waveform of a Stimulus is a sf.Step, sf.Ramp, sf.SaturatingPulse, "
-                f"sf.Waveform, sf.WhiteNoise or sf.OrnsteinUhlenbeck, not {self.waveform!r}."
+                f"sf.Waveform, sf.WhiteNoise or sf.OrnsteinUhlenbeck, not {shown(self.waveform)}."
             )
         owner = target.population
         _refuse_source(target, "A stimulus")

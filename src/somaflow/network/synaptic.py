@@ -7,6 +7,7 @@ import numpy as np
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
+from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.units import Parameter
 
@@ -51,7 +52,7 @@ class Synaptic:
         if self.name is None:
             object.__setattr__(self, "name", default)
         elif not isinstance(self.name, str):
-            raise WrongTypeError(f"the name of a {self.kind} is a text, not {self.name!r}.")
+            raise WrongTypeError(f"the name of a {self.kind} is a text, not {shown(self.name)}.")
 
     def _check_synapse(self) -> None:
         synapse = self.synapse
@@ -60,7 +61,7 @@ class Synaptic:
         ):
             raise WrongTypeError(
                 f"{self.place} needs a synapse of the catalogue, such as "
-                f"sf.catalogue('synapses').nach, or sf.Equations, not {synapse!r}."
+                f"sf.catalogue('synapses').nach, or sf.Equations, not {shown(synapse)}."
             )
 
     def _check_values(self) -> None:

@@ -6,21 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.given import array, shown
 
 # Positions are int32, so that a synapse takes 8 bytes.
 Indices = NDArray[np.integer[Any]]
+MOST_CELLS = 2**31 - 1
 Pairs = tuple[Indices, Indices]
 Rows = tuple[int, int]
-
-
-def check_flag(value: Any, name: str) -> None:
-    """Refuse what is neither True nor False.
-
-    Raises:
-        WrongTypeError: It is something else.
-    """
-    if not isinstance(value, bool):
-        raise WrongTypeError(f"{name} is True or False, not {value!r}.")
 
 
 def check_count(value: Any, what: str) -> int:
@@ -31,9 +23,9 @@ def check_count(value: Any, what: str) -> int:
         NetworkError: It is negative.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise WrongTypeError(f"{what} is a whole number, not {value!r}.")
+        raise WrongTypeError(f"{what} is a whole number, not {shown(value)}.")
     if value < 0:
-        raise NetworkError(f"{what} is {value}; it must be at least 0.")
+        raise NetworkError(f"{what} is {shown(value)}; it must be at least 0.")
     return int(value)
 
 
@@ -45,7 +37,10 @@ def check_rows(rows: Rows | None, n_post: int) -> Rows:
     """
     if rows is None:
         return 0, n_post
-    start, stop = int(rows[0]), int(rows[1])
+    ends = array(rows)
+    if ends is None or ends.shape != (2,) or ends.dtype.kind not in "iu":
+        raise WrongTypeError(f"rows are two positions, (start, stop), not {shown(rows)}.")
+    start, stop = (int(end) for end in ends)
     if not 0 <= start <= stop <= n_post:
         raise NetworkError(f"there are rows 0 to {n_post}, not {start} to {stop}.")
     return start, stop

@@ -3,10 +3,12 @@
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from somaflow.errors import WrongTypeError
+from somaflow.given import shown
 from somaflow.simulation.solution import SpikeTrains
 
 INK = "#1d3557"
@@ -28,12 +30,16 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: Any = INK) -> 
     """
     if not isinstance(spikes, SpikeTrains):
         raise WrongTypeError(
-            f"raster takes the spikes of a run, such as run['PN.spikes'], not {spikes!r}."
+            f"raster takes the spikes of a run, such as run['PN.spikes'], not {shown(spikes)}."
         )
     if ax is None:
         ax = Figure(figsize=(8, 3.2), layout="constrained").add_subplot()
     if not isinstance(ax, Axes):
-        raise WrongTypeError(f"ax is matplotlib axes or None, not {ax!r}.")
+        raise WrongTypeError(f"ax is matplotlib axes or None, not {shown(ax)}.")
+    try:
+        to_rgba_array(color)
+    except Exception as error:  # matplotlib's are of many kinds
+        raise WrongTypeError(f"color is a colour of matplotlib, not {shown(color)}.") from error
     ax.vlines(
         spikes.times,
         spikes.cells - 0.5,

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from somaflow.errors import WrongTypeError
+from somaflow.given import has, is_number, listed, shown
 from somaflow.plotting.raster import INK, raster
 from somaflow.simulation.solution import Solution, SpikeTrains
 
@@ -73,8 +74,15 @@ def response(
         RunError: The window stops before it starts.
     """
     if not isinstance(run, Solution):
-        raise WrongTypeError(f"response takes the result of sf.simulate, not {run!r}.")
-    part = window or (None, None)
+        raise WrongTypeError(f"response takes the result of sf.simulate, not {shown(run)}.")
+    part = (None, None) if window is None else _pair(window, "window")
+    odour = None if odour is None else _pair(odour, "odour")
+    for name, text in (("title", title), ("pn", pn), ("ln", ln)):
+        if not isinstance(text, str):
+            raise WrongTypeError(f"{name} is a text, not {shown(text)}.")
+    parts = () if spectrum is None else ("frequencies", "density", "peak")
+    if isinstance(spectrum, type) or not all(has(spectrum, name) for name in parts):
+        raise WrongTypeError(f"spectrum is a sf.analysis.Spectrum or None, not {shown(spectrum)}.")
     trains = {name: run.read(f"{name}.spikes", *part) for name in (ln, pn)}
     voltages, potential = run.read(f"{pn}.v", *part), run.read(f"{pn}.v.mean", *part)
     start, stop = trains[pn].start, trains[pn].start + trains[pn].duration
@@ -116,6 +124,18 @@ def response(
     _spectrum(figure.add_subplot(grid[2:, 1]), spectrum)
     figure.align_ylabels(timed)
     return figure
+
+
+def _pair(value: Any, name: str) -> tuple[float, float]:
+    """Return two times in ms.
+
+    Raises:
+        WrongTypeError: They are none.
+    """
+    parts = listed(value)
+    if parts is None or len(parts) != 2 or not all(map(is_number, parts)):
+        raise WrongTypeError(f"{name} is two times in ms, (start, stop), not {shown(value)}.")
+    return float(parts[0]), float(parts[1])
 
 
 def _counts(bars: Axes, spikes: SpikeTrains, color: str) -> None:

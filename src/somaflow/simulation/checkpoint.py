@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from somaflow.errors import StoreError
+from somaflow.given import parsed
 from somaflow.simulation.folder import CHECKPOINT, Folder
 from somaflow.simulation.system import Array
 
@@ -129,7 +130,7 @@ def decode(data: bytes) -> Checkpoint:
     """
     line, _, body = data.partition(b"\n")
     try:
-        first = json.loads(line)
+        first = parsed(line)
         form = first["somaflow checkpoint"]
         if len(body) != first["bytes"]:
             raise Damaged(f"{len(body):,} bytes of {first['bytes']:,}")
@@ -140,8 +141,8 @@ def decode(data: bytes) -> Checkpoint:
                 f"the checkpoint has format {form!r}; this version reads format {FORMAT}."
             )
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-            told = json.loads(str(archive[_HEADER]))
-            listed = json.loads(str(archive["names"]))
+            told = parsed(str(archive[_HEADER]))
+            listed = parsed(str(archive["names"]))
             arrays = {name: archive[f"array_{k}"] for k, name in enumerate(listed)}
         return Checkpoint(told["step"], told["header"], arrays)
     except (ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:

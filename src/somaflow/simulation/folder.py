@@ -41,6 +41,10 @@ def located(path: str | Path) -> str | Path:
     text = str(path)
     if not text or "\0" in text:
         raise StoreError(f"{text!r} is no path: it is empty, or holds a NUL character.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise StoreError(f"{text!r} is no path: it is no text that can be written.") from error
     if "://" in text and not text.startswith(_LOCAL):
         if not text.partition("://")[2].strip("/"):
             raise StoreError(f"{text!r} is an address without a place.")

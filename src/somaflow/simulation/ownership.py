@@ -4,12 +4,12 @@ Only such files are ever removed, by their names and one by one. Whatever else i
 refuse the place before it touches anything.
 """
 
-import json
 import re
 from pathlib import PurePosixPath
 from typing import Any
 
 from somaflow.errors import StoreError
+from somaflow.given import parsed
 from somaflow.simulation.folder import (
     CHECKPOINT,
     JOB,
@@ -67,7 +67,7 @@ def check_beside(folder: Folder) -> None:
 def job_of(folder: Folder) -> dict[str, Any] | None:
     """Return what the folder beside a store tells of its run; None where that is not recognised."""
     try:
-        told = json.loads(folder.read(JOB))
+        told = parsed(folder.read(JOB))
         return told if "fingerprint" in told["meta"] and "format" in told else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -100,7 +100,7 @@ def _is_our_lock(folder: Folder) -> bool:
 def attributes_of(store: Folder) -> dict[str, Any] | None:
     """Return what a store says of itself; None where it is not one that a run has written."""
     try:
-        group = json.loads(store.read(METADATA))
+        group = parsed(store.read(METADATA))
         told, names = group["attributes"], group["attributes"][ARRAYS]
         is_group = (group["node_type"], group["zarr_format"]) == ("group", 3)
         known = isinstance(names, list) and all(isinstance(name, str) for name in names)

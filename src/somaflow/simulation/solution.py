@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
+from somaflow.given import is_among, is_whole, shown
 from somaflow.simulation.sinks import EVERY, Column, Sink
 from somaflow.simulation.system import Array
 from somaflow.units import scalar
@@ -78,10 +79,10 @@ class SpikeTrains:
         Raises:
             RunError: There is no such problem.
         """
-        fits = len(index) == len(self.batch)
+        fits = len(index) == len(self.batch) and all(map(is_whole, index))
         if not fits or any(not 0 <= k < n for k, n in zip(index, self.batch, strict=True)):
             raise RunError(
-                f"problem {index} is not in the batch, whose axes are {list(self.batch)}."
+                f"problem {shown(index)} is not in the batch, whose axes are {list(self.batch)}."
             )
         if self.problems is None:
             return self
@@ -212,7 +213,7 @@ class Solution:
         return list(self._columns)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._columns
+        return is_among(key, self._columns)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -241,8 +242,8 @@ class Solution:
             RunError: No part of the run lies between the two.
             WrongTypeError, UnitError: A time is none.
         """
-        if key not in self._columns:
-            raise UnknownNameError(f"{key!r} was not recorded.{nearest(str(key), self._columns)}")
+        if not is_among(key, self._columns):
+            raise UnknownNameError(f"{shown(key)} was not recorded.{nearest(key, self._columns)}")
         column = self._columns[key]
         begin, end = self._part(column, start, stop)
         # Without a stop, what is at the very end belongs to it.
@@ -268,8 +269,8 @@ class Solution:
         last = end if stop is None else min(end, scalar(stop, unit, "stop"))
         if last <= first:
             raise RunError(
-                f"there is nothing from start = {start} to stop = {stop}: the run goes from "
-                f"{begin:g} to {end:g} {unit}."
+                f"there is nothing from start = {shown(start)} to stop = {shown(stop)}: the run "
+                f"goes from {begin:g} to {end:g} {unit}."
             )
         return first, last
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from somaflow.errors import StoreError, WrongTypeError
+from somaflow import given
+from somaflow.errors import StoreError
 from somaflow.simulation import damage
 from somaflow.simulation.checkpoint import names as checkpoints
 from somaflow.simulation.damage import Damage
@@ -57,9 +58,7 @@ class ZarrSink:
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
-        if not isinstance(path, (str, Path)):
-            raise WrongTypeError(f"a path is a text or a pathlib.Path, not {path!r}.")
-        self.path = located(path)
+        self.path = located(given.path(path))
         self.beside = beside(self.path)
         self._store = Folder(self.path)
         if self._store.is_link():
@@ -333,7 +332,7 @@ class ZarrSink:
         files = {}
         for name, part in longer.items():
             file = f"{name}/{METADATA}"
-            told = json.loads((self.path / file).read_bytes())
+            told = given.parsed((self.path / file).read_bytes())
             told["shape"][0] = part.length
             files[file] = json.dumps(told, indent=2).encode()
         Folder(self.path).write_all(files)
