@@ -151,9 +151,7 @@ class Equations(Description):
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
-            raise WrongTypeError(
-                f"equations are text, one statement a line, not {shown(self.text)}."
-            )
+            raise WrongTypeError(f"equations are text, not {shown(self.text)}.")
         for name in self.parameters:
             statements.check_free(name)
         found = statements.read(self.text, self.parameters)
@@ -234,8 +232,7 @@ class Equations(Description):
         """
 
         def sides() -> list[checking.Side]:
-            own = checking.sides(self.states, self.definitions, self.pure_time)
-            return [*own, (node, wanted)]
+            return [*checking.sides(self.states, self.definitions, self.pure_time), (node, wanted)]
 
         return checking.advising(self.parameters, table, sides)
 
@@ -285,8 +282,7 @@ class Equations(Description):
     def _dimensions(self, stepped: bool) -> dict[str, Dimensions]:
         if stepped not in self._tables:
             table = self.dimensions()
-            more = {"dt": table["t"], RAND: PURE} if stepped else {}
-            self._tables[stepped] = table | more
+            self._tables[stepped] = table | ({"dt": table["t"], RAND: PURE} if stepped else {})
         return self._tables[stepped]
 
     def assignments(
