@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _STANDARD_ERROR = 2
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # of TensorFlow's log: from "2" on only errors are written
+_LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "2"  # of TensorFlow's log: from 2 on errors alone
 
 
 def loaded(load: Any, name: str) -> Any:
@@ -20,9 +20,11 @@ def loaded(load: Any, name: str) -> Any:
         load: What loads it.
         name: The name.
     """
-    if "tensorflow" in sys.modules or _LEVEL in os.environ:
+    # What was set here goes on to child processes, and is the user's choice no more than here.
+    kept = os.environ.get(_LEVEL)
+    if "tensorflow" in sys.modules or kept not in (None, _QUIET):
         return load(name)
-    os.environ[_LEVEL] = "2"
+    os.environ[_LEVEL] = _QUIET
     try:
         with quiet():
             found = load(name)
@@ -32,7 +34,7 @@ def loaded(load: Any, name: str) -> Any:
                 tensorflow.config.list_physical_devices()
             return found
     finally:
-        if "tensorflow" not in sys.modules:
+        if "tensorflow" not in sys.modules and kept is None:
             del os.environ[_LEVEL]
 
 

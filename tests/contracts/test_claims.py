@@ -204,11 +204,18 @@ def test_an_edited_network_is_refused(stopped: Path, bytes_of: Callable) -> None
     assert bytes_of(stopped) == before
 
 
-@pytest.mark.parametrize("name", ["lif.v/c/0/0", "lif.v.time/c/1"])
-def test_a_chunk_that_is_missing_is_noticed(name: str, stopped: Path) -> None:
-    (stopped / name).unlink()
-    with pytest.raises(StoreError, match=f"not the store of this run .*{name} is missing"):
+def test_a_chunk_that_is_missing_is_noticed(stopped: Path) -> None:
+    (stopped / "lif.v/c/0/0").unlink()
+    with pytest.raises(StoreError, match=r"chunk 0 of lif\.v \(rows .*\) is missing"):
         sf.resume(stopped)
+
+
+def test_a_chunk_of_times_that_is_missing_is_written_again(
+    stopped: Path, whole: Path, bytes_of: Callable
+) -> None:
+    (stopped / "lif.v.time/c/1").unlink()
+    sf.resume(stopped)
+    assert bytes_of(stopped) == bytes_of(whole)
 
 
 # ------------------------------------------------------------------------------- finished
