@@ -6,10 +6,10 @@ from pathlib import Path
 from somaflow.errors import SomaflowError, StoreError
 from somaflow.given import flag
 from somaflow.logbook import Logbook
-from somaflow.run import resume
 from somaflow.simulation import checkpoint
 from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.claim import claimed
+from somaflow.simulation.damage import FOREIGN
 from somaflow.simulation.folder import writing
 from somaflow.simulation.store import Damage, ZarrSink
 from somaflow.stopped import Stopped, find
@@ -60,19 +60,39 @@ def check(path: str | Path, *, repair: bool = False) -> Check:
     """
     flag(repair, "repair")
     sink = ZarrSink(path)
+    if isinstance(sink.path, str):
+        raise StoreError(
+            f"{path} is an address, and check looks at local folders; fetch the store and the "
+            "folder beside it, or read it: Zarr's own checksums are looked at then."
+        )
+    found, _, _ = _look(sink)  # before anything is written: there must be a run
     if not repair:
-        return _look(sink)[0]
+        return found
     with claimed(sink.beside):
         found, damage, older = _look(sink)
         mended = _removed(sink, damage, older)
-    if mended is None:
-        return found
-    again, damage, _ = _look(sink)
-    if damage and Logbook(sink.beside).is_finished():
-        resume(path, progress=False)
-        again = _look(sink)[0]
-        mended.append("metadata, times and labels were written again.")
+        if mended is None:
+            return found
+        again, damage, older = _look(sink)
+        if damage and all(item.mendable for item in damage) and _is_over(sink, older):
+            _written_again(sink)
+            again = _look(sink)[0]
+            mended.append("metadata, times and labels were written again.")
     return Check(again.path, again.damage, tuple(mended), again.advice)
+
+
+def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint]) -> bool:
+    """Return whether a checkpoint is left of the whole run."""
+    stopped = find(sink, None, None)
+    return bool(whole) and stopped.checkpoint.step == stopped.job.n_steps
+
+
+def _written_again(sink: ZarrSink) -> None:
+    """Write what follows from the run, and what the last checkpoint holds."""
+    stopped = find(sink, None, None)
+    prepared = stopped.build()
+    sink.reopen(prepared.columns, prepared.header, stopped.cursors)
+    sink.close()
 
 
 _Look = tuple[Check, list[Damage], dict[str, Checkpoint]]
@@ -87,10 +107,13 @@ def _look(sink: ZarrSink) -> _Look:
     stopped = find(sink, None, None)
     prepared = stopped.build()
     damage = []
+    ended = stopped.checkpoint.step == stopped.job.n_steps
     if stopped.checkpoint.step:
-        ended = stopped.checkpoint.step == stopped.job.n_steps
         damage = sink.damage(prepared.columns, prepared.header, stopped.cursors, ended=ended)
     advice = _advice(sink, stopped, damage, whole) if damage else ""
+    if Logbook(sink.beside).is_finished() and not ended:
+        wrong.append(f"the run was over, and its checkpoints after {stopped.time:g} ms are gone")
+        advice = advice or f"sf.resume({str(sink.path)!r}) computes the rest again."
     found = Check(str(sink.path), (*wrong, *map(str, damage)), (), advice)
     return found, damage, whole
 
@@ -119,9 +142,10 @@ def _before(damage: list[Damage], whole: dict[str, Checkpoint]) -> list[str]:
 def _advice(
     sink: ZarrSink, stopped: Stopped, damage: list[Damage], whole: dict[str, Checkpoint]
 ) -> str:
-    foreign = [item for item in damage if not item.array and not item.mendable]
-    if foreign:
-        return "The store and the folder beside it belong to two runs; put the right ones together."
+    if any(item.wrong.startswith(FOREIGN) for item in damage):
+        return "Put the store and the folder beside it together that belong to one run."
+    if any(item.chunk is None and not item.mendable for item in damage):
+        return "What stands in the way there was not written by the run; move it, and check again."
     names, dt = _before(damage, whole), stopped.job.dt
     if not names:
         return "No checkpoint lies before the damage; what is not named is whole. Run it again."
@@ -144,7 +168,7 @@ def _removed(
         What was done; None where the damage cannot be mended.
     """
     names = _before(damage, whole)
-    if not names or any(not item.array and not item.mendable for item in damage):
+    if not names or any(item.chunk is None and not item.mendable for item in damage):
         return None
     done = []
     for name in checkpoint.names(sink.beside):

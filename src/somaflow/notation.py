@@ -56,7 +56,10 @@ def tree(text: str, longest: int = LONGEST) -> ast.expr:
     while waiting:
         item, depth = waiting.pop()
         if depth > DEEPEST:
-            raise UnreadableError("it is nested too deeply")
+            raise UnreadableError(
+                f"it is nested too deeply, or has more than {DEEPEST} operators in a row; split it "
+                "into definitions"
+            )
         # `a and b and c` is one node here, and becomes one in another.
         depth += _CALL if isinstance(item, ast.Call) else len(getattr(item, "values", "1"))
         waiting += [(child, depth) for child in ast.iter_child_nodes(item)]
@@ -79,6 +82,7 @@ def unit_powers(text: str, before: tuple[Callable[[str], str], ...] = ()) -> dic
         )
     for prepare in (*before, string_preprocessor):
         text = prepare(text)
+    text = text.replace("\u22c5", "*").replace("\u00b7", "*")
     # Numbers stand for the names, as Python has other names: `in` is none, and `µ` is `μ`.
     words: list[str] = []
 

@@ -50,7 +50,8 @@ def quiet() -> Iterator[None]:
     except OSError:  # there is no standard error, so there is nothing to keep quiet
         yield
         return
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, _STANDARD_ERROR)

@@ -148,7 +148,7 @@ def _of_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
     @wraps(function)
     def call(text: str) -> Any:
         if not isinstance(text, str):
-            raise UnitError(f"a unit is given as a text such as 'mV/ms', not {given.shown(text)}.")
+            raise UnitError(f"a unit is given as a text such as 'mV/ms', not {shown(text)}.")
         return remembered(text)
 
     return call
@@ -164,6 +164,8 @@ def parse_unit(text: str) -> Any:
     Raises:
         UnitError: The text names no unit.
     """
+    if text.strip() in ("1", ""):
+        return registry.dimensionless
     try:
         powers = unit_powers(text, tuple(registry.preprocessors))
         # Pint computes with numbers in a text, of whatever size: it sees names and powers alone.

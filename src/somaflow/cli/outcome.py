@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,29 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     Raises:
         StoreError: The figure cannot be written.
     """
-    path: Path | None = store.with_suffix(".png")
+    path = store.with_suffix(".png")
     spectrum = _spectrum(run, model)
+    foreign = os.path.lexists(path) and not is_own_figure(path)
+    if foreign and begun < run.duration:
+        raise sf.errors.StoreError(
+            f"{path} is not a figure that a run has drawn, so it is not replaced; move it, and "
+            f"`somaflow resume` draws one. The results are in {store}."
+        )
+    drawn = None if foreign else _draw(run, model, spectrum, path, begun, store)
+    peak = None if spectrum is None else spectrum.peak
+    numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
+    return Outcome(numbers, model.title, model.provenance, str(store), drawn)
+
+
+def _draw(
+    run: sf.Solution,
+    model: sf.models.Model,
+    spectrum: sf.analysis.Spectrum | None,
+    path: Path,
+    begun: float,
+    store: Path,
+) -> Path | None:
+    """Draw a run's figure, and return where it is, if it is there."""
     figure = sf.plotting.response(
         run,
         spectrum,
@@ -67,15 +89,15 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
                 f"the figure {path} cannot be written: {error.strerror or error}. "
                 f"The results are in {store}."
             ) from error
-        path = path if path.exists() else None  # nothing was computed, the place is only read
-    peak = None if spectrum is None else spectrum.peak
-    numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
-    return Outcome(numbers, model.title, model.provenance, str(store), path)
+        return path if path.exists() else None  # nothing was computed, the place is only read
+    return path
 
 
 def is_own_figure(path: Path) -> bool:
     """Return whether there is a figure that a run has drawn."""
     try:
+        if path.is_symlink():
+            return False
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:

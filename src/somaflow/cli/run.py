@@ -3,6 +3,8 @@
 # Annotations stay text: to evaluate sf.Plan would load what `--help` must not wait for.
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 
 import somaflow as sf
@@ -96,7 +98,7 @@ def _refuse(request: Request) -> None:
     if not parent.is_dir():
         raise sf.errors.StoreError(f"{request.out} cannot be made: {parent} is not a folder.")
     if request.overwrite:
-        if request.figure.exists() and not is_own_figure(request.figure):
+        if os.path.lexists(request.figure) and not is_own_figure(request.figure):
             raise sf.errors.StoreError(
                 f"{request.figure} is not a figure of this version of somaflow, so it is not "
                 "replaced; move it, or choose another folder with --out."

@@ -295,7 +295,9 @@ class _Reader:
         # Python counts columns in bytes; a caret stands below characters.
         self.characters: list[int] | None = None
         if not self.text.isascii():
-            self.characters = [k for k, one in enumerate(self.text) for _ in one.encode(errors="replace")]
+            self.characters = [
+                k for k, one in enumerate(self.text) for _ in one.encode(errors="replace")
+            ]
 
     def read(self) -> Node:
         try:

@@ -7,6 +7,7 @@ killed.
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,9 +56,19 @@ def is_claimed(folder: Folder) -> bool:
     return path is None or fcntl is None or path.exists()
 
 
+def is_lock(folder: Folder) -> bool:
+    """Return whether the file of a lock's name, which is there, is one that a run has written."""
+    try:
+        return re.fullmatch(rb"|process \d+ on .*", folder.read(LOCK)) is not None
+    except OSError:
+        return False
+
+
 def _locked(path: Path) -> int | None:
     """Return the descriptor that holds the lock; None where the file system has none."""
     assert fcntl is not None
+    if path.exists() and not is_lock(Folder(path.parent)):
+        raise StoreError(f"{path} is no file that a run has written; move it.")
     while True:
         number = _opened(path)
         try:

@@ -5,11 +5,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import zarr
 
+from somaflow.errors import StoreError
+from somaflow.given import parsed
 from somaflow.simulation.folder import METADATA, Folder
 from somaflow.simulation.growing import Growing
 from somaflow.simulation.layout import ArrayLayout
 from somaflow.simulation.ownership import attributes_of
 from somaflow.simulation.system import Array
+
+FOREIGN = "the store is of another run, or was changed"
 
 
 class Damage(NamedTuple):
@@ -54,10 +58,12 @@ def of_store(
         ended: Whether that is all of the run.
     """
     found, there = [], attributes_of(store)
-    if there is None:
+    if _is_folder(store, METADATA):
+        found.append(Damage("", None, f"{METADATA} is a folder; move it", False))
+    elif there is None:
         found.append(Damage("", None, "what the store says of itself is missing or damaged"))
     elif names := differing(there, told):
-        found.append(Damage("", None, f"the store is of another run: {', '.join(names)}", False))
+        found.append(Damage("", None, f"{FOREIGN}: {', '.join(names)} differ", False))
     for layout in layouts:
         found += _of_array(store, layout, cursors, ended=ended)
     return found
@@ -67,6 +73,8 @@ def _of_array(
     store: Folder, layout: ArrayLayout, cursors: dict[str, Array], *, ended: bool
 ) -> list[Damage]:
     found = []
+    if _is_folder(store, f"{layout.name}/{METADATA}"):
+        return [Damage(layout.name, None, f"its {METADATA} is a folder; move it", False)]
     if agrees(store, layout):
         array: Any = zarr.open_array(f"{store}/{layout.name}", mode="r")
     else:
@@ -89,6 +97,68 @@ def _of_array(
     if ended and not found and (wrong := part.wrong_end(tail)):
         found.append(Damage(layout.name, len(checksums), wrong))
     return found
+
+
+def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Any]) -> set[str]:
+    """Return the arrays whose metadata are damaged, and "" if those of the store itself are.
+
+    Since version 3.1, Zarr replaces files as a whole; a disk can fail in spite of it.
+
+    Args:
+        store: The store, in a local folder.
+        layouts: Its arrays.
+        told: What it should say of itself.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        StoreError: It is of another run, or of another program.
+    """
+    if not store.exists():
+        raise FileNotFoundError(f"{store} is missing")
+    there = attributes_of(store)
+    refuse_another(store, there, told)
+    wrong = {layout.name for layout in layouts if not agrees(store, layout)}
+    if there is not None:
+        return wrong
+    # The store does not say whose it is. Of a run's own, a disk has damaged that beyond reading.
+    foreign = [name for name in ("", *wrong) if _is_readable(store, f"{name}/{METADATA}")]
+    if foreign:
+        raise StoreError(
+            f"{store} is not the store of this run: what stands in "
+            f"{foreign[0] or 'it'}{'/' if foreign[0] else ', in '}{METADATA} was not written by it."
+        )
+    return {"", *wrong}
+
+
+def refuse_another(store: Any, there: dict[str, Any] | None, told: dict[str, Any]) -> None:
+    """Refuse the store of another run.
+
+    Args:
+        store: Where it is.
+        there: What it says of itself, or None.
+        told: What it should say.
+
+    Raises:
+        StoreError: So it is.
+    """
+    if there is not None and (names := differing(there, told)):
+        raise StoreError(
+            f"{store} is the store of another run, or was changed: {', '.join(names)} differ from "
+            "what its run has written, as the folder beside it tells."
+        )
+
+
+def _is_folder(store: Folder, name: str) -> bool:
+    path = store.local(name)
+    return path is not None and path.is_dir()
+
+
+def _is_readable(store: Folder, name: str) -> bool:
+    """Return whether a file holds JSON of whatever kind."""
+    try:
+        return isinstance(parsed(store.read(name.lstrip("/"))), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def cursors_of(cursors: dict[str, Array], name: str) -> tuple[int, Array, Array]:

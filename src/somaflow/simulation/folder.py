@@ -106,7 +106,7 @@ class Folder:
 
     def exists(self) -> bool:
         """Return whether it is there."""
-        return self._remote.exists(self._root) if self._address else self._path.is_dir()
+        return self._remote.exists(self._root) if self._address else os.path.isdir(self._path)
 
     def is_there(self) -> bool:
         """Return whether anything is there, were it a file or a link to nothing."""
@@ -114,7 +114,7 @@ class Folder:
 
     def is_link(self) -> bool:
         """Return whether it is a symbolic link."""
-        return not self._address and self._path.is_symlink()
+        return not self._address and os.path.islink(self._path)  # not a path's: it may raise
 
     def shallow(self) -> list[str]:
         """Return the names of all that is directly in it, sorted; those of folders end with `/`."""

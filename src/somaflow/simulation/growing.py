@@ -91,17 +91,27 @@ class Growing:
             if self._folder is not None:
                 self._unsettled |= {self._folder.parent / METADATA, self._folder.parent}
 
-    def restore(self, done: int, tail: Array, checksums: Array) -> None:
-        """Go on after `done` rows in whole chunks; of all that was written later nothing stays.
-
-        A chunk whose rows follow from their place is mended.
+    def check(self, checksums: Array) -> dict[int, str]:
+        """Return what is wrong with each chunk, of an array where that can be mended.
 
         Raises:
-            StoreError: One of those chunks is missing or damaged in a local folder.
+            StoreError: One of those chunks is missing or damaged in a local folder, and its rows
+                do not follow from their place.
         """
         damaged = self.damage(checksums)
         if damaged and self._known is None:
             raise StoreError(self._told(*next(iter(damaged.items()))))
+        return damaged
+
+    def restore(self, done: int, tail: Array, checksums: Array, damaged: dict[int, str]) -> None:
+        """Go on after `done` rows in whole chunks; of all that was written later nothing stays.
+
+        Args:
+            done: Rows in whole chunks.
+            tail: Those behind them.
+            checksums: Of the chunks.
+            damaged: What `check` returned; these are mended.
+        """
         for number in damaged:
             self.done = number * self._chunk
             self._mend(number)
@@ -157,6 +167,7 @@ class Growing:
         """
         begin, end, _ = rows.indices(self.array.shape[0])
         first, last = begin // self._chunk, -(-end // self._chunk)
+        self._miss(first, last)
         for number, file in enumerate(self._files(last, first), first):
             if not file.is_file():
                 raise StoreError(self._told(number, "is missing"))
@@ -170,6 +181,20 @@ class Growing:
                 if wrong := _wrong(file):
                     raise StoreError(self._told(number, wrong)) from error
             raise StoreError(f"{self.path}: {self.name} cannot be read ({error}).") from error
+
+    def _miss(self, first: int, last: int) -> None:
+        """Refuse to read chunks that are missing at an address, which Zarr takes for fill values.
+
+        Raises:
+            StoreError: One is missing.
+        """
+        if self._folder is not None or last <= first or 0 in self.array.shape[1:]:
+            return
+        place = f"{self.path}/{self.name}/c"
+        there = set(Folder(place).tree())
+        for number in range(first, last):
+            if "/".join([str(number), *["0"] * (self.array.ndim - 1)]) not in there:
+                raise StoreError(self._told(number, "is missing"))
 
     def _told(self, number: int, wrong: str) -> str:
         begin = number * self._chunk

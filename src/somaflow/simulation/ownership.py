@@ -10,6 +10,7 @@ from typing import Any
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.simulation.claim import is_lock
 from somaflow.simulation.folder import (
     CHECKPOINT,
     JOB,
@@ -50,14 +51,14 @@ def check_beside(folder: Folder) -> None:
         )
     found = folder.shallow()
     strange = [name for name in found if not _BESIDE.fullmatch(name) and name != LOCK]
-    if LOCK in found and not _is_our_lock(folder):
+    if LOCK in found and not is_lock(folder):
         strange.append(LOCK)
     if strange:
         raise StoreError(
             f"{folder}, where a run keeps its checkpoints, holds what no run has written: "
             f"{listed(strange)}. Move it, or choose another path."
         )
-    if {name.removesuffix(PARTIAL) for name in found} - {LOCK, JOB} and job_of(folder) is None:
+    if set(found) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
         raise StoreError(
             f"nothing in {folder} says of which run it is: {JOB} is missing or damaged. Move that "
             "folder, or choose another path."
@@ -69,7 +70,7 @@ def job_of(folder: Folder) -> dict[str, Any] | None:
     try:
         told = parsed(folder.read(JOB))
         return told if "fingerprint" in told["meta"] and "format" in told else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -87,13 +88,6 @@ def tidy_beside(folder: Folder) -> None:
             folder.remove(name)
 
 
-def _is_our_lock(folder: Folder) -> bool:
-    try:
-        return re.fullmatch(rb"|process \d+ on .*", folder.read(LOCK)) is not None
-    except OSError:
-        return False
-
-
 # ------------------------------------------------------------------------------------- the store
 
 
@@ -105,7 +99,7 @@ def attributes_of(store: Folder) -> dict[str, Any] | None:
         is_group = (group["node_type"], group["zarr_format"]) == ("group", 3)
         known = isinstance(names, list) and all(isinstance(name, str) for name in names)
         return told if is_group and group.keys() <= _GROUP and known else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -7,6 +7,7 @@ is on the disk is never needed again and never changes.
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +121,7 @@ class ZarrSink:
         self._columns, self._sound = columns, True
         told = self._told(header)
         with self._guard():
-            self._refuse_another(attributes_of(self._store), told)
+            damage.refuse_another(self.path, attributes_of(self._store), told)
             clear_store(self._store)
             if self.notes:
                 self.beside.write_all(self.notes)
@@ -144,15 +145,22 @@ class ZarrSink:
         told = self._told(header)
         with self._guard():
             try:
-                torn: set[str] = set()
+                torn = None
                 if isinstance(self.path, Path):
-                    torn = _tidied(self.path, self._layouts())
-                mode = "a" if "" in torn else "r+"
-                self._group = zarr.open_group(self.path, mode=mode, zarr_format=3)
-                self._refuse_another(None if "" in torn else dict(self._group.attrs), told)
-                self._make(torn)
+                    torn = damage.torn(self._store, self._layouts(), told)
+                    _tidy(self._store, torn, self._layouts())
+                mode = "a" if torn and "" in torn else "r+"
+                self._group = zarr.open_group(
+                    self.path, mode=mode, zarr_format=3, use_consolidated=False
+                )
+                if torn is None:
+                    damage.refuse_another(self.path, dict(self._group.attrs), told)
+                self._make(torn or set())
+                found = {name: damage.cursors_of(cursors, name) for name in self._parts}
+                # All are looked at before one is changed.
+                wrong = {name: part.check(found[name][2]) for name, part in self._parts.items()}
                 for name, part in self._parts.items():
-                    part.restore(*damage.cursors_of(cursors, name))
+                    part.restore(*found[name], wrong[name])
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
             self._group.attrs.put(told)
@@ -165,7 +173,9 @@ class ZarrSink:
         if attributes_of(self._store) != self._told(header):
             return False
         try:
-            self._group = zarr.open_group(self.path, mode="r", zarr_format=3)
+            self._group = zarr.open_group(
+                self.path, mode="r", zarr_format=3, use_consolidated=False
+            )
             if not all(damage.agrees(self._store, layout) for layout in self._layouts()):
                 return False
             self._make(set())
@@ -257,13 +267,6 @@ class ZarrSink:
         arrays = sorted(layout.name for layout in self._layouts())
         return json.loads(json.dumps(header)) | {ARRAYS: arrays}
 
-    def _refuse_another(self, there: dict[str, Any] | None, here: dict[str, Any]) -> None:
-        if there is not None and (names := damage.differing(there, here)):
-            raise StoreError(
-                f"{self.path} is the store of another run: {', '.join(names)} differ from what is "
-                f"in {self.beside}."
-            )
-
     def _check_place(self) -> None:
         if isinstance(self.path, Path):
             there = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
@@ -298,10 +301,9 @@ class ZarrSink:
 
     def _probe(self, folder: Path) -> None:
         # os.access says yes to root, whatever a read-only mount says; a file tells the truth.
-        probe = folder / ".somaflow-probe"
         try:
-            probe.touch()
-            probe.unlink()
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".somaflow-"):
+                pass
         except OSError as error:
             raise StoreError(
                 f"{self.path} cannot be written: {error.strerror or error} ({folder})."
@@ -368,29 +370,15 @@ class ZarrSink:
                 array[...] = layout.values
 
 
-def _tidied(path: Path, layouts: list[ArrayLayout]) -> set[str]:
-    """Remove what a write left that was cut short.
+def _tidy(store: Folder, torn: set[str], layouts: list[ArrayLayout]) -> None:
+    """Remove what writes left that were cut short, and metadata that are damaged.
 
     Args:
-        path: The store.
+        store: The store, which is known to be of this run.
+        torn: Names of the arrays whose metadata are damaged, and "" for the store itself.
         layouts: Its arrays.
-
-    Returns:
-        The arrays whose metadata were damaged, and "" if those of the store itself were. Since
-        version 3.1, Zarr replaces files as a whole; a disk can fail in spite of it.
-
-    Raises:
-        FileNotFoundError: There is no such array.
     """
-    store, names = Folder(path), [layout.name for layout in layouts]
-    for name in ("", *names):
-        if not (path / name).is_dir():
-            raise FileNotFoundError(f"{path / name} is missing")
-    for left in leftovers(store, names):
+    for left in leftovers(store, [layout.name for layout in layouts]):
         store.remove(left)
-    torn = {layout.name for layout in layouts if not damage.agrees(store, layout)}
-    if attributes_of(store) is None:
-        torn.add("")
     for name in torn:
-        (path / name / METADATA).unlink(missing_ok=True)
-    return torn
+        store.remove(f"{name}/{METADATA}".lstrip("/"))
