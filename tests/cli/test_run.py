@@ -376,7 +376,7 @@ def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):
 
     simulated_by(monkeypatch, takes_its_place)
     result = call("antennal-lobe", "--duration", "20ms", "--quiet", "--out", str(tmp_path))
-    refused(result, "antennal-lobe.png cannot be written", "The results are in")
+    refused(result, "antennal-lobe.png is not a figure that a run has drawn", "The results are in")
 
 
 @dataclasses.dataclass

@@ -97,7 +97,7 @@ def test_a_store_of_another_run_is_not_touched(
     shutil.rmtree(stopped)
     shutil.copytree(other, stopped)
     before = bytes_of(stopped)
-    with pytest.raises(StoreError, match="not the store of this run"):
+    with pytest.raises(StoreError, match="the store of another run"):
         sf.resume(stopped)
     for name in set(bytes_of(tmp_path / "other.zarr")):
         assert before[name] == bytes_of(stopped)[name]
