@@ -16,6 +16,7 @@ from somaflow import settings
 from somaflow.given import parsed
 from somaflow.progress import Progress
 from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
+from somaflow.simulation.ownership import job_of
 
 FINISHED = "finished"
 _BETWEEN = 1.0  # s from one note of the progress to the next
@@ -72,7 +73,12 @@ class Logbook:
             return False
 
     def end(self, state: str, sentence: str, progress: Progress) -> None:
-        """Write how the run ended, as far as that is possible."""
+        """Write how the run ended, as far as that is possible.
+
+        Nothing is written where what the run is could not be: that folder would be nobody's.
+        """
+        if job_of(self.folder) is None:
+            return
         try:
             self.note(progress, state, sentence)
             self.line(f"{state}: {progress.sentence()}; {sentence}")

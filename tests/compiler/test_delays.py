@@ -220,7 +220,9 @@ def test_an_input_that_depends_on_time_is_reached_by_spikes() -> None:
 def test_a_network_too_large_for_memory_is_refused_before_it_is_built() -> None:
     cells = sf.Population("cells", 3_000_000, sf.load("lif"))
     many = sf.Projection(cells, cells, sf.load("exponential_current"), sf.FixedProbability(0.5))
-    with pytest.raises(NetworkError, match=r"the synapses need about .* [GT]B, but .* are free"):
+    with pytest.raises(
+        NetworkError, match=r"the synapses need about .* [GT]B of memory, but .* are free"
+    ):
         sf.simulate(sf.Network(cells, many), 1 * ms, dt=0.1 * ms)
 
 

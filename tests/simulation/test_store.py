@@ -1,6 +1,7 @@
 """Zarr stores: what is refused, and what survives a disk that fills."""
 
 import errno
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -230,10 +231,10 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, *_: Any, **__: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def refuse(**_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(StoreError, match="cannot be written: Permission denied") as caught:
         fill(ZarrSink(tmp_path / "a.zarr"))
     assert str(tmp_path / "a.zarr") in str(caught.value)
