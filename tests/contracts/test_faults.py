@@ -158,7 +158,7 @@ def begin_again(path: Path, disk: Disk, make: Callable[[Any], Any]) -> None:
         with pytest.raises(StoreError, match=r"run\.json is missing or damaged. Move that folder"):
             make(path)
         shutil.rmtree(str(beside(path)))
-    elif disk.kind == TORN and disk.failed[0].parent == beside(path).place:
+    elif disk.kind == TORN and disk.failed[0].name.startswith("checkpoint"):
         with pytest.raises(StoreError, match="overwrite=True"):
             make(path)
         make(sf.ZarrSink(path, overwrite=True))
