@@ -217,6 +217,11 @@ def test_a_fault_at_any_write_of_a_run(
                 stopped += 1
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("warnings.warn", lambda *_, **__: None)  # of a torn checkpoint
+                if kind == TORN and disk.failed[0] == path / "zarr.json" and not reached:
+                    # Nobody can tell whose half a store is.
+                    with pytest.raises(StoreError, match="not a results store .* move it"):
+                        sf.resume(path)
+                    disk.failed[0].unlink()
                 sf.resume(path, progress=False)
         same(path, whole[1], bytes_of, note)
         shutil.rmtree(path)
