@@ -300,6 +300,8 @@ def test_synapses_too_large_are_told_by_float32_or_by_projection(
 
     monkeypatch.setattr("somaflow.planning.execute", no_run)
     monkeypatch.setattr("somaflow.compiler.tables.available_bytes", lambda: None)
+    # Buffers are as long as for any duration, and hide what synapses take.
+    monkeypatch.setattr("somaflow.simulation.chunks._CHUNK_NUMBERS", 100_000)
     cells = sf.Population("many", 1000, sf.load("lif"))
     joined = sf.Projection(cells, cells, CURRENT(), sf.AllToAll(), weight=1 * nA, name="all")
     network = sf.Network(cells, joined)

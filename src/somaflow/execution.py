@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from somaflow.compiler.build import Compiled, compile_network
 from somaflow.compiler.final import FinalState, KeptGroup, flattened, restored
+from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
@@ -113,7 +114,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     width = int(np.prod(compiled.system.crossings or (0,)))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
     stride = job.stride
-    schedule = chunks.plan(job.n_steps, stride, max(width, -(-sampled // stride)))
+    schedule = chunks.plan(stride, max(width, -(-sampled // stride)))
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 
@@ -175,6 +176,7 @@ class _Run:
         self.told = to_json(job, prepared.meta) if self.log is not None else {}
         self.digests = digests(self.told) if self.log is not None else {}
         self.stop: int | None = None
+        self.compiled = False
         self.seconds = {"compile_seconds": 0.0, "run_seconds": 0.0}
 
     # ------------------------------------------------------------------- begin and end
@@ -280,8 +282,10 @@ class _Run:
             self._note(self._progress())
         begin = time.perf_counter()
         dtype = tf.as_dtype(job.dtype)
-        advance = build(self.system, job.solver, job.dt, schedule, dtype)
+        key = self.prepared.compiled.structure, signature(job.solver)
+        advance = build(self.system, job.solver, job.dt, schedule, dtype, key)
         advance(carry, 0, 0, 0, False)
+        self.compiled = advance.fresh
         self.started = time.perf_counter()
         self.seconds["compile_seconds"] = self.started - begin
         with Background() as background:
@@ -320,7 +324,8 @@ class _Run:
             name = column.key.removesuffix(".spikes")
             if write.spikes is not None:
                 spikes[column.key if name in spikes else name] = write.spikes
-        statistics = prepared.statistics | self.seconds | {"spikes": spikes}
+        told = {"compiled": self.compiled, "spikes": spikes}
+        statistics = prepared.statistics | self.seconds | told
         final = prepared.compiled.final(carry, job.begin + job.n_steps)
         return Solution(
             prepared.columns, self.sink, job.duration, prepared.meta, statistics, final=final

@@ -1,8 +1,7 @@
 """The facade of differential equations: `solve`."""
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
 from somaflow.network.random import check_seed
+from somaflow.numerics import programs
 from somaflow.numerics.device import begin_computing, choose_threads, is_tensor
 from somaflow.settings import float_type, meta
 from somaflow.simulation import adjoint
@@ -31,8 +31,6 @@ from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.status import sentence
 
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
-_COMPILED: OrderedDict[Hashable, Any] = OrderedDict()
-_KEPT = 32  # compiled functions
 # Operations of f above which it is compiled once and not for each stage: 4 times of 600 take 5 s.
 _LONG = 400
 
@@ -247,17 +245,41 @@ def _compiled(
     """Return the compiled functions of a model, and whether they are new."""
     parts = [(name, e.condition, e.change, e.terminal, e.direction) for name, e in events.items()]
     key = (
+        "solve",
         made.key,
         signature(*(part for event in parts for part in event)),
         repr(made.blocks),
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
         solver,
-        (times.sign, times.dt is None, lockstep, floats.name, n_pieces),
+        (times.sign, times.dt is None, lockstep, floats.name, n_pieces, _NUMBERS),
         dependence.choices(made),
     )
-    if key in _COMPILED:
-        _COMPILED.move_to_end(key)
-        return _COMPILED[key], False
+    told = times.sign, times.dt is None, lockstep, events, args, floats, n_pieces
+    given = (*made.functions, *(part for event in parts for part in event[1:3]))
+
+    def make() -> tuple[Any, tuple[Any, ...]]:
+        return _loop(made, solver, *told), given
+
+    (found, before), fresh = programs.kept(key, make)
+    if not fresh and signature(*before) != signature(*given):
+        # What those refer to has changed since, and some parts are compiled when first needed.
+        programs.forget(key)
+        (found, _), fresh = programs.kept(key, make)
+    return found, fresh
+
+
+def _loop(
+    made: Model,
+    solver: Solver,
+    sign: float,
+    adaptive: bool,
+    lockstep: bool,
+    events: Any,
+    args: Any,
+    floats: tf.DType,
+    n_pieces: int,
+) -> Any:
+    """Return the loop over the steps of a model."""
     operations = checks.check_field(made, made.field, "f", floats, not lockstep)
     if made.diffusion is not None:
         checks.check_field(made, made.diffusion, "noise", floats, False)
@@ -275,26 +297,20 @@ def _compiled(
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:
         remembers = bool(tf.nest.flatten(_traits(solver).memory))
-        found: Any = Lockstep(flow, solver, times.sign, floats, capacity, _length(made), remembers)
-    else:
-        slots = int(np.clip(_NUMBERS // numbers, 8, 256))
-        adaptive = times.dt is None
-        found = Rowwise(
-            flow,
-            solver,
-            adaptive,
-            times.sign,
-            floats,
-            capacity,
-            slots,
-            _length(made),
-            _traits(solver).degree,
-            n_pieces > 0,
-        )
-    _COMPILED[key] = found
-    if len(_COMPILED) > _KEPT:
-        _COMPILED.popitem(last=False)
-    return found, True
+        return Lockstep(flow, solver, sign, floats, capacity, _length(made), remembers)
+    slots = int(np.clip(_NUMBERS // numbers, 8, 256))
+    return Rowwise(
+        flow,
+        solver,
+        adaptive,
+        sign,
+        floats,
+        capacity,
+        slots,
+        _length(made),
+        _traits(solver).degree,
+        n_pieces > 0,
+    )
 
 
 def _warn(flow: Flow, times: Times, outcome: Outcome) -> None:

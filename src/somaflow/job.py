@@ -74,7 +74,7 @@ class Job:
     @property
     def stride(self) -> int:
         """Steps after which the state is looked at."""
-        return common_stride(self.recorders, self.dt, self.n_steps)
+        return common_stride(self.recorders, self.dt)
 
     @property
     def duration(self) -> float:

@@ -108,10 +108,10 @@ def steps_between(recorder: Recorder, dt: float) -> int:
     return whole_steps(recorder.interval, dt, f"the recording interval of {recorder.key!r}")
 
 
-def common_stride(recorders: tuple[Recorder, ...], dt: float, n_steps: int) -> int:
+def common_stride(recorders: tuple[Recorder, ...], dt: float) -> int:
     """Return the number of steps after which the state is looked at."""
     strides = [steps_between(r, dt) for r in recorders if not r.of_spikes]
-    return math.gcd(*strides) if strides else min(_DEFAULT_STRIDE, n_steps)
+    return math.gcd(*strides) if strides else _DEFAULT_STRIDE
 
 
 # -------------------------------------------------------------------------- columns

@@ -296,10 +296,10 @@ def _sampled(prepared: Prepared, keys: set[str], steps: int) -> Prepared | None:
     if tuple(columns) == prepared.columns:
         return None
     changed = replace(job, recorders=tuple(recorders))
-    stride = common_stride(changed.recorders, job.dt, job.n_steps)
+    stride = common_stride(changed.recorders, job.dt)
     width = int(np.prod(prepared.compiled.system.crossings or (0,)))
     sampled = sum(int(np.prod(c.shape, initial=1)) for c in columns if c.shape is not None)
-    schedule = chunks.plan(job.n_steps, stride, max(width, -(-sampled // stride)))
+    schedule = chunks.plan(stride, max(width, -(-sampled // stride)))
     return replace(prepared, job=changed, columns=tuple(columns), schedule=schedule)
 
 

@@ -1,7 +1,6 @@
 """What the tests of stores that are resumed share: a small run, the bytes of a store, a stop."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow import description, execution
 from somaflow.simulation import chunks, store
 from somaflow.units import ms, mV, nA
 
@@ -85,37 +83,6 @@ def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "CHUNK_BYTES", 160)
 
 
-@pytest.fixture(scope="session")
-def _loops() -> Iterator[dict[str, Any]]:
-    loops: dict[str, Any] = {}
-    yield loops
-    loops.clear()
-
-
-@pytest.fixture
-def compiled_once(_loops: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile equal runs once; a loop is given all of its state each time that it is called."""
-    made: list[tuple[Any, str]] = []
-    compile_network, build = execution.compile_network, execution.build
-
-    def remember(network: sf.Network, *others: Any) -> Any:
-        dt, end, dtype, _, recorders, seed, begin, _ = others
-        compiled = compile_network(network, *others)
-        recorded = json.dumps(description.to_json(recorders))
-        key = f"{description.fingerprint(network)} {dt} {end} {dtype} {recorded} {seed} {begin}"
-        made.append((compiled.system, key))
-        return compiled
-
-    def reuse(system: Any, solver: Any, dt: float, schedule: Any, dtype: Any) -> Any:
-        key = next(key for known, key in made if known is system) + f"{solver.name} {schedule}"
-        if key not in _loops:
-            _loops[key] = build(system, solver, dt, schedule, dtype)
-        return _loops[key]
-
-    monkeypatch.setattr(execution, "compile_network", remember)
-    monkeypatch.setattr(execution, "build", reuse)
-
-
 @pytest.fixture(scope="module")
 def _made() -> dict[str, Path]:
     return {}
@@ -123,9 +90,11 @@ def _made() -> dict[str, Path]:
 
 @pytest.fixture
 def whole(
-    _made: dict[str, Path], small: Any, many_chunks: None, compiled_once: None,
+    _made: dict[str, Path],
+    small: Any,
+    many_chunks: None,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:  # fmt: skip
+) -> Path:
     """The store of a small run that never stopped."""
     if not _made:
         path = tmp_path_factory.mktemp("whole") / "a.zarr"

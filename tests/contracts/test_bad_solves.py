@@ -1,7 +1,6 @@
 """What `solve` cannot do is refused in a sentence of ours, before anything is compiled."""
 
 import random
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 import somaflow as sf
-from somaflow import integrate
 from somaflow.errors import (
     EquationError,
     MissingValueError,
@@ -22,6 +20,7 @@ from somaflow.errors import (
     UnknownNameError,
     WrongTypeError,
 )
+from somaflow.numerics import programs
 from somaflow.units import mS, ms, mV, nA, nF
 
 LOG: list[int] = []
@@ -468,7 +467,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         return trace(*given, **rest)
 
     monkeypatch.setattr(tf, "function", refuse)
-    monkeypatch.setattr(integrate, "_COMPILED", OrderedDict())
+    programs.clear()
 
 
 @pytest.mark.usefixtures("no_compiler")

@@ -19,7 +19,7 @@ from somaflow.simulation.claim import claimed
 from somaflow.simulation.folder import LOCK, beside
 from somaflow.units import mV
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 
 # What another process does: hold the claim until it is told to end.
 HOLDER = """

@@ -14,7 +14,7 @@ from somaflow.simulation import chunks, store
 from somaflow.simulation.folder import beside
 from somaflow.units import ms
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_chunks", "compiled_once")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_chunks")]
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def _made() -> dict[str, Any]:
 
 @pytest.fixture
 def origins(
-    _made: dict[str, Any], small: Any, stopping: Callable, compiled_once: None,
+    _made: dict[str, Any], small: Any, stopping: Callable,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:  # fmt: skip
     """A finished and a stopped run, the same of another seed, and what is right."""

@@ -20,7 +20,6 @@ from somaflow.simulation import checkpoint, chunks, folder, growing, store
 from somaflow.simulation.folder import Folder, beside
 from somaflow.units import ms
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 FULL, BROKEN, TORN = "full", "broken", "torn"
 DURATION, EVERY, STOP = 24, 12 * ms, 13
 ARRAYS = ("lif.v", "lif.v.time", "lif.spikes.count.mean", "lif.spikes.times")
@@ -98,7 +97,7 @@ def record(small: Any) -> list[sf.Recorder]:
 
 
 @pytest.fixture
-def whole(small: Any, record: list, tmp_path: Path, compiled_once: None) -> tuple[Any, Path]:
+def whole(small: Any, record: list, tmp_path: Path) -> tuple[Any, Path]:
     """A run without a fault, and its store."""
     path = tmp_path / "whole.zarr"
     return small(DURATION, sink=path, record=record, checkpoint=EVERY), path
@@ -219,7 +218,7 @@ def test_a_fault_at_any_write_of_a_run(
                 patch.setattr("warnings.warn", lambda *_, **__: None)  # of a torn checkpoint
                 if kind == TORN and disk.failed[0] == path / "zarr.json" and not reached:
                     # Nobody can tell whose half a store is.
-                    with pytest.raises(StoreError, match="not a results store .* move it"):
+                    with pytest.raises(StoreError, match=r"not a results store .* move it"):
                         sf.resume(path)
                     disk.failed[0].unlink()
                 sf.resume(path, progress=False)

@@ -15,7 +15,7 @@ from somaflow.simulation.folder import beside
 from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.units import ms
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 
 
 class OwnSink:

@@ -17,7 +17,7 @@ from somaflow.errors import StoreError
 from somaflow.simulation.folder import beside
 from somaflow.units import ms
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 
 
 def everything(folder: Path) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from somaflow.errors import StoreError
 from somaflow.simulation import store
 from somaflow.units import ms
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @pytest.mark.parametrize("repair", [True, False])
 def test_a_check_writes_nothing_where_there_is_no_run(tmp_path: Path, repair: bool) -> None:

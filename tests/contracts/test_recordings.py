@@ -13,7 +13,6 @@ from somaflow.errors import NetworkError, RunError, SomaflowError, StoreError, U
 from somaflow.simulation import chunks
 from somaflow.units import ms, mV, nA, nS
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 DT, STEPS = 0.1, 600
 EDGES = np.linspace(-70, -50, 5)
 A = sf.Population("a", 20, sf.load("lif"), refractory=1 * ms)

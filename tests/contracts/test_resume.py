@@ -1,6 +1,8 @@
 """A run that was stopped and goes on gives the store of one that never stopped, byte for byte."""
 
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +14,12 @@ import zarr
 
 import somaflow as sf
 from somaflow.errors import RunError, StoreError
-from somaflow.simulation import checkpoint
+from somaflow.numerics import programs
+from somaflow.simulation import checkpoint, store
 from somaflow.simulation.folder import beside
 from somaflow.units import ms, mV
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 
 
 def test_the_store_is_large_enough_to_tell(whole: Path, bytes_of: Callable) -> None:
@@ -33,8 +36,30 @@ def test_a_small_run_goes_on(stopped: Path, whole: Path, bytes_of: Callable) -> 
     assert bytes_of(stopped) == bytes_of(whole)
     assert found["lif.v"].shape == (201, 4)
     assert found.duration == 60
+    assert not found.statistics["compiled"]
     log = (beside(stopped).read("log.txt")).decode()
     assert "resumed at 32 ms, until 60 ms" in log
+
+
+def test_what_was_compiled_before_it_stopped_is_not_needed(
+    stopped: Path, whole: Path, bytes_of: Callable
+) -> None:
+    programs.clear()
+    assert sf.resume(stopped, progress=False).statistics["compiled"]
+    assert bytes_of(stopped) == bytes_of(whole)
+
+
+def test_a_small_run_goes_on_in_another_process(
+    stopped: Path, whole: Path, bytes_of: Callable
+) -> None:
+    lines = f"""
+import sys, somaflow as sf
+from somaflow.simulation import store
+store.CHUNK_BYTES = {store.CHUNK_BYTES}
+sf.resume(sys.argv[1], progress=False)
+"""
+    subprocess.run([sys.executable, "-c", lines, str(stopped)], check=True)
+    assert bytes_of(stopped) == bytes_of(whole)
 
 
 def test_a_run_that_was_not_closed_goes_on(whole: Path, tmp_path: Path, bytes_of: Callable) -> None:

@@ -96,7 +96,6 @@ def test_what_was_stopped_and_goes_on_is_what_never_stopped(
     tmp_path: Path,
     bytes_of: Callable,
     stopping: Callable,
-    compiled_once: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make, settings = KINDS[kind]

@@ -17,7 +17,7 @@ from somaflow.simulation import checkpoint, store
 from somaflow.simulation.folder import Folder, beside
 from somaflow.units import ms, mV
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 
 
 def changed(path: Path, **header: Any) -> None:

@@ -17,7 +17,7 @@ from somaflow.simulation import checkpoint
 from somaflow.simulation.folder import beside
 from somaflow.simulation.sinks import MemorySink
 
-pytestmark = pytest.mark.usefixtures("many_chunks", "compiled_once")
+pytestmark = pytest.mark.usefixtures("many_chunks")
 BOTH = [signal.SIGINT, signal.SIGTERM]
 
 

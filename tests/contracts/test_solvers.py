@@ -16,6 +16,7 @@ import somaflow as sf
 from somaflow import integrate
 from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
+from somaflow.numerics import programs
 from somaflow.simulation import stretches
 from somaflow.solvers.base import Solver
 
@@ -275,7 +276,7 @@ def test_evaluations_are_calls_of_the_right_hand_side(name: str) -> None:
             made.append(next(calls) - before - 1)
     finally:
         tf.config.run_functions_eagerly(False)
-        integrate._COMPILED.clear()
+        programs.clear()
     assert [run.statistics["accepted"] for run in runs] == [4, 4, 8]
     if name == "ImplicitEuler":  # the iteration sets how many
         assert "evaluations" not in runs[0].statistics
@@ -305,12 +306,12 @@ def in_pieces(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make calls of compiled functions short, and their buffers small."""
 
     def cut(steps: int, numbers: int) -> None:
-        integrate._COMPILED.clear()
+        programs.clear()
         monkeypatch.setattr(stretches, "_STRETCH", steps)
         monkeypatch.setattr(integrate, "_NUMBERS", numbers)
 
     yield cut
-    integrate._COMPILED.clear()
+    programs.clear()
 
 
 @pytest.mark.parametrize(
@@ -476,6 +477,63 @@ def test_a_constant_that_changed_compiles_again() -> None:
     runs.append(sf.solve(f, {"x": 0.0}, t1=1.0, dt=0.5, solver=sf.Euler()))
     assert [run["x"].values[-1] for run in runs] == [1.0, 1.0, 2.0]
     assert [run.statistics["compiled"] for run in runs] == [True, False, True]
+
+
+class Decay:
+    def __init__(self, rate: float) -> None:
+        self.rate, self.places = rate, np.ones(2)
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        return {"x": self.rate * y["x"] * self.places[0]}
+
+    def slope(self, t: Any, y: Any) -> Any:
+        return self(t, y)
+
+
+def faded(rate: float, t: Any, y: Any) -> Any:
+    return {"x": rate * y["x"]}
+
+
+def defined(rate: float) -> Callable[..., Any]:
+    return lambda t, y: {"x": rate * y["x"]}
+
+
+ALIKE: dict[str, Callable[[float], dict[str, Any]]] = {
+    "method": lambda rate: {"f": Decay(rate).slope},
+    "object": lambda rate: {"f": Decay(rate)},
+    "lambda": lambda rate: {"f": defined(rate)},
+    "partial": lambda rate: {"f": partial(faded, rate)},
+    "event": lambda rate: {
+        "f": defined(1.0),
+        "events": {"low": sf.Event(lambda t, y: y["x"] - 3 + rate)},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_other_functions_of_the_same_code_and_values_do_not_compile_again(kind: str) -> None:
+    programs.clear()
+
+    def run(rate: float) -> sf.Solution:
+        return sf.solve(y0={"x": 1.0}, t1=1.0, dt=0.125, **ALIKE[kind](rate))
+
+    runs = [run(rate) for rate in (1.0, 1.0, 1.25, 1.0)]
+    assert [found.statistics["compiled"] for found in runs] == [True, False, True, False]
+    np.testing.assert_array_equal(values(runs[0]), values(runs[1]))
+    rate = 1.0 if kind == "event" else 1.25
+    np.testing.assert_allclose(runs[2]["x"].values[-1], np.exp(rate), rtol=1e-4)
+
+
+def test_the_way_backwards_is_that_of_the_function_that_is_given() -> None:
+    """What was compiled belongs to an object that has changed since."""
+    programs.clear()
+    first = Decay(1.0)
+    sf.solve(first.slope, {"x": 1.0}, t1=1.0, dt=0.125)
+    first.rate = 2.0
+    x = tf.Variable(1.0, dtype=tf.float64)
+    with tf.GradientTape() as tape:
+        end = sf.solve(Decay(1.0).slope, {"x": x}, t1=1.0, dt=0.125).y["x"][-1]
+    np.testing.assert_allclose(tape.gradient(end, x), end, rtol=1e-12)
 
 
 # ---------------------------------------------------------------------- both loops

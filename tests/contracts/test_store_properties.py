@@ -15,7 +15,7 @@ from somaflow.simulation import checkpoint, chunks, store
 from somaflow.simulation.folder import beside
 from somaflow.units import ms, mV
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once")]
+pytestmark = [pytest.mark.slow]
 STEPS = 600
 
 

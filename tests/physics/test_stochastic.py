@@ -8,6 +8,7 @@ import pytest
 import somaflow as sf
 from somaflow import integrate
 from somaflow.errors import RunError
+from somaflow.numerics import programs
 from somaflow.simulation import stretches
 from somaflow.units import ms
 
@@ -139,9 +140,9 @@ def test_the_noise_does_not_depend_on_the_length_of_a_call(monkeypatch: pytest.M
     monkeypatch.setattr(stretches, "_STRETCH", 7)
     np.testing.assert_array_equal(paths(), whole)
     monkeypatch.setattr(integrate, "_NUMBERS", 64)
-    integrate._COMPILED.clear()
+    programs.clear()
     np.testing.assert_array_equal(paths(), whole)
-    integrate._COMPILED.clear()
+    programs.clear()
 
 
 def test_where_samples_are_taken_does_not_change_the_noise() -> None:

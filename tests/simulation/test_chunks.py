@@ -106,20 +106,18 @@ def test_spikes_are_ordered_by_time(whole: sf.Solution) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_steps", "stride", "numbers", "wanted"),
+    ("stride", "numbers", "wanted"),
     [
-        (100_000, 1, 1, Schedule(1, 10_000, 10_000)),
-        (100_000, 300, 1, Schedule(300, 33, 9900)),
-        (50, 7, 1, Schedule(7, 7, 49)),
-        (50, 50, 1, Schedule(50, 1, 50)),
-        (10**6, 20_000, 1, Schedule(20_000, 1, 10_000)),
-        (10**6, 20_000, 4_000, Schedule(20_000, 1, 1000)),
-        (10**6, 1, 4_000_000, Schedule(1, 1, 1)),
-        (10**6, 1, 40_000, Schedule(1, 100, 100)),
+        (1, 1, Schedule(1, 10_000, 10_000)),
+        (300, 1, Schedule(300, 33, 9900)),
+        (20_000, 1, Schedule(20_000, 1, 10_000)),
+        (20_000, 4_000, Schedule(20_000, 1, 1000)),
+        (1, 4_000_000, Schedule(1, 1, 1)),
+        (1, 40_000, Schedule(1, 100, 100)),
     ],
 )
-def test_the_plan_of_chunks(n_steps: int, stride: int, numbers: int, wanted: Schedule) -> None:
-    assert chunks.plan(n_steps, stride, numbers) == wanted
+def test_the_plan_of_chunks(stride: int, numbers: int, wanted: Schedule) -> None:
+    assert chunks.plan(stride, numbers) == wanted
 
 
 def test_chunks_cover_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:

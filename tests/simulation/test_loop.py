@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.numerics import programs
 from somaflow.simulation import chunks
 from somaflow.units import ms, nA, nS
 
@@ -35,6 +36,7 @@ def test_later_chunks_are_not_compiled_again(
     make: Callable[[], sf.Projection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forty chunks took as long as forty compilations where an index depended on an argument."""
+    programs.clear()
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 10)
     clamp = sf.CurrentClamp(CELLS, np.linspace(1.6, 4, 40) * nA)
     run = sf.simulate(

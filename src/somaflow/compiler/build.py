@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from somaflow.compiler.doctor import Doctor
 from somaflow.compiler.final import FinalState
@@ -12,11 +14,14 @@ from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
 from somaflow.compiler.tables import Tables
+from somaflow.description import Description
 from somaflow.network.choice import Choice
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
+from somaflow.numerics.structure import structure
 from somaflow.simulation.system import Carry, Source, System
 from somaflow.solvers.base import Solver
+from somaflow.units import Parameter
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Compiled:
         views: What each recorder looks at, by its key; not of spikes.
         choices: How the sums of each group of projections are computed.
         final: `(carry, steps) -> FinalState`.
+        structure: What the functions of the system depend on beside their arguments, as a text.
     """
 
     system: System
@@ -40,6 +46,7 @@ class Compiled:
     views: dict[str, View]
     choices: dict[str, Choice]
     final: Callable[[Carry, int], FinalState]
+    structure: str
 
 
 def compile_network(
@@ -113,4 +120,27 @@ def compile_network(
         recordings.views,
         {coupling.group.key: coupling.wiring.choice for coupling in tables.couplings},
         tables.final,
+        structure(_functions(system), {Description: _without_numbers, Parameter: lambda p: p.unit}),
     )
+
+
+def _functions(system: System) -> tuple[Any, ...]:
+    """Return all that is compiled of a system."""
+    return (
+        *(system.prepare, system.arrive, system.vector_field, system.local),
+        *(system.jump, system.observe, system.follow, system.crossings),
+    )
+
+
+def _without_numbers(thing: Any) -> dict[str, Any]:
+    """Return the fields of a description that compiled functions may read: all but numbers."""
+
+    def held(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: held(item) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [held(item) for item in value]
+        number = value is None or isinstance(value, (int, float, np.ndarray, np.generic))
+        return "a number or none" if number and not isinstance(value, bool) else value
+
+    return {f.name: held(getattr(thing, f.name)) for f in fields(thing) if f.init}

@@ -18,6 +18,8 @@ States = list[dict[str, Tensor]]
 class _Clamp(NamedTuple):
     """A clamp's population, and its columns in the two tables."""
 
+    unseen = ("clamp",)
+
     clamp: VoltageClamp
     target: int
     nodes: slice

@@ -16,6 +16,8 @@ Fill = Callable[[Array, Array], Array]
 class Columns:
     """A table whose columns are filled by those who asked for them."""
 
+    unseen = ("_fills",)
+
     def __init__(self) -> None:
         self._fills: list[Fill] = []
         self.width = 0

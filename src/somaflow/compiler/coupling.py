@@ -81,6 +81,8 @@ class Group:
             number. `source` is then the population that it reaches.
     """
 
+    unseen = ("members", "before", "begun", "initial")
+
     key: str
     form: Form
     source: int
@@ -164,6 +166,8 @@ class Variable(NamedTuple):
         read: Takes it out of the group's event state or the presynaptic population's states.
         places: Of `synapse`: where each synapse is, in the order of `connections()`.
     """
+
+    unseen = ("places",)
 
     axis: str
     read: Callable[[Any, States], Tensor]

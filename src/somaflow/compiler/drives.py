@@ -40,6 +40,8 @@ class Drives:
         NetworkError: A rate is too high for the step, or a cell has two spikes in one.
     """
 
+    unseen = ("seed", "_noise_names")
+
     def __init__(
         self, network: Network, dt: float, duration: float, dtype: Any, seed: int = 0
     ) -> None:
@@ -47,7 +49,7 @@ class Drives:
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
-        self._noise_keys: set[str] = set()
+        self._noise_names: dict[str, str] = {}
         self.stimuli = [
             _stimulus(self, place, stimulus, label)
             for stimulus, label in zip(network.stimuli, labels(network.stimuli), strict=True)
@@ -57,17 +59,27 @@ class Drives:
         self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
 
     def noise_key(self, stimulus: Stimulus) -> str:
-        """Return the name of a noise in a run's state, which it has in other networks too.
+        """Return what a noise is called in the compiled functions: its number, not its values.
 
-        It tells the cells and the kind of noise and, behind the last space, the noise.
+        In a run's final state it has a name, which it has in other networks too. That tells the
+        cells and the kind of noise and, behind the last space, the noise.
         """
         cells, waveform = stimulus.target, stimulus.waveform
         kind = f"{type(waveform).__name__} of {cells.population.name}"
-        key = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
-        same = sum(other.startswith(key) for other in self._noise_keys)
-        key += f"-{same}" if same else ""
-        self._noise_keys.add(key)
+        name = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
+        same = sum(other.startswith(name) for other in self._noise_names.values())
+        name += f"-{same}" if same else ""
+        key = f"noise {len(self._noise_names)}"
+        self._noise_names[key] = name
         return key
+
+    def named(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event state of noise by the names that it has in a final state."""
+        return {name: event[key] for key, name in self._noise_names.items()}
+
+    def numbered(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event state of noise as the compiled functions have it, from its names."""
+        return {key: event[name] for key, name in self._noise_names.items()}
 
     def parameters(self) -> dict[str, Any]:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
@@ -121,11 +133,13 @@ class Drives:
         White noise forgets it at once, but as a state it is computed once a step; XLA would repeat
         it in each kernel that reads it.
         """
-        return {
-            stimulus.key: np.full(stimulus.width, stimulus.rest, self.dtype)
-            for stimulus in self.stimuli
-            if isinstance(stimulus, _Noise)
-        }
+        return self.named(
+            {
+                stimulus.key: np.full(stimulus.width, stimulus.rest, self.dtype)
+                for stimulus in self.stimuli
+                if isinstance(stimulus, _Noise)
+            }
+        )
 
     def arrive(self, event: Any, moment: Moment, given: Tensor, prepared: Any) -> dict[str, Any]:
         """Return what the step needs beside its nodes: noise, and what holds for all of it."""
@@ -164,6 +178,8 @@ class Drives:
 class _Given:
     """A stimulus whose course is known beforehand."""
 
+    unseen = ("stimulus",)
+
     def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
         self.target, self.stimulus, self.label = target, stimulus, label
         waveform, cells = stimulus.waveform, stimulus.target.cells
@@ -186,6 +202,7 @@ class _Given:
 class _Noise:
     """What all noise has: a window, and a width."""
 
+    unseen = ("stimulus", "cells", "waveform")
     rest: float  # its state before it begins
 
     def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:

@@ -275,11 +275,6 @@ def coefficients(group: Group, linear: Linear, prepared: Any, dtype: Any) -> dic
     return linear.values(lambda node: cast(value(node), dtype))
 
 
-# A sum that changes by more than this within a step is given to the solver as its mean over the
-# step, so that its charge is right: with one node, and with several of them.
-_SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
-
-
 def ways(
     group: Group, linear: Linear, prepared: Any, dtype: Any, dt: float, nodes: tuple[float, ...]
 ) -> dict[str, Any]:
@@ -290,7 +285,7 @@ def ways(
     """
     values = coefficients(group, linear, prepared, dtype)
     found: dict[str, list[Tensor]] = {}
-    mean = linear.change > (_SAMPLED_ONCE if len(nodes) == 1 else _SAMPLED)
+    mean = linear.steep[len(nodes) > 1]
     for column in linear.states:
         unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
         moved = [linear.advance(values, unit, c * dt) for c in fractions(nodes)]

@@ -53,6 +53,7 @@ class PlasticCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
+    unseen = ("projection", "wired", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
@@ -86,9 +87,11 @@ class PlasticCoupling:
         self.width = arrays["other"].shape[1]
         self.size = arrays["other"].size
         self.back: Lists | None = None
+        self.back_single = False
         if form.on_post_spike:
             out = Lists(arrays["first"], arrays["other"], {}, wiring.choice.synapses, wiring.single)
             self.back = in_lists(out, wiring.n_pre, wiring.width)
+            self.back_single = self.back.single
             wiring.arrays |= {
                 "in first": self.back.first,
                 "in other": self.back.other,
@@ -176,7 +179,7 @@ class PlasticCoupling:
         before, after = sides
         # No conditions around these: each branch would copy the variables of all synapses.
         own, total = self._presynaptic(own, before, after, owners, dt, prepared)
-        if after is not None and self.back is not None:
+        if after is not None and self.form.on_post_spike:
             own = self._postsynaptic(own, before, after, owners, dt, prepared)
         made = {
             "before": before["end"],
@@ -316,7 +319,7 @@ class PlasticCoupling:
                     for s, v in own.items()
                 }
 
-            return over_blocks(arrays["in first"], self.back.single, i, block, own)  # pyright: ignore
+            return over_blocks(arrays["in first"], self.back_single, i, block, own)
 
         return for_each(after["since"] > 0, cell, own)
 

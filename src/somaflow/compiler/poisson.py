@@ -13,7 +13,7 @@ from somaflow.network.choice import Choice
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course
 from somaflow.numerics.device import cast
-from somaflow.numerics.poisson import poisson_of
+from somaflow.numerics.poisson import LARGE, poisson_of
 from somaflow.simulation.system import Array
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
@@ -31,10 +31,15 @@ class Counts:
         steps: The table of what holds for a whole step.
     """
 
+    unseen = ("given", "cells", "whole")
+
     def __init__(self, given: PoissonInput, dt: float, dtype: Any, steps: Columns) -> None:
         self.name, self.given, self.dt, self.dtype = str(given.name), given, dt, dtype
         self.cells, self.size = given.post.cells, given.post.population.size
         self.whole = np.array_equal(self.cells, np.arange(self.size))
+        self.shared, self.width = given.shared, padded(len(self.cells))
+        # Rounding, of a course in float32 too, is far below a thousandth.
+        self.large = 1.001 * given.highest * dt >= LARGE
         self.columns = None
         if isinstance(given.rate, Course):
             chosen = np.arange(len(self.cells))
@@ -51,7 +56,7 @@ class Counts:
         mean = np.asarray(rate.value * self.given.n * self.dt, np.float64)
         count = len(self.cells)
         found = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
-        if not self.whole and not self.given.shared:
+        if not self.whole and not self.shared:
             # A number belongs to its cell, whatever else is in the view.
             drawn = np.zeros(padded(count), np.int32)
             drawn[:count] = self.cells
@@ -72,12 +77,11 @@ class Counts:
         mean = values["mean"]
         if self.columns is not None:
             mean = mean * tf.cast(given[self.columns], tf.float64)
-        if self.given.shared:
+        if self.shared:
             index = tf.zeros([1], tf.int32)
         else:
-            index = values.get("drawn", tf.range(padded(len(self.cells))))
-        # Rounding, of a course in float32 too, is far below a thousandth.
-        most = 1.001 * self.given.highest * self.dt
+            index = values.get("drawn", tf.range(self.width))
+        most = np.inf if self.large else 0.0
         counts = tf.cast(poisson_of(key, moment.step, index, mean, most), self.dtype)
         if "places" in values:
             counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
@@ -93,6 +97,8 @@ class Weights(NamedTuple):
         choice: What is told of it.
         latest: There are no delays.
     """
+
+    unseen = ("arrays",)
 
     arrays: dict[str, Array]
     width: int

@@ -1,7 +1,8 @@
 """Reading: what a Python function depends on beyond its arguments.
 
 A function is compiled once and then kept. It is compiled again when anything that it refers to has
-changed since, so that no solve runs with yesterday's constants.
+changed since, so that no solve runs with yesterday's constants. Another function of the same code
+that refers to equal things is the same function.
 """
 
 import functools
@@ -20,16 +21,21 @@ _LIBRARIES = (
     *("tensorflow", "keras", "pint", "numpy", "scipy", "somaflow"),
     *("pandas", "xarray", "matplotlib", "pytest", "_pytest"),
 )
+Seen = dict[int, tuple[int, Any]]  # of each object its number, and the object
 _CONSTANTS = (bool, int, float, complex, str, np.ndarray, np.generic, list, tuple, Mapping)
+
+_TRANSPARENT = {list, tuple, set, frozenset, dict, types.MappingProxyType, types.MethodType}
+_TRANSPARENT |= {functools.partial}
 
 
 def signature(*functions: Any) -> tuple[Any, ...]:
     """Return what functions and all that they refer to are now, comparable by ==.
 
     Global names, closures, defaults, methods' objects and the functions called are followed, except
-    into the modules of Python's own and of well-known libraries.
+    into the modules of Python's own and of well-known libraries. What has its whole content in
+    Python is compared by it, and anything else by identity.
     """
-    seen: dict[int, None] = {}
+    seen: Seen = {}
     found: list[Any] = []
     for function in functions:
         name = getattr(function, "__name__", "f")
@@ -54,12 +60,15 @@ def changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> str | None:
 def objects(found: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """Yield the name and the value of each object that a signature refers to."""
     for part in found:
-        if isinstance(part[1], _Identity):
-            yield part[0], part[1].value
+        if isinstance(part[-1], _Content):
+            yield part[0], part[-1].value
 
 
-def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> None:
-    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+def _visit(name: str, value: Any, found: list[Any], seen: Seen) -> None:
+    if isinstance(value, (float, complex)):
+        found.append((name, type(value), repr(value)))  # 0 is not -0, and nan is nan
+        return
+    if isinstance(value, (bool, int, str, bytes, type(None))):
         found.append((name, type(value), value))
         return
     if isinstance(value, np.ndarray):
@@ -71,11 +80,17 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
         return
     if isinstance(value, (np.random.Generator, np.random.RandomState)):
         found.append((name, repr(_state(value))))
-    # The object itself is kept: its id could otherwise pass to another one.
-    found.append((name, _Identity(value)))
     if id(value) in seen:
+        found.append((name, "again", seen[id(value)][0]))
         return
-    seen[id(value)] = None
+    # Objects are held: the id of one could otherwise pass to another.
+    seen[id(value)] = len(seen), value
+    if isinstance(value, types.FunctionType):
+        found.append((name, value.__code__, _Content(value)))
+    elif _is_transparent(type(value)):
+        found.append((name, type(value), _Content(value)))
+    else:
+        found.append((name, _Identity(value)))
     if isinstance(value, types.FunctionType):
         _visit_function(value, found, seen)
     elif isinstance(value, types.MethodType):
@@ -106,7 +121,7 @@ def _visit(name: str, value: Any, found: list[Any], seen: dict[int, None]) -> No
             _visit_function(call, found, seen)
 
 
-def _visit_class(name: str, value: type, found: list[Any], seen: dict[int, None]) -> None:
+def _visit_class(name: str, value: type, found: list[Any], seen: Seen) -> None:
     """Visit the constants of a user's class."""
     if _is_library(value.__module__):
         return
@@ -131,7 +146,7 @@ def _state(generator: Any) -> Any:
     return generator.get_state()[1:3]
 
 
-def _visit_function(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
+def _visit_function(function: types.FunctionType, found: list[Any], seen: Seen) -> None:
     code = function.__code__
     # A library's modules may lead anywhere. A wrapper that it made of the user's function is looked
     # into all the same, by its closure.
@@ -156,7 +171,7 @@ def _is_library(module: str) -> bool:
     return root in _LIBRARIES or root in sys.stdlib_module_names - {"__main__"}
 
 
-def _visit_modules(function: types.FunctionType, found: list[Any], seen: dict[int, None]) -> None:
+def _visit_modules(function: types.FunctionType, found: list[Any], seen: Seen) -> None:
     """Visit the constants that a function takes from modules of the user's."""
     names = _names(function.__code__)
     closure = inspect.getclosurevars(function).nonlocals
@@ -177,11 +192,32 @@ def _names(code: types.CodeType) -> list[str]:
     return names
 
 
-class _Identity:
-    """Equal to itself wherever it is wrapped."""
+def _is_transparent(kind: type) -> bool:
+    """Tell whether the content of an object is all that is visited of it."""
+    if kind in _TRANSPARENT:
+        return True
+    if _is_library(kind.__module__) and not kind.__module__.startswith("somaflow."):
+        return False
+    # No room for anything that C keeps beside the attributes.
+    words = len(_slots(kind)) + bool(kind.__dictoffset__) + bool(kind.__weakrefoffset__)
+    return kind.__basicsize__ <= object.__basicsize__ + 8 * words and not kind.__itemsize__
+
+
+class _Content:
+    """An object whose content is compared where it stands; equal to any other."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Content)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class _Identity(_Content):
+    """Equal to itself wherever it is wrapped."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Identity) and self.value is other.value

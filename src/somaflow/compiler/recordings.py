@@ -77,6 +77,8 @@ class View:
         unit: Unit of the variable.
     """
 
+    unseen = ("places", "labels")
+
     read: Callable[[Frame], Tensor]
     width: int | None
     places: Array
@@ -170,6 +172,8 @@ class Recordings:
         start: Steps made before the run.
     """
 
+    unseen = ("start",)
+
     def __init__(self, tables: Tables, recorders: tuple[Recorder, ...], start: int) -> None:
         self.tables, self.batch, self.dtype = tables, tables.batch, tf.as_dtype(tables.dtype)
         self.wanted = tuple(r for r in recorders if not r.of_spikes)
@@ -179,17 +183,27 @@ class Recordings:
             for r in self.wanted
         }
         self.followed = tuple(r for r in self.wanted if r.over_time is not None)
+        self.counts = {key: len(view.places) for key, view in self.views.items()}
         self.start = start
 
-    def parameters(self) -> dict[str, Array]:
-        """Return the places of what is recorded, where it is not the beginning of an axis.
+    def parameters(self) -> dict[str, Any]:
+        """Return what the compiled functions take as arguments.
 
-        They are arguments of the compiled function: there may be one for each synapse.
+        That is the places of what is recorded, where it is not the beginning of an axis (there may
+        be one for each synapse), the edges of histograms, and the steps made before the run.
         """
         return {
-            key: view.places.astype(np.int32)
-            for key, view in self.views.items()
-            if not np.array_equal(view.places, np.arange(len(view.places)))
+            "places": {
+                key: view.places.astype(np.int32)
+                for key, view in self.views.items()
+                if not np.array_equal(view.places, np.arange(len(view.places)))
+            },
+            "edges": {
+                r.key: edges_of(r, self.views[r.key].unit).astype(self.dtype.as_numpy_dtype)
+                for r in self.wanted
+                if r.reduction == "histogram"
+            },
+            "start": np.asarray(self.start, np.int64),
         }
 
     def initial(self) -> dict[str, Array]:
@@ -227,9 +241,10 @@ class Recordings:
                 if r.over_time == "mean":
                     value = tf.cast(value, self.dtype)
                     kept = tf.cast(kept / self.steps[r.key], self.dtype)
-                value = tf.where(tf.equal(frame.step, self.start), value, kept)
+                start = frame.prepared["recordings"]["start"]
+                value = tf.where(tf.equal(frame.step, start), value, kept)
                 if r.time_first:
-                    value = self._over_cells(r, value)
+                    value = self._over_cells(r, value, frame)
             seen[r.key] = value
         return seen
 
@@ -239,22 +254,21 @@ class Recordings:
         value = cast(view.read(frame), self.dtype)
         if view.width is not None:
             value = tf.broadcast_to(value, (*self.batch, view.width))
-        places = frame.prepared["recordings"].get(r.key)
+        places = frame.prepared["recordings"]["places"].get(r.key)
         if places is None:
-            value = value[..., : len(view.places)]
+            value = value[..., : self.counts[r.key]]
         else:
             value = tf.gather(value, places, axis=-1)
-        return value if r.time_first else self._over_cells(r, value)
+        return value if r.time_first else self._over_cells(r, value, frame)
 
-    def _over_cells(self, r: Recorder, value: Tensor) -> Tensor:
+    def _over_cells(self, r: Recorder, value: Tensor, frame: Frame) -> Tensor:
         match r.reduction:
             case "mean":
                 return tf.reduce_mean(value, -1)
             case "sum":
                 return tf.reduce_sum(value, -1)
             case "histogram":
-                edges = edges_of(r, self.views[r.key].unit)
-                return histogram(value, tf.constant(edges, self.dtype))
+                return histogram(value, frame.prepared["recordings"]["edges"][r.key])
         return value
 
 

@@ -70,6 +70,8 @@ class Sources:
 class _Poisson:
     """Spikes at random."""
 
+    unseen = ("rate",)
+
     def __init__(self, population: Population, dt: float, dtype: Any, steps: Columns) -> None:
         source: Any = population.source
         self.rate, self.dt, self.dtype = source.rate, dt, dtype
@@ -108,6 +110,8 @@ class _Poisson:
 class _Given:
     """Spikes at given times: the spikes of each step stand in a few columns, or all cells do."""
 
+    unseen = ("step", "cells", "since_end")
+
     def __init__(
         self, population: Population, dt: float, duration: float, dtype: Any, steps: Columns
     ) -> None:
@@ -127,8 +131,10 @@ class _Given:
                 f"{dt:g} ms, at {both} ms; take a smaller dt, or leave one out."
             )
         self.dt = dt
-        # Not bincount, whose table is as long as the run.
-        most = int(np.unique(self.step, return_counts=True)[1].max(initial=0))
+        # Of all times, also of those behind the run's end, and a power of 2: so that few other
+        # times or durations ask for another list. Not bincount, whose table is as long as the run.
+        most = int(np.unique(step, return_counts=True)[1].max(initial=0))
+        most = 1 << (most - 1).bit_length() if most else 0
         # A spike in a list costs about as much as eight cells in a row.
         self.listed = most if 8 * most < self.width else None
         self.columns = steps.add(2 * most if self.listed is not None else self.width, self._fill)

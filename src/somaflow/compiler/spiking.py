@@ -53,9 +53,11 @@ class Spiking:
         held: The states that a refractory period holds.
         waits: Whether cells are refractory at all.
         key: Name of the event state: for how many steps each cell is refractory, or whether it is.
-        steps: The refractory period of each cell in steps, int32 `[padded size]`; None where all
-            have one, or a condition.
+        steps: The refractory period in steps, int32, one number or `[padded size]`; None where
+            there is none, or a condition.
     """
+
+    unseen = ("steps",)  # an argument of what is compiled
 
     def __init__(self, population: Population, dt: float, dtype: Any) -> None:
         firing = population.firing
@@ -69,7 +71,6 @@ class Spiking:
         self.key = f"refractory {population.name}"
         self.steps: Array | None = None
         self._while: Node | None = None
-        self._again = 1
         period = firing.refractory
         if isinstance(period, Node):
             self._while = bind_waiting(period)
@@ -78,7 +79,7 @@ class Spiking:
             self.steps = pad(whole, population.size).astype(np.int32)
         elif self.waits:
             what = f"the refractory period of {population.name!r}"
-            self._again = whole_steps(float(period.value), dt, what)
+            self.steps = np.asarray(whole_steps(float(period.value), dt, what), np.int32)
 
     def _binding(self, first: int) -> Callable[[Node], Node]:
         numbers = count(first)
@@ -190,9 +191,9 @@ class Spiking:
         Args:
             waiting: What `waiting` returned.
             spiked: Where a cell has spiked.
-            steps: `steps` as a tensor.
+            steps: `steps` as a tensor, or None.
         """
-        again = steps if self.steps is not None else tf.constant(self._again, tf.int32)
+        again = tf.constant(1, tf.int32) if steps is None else steps
         later = waiting if self._while is not None else tf.maximum(waiting - 1, 0)
         return tf.where(spiked, tf.broadcast_to(again, waiting.shape), later)
 

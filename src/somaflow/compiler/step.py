@@ -74,6 +74,7 @@ class Dynamics:
             "stimuli": self.drives.prepare(parameters["stimuli"]),
             "draws": [spiking.keys(seed_words) for spiking in self.spiking],
             "refractory": parameters["refractory"],
+            "begun": parameters["begun"],
             "nodes": nodes,
         }
 
@@ -286,7 +287,7 @@ class Dynamics:
         for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group, since, before, moment)
+                arriving = self._delayed(group, since, before, moment, prepared)
             else:
                 arriving = self.drives.counted(group.counted, moment, outside, prepared)
             after = since[group.routes[0].target] if self._learns(group.form) else None
@@ -322,7 +323,9 @@ class Dynamics:
         """Tell whether a synapse knows of the postsynaptic cell's spikes."""
         return isinstance(form, Jumping) and bool(form.after or form.on_post_spike)
 
-    def _delayed(self, group: Group, since: list[Any], before: Carry, moment: Moment) -> Tensor:
+    def _delayed(
+        self, group: Group, since: list[Any], before: Carry, moment: Moment, prepared: Any
+    ) -> Tensor:
         """Return the spikes of a group's population that arrive in this step after its delay."""
         if not group.delay:
             return since[group.source]
@@ -331,7 +334,8 @@ class Dynamics:
         slot = tf.math.floormod(sent, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
         found = tf.gather(history, tf.cast(slot, tf.int32))
-        return found if group.begun is None else tf.where(sent >= group.begun, found, 0)
+        begun = prepared["begun"].get(group.key)
+        return found if begun is None else tf.where(sent >= begun, found, 0)
 
     def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
         """Return a change of a state, 0 for cells that are refractory."""

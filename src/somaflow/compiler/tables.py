@@ -53,6 +53,8 @@ class Tables:
         n_synapses: Number of synapses.
     """
 
+    unseen = ("network", "duration", "before", "given", "n_synapses")
+
     def __init__(
         self,
         network: Network,
@@ -109,10 +111,7 @@ class Tables:
         needed = groups.expected_bytes(self.network.projections, self.dtype.itemsize)
         free = available_bytes()
         if free is not None and needed > free:
-            largest = max(
-                self.network.projections,
-                key=lambda p: p.expected(),
-            )
+            largest = max(self.network.projections, key=lambda p: p.expected())
             raise NetworkError(
                 f"the synapses need about {in_words(needed)} of memory, but {free_in_words(free)}; "
                 f"the most belong to projection {largest.name!r}. Use "
@@ -279,6 +278,7 @@ class Tables:
 
     def parameters(self) -> dict[str, Any]:
         """Return every parameter, padded, as arrays of the run's dtype."""
+        begun = [c.group for c in self.couplings if c.group.begun is not None]
         return {
             "cells": [
                 self._values(p.equations, p.size)
@@ -294,6 +294,7 @@ class Tables:
             "sums": [coupling.wiring.arrays for coupling in self.couplings],
             "stimuli": self.drives.parameters(),
             "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
+            "begun": {g.key: np.asarray(g.begun, np.int64) for g in begun},
         }
 
     # ------------------------------------------------------------ initial state
@@ -330,6 +331,7 @@ class Tables:
         event = self._initial_events()
         if self.before is not None:
             event = self.before.events(event, self.couplings)
+        event["stimuli"] = self.drives.numbered(event["stimuli"])
         return Carry(tuple(blocks), event)
 
     def _first_cells(self, k: int) -> dict[str, Any]:
@@ -360,19 +362,16 @@ class Tables:
             if layout.states:
                 rows = np.asarray(next(blocks))[..., : layout.size]
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
-        sizes = {population.name: population.size for population in self.populations}
+        sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
-        return FinalState(steps, self.dt, states, flattened(carry.event), sizes, groups)
+        events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
+        return FinalState(steps, self.dt, states, flattened(events), sizes, groups)
 
     def _kept(self, coupling: Coupling) -> KeptGroup:
         group = coupling.group
         members = {
-            route.projection: (
-                self.populations[route.target].name,
-                route.columns.start,
-                route.columns.stop,
-            )
-            for route in group.routes
+            r.projection: (self.populations[r.target].name, r.columns.start, r.columns.stop)
+            for r in group.routes
         }
         source, form = self.populations[group.source].name, coupling.wiring.choice.form
         return KeptGroup(source, members, group.delay, form, group.begun, coupling.wired)

@@ -63,6 +63,8 @@ class Wiring:
         latest: The longest delay in steps where delays differ between synapses, else None.
     """
 
+    unseen = ("arrays",)
+
     def __init__(
         self,
         members: list[Member],

@@ -26,6 +26,8 @@ class Choice(NamedTuple):
         synapses: Number of synapses.
     """
 
+    unseen = ("nanoseconds", "bytes", "synapses")
+
     form: str
     nanoseconds: dict[str, float]
     bytes: int

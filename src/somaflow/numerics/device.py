@@ -129,20 +129,28 @@ def watched(value: Any) -> bool:
     return record.should_record_backprop([tf.convert_to_tensor(value)])
 
 
+def traced(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """Return a function compiled by XLA for arguments of those shapes, without what it closes over.
+
+    XLA compiles it when it is first called.
+    """
+    made: Any = tf.function(function, jit_compile=True, autograph=False)
+    return made.get_concrete_function(*arguments)
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function compiled by XLA at its first call, for arguments of those shapes only.
 
     TensorFlow would look at every argument of every call, and warn of retracing where a process
     compiles many systems.
     """
-    traced: Any = tf.function(function, jit_compile=True, autograph=False)
     held: list[Any] = []
 
     def call(*arguments: Any) -> Any:
         if tf.config.functions_run_eagerly():  # somebody is looking for a fault
             return function(*arguments)
         if not held:
-            held.append(traced.get_concrete_function(*arguments))
+            held.append(traced(function, *arguments))
         return held[0](*arguments)
 
     return call

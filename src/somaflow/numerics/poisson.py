@@ -15,7 +15,7 @@ from somaflow.numerics.random import Key, threefry, uniforms_of
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-_LARGE = 256.0  # the mean from which on rejection costs less
+LARGE = 256.0  # the mean from which on rejection costs less
 _TERMS = 12  # of the distribution function that are added in one kernel
 _TINY = 1e-18  # a term that changes no sum near 1
 _TRIES = 100  # of a rejection; one in five is refused
@@ -36,9 +36,9 @@ def poisson_of(key: Key, step: Any, index: Any, mean: Tensor, most: float) -> Te
     # 52 bits and a half: neither 0 nor 1, and nothing is rounded.
     low = tf.bitwise.right_shift(low, tf.constant(12, tf.uint32))
     uniform = tf.cast(high, tf.float64) * 2.0**-32 + (tf.cast(low, tf.float64) + 0.5) * 2.0**-52
-    if most < _LARGE:
+    if most < LARGE:
         return _inverted(uniform, mean)
-    found = _inverted(uniform, tf.where(mean < _LARGE, mean, tf.zeros_like(mean)))
+    found = _inverted(uniform, tf.where(mean < LARGE, mean, tf.zeros_like(mean)))
     return _rejected(key, step, index, mean, found)
 
 
@@ -91,6 +91,6 @@ def _rejected(key: Key, step: Any, index: Any, mean: Tensor, found: Tensor) -> T
         hit = open_ & hit & (k >= 1)
         return t + 1, open_ & ~hit, tf.where(hit, k, found)
 
-    wanted = tf.broadcast_to(mean >= _LARGE, found.shape)
+    wanted = tf.broadcast_to(mean >= LARGE, found.shape)
     start = tf.constant(0), wanted, found
     return tf.while_loop(lambda t, open_, _: (t < _TRIES) & tf.reduce_any(open_), attempt, start)[2]

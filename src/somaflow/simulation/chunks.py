@@ -32,16 +32,15 @@ class Chunk:
     carry: Carry
 
 
-def plan(n_steps: int, stride: int, numbers_per_step: int) -> Schedule:
+def plan(stride: int, numbers_per_step: int) -> Schedule:
     """Choose chunk sizes from the sizes of the model alone.
 
     Args:
-        n_steps: Length of the run.
         stride: Steps from a sample to the next.
         numbers_per_step: Numbers that every step leaves.
     """
     most = max(1, min(_CHUNK_STEPS, _CHUNK_NUMBERS // max(numbers_per_step, 1)))
-    rows = max(1, min(most, n_steps) // stride)
+    rows = max(1, most // stride)
     return Schedule(stride=stride, rows=rows, steps=min(rows * stride, most))
 
 

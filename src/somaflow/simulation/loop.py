@@ -3,17 +3,19 @@
 Two nested loops: the outer goes from sample to sample, the inner from step to step. The inner one
 knows nothing of recorders, so no recording can change a bit of the trajectory; for the same reason
 what recordings over time keep of each step is taken behind a barrier. Both trip counts are
-arguments, so one compilation serves every chunk length.
+arguments, so one compilation serves every chunk length; numbers of the model are too, so it serves
+all runs of one structure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.numerics.device import compiled, materialize
+from somaflow.numerics import programs
+from somaflow.numerics.device import compiled, materialize, traced
 from somaflow.simulation.system import Array, Carry, Inputs, System, Tree
 from somaflow.solvers.base import Problem, Solver
 
@@ -62,9 +64,6 @@ class _Now(NamedTuple):
 
     local: Any
     step: Any
-
-
-Advance = Callable[[Carry, int, int, int, bool], tuple[Carry, Samples]]
 
 
 def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
@@ -119,28 +118,13 @@ def _stepper(
     return one_step
 
 
-def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any) -> Advance:
-    """Compile a system and a solver into one function.
-
-    Args:
-        system: The model.
-        solver: A fixed-step method.
-        dt: The step in ms (or in the system's own time).
-        schedule: Sizes of the buffers.
-        dtype: `tf.float64` or `tf.float32`.
-
-    Returns:
-        `advance(carry, step, n_steps, n_rows, lead) -> (carry, samples)`: from absolute `step` it
-        makes `n_steps` steps and `n_rows` samples, one after every `stride` steps; with `lead` the
-        first sample is taken before the first step.
-    """
-    # What is recorded is seen at the start of a step, whether the solver looks there or not.
-    nodes = tuple(sorted({0.0, *solver.nodes}))
-    parameters = tf.nest.map_structure(tf.constant, system.parameters)
-
+def _chunk(
+    system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any
+) -> Callable[..., Any]:
+    """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
+    nodes = _nodes(solver)
     one_step = _stepper(system, solver, dt, nodes)
 
-    @compiled
     def chunk(
         carry: Carry,
         parameters: Tree,
@@ -208,18 +192,101 @@ def build(system: System, solver: Solver, dt: float, schedule: Schedule, dtype: 
         )
         return carry, since, out
 
-    def advance(
-        carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
+    return chunk
+
+
+def _nodes(solver: Solver) -> tuple[float, ...]:
+    # What is recorded is seen at the start of a step, whether the solver looks there or not.
+    return tuple(sorted({0.0, *solver.nodes}))
+
+
+class Advance:
+    """A compiled loop with the parameters and inputs of one run.
+
+    Attributes:
+        fresh: Whether something was compiled for it.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        solver: Solver,
+        dt: float,
+        schedule: Schedule,
+        dtype: Any,
+        key: Hashable,
+    ) -> None:
+        self._system, self._solver, self._dt = system, solver, dt
+        self._schedule, self._dtype, self._key = schedule, dtype, key
+        self._parameters = tf.nest.map_structure(tf.constant, system.parameters)
+        self._program: Callable[..., Any] | None = None
+        self.fresh = False
+
+    def __call__(
+        self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
-        steps = step + np.arange(schedule.steps + 1, dtype=np.int64)
-        drive = Inputs(*(tf.constant(table, dtype) for table in system.inputs(steps, nodes, dt)))
-        counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
-        start = tf.constant(step * dt, dtype)
-        first = tf.constant(step, tf.int64)
-        carry, since, out = chunk(carry, parameters, drive, first, start, counts)
+        """Go on from a state.
+
+        Args:
+            carry: The state.
+            step: Steps made before.
+            n_steps: Steps to make.
+            n_rows: Samples to take, one after every `stride` steps.
+            lead: Whether the first sample is taken before the first step.
+        """
+        arguments = self._arguments(carry, step, n_steps, n_rows, lead)
+        if self._program is None:
+            self._program = self._compiled(arguments)
+        carry, since, out = self._program(*arguments)
         # Views, where `.numpy()` would copy: both tables are as long as the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
         crossed = None if isinstance(since, tuple) else np.asarray(memoryview(since))[:n_steps]
         return carry, Samples(observed, crossed)
 
-    return advance
+    def _arguments(
+        self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
+    ) -> tuple[Any, ...]:
+        steps = step + np.arange(n_steps + 1, dtype=np.int64)
+        given = self._system.inputs(steps, _nodes(self._solver), self._dt)
+        drive = Inputs(*(self._whole(table) for table in given))
+        counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
+        start = tf.constant(step * self._dt, self._dtype)
+        return carry, self._parameters, drive, tf.constant(step, tf.int64), start, counts
+
+    def _whole(self, table: Any) -> tf.Tensor:
+        """Return a table of inputs in the length of the longest chunk."""
+        whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]), self._dtype.as_numpy_dtype)
+        whole[: len(table)] = table
+        return tf.constant(whole)
+
+    def _compiled(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        made = self._system, self._solver, self._dt, self._schedule, self._dtype
+        if self._key is None or tf.config.functions_run_eagerly():
+            self.fresh = True
+            return compiled(_chunk(*made))
+        shapes = tf.nest.map_structure(lambda leaf: (leaf.dtype, tuple(leaf.shape)), arguments)
+        key = "loop", self._key, repr(shapes), self._dt, self._schedule, self._dtype
+        program, self.fresh = programs.kept(key, lambda: traced(_chunk(*made), *arguments))
+        return program
+
+
+def build(
+    system: System,
+    solver: Solver,
+    dt: float,
+    schedule: Schedule,
+    dtype: Any,
+    key: Hashable = None,
+) -> Advance:
+    """Compile a system and a solver into one function, or take what was compiled before.
+
+    Args:
+        system: The model.
+        solver: A fixed-step method.
+        dt: The step in ms (or in the system's own time).
+        schedule: Sizes of the buffers.
+        dtype: `tf.float64` or `tf.float32`.
+        key: All that the functions of the system and the solver depend on beside their arguments;
+            None where nobody knows, and it is compiled anew.
+    """
+    return Advance(system, solver, dt, schedule, dtype, key)

@@ -1,0 +1,137 @@
+"""Structure: what functions see of the objects that they close over, as a short text.
+
+Two functions of the same structure make the same graph. All that can be reached from a function is
+taken by its value: its code, what it closes over, the attributes of objects. What an object's class
+lists in `unseen` is left out: no function that is traced may look at it
+(tests/contracts/test_structure.py), and what it has in it of numbers comes in as an argument.
+"""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[[Any], Any]
+_numbers = count()
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def structure(thing: Any, rules: Mapping[type, Rule] | None = None) -> str:
+    """Return a text that is equal for things of the same structure.
+
+    Args:
+        thing: A function, an object, or a nest of them.
+        rules: For some classes and those below them, what is looked at instead.
+    """
+    return _Reader(rules or {}).read(thing)
+
+
+class _Reader:
+    """Reads things, each object once."""
+
+    def __init__(self, rules: Mapping[type, Rule]) -> None:
+        self._rules, self._kinds = rules, dict[type, Rule | None]()
+        # Things are held, so that the address of one does not pass to another.
+        self._known: dict[int, tuple[Any, str]] = {}
+
+    def read(self, thing: Any) -> str:
+        if isinstance(thing, _PLAIN):
+            return f"{type(thing).__name__} {thing!r}"
+        if isinstance(thing, type):
+            return _named(thing)
+        if id(thing) in self._known:
+            return self._known[id(thing)][1]
+        # Where it comes upon itself, its place in the order of reading stands for it.
+        self._known[id(thing)] = thing, f"the {len(self._known)}th"
+        text = f"{type(thing).__name__}({self._parts(thing)})"
+        if len(text) > 40:
+            text = blake2b(text.encode(), digest_size=16).hexdigest()
+        self._known[id(thing)] = thing, text
+        return text
+
+    def _parts(self, thing: Any) -> str:
+        rule = self._rule(type(thing))
+        if rule is not None:
+            return f"{_named(type(thing))} {self.read(rule(thing))}"
+        if isinstance(thing, np.ndarray) and thing.dtype != object:
+            return f"{thing.dtype} {thing.shape} {thing.tobytes().hex()}"
+        if isinstance(thing, np.generic):
+            return f"{thing.dtype} {thing.item()!r}"
+        if isinstance(thing, (dict, types.MappingProxyType)):
+            return ", ".join(f"{self.read(k)}: {self.read(v)}" for k, v in thing.items())
+        if isinstance(thing, (set, frozenset)):
+            return ", ".join(sorted(map(self.read, thing)))
+        if isinstance(thing, types.FunctionType):
+            return self._function(thing)
+        if isinstance(thing, types.MethodType):
+            return f"{self.read(thing.__func__)}, {self.read(thing.__self__)}"
+        if isinstance(thing, functools.partial):
+            return ", ".join(map(self.read, (thing.func, thing.args, thing.keywords)))
+        if isinstance(thing, (list, tuple)) and not hasattr(thing, "_fields"):
+            return ", ".join(map(self.read, thing))
+        return self._object(thing)
+
+    def _rule(self, kind: type) -> Rule | None:
+        if kind not in self._kinds:
+            fitting = (rule for base, rule in self._rules.items() if issubclass(kind, base))
+            self._kinds[kind] = next(fitting, None)
+        return self._kinds[kind]
+
+    def _object(self, thing: Any) -> str:
+        kind = type(thing)
+        if kind.__module__.split(".")[0] in ("builtins", "numpy", "tensorflow"):
+            text = repr(thing)
+            # Nothing is known of it: it equals nothing, not even itself.
+            return f"{text} {next(_numbers)}" if " at 0x" in text else text
+        unseen = {*getattr(kind, "unseen", ()), *_beside(kind)}
+        names = [*getattr(kind, "_fields", ()), *_slots(kind), *getattr(thing, "__dict__", ())]
+        names = [n for n in names if n not in unseen and not _is_cached(kind, n)]
+        found = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
+        return f"{_named(kind)} {', '.join(found)}"
+
+    def _function(self, function: types.FunctionType) -> str:
+        cells = []
+        for cell in function.__closure__ or ():
+            try:
+                cells.append(self.read(cell.cell_contents))
+            except ValueError:  # a name that is not assigned yet
+                cells.append("nothing")
+        given = self.read([function.__defaults__, function.__kwdefaults__])
+        return f"{_code(function.__code__)} {', '.join(cells)} {given}"
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+@functools.cache
+def _beside(kind: type) -> frozenset[str]:
+    """Return the fields that play no part in equality, such as where a text has something."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return frozenset(field.name for field in fields if not field.compare)
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), functools.cached_property)
+
+
+def _code(code: types.CodeType) -> str:
+    constants = [
+        _code(c) if isinstance(c, types.CodeType) else f"{type(c).__name__} {c!r}"
+        for c in code.co_consts
+    ]
+    place = f"{code.co_filename}:{code.co_firstlineno} {code.co_qualname}"
+    return f"{place} {code.co_code.hex()} {code.co_names} {constants}"
+
+
+def _slots(kind: type) -> list[str]:
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else list(slots)
+    return found
