@@ -13,6 +13,7 @@ from somaflow.errors import RunError, WrongTypeError
 from somaflow.given import is_whole, shown
 from somaflow.settings import method, positive
 from somaflow.simulation import clock
+from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
@@ -82,9 +83,11 @@ def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> So
     if made.diffusion is None and chosen.calculus is not None:
         raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
     if adaptive and chosen.error_order is None:
+        own = [m for m in catalogue.METHODS if m.steps == "own"]
+        explicit, stiff = ([m for m in own if m.stiff is is_stiff] for is_stiff in (False, True))
         others = (
-            " Adaptive methods are sf.Tsitouras(), sf.DormandPrince(), sf.BogackiShampine() and, "
-            "for stiff equations, sf.Rosenbrock()."
+            f" Methods with steps of their own are {catalogue.spoken(*explicit)}, and for stiff "
+            f"equations {catalogue.spoken(*stiff)}."
         )
         raise RunError(
             f"{chosen.name} takes fixed steps: give dt=.{'' if chosen.calculus else others}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from somaflow.errors import SomaflowError, StoreError
 from somaflow.given import flag
@@ -12,6 +13,7 @@ from somaflow.simulation.claim import claimed
 from somaflow.simulation.damage import FOREIGN
 from somaflow.simulation.folder import writing
 from somaflow.simulation.store import Damage, ZarrSink
+from somaflow.solvers.base import Solver
 from somaflow.stopped import Stopped, find
 
 
@@ -42,7 +44,7 @@ class Check:
         return "\n".join((head, *(f"- {line}" for line in self.damage), *self.mended, *advice))
 
 
-def check(path: str | Path, *, repair: bool = False) -> Check:
+def check(path: str | Path, *, repair: bool = False, solver: Solver | None = None) -> Check:
     """Look at every byte of a stored run in a local folder: run.json, checkpoints, arrays.
 
     Each chunk is compared with its own checksum and with the one that the newest checkpoint holds,
@@ -53,9 +55,11 @@ def check(path: str | Path, *, repair: bool = False) -> Check:
         repair: Whether to mend what can be mended: metadata, times and labels follow from what the
             run is, and damaged samples can be computed again from a checkpoint before them.
             Damaged checkpoints are then removed, and those behind damaged samples too.
+        solver: The method of the run, if it is one of your own.
 
     Raises:
-        StoreError: There is no run, somebody is writing it, or nothing says what it is.
+        StoreError: There is no run, somebody is writing it, nothing says what it is, or its method
+            is not of this library and not given.
         WrongTypeError: The path is none, or `repair` is not True or False.
     """
     flag(repair, "repair")
@@ -65,31 +69,31 @@ def check(path: str | Path, *, repair: bool = False) -> Check:
             f"{path} is an address, and check looks at local folders; fetch the store and the "
             "folder beside it, or read it: Zarr's own checksums are looked at then."
         )
-    found, _, _ = _look(sink)  # before anything is written: there must be a run
+    found, _, _ = _look(sink, solver)  # before anything is written: there must be a run
     if not repair:
         return found
     with claimed(sink.beside):
-        found, damage, older = _look(sink)
+        found, damage, older = _look(sink, solver)
         mended = _removed(sink, damage, older)
         if mended is None:
             return found
-        again, damage, older = _look(sink)
-        if damage and all(item.mendable for item in damage) and _is_over(sink, older):
-            _written_again(sink)
-            again = _look(sink)[0]
+        again, damage, older = _look(sink, solver)
+        if damage and all(item.mendable for item in damage) and _is_over(sink, older, solver):
+            _written_again(sink, solver)
+            again = _look(sink, solver)[0]
             mended.append("metadata, times and labels were written again.")
     return Check(again.path, again.damage, tuple(mended), again.advice)
 
 
-def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint]) -> bool:
+def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint], solver: Any) -> bool:
     """Return whether a checkpoint is left of the whole run."""
-    stopped = find(sink, None, None)
+    stopped = find(sink, solver=solver)
     return bool(whole) and stopped.checkpoint.step == stopped.job.n_steps
 
 
-def _written_again(sink: ZarrSink) -> None:
+def _written_again(sink: ZarrSink, solver: Any) -> None:
     """Write what follows from the run, and what the last checkpoint holds."""
-    stopped = find(sink, None, None)
+    stopped = find(sink, solver=solver)
     prepared = stopped.build()
     sink.reopen(prepared.columns, prepared.header, stopped.cursors)
     sink.close()
@@ -98,13 +102,13 @@ def _written_again(sink: ZarrSink) -> None:
 _Look = tuple[Check, list[Damage], dict[str, Checkpoint]]
 
 
-def _look(sink: ZarrSink) -> _Look:
+def _look(sink: ZarrSink, solver: Any) -> _Look:
     """Return what is found, the damage in the store, and the whole checkpoints by name."""
     whole, wrong = _checkpoints(sink)
     if not whole:
         reason = "; ".join(wrong) or "there is none"
         raise StoreError(f"{sink.beside}: no checkpoint is whole ({reason}); run it again.")
-    stopped = find(sink, None, None)
+    stopped = find(sink, solver=solver)
     prepared = stopped.build()
     damage = []
     ended = stopped.checkpoint.step == stopped.job.n_steps

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,12 @@ from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.sinks import MemorySink, Sink
 from somaflow.simulation.store import ZarrSink
+from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
-from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
-from somaflow.solvers.implicit import ImplicitEuler
-from somaflow.solvers.rosenbrock import Rosenbrock
-from somaflow.solvers.runge_kutta import RK4, Euler, Heun, Midpoint, ThreeEighths
+from somaflow.solvers.runge_kutta import RK4
+from somaflow.solvers.stages import check_nodes
 
 FORMAT = 1
-_METHODS: tuple[Callable[[], Solver], ...] = (
-    Euler,
-    Midpoint,
-    Heun,
-    RK4,
-    ThreeEighths,
-    ExponentialEuler,
-    ExponentialMidpoint,
-    ImplicitEuler,
-    Rosenbrock,
-)
 
 
 @dataclass(frozen=True)
@@ -113,15 +101,18 @@ def digests(told: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def from_json(told: Any, place: str) -> Job:
+def from_json(told: Any, place: str, solver: Any = None) -> Job:
     """Return the job of a run that is to go on; the state to go on from is not in it.
 
     Args:
         told: What `to_json` returned.
         place: Where it was found.
+        solver: Its method, if it is not of this library.
 
     Raises:
-        StoreError: It is of another format, or damaged, or its method is not of this library.
+        StoreError: It is of another format, or damaged, or its method is not of this library and
+            not given.
+        RunError, WrongTypeError: The method that is given is another one, or none.
     """
     try:
         if told["format"] != FORMAT:
@@ -137,8 +128,6 @@ def from_json(told: Any, place: str) -> Job:
         if not all(map(is_whole, (told["begin"], meta["seed"]))):
             raise TypeError(f"begin is {shown(told['begin'])} and seed is {shown(meta['seed'])}")
         float_type(meta["dtype"])
-        if not is_among(meta["solver"], _methods()):
-            raise StoreError(f"{place} is of a run with {meta['solver']}, a method of your own.")
         return Job(
             network=description.from_json(meta["description"])["network"],
             recorders=description.from_json(told["record"]),
@@ -146,17 +135,13 @@ def from_json(told: Any, place: str) -> Job:
             begin=told["begin"],
             n_steps=told["steps"],
             dt=meta["dt_ms"],
-            solver=_methods()[meta["solver"]](),
+            solver=_kept_method(meta["solver"], place, solver),
             dtype=meta["dtype"],
             seed=meta["seed"],
             every=told["every"],
         )
     except (KeyError, TypeError) as error:
         raise StoreError(f"{place} is not what this version writes ({error}).") from error
-
-
-def _methods() -> dict[str, Callable[[], Solver]]:
-    return {method().name: method for method in _METHODS}
 
 
 # ---------------------------------------------------------------------------------- checks
@@ -222,11 +207,10 @@ def read_sink(sink: Any) -> Sink:
 
 
 def check_checkpoints(job: Job, sink: Sink) -> None:
-    """Refuse checkpoints that could not be kept, or not be read again.
+    """Refuse checkpoints that could not be kept.
 
     Raises:
-        RunError: There is no store beside which they could lie, or the method is not of this
-            library.
+        RunError: There is no store beside which they could lie.
     """
     if job.every is None:
         return
@@ -235,11 +219,26 @@ def check_checkpoints(job: Job, sink: Sink) -> None:
             "checkpoints lie beside a store, and this run has none: give sink='run.zarr', or "
             "leave checkpoint out."
         )
-    if job.solver.name not in _methods():
-        raise RunError(
-            f"{job.solver.name} is a method of your own, and a checkpoint holds a method by its "
-            "name; leave checkpoint out, or run with one of " + ", ".join(_methods()) + "."
+
+
+def _kept_method(name: Any, place: str, given: Any) -> Solver:
+    """Return the method of a stored run.
+
+    Raises:
+        StoreError, RunError, WrongTypeError: As `from_json`.
+    """
+    known = catalogue.kept()
+    if given is not None:
+        chosen = _clocked(given)
+        if chosen.name != name:
+            raise RunError(f"{place} is of a run with {shown(name)}, and solver is {chosen.name}.")
+        return chosen
+    if not is_among(name, known):
+        raise StoreError(
+            f"{place} is of a run with {name}, a method of your own; give it: "
+            "sf.resume(path, solver=...)."
         )
+    return known[name].make()
 
 
 def _begin(initial: Any, dt: float) -> int:
@@ -279,5 +278,12 @@ def _clocked(solver: Any) -> Solver:
             f"{chosen.name} chooses its own steps, and a network runs by a clock, so that spikes "
             "and synapses of all cells meet at whole steps. Use sf.RK4(), or "
             "sf.ExponentialEuler() or sf.ExponentialMidpoint() at large dt."
+        )
+    check_nodes(chosen)
+    known = catalogue.kept().get(chosen.name)
+    if known is not None and known.make() != chosen:
+        raise RunError(
+            f"solver is a method of your own, and {chosen.name!r} is the name of "
+            f"sf.{known.name}(); a store tells methods by their names: give it another one."
         )
     return chosen

@@ -115,6 +115,7 @@ def resume(
     duration: Any = None,
     *,
     checkpoint: Any = None,
+    solver: Solver | None = None,
     exact: bool = True,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
@@ -127,6 +128,7 @@ def resume(
         path: The store.
         duration: Biological time of the whole run, from its start; default as it was asked for.
         checkpoint: Biological time from one checkpoint to the next; default as it was asked for.
+        solver: The method of the run, if it is one of your own: a store holds its name alone.
         exact: Whether to refuse where another version of somaflow, TensorFlow, NumPy or Zarr, or
             another type of processor, might give other last digits. False goes on, and the store
             says so.
@@ -137,31 +139,33 @@ def resume(
 
     Raises:
         StoreError: There is no run there, somebody else is writing it, none of its checkpoints is
-            whole, they are of another network, format or dtype, or the store is not what they tell.
-        RunError: The run is longer already, or would not be exact.
+            whole, they are of another network, format or dtype, the store is not what they tell,
+            or its method is not of this library and not given.
+        RunError: The run is longer already, is of another method, or would not be exact.
         NonFiniteState, Interrupted: As for `simulate`.
     """
     check_progress(progress)
     given.path(path)
     given.flag(exact, "exact")
     sink = ZarrSink(path)
-    over = _over(sink, duration, checkpoint)
+    asked = duration, checkpoint, solver
+    over = _over(sink, *asked)
     if over is not None:
         return over
     with claimed(sink.beside):
-        return _go_on(find(sink, duration, checkpoint), exact, progress)
+        return _go_on(find(sink, *asked), exact, progress)
 
 
 # ------------------------------------------------------------------------------- resuming
 
 
-def _over(sink: ZarrSink, duration: Any, every: Any) -> Solution | None:
+def _over(sink: ZarrSink, duration: Any, every: Any, solver: Any) -> Solution | None:
     """Return a run of which nothing is left to do; None where something is, or may be.
 
     Raises:
         StoreError, RunError: As `resume`.
     """
-    found = find(sink, duration, every)
+    found = find(sink, duration, every, solver)
     if found.checkpoint.step != found.job.n_steps or not Logbook(sink.beside).is_finished():
         return None
     prepared = found.build()

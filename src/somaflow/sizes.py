@@ -23,6 +23,7 @@ from somaflow.recording import common_stride, steps_between
 from somaflow.simulation import chunks, store
 from somaflow.simulation.sinks import Column, MemorySink, Sink
 from somaflow.simulation.store import ZarrSink
+from somaflow.solvers.stages import nodes_of
 
 # How often a run holds each: in our tables, as TensorFlow's argument, and while XLA computes.
 _SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6
@@ -349,8 +350,7 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
         if column.shape is not None and not recorder.of_spikes
     )
     crossings = 4 * int(np.prod(system.crossings or (0,)))
-    nodes = tuple(sorted({0.0, *job.solver.nodes}))
-    given = system.inputs(np.arange(2, dtype=np.int64), nodes, job.dt)
+    given = system.inputs(np.arange(2, dtype=np.int64), nodes_of(job.solver), job.dt)
     numbers = sum(table[0].size for table in given)
     return schedule.steps * (crossings + item * numbers) + (schedule.rows + 1) * seen * item
 

@@ -51,14 +51,20 @@ class Stopped:
         return replace(prepared, meta=self.meta)
 
 
-def find(sink: ZarrSink, duration: Any, every: Any) -> Stopped:
+def find(sink: ZarrSink, duration: Any = None, every: Any = None, solver: Any = None) -> Stopped:
     """Read what is left of a run.
+
+    Args:
+        sink: Its store.
+        duration: As for `resume`.
+        every: Of checkpoints, as for `resume`.
+        solver: Its method, if it is not of this library.
 
     Raises:
         StoreError, RunError: As `resume`.
     """
     told = _told(sink)
-    job = from_json(told, f"{sink.beside}/{JOB}")
+    job = from_json(told, f"{sink.beside}/{JOB}", solver)
     if duration is not None:
         steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
         job = replace(job, n_steps=steps)

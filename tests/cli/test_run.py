@@ -13,10 +13,10 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import somaflow as sf
-from somaflow.cli.main import Solver, app
+from somaflow.cli.main import app
 from somaflow.cli.outcome import window
-from somaflow.cli.request import SOLVERS
 from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.solvers import catalogue
 
 KEYS = [
     "cells",
@@ -275,10 +275,16 @@ def test_what_is_asked_for_is_what_is_run(tmp_path, monkeypatch):
     assert json.loads(result.stdout)["times_slower_than_real_time"] == 25.0
 
 
-def test_every_solver_that_is_offered_is_one():
-    assert [solver.value for solver in Solver] == list(SOLVERS)
-    for name in SOLVERS.values():
-        assert getattr(sf, name)().error_order is None
+def test_every_method_of_networks_is_offered(tmp_path, monkeypatch):
+    for name, method in catalogue.in_networks().items():
+        fake = simulated_by(monkeypatch)
+        out = str(tmp_path / name)
+        result = call("antennal-lobe", "--duration", "20ms", "--solver", name, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert fake.given["solver"] == getattr(sf, method.name)()
+    result = call("antennal-lobe", "--solver", "tsitouras", "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert "is not one of" in result.stderr
 
 
 def test_a_run_without_quiet_shows_progress(tmp_path, monkeypatch):

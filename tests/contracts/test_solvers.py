@@ -18,27 +18,11 @@ from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
 from somaflow.numerics import programs
 from somaflow.simulation import stretches
-from somaflow.solvers.base import Solver
+from somaflow.solvers import catalogue
 
-SOLVERS: dict[str, Callable[[], Solver]] = {
-    "Euler": sf.Euler,
-    "Midpoint": sf.Midpoint,
-    "Heun": sf.Heun,
-    "RK4": sf.RK4,
-    "ThreeEighths": sf.ThreeEighths,
-    "BogackiShampine": sf.BogackiShampine,
-    "DormandPrince": sf.DormandPrince,
-    "Tsitouras": sf.Tsitouras,
-    "ExponentialEuler": sf.ExponentialEuler,
-    "ExponentialMidpoint": sf.ExponentialMidpoint,
-    "ImplicitEuler": sf.ImplicitEuler,
-    "Rosenbrock": sf.Rosenbrock,
-    "EulerMaruyama": sf.EulerMaruyama,
-    "Milstein": sf.Milstein,
-    "StochasticHeun": sf.StochasticHeun,
-}
+SOLVERS = {method.name: method.make for method in catalogue.METHODS}
 EXPONENTIAL = ("ExponentialEuler", "ExponentialMidpoint")
-STOCHASTIC = ("EulerMaruyama", "Milstein", "StochasticHeun")
+STOCHASTIC = tuple(method.name for method in catalogue.METHODS if method.steps == "noise")
 PLAIN = tuple(name for name in SOLVERS if name not in STOCHASTIC)
 # One of each family, for what no method's own numbers can change.
 FAMILIES = ("RK4", "Tsitouras", "ExponentialMidpoint", "ImplicitEuler", "Rosenbrock")
@@ -253,6 +237,20 @@ def test_every_public_solver_is_in_the_list() -> None:
     stub = Path(sf.__file__).with_name("__init__.pyi").read_text().splitlines()
     public = {line.split()[-1] for line in stub if line.startswith("from .solvers.")}
     assert public == set(SOLVERS)
+
+
+def test_the_list_tells_of_each_what_it_is() -> None:
+    for method in catalogue.METHODS:
+        solver = method.make()
+        assert solver == getattr(sf, method.name)()
+        own = solver.error_order is not None
+        steps = "noise" if solver.calculus else "own" if own else "fixed"
+        assert (steps, solver.stiff and own) == (method.steps, method.stiff and own), method
+    page = (Path(__file__).parents[2] / "docs/howto/choose-a-solver.md").read_text()
+    words = {"fixed": "fixed", "own": "own or fixed", "noise": "fixed"}
+    for method in catalogue.METHODS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `sf.{method.name}()`"))
+        assert f"| {words[method.steps]} |" in row, row
 
 
 # ---------------------------------------------------------------------- statistics

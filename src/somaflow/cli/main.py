@@ -21,6 +21,7 @@ from somaflow.cli.place import command
 from somaflow.cli.report import table
 from somaflow.cli.request import Request
 from somaflow.errors import Interrupted, SomaflowError
+from somaflow.solvers import catalogue
 
 app = typer.Typer(
     help="Simulate biological neural networks, as easy to write as their equations.",
@@ -35,15 +36,12 @@ app = typer.Typer(
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-class Solver(StrEnum):
-    """The methods that can be chosen."""
-
-    RK4 = "rk4"
-    EULER = "euler"
-    HEUN = "heun"
-    MIDPOINT = "midpoint"
-    EXPONENTIAL_EULER = "exponential-euler"
-    EXPONENTIAL_MIDPOINT = "exponential-midpoint"
+def _method(text: str) -> str:
+    """Return the name of a method that a network takes."""
+    if text not in catalogue.in_networks():
+        names = ", ".join(catalogue.in_networks())
+        raise typer.BadParameter(f"{text!r} is not one of {names}.")
+    return text
 
 
 class Dtype(StrEnum):
@@ -53,6 +51,9 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
 
 
+_Method = typer.Option(
+    help="The method.", parser=_method, metavar=f"[{'|'.join(catalogue.in_networks())}]"
+)
 _Place = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or its store.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")]
@@ -111,7 +112,7 @@ def run_model(
     ] = None,
     duration: Annotated[str, typer.Option(help="Biological time.")] = "1s",
     dt: Annotated[str, typer.Option(help="The step.")] = "0.01ms",
-    solver: Annotated[Solver, typer.Option(help="The method.")] = Solver.RK4,
+    solver: Annotated[str, _Method] = "rk4",
     dtype: Annotated[Dtype, typer.Option(help="The precision.")] = Dtype.FLOAT64,
     seed: Annotated[int, typer.Option(help="Keys every random choice.")] = 1,
     checkpoint: Annotated[
@@ -138,7 +139,7 @@ def run_model(
             parameters=parameters,
             duration=milliseconds(duration, "--duration"),
             dt=milliseconds(dt, "--dt"),
-            solver=solver.value,
+            solver=solver,
             dtype=dtype.value,
             seed=seed,
             out=out,

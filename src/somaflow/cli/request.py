@@ -11,16 +11,9 @@ from typing import Any
 import somaflow as sf
 from somaflow.given import parsed
 from somaflow.simulation.folder import REQUEST, Folder
+from somaflow.solvers import catalogue
 
 SHORT, LONG = 0.1, 1.0  # ms between samples
-SOLVERS = {
-    "rk4": "RK4",
-    "euler": "Euler",
-    "heun": "Heun",
-    "midpoint": "Midpoint",
-    "exponential-euler": "ExponentialEuler",
-    "exponential-midpoint": "ExponentialMidpoint",
-}
 _FORMAT = 1
 
 
@@ -33,7 +26,7 @@ class Request:
         parameters: A parameter set, or None for the model's first.
         duration: Biological time in ms.
         dt: The step in ms.
-        solver: A name of `SOLVERS`.
+        solver: A name of `catalogue.in_networks()`.
         dtype: `float64` or `float32`.
         seed: Of the wiring, the drive, the initial values and the run.
         out: The folder for results.
@@ -130,7 +123,7 @@ def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
         "network": model.network,
         "duration": request.duration * ms,
         "dt": request.dt * ms,
-        "solver": getattr(sf, SOLVERS[request.solver])(),
+        "solver": catalogue.in_networks()[request.solver].make(),
         "dtype": request.dtype,
         "seed": request.seed,
         "initial": model.initial,

@@ -79,7 +79,7 @@ def compile_network(
             strong for the step.
         RunError: Initial values that do not fit.
     """
-    tables = Tables(network, dt, duration, dtype, initial, seed)
+    tables = Tables(network, dt, duration, dtype, initial, seed, solver)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     reach = decay_reach(solver) if solver is not None and coupled else math.inf

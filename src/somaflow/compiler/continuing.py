@@ -311,6 +311,9 @@ class Continuing:
             part = path.partition("/")[0]
             if part in RINGS:
                 due = self._due(path, group, old)
+                if part == "late" and old.places != coupling.places:
+                    self._check_nothing_due(due, group)
+                    return value
                 return value if due is None else self.clocks.ring(due, value, group)
             found = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
@@ -323,6 +326,16 @@ class Continuing:
             return made
 
         return {name: one(name, value) for name, value in initial.items()}
+
+    @staticmethod
+    def _check_nothing_due(due: Array | None, group: Group) -> None:
+        """Refuse gates that are under way and known at the nodes of another method."""
+        if due is not None and due.any():
+            raise RunError(
+                f"the state that is given is of a method with other nodes, and spikes are under "
+                f"way by projection {group.routes[0].projection!r}, whose delays differ; go on "
+                "with the same method, or end the run before where nothing is under way."
+            )
 
     def _noise(self, initial: Mapping[str, Array]) -> dict[str, Array]:
         """Return the last numbers of noise: of the same, or of the one that took its place.

@@ -188,12 +188,15 @@ class Coupling(Protocol):
         wiring: Its synapses.
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
             own.
+        places: Parts of a step at which gates that are under way in rings are known; empty where
+            there are none.
     """
 
     group: Group
     rows: dict[str, float]
     wiring: Wiring
     wired: str
+    places: tuple[float, ...]
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

@@ -25,6 +25,8 @@ class KeptGroup:
             was sent before does not arrive.
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
             own.
+        places: Parts of a step at which gates that are under way in rings are known; empty where
+            there are none.
     """
 
     source: str
@@ -33,6 +35,7 @@ class KeptGroup:
     sums: str
     begun: int | None = None
     wired: str = ""
+    places: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -42,7 +45,8 @@ class KeptGroup:
     def from_json(cls, told: Mapping[str, Any]) -> "KeptGroup":
         """Return what `to_json` told."""
         members = {name: tuple(member) for name, member in told["members"].items()}
-        return cls(**{**told, "members": members})
+        places = tuple(told.get("places", ()))
+        return cls(**{**told, "members": members, "places": places})
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class FinalState:
         dt: The step in ms.
         states: Value of each state of each population: `states["PN"]["v"]`, in the coherent
             system, shape `[..., n_cells]`.
-        events: What synapses, delays and noise keep, by name.
+        events: What synapses, delays and noise keep, by name, and the method.
         sizes: Number of cells of each population.
         groups: Projections that share presynaptic states, by the name under which they do.
     """

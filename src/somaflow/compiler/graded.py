@@ -39,6 +39,7 @@ class GradedCoupling:
     """
 
     wired = ""
+    places = ()
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

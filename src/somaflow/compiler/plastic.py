@@ -53,6 +53,7 @@ class PlasticCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
+    places = ()
     unseen = ("projection", "wired", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:

@@ -40,13 +40,15 @@ class PulsedCoupling:
         group: The group.
         wiring: Its synapses.
         dtype: NumPy type of the run.
+        nodes: Fractions of the step at which the method asks for currents.
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
     wired = ""
 
-    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+    def __init__(self, group: Group, wiring: Wiring, dtype: Any, nodes: tuple[float, ...]) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
+        self.places = fractions(nodes) if wiring.latest is not None else ()
         form = group.form
         assert isinstance(form, Pulsed)
         self.form = form
@@ -87,8 +89,7 @@ class PulsedCoupling:
             "busy": np.zeros((), np.int32),
         }
         if self.wiring.latest is not None:
-            # At most four nodes and the end: the solvers' nodes are not known yet.
-            made["late"] = Ring(self.wiring, 5, batch).initial(self.dtype)
+            made["late"] = Ring(self.wiring, len(self.places), batch).initial(self.dtype)
             made["late end"] = Ring(self.wiring, 2, batch).initial(self.dtype)
         return made
 
@@ -147,16 +148,15 @@ class PulsedCoupling:
 
             *opened, end, left = tf.cond(event["busy"] > 0, pulsing, silent)
             return self._at(moment, event, opened) | {"gate": end, "remaining": left}
-        ring = Ring(self.wiring, 5, tuple(gate.shape[:-1]))
+        ring = Ring(self.wiring, len(parts), tuple(gate.shape[:-1]))
 
         # A ring passes no conditional: XLA would copy it in both branches.
         def pulsing_later() -> Any:
             made, end = gains()
-            made += [tf.zeros_like(gate)] * (5 - len(made))
             return tf.stack(made), end, tf.maximum(remaining - moment.dt, 0)
 
         def silent_later() -> Any:
-            return tf.zeros([5, *gate.shape], gate.dtype), gate * decays[-1], remaining
+            return tf.zeros([len(parts), *gate.shape], gate.dtype), gate * decays[-1], remaining
 
         made, end, left = tf.cond(event["busy"] > 0, pulsing_later, silent_later)
         late = ring.add(event["late"], arrays, made, moment.step)

@@ -1,12 +1,12 @@
 """Tables of a network: groups of synapses, layouts, parameters, inputs and the initial state."""
 
-import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from somaflow import units
+from somaflow import description
 from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
 from somaflow.compiler.drives import Drives
@@ -19,6 +19,7 @@ from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.spiking import Spiking
+from somaflow.compiler.timing import warn_of_coarse_times
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
@@ -31,9 +32,11 @@ from somaflow.network.network import Network
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
+from somaflow.simulation import memory
 from somaflow.simulation.system import Array, Carry, Row
-
-_COARSE = 0.1  # of a step
+from somaflow.solvers.base import Solver
+from somaflow.solvers.runge_kutta import RK4
+from somaflow.solvers.stages import nodes_of
 
 
 class Tables:
@@ -53,7 +56,7 @@ class Tables:
         n_synapses: Number of synapses.
     """
 
-    unseen = ("network", "duration", "before", "given", "n_synapses")
+    unseen = ("network", "duration", "before", "given", "n_synapses", "solver")
 
     def __init__(
         self,
@@ -63,8 +66,10 @@ class Tables:
         dtype: Any,
         initial: Mapping[str, Mapping[str, Any]] | FinalState,
         seed: int = 0,
+        solver: Solver | None = None,
     ) -> None:
         self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
+        self.solver = RK4() if solver is None else solver
         self.duration = duration
         self.populations = network.populations
         self.before: Continuing | None = None
@@ -76,7 +81,7 @@ class Tables:
         self.place = {p.name: k for k, p in enumerate(self.populations)}
         self.spiking = [Spiking(p, dt, self.dtype) for p in self.populations]
         self.lowered = [self._lower(k) for k in range(len(self.populations))]
-        self._warn_of_times()
+        warn_of_coarse_times(self)
         self._check_memory()
         apart = None if self.before is None else self.before.final.group_of
         groupings = groups.group(network.projections, apart)
@@ -117,26 +122,6 @@ class Tables:
                 f"the most belong to projection {largest.name!r}. Use "
                 "float32, fewer synapses, or a larger machine."
             )
-
-    def _warn_of_times(self) -> None:
-        """Warn of states that hold times which the run's dtype cannot tell apart."""
-        apart = float(np.spacing(self.dtype.type(self.duration)))
-        if apart < _COARSE * self.dt:
-            return
-        for population in self.populations:
-            equations = population.equations
-            nodes = [variable.expression for variable in equations.states.values()]
-            nodes += [assignment.expression for assignment in population.firing.resets]
-            if not any("t" in equations.depends(node) for node in nodes):
-                continue
-            for name in equations.states:
-                if units.dimensions(equations.unit(name)) == units.dimensions("ms"):
-                    warnings.warn(
-                        f"the state {name!r} of {population.name!r} is a time, and its equations "
-                        f"use t: in {self.dtype} times near {self.duration:g} ms lie {apart:.2g} "
-                        f"ms apart, and the step is {self.dt:g} ms. Use dtype='float64'.",
-                        stacklevel=2,
-                    )
 
     def _lower(self, k: int) -> Lowered:
         name, equations = self.populations[k].name, self.populations[k].equations
@@ -221,7 +206,7 @@ class Tables:
         if isinstance(group.form, Graded):
             return GradedCoupling(group, wiring, self.dtype)
         if isinstance(group.form, Pulsed):
-            pulsed = PulsedCoupling(group, wiring, self.dtype)
+            pulsed = PulsedCoupling(group, wiring, self.dtype, nodes_of(self.solver))
             pulsed.check(values)
             return pulsed
         kind = PlasticCoupling if grouping.plastic else JumpingCoupling
@@ -332,7 +317,16 @@ class Tables:
         if self.before is not None:
             event = self.before.events(event, self.couplings)
         event["stimuli"] = self.drives.numbered(event["stimuli"])
-        return Carry(tuple(blocks), event)
+        remembered = memory.empty(self.solver, tuple(blocks))
+        if remembered and self.before is not None:
+            remembered = memory.restored(remembered, self._method, self.before.final.events)
+        return Carry(tuple(blocks), event, memory=remembered)
+
+    @cached_property
+    def _method(self) -> str:
+        """The key of what the method remembers: of other numbers, or at another dt, it is past."""
+        digest = description.fingerprint({"network": self.network, "dt": self.dt})
+        return f"method {self.solver.name} of {digest}"
 
     def _first_cells(self, k: int) -> dict[str, Any]:
         """Return the states of a population with which the run begins."""
@@ -365,7 +359,10 @@ class Tables:
         sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
         events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
-        return FinalState(steps, self.dt, states, flattened(events), sizes, groups)
+        known = flattened(events)
+        if carry.memory:
+            known |= memory.named(carry.memory, self._method)
+        return FinalState(steps, self.dt, states, known, sizes, groups)
 
     def _kept(self, coupling: Coupling) -> KeptGroup:
         group = coupling.group
@@ -374,7 +371,8 @@ class Tables:
             for r in group.routes
         }
         source, form = self.populations[group.source].name, coupling.wiring.choice.form
-        return KeptGroup(source, members, group.delay, form, group.begun, coupling.wired)
+        known = group.begun, coupling.wired, coupling.places
+        return KeptGroup(source, members, group.delay, form, *known)
 
     def _initial_cells(self, k: int) -> dict[str, Any]:
         population = self.populations[k]

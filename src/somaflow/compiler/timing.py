@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from somaflow import units
 from somaflow.compiler.checks import spec
 from somaflow.compiler.ode import Function, Model
 
-_COARSE = 1e-3  # of a step
+_COARSE, _COARSE_STATE = 1e-3, 0.1  # of a step
 
 
 def fitted(made: Model, function: Function, dtype: Any, rowwise: bool) -> tuple[Function, bool]:
@@ -84,3 +85,28 @@ def _cast(nest: Any, old: tf.DType, new: tf.DType) -> Any:
         return tf.cast(item, new) if isinstance(item, tf.Tensor) and item.dtype == old else item
 
     return tf.nest.map_structure(leaf, nest)
+
+
+def warn_of_coarse_times(tables: Any) -> None:
+    """Warn of states of a network that hold times which the run's dtype cannot tell apart.
+
+    Args:
+        tables: The network's `tables.Tables`.
+    """
+    apart = float(np.spacing(tables.dtype.type(tables.duration)))
+    if apart < _COARSE_STATE * tables.dt:
+        return
+    for population in tables.populations:
+        equations = population.equations
+        nodes = [variable.expression for variable in equations.states.values()]
+        nodes += [assignment.expression for assignment in population.firing.resets]
+        if not any("t" in equations.depends(node) for node in nodes):
+            continue
+        for name in equations.states:
+            if units.dimensions(equations.unit(name)) == units.dimensions("ms"):
+                warnings.warn(
+                    f"the state {name!r} of {population.name!r} is a time, and its equations "
+                    f"use t: in {tables.dtype} times near {tables.duration:g} ms lie {apart:.2g} "
+                    f"ms apart, and the step is {tables.dt:g} ms. Use dtype='float64'.",
+                    stacklevel=3,
+                )

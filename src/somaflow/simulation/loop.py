@@ -16,8 +16,10 @@ import tensorflow as tf
 
 from somaflow.numerics import programs
 from somaflow.numerics.device import compiled, materialize, traced
+from somaflow.simulation import memory
 from somaflow.simulation.system import Array, Carry, Inputs, System, Tree
 from somaflow.solvers.base import Problem, Solver
+from somaflow.solvers.stages import Stages, nodes_of
 
 # Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
 _SINCE = tf.float32
@@ -92,7 +94,7 @@ def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
 
 
 def _stepper(
-    system: System, solver: Solver, dt: float, nodes: tuple[float, ...]
+    system: System, solver: Solver, dt: float, stages: Stages
 ) -> Callable[..., tuple[Carry, Any]]:
     """Return one step: `(carry, step, drive, t, prepared) -> (carry, since)`."""
 
@@ -100,20 +102,25 @@ def _stepper(
         carry: Carry, step: tf.Tensor, drive: Inputs, t: Any, prepared: Any
     ) -> tuple[Carry, Any]:
         context = system.arrive(carry, step, drive.steps, prepared)
-        place = {c * dt: k for k, c in enumerate(nodes)}
 
         def at_node(field: Any) -> Any:
             def f(offset: Any, y: Tree) -> Tree:
-                k = place[offset]
-                return field(k, t + offset, y, drive.nodes[k], context, prepared)
+                k = stages.number(offset)
+                time = t + stages.nodes[k] * dt
+                return field(k, time, y, drive.nodes[k], context, prepared)
 
             return None if field is None else f
 
         problem = Problem(at_node(system.vector_field), at_node(system.local))
-        memory = solver.init(problem, 0.0, carry.flow)
-        flow = solver.step(problem, 0.0, dt, carry.flow, memory).y
-        after = system.jump(carry, flow, context, prepared)
-        return Carry(after.flow, after.event, carry.kept), after.since
+        y = carry.flow
+        if carry.memory:
+            found = memory.recalled(carry.memory, solver, problem, y)
+        else:
+            found = solver.init(problem, 0.0, y)
+        made = solver.step(problem, 0.0, dt, y, found)
+        after = system.jump(carry, made.y, context, prepared)
+        noted = memory.noted(made.memory, made.y, after.flow) if carry.memory else ()
+        return Carry(after.flow, after.event, carry.kept, noted), after.since
 
     return one_step
 
@@ -122,8 +129,8 @@ def _chunk(
     system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any
 ) -> Callable[..., Any]:
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
-    nodes = _nodes(solver)
-    one_step = _stepper(system, solver, dt, nodes)
+    stages = Stages(solver, dt)
+    one_step = _stepper(system, solver, dt, stages)
 
     def chunk(
         carry: Carry,
@@ -134,7 +141,7 @@ def _chunk(
         counts: tf.Tensor,
     ) -> Any:
         n_steps, n_rows, lead = tf.unstack(counts)
-        prepared = system.prepare(parameters, dt, nodes)
+        prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
 
         def start_of(local: tf.Tensor) -> Inputs:
@@ -148,7 +155,7 @@ def _chunk(
                 return carry
             # XLA must not fuse the step with what looks at it: its bits could change.
             flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
-            seen = Carry(flow, event, carry.kept)
+            seen = carry._replace(flow=flow, event=event)
             kept = system.follow(seen, now.step, start_of(now.local), unpack())
             return carry._replace(kept=kept)
 
@@ -193,11 +200,6 @@ def _chunk(
         return carry, since, out
 
     return chunk
-
-
-def _nodes(solver: Solver) -> tuple[float, ...]:
-    # What is recorded is seen at the start of a step, whether the solver looks there or not.
-    return tuple(sorted({0.0, *solver.nodes}))
 
 
 class Advance:
@@ -247,7 +249,7 @@ class Advance:
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Any, ...]:
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
-        given = self._system.inputs(steps, _nodes(self._solver), self._dt)
+        given = self._system.inputs(steps, nodes_of(self._solver), self._dt)
         drive = Inputs(*(self._whole(table) for table in given))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * self._dt, self._dtype)

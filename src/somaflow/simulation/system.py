@@ -26,11 +26,13 @@ class Carry(NamedTuple):
         flow: The continuous state, a nest.
         event: What only events and the clock change, a nest.
         kept: What recordings over time keep, a nest; no state depends on it.
+        memory: What the method remembers of earlier steps, a nest (`memory.Memory`).
     """
 
     flow: Tree
     event: Tree
     kept: Tree = ()
+    memory: Tree = ()
 
 
 class Inputs(NamedTuple):

@@ -49,7 +49,9 @@ class Step(NamedTuple):
         dense: `dense()` returns states c_0, c_1, ... such that c_0 + c_1*s + c_2*s**2 + ... is
             the solution at t + s*dt, for s from 0 to 1; at s = 1 it is `y`. A function, so that
             what nobody asks for is not computed.
-        memory: What the solver hands to its next step.
+        memory: What the solver hands to its next step, a nest. What belongs to columns has the
+            structure of `y`: in a network it begins anew, by `init`, for each cell whose state
+            jumped (docs/howto/write-a-solver.md).
     """
 
     y: State
@@ -64,8 +66,9 @@ class Solver(Protocol):
     Attributes:
         name: As it is written in a paper.
         order: The global order of accuracy; the strong order for a stochastic method.
-        nodes: The fractions of a step at which the vector field is evaluated, ascending, each
-            once. Inputs that are known beforehand are computed at these and nowhere else.
+        nodes: The fractions of a step at which the vector field is evaluated, from 0 to 1,
+            ascending, each once. Inputs that are known beforehand are computed at these and nowhere
+            else; a time within a step means the node that it is (`stages.Stages`).
         error_order: The order to which the error estimate is asymptotically right, so that the
             estimate shrinks as dt**(error_order + 1); None for a method without an estimate.
         stiff: Whether large steps on stiff equations stay stable.

@@ -1,0 +1,119 @@
+"""Memory: what a method hands from each step of a clock-driven run to the next.
+
+Where the state of a column jumped at a step's end (a reset, a kick), what is remembered of its past
+is of another course. What belongs to it begins anew there, as before the first step.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.simulation.system import Array, Tree
+from somaflow.solvers.base import Problem, Solver
+
+
+class Memory(NamedTuple):
+    """What a method remembers.
+
+    Attributes:
+        kept: As the method returned it, a nest of tensors.
+        stale: Of each block of the flow state, which columns begin anew, `[..., n_columns]`.
+        begun: Whether a step was made.
+    """
+
+    kept: Tree
+    stale: Tree
+    begun: Any
+
+
+def empty(solver: Solver, flow: Tree) -> Memory | tuple[()]:
+    """Return the memory before the first step; () for a method without one.
+
+    Args:
+        solver: The method.
+        flow: The first state, NumPy arrays `[n_components, ..., n_columns]`.
+    """
+    still = Problem(lambda t, y: tf.nest.map_structure(tf.zeros_like, y))
+    y = tf.nest.map_structure(tf.constant, flow)
+    kept = solver.init(still, 0.0, y)
+    if not tf.nest.flatten(kept):
+        return ()
+    zeros = tf.nest.map_structure(lambda leaf: np.zeros_like(np.asarray(leaf)), kept)
+    stale = tf.nest.map_structure(lambda block: np.ones(block.shape[1:], np.bool_), flow)
+    return Memory(zeros, stale, np.zeros((), np.bool_))
+
+
+def recalled(memory: Memory, solver: Solver, problem: Problem, flow: Tree) -> Any:
+    """Return what a method is handed at a step's start."""
+    anew = solver.init(problem, 0.0, flow)
+    return _chosen(memory, anew, memory.kept, flow)
+
+
+def noted(kept: Any, before: Tree, after: Tree) -> Memory:
+    """Return the memory at a step's end.
+
+    Args:
+        kept: What the method returned.
+        before: The state that the method left.
+        after: That after jumps.
+    """
+
+    def jumped(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(tf.not_equal(old, new), axis=0)
+
+    return Memory(kept, tf.nest.map_structure(jumped, before, after), tf.constant(True))
+
+
+def _chosen(memory: Memory, anew: Any, kept: Any, flow: Tree) -> Any:
+    """Take the new where columns begin anew, in each part that has the structure of the state."""
+    if _is_alike(kept, flow):
+        return tf.nest.map_structure(
+            lambda new, old, stale: tf.where(stale, new, old), anew, kept, memory.stale
+        )
+    if isinstance(kept, dict):
+        return {key: _chosen(memory, anew[key], kept[key], flow) for key in kept}
+    if isinstance(kept, (tuple, list)):
+        made = [_chosen(memory, a, k, flow) for a, k in zip(anew, kept, strict=True)]
+        return type(kept)(*made) if hasattr(kept, "_fields") else type(kept)(made)
+    # It belongs to no column: such as a count of steps.
+    return tf.where(memory.begun, kept, anew)
+
+
+def _is_alike(part: Any, flow: Tree) -> bool:
+    """Return whether a part of a memory has the structure and the shapes of the state."""
+    try:
+        tf.nest.assert_same_structure(part, flow)
+    except (TypeError, ValueError):
+        return False
+    pairs = zip(tf.nest.flatten(part), tf.nest.flatten(flow), strict=True)
+    return all(a.shape == b.shape for a, b in pairs)
+
+
+def named(memory: Memory, key: str) -> dict[str, Array]:
+    """Return the arrays of a memory by name, as a final state keeps them.
+
+    Args:
+        memory: The memory.
+        key: What the method belongs to.
+    """
+    return {f"{key}/{k}": np.asarray(leaf) for k, leaf in enumerate(tf.nest.flatten(memory))}
+
+
+def restored(memory: Memory, key: str, arrays: Mapping[str, Array]) -> Memory:
+    """Return the memory that a final state keeps.
+
+    Args:
+        memory: An empty one, which is returned where the state keeps none of that key and these
+            sizes: the method then begins anew.
+        key: What the method belongs to.
+        arrays: What the state keeps, by name.
+    """
+    leaves = tf.nest.flatten(memory)
+    found = [arrays.get(f"{key}/{k}") for k in range(len(leaves))]
+    fits = (
+        a is not None and (a.shape, a.dtype) == (leaf.shape, leaf.dtype)
+        for a, leaf in zip(found, leaves, strict=True)
+    )
+    return tf.nest.pack_sequence_as(memory, found) if all(fits) else memory
