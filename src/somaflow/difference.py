@@ -62,9 +62,10 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
         there: What `b` is called.
 
     Returns:
-        Such as `["populations['PN'].size: 90 here, 45 there", "only here: stimuli[1] = ..."]`;
-        an empty list where they are equal. Of more than 12, the first 12 and the number of the
-        others. A part that only one of them has is named alone, without what it holds.
+        The sentences, and an empty list where the two are equal; such as
+        `populations['PN'].size: 90 here, 45 there` and `only here: stimuli[1] = ...`. Of more
+        than 12, the first 12 and the number of the others. A part that only one of them has is
+        named alone, without what it holds.
 
     Raises:
         WrongTypeError: One of them is no description, or a word is no text.
