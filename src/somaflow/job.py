@@ -21,7 +21,7 @@ from somaflow.network.sources import SpikeSourceArray
 from somaflow.recording import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.sinks import MemorySink, Sink
+from somaflow.simulation.sinks import REQUIRED, MemorySink, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 from somaflow.solvers.base import Solver
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
@@ -214,9 +214,15 @@ def read_sink(sink: Any) -> Sink:
         return MemorySink()
     if isinstance(sink, (str, Path)):
         return ZarrSink(sink)
-    if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
+    missing = [name for name in REQUIRED if not callable(getattr(sink, name, None))]
+    if isinstance(sink, type) or len(missing) == len(REQUIRED):
         raise WrongTypeError(
             f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
+        )
+    if missing:
+        raise WrongTypeError(
+            f"{shown(sink)} is no sink: it has no method {' and no method '.join(missing)}. A sink "
+            f"has {', '.join(REQUIRED)}; somaflow.simulation.sinks.Sink says what they do."
         )
     return sink
 
@@ -230,7 +236,7 @@ def check_checkpoints(job: Job, sink: Sink) -> None:
     """
     if job.every is None:
         return
-    if not isinstance(sink, ZarrSink):
+    if not isinstance(sink, Resumable):
         raise RunError(
             "checkpoints lie beside a store, and this run has none: give sink='run.zarr', or "
             "leave checkpoint out."

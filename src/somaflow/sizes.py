@@ -4,10 +4,8 @@ What is computed is what arrays measure. How many copies of them there are while
 measured as the growth of the process, with networks of 60 to 190 MB of each kind.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +18,8 @@ from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
 from somaflow.recording import common_stride, steps_between
-from somaflow.simulation import chunks, store
-from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation import chunks
+from somaflow.simulation.sinks import Column, Measurable, Needs, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 
 # How often a run holds each: in our tables, as TensorFlow's argument, and while XLA computes.
@@ -140,28 +138,21 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     parameters = _bytes(system.parameters, narrow) - wired
     chunk = _chunk_bytes(prepared, narrow)
     working = (_SYNAPSES - 1) * wired + (_CARRIED - 1) * carried + (_STATE - 1) * flow
-    columns = [_narrowed(column) if narrow else column for column in prepared.columns]
-    spiked = known.spikes * max((_spike_bytes(c) for c in columns if c.shape is None), default=0)
-    recordings = joined = stored = beside = checkpoint = 0
-    if isinstance(sink, MemorySink):
-        recordings = spiked + sum(column.bytes for column in columns)
-        joined = max((column.bytes for column in columns), default=0)
-    elif isinstance(sink, ZarrSink):
-        raw = spiked + sum(column.bytes + _times(column) for column in columns)
-        stored, beside = round(raw * known.packed), known.description
-        recordings = sum(_waiting(column, known.spikes) for column in columns)
-        checkpoint = flow + carried + recordings
+    columns = tuple(_narrowed(column) if narrow else column for column in prepared.columns)
+    measured = isinstance(sink, Measurable)
+    needs = sink.needs(columns, known.spikes) if measured else Needs(0, 0, 0)
+    resumable = isinstance(sink, Resumable)
     return Sizes(
         state=flow + carried - delays - owned,
         synapses=wired + owned,
         delays=delays,
-        recordings=recordings,
+        recordings=needs.memory,
         buffers=_CHUNK * chunk,
         working=working + 2 * parameters,
-        joined=joined,
-        stored=stored,
-        beside=beside,
-        checkpoint=checkpoint,
+        joined=needs.joined,
+        stored=round(needs.disk * known.packed),
+        beside=known.description if resumable else 0,
+        checkpoint=flow + carried + needs.memory if resumable else 0,
     )
 
 
@@ -175,12 +166,7 @@ def room_for(prepared: Prepared, sink: Sink) -> Room:
     system, free = prepared.compiled.system, memory.available_bytes()
     if free is not None:
         free += _bytes(system.parameters) + _bytes(system.initial.flow)
-    disk = None
-    if isinstance(sink, ZarrSink) and isinstance(sink.path, Path):
-        disk = _free_disk(sink.path)
-        if sink.overwrite and sink.path.is_dir():
-            disk += sum(file.stat().st_size for file in sink.path.rglob("*") if file.is_file())
-    return Room(free, disk)
+    return Room(free, sink.free() if isinstance(sink, Measurable) else None)
 
 
 def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
@@ -232,9 +218,9 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
     if room.holds(sizes):
         return ()
     found = list(_less_often(prepared, sink, room, known))
-    if isinstance(sink, MemorySink) and room.lacks_memory(sizes):
-        path = Path("run.zarr")
-        other, free = ZarrSink(path), replace(room, disk=_free_disk(path))
+    if isinstance(sink, Measurable) and sink.in_memory and room.lacks_memory(sizes):
+        other = ZarrSink(path := "run.zarr")
+        free = replace(room, disk=other.free())
         stored = sizes_of(prepared, other, known)
         if free.holds(stored):
             found.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
@@ -353,26 +339,3 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
     given = system.inputs(np.arange(2, dtype=np.int64), nodes, job.dt)
     numbers = sum(table[0].size for table in given)
     return schedule.steps * (crossings + item * numbers) + (schedule.rows + 1) * seen * item
-
-
-def _times(column: Column) -> int:
-    return 0 if column.shape is None else 8 * column.rows
-
-
-def _spike_bytes(column: Column) -> int:
-    """Return the size of a spike: its time and the indices of its cell, 8 bytes each."""
-    return 8 + 8 * (column.place[0] if column.place else 1)
-
-
-def _waiting(column: Column, spikes: int) -> int:
-    """Return the most that waits in memory until it fills a chunk of a store."""
-    if column.shape is None:
-        return min(spikes * _spike_bytes(column), 2 * store.CHUNK_BYTES)
-    width = max(1, column.bytes // max(column.rows, 1))
-    rows = min(column.rows, max(1, store.CHUNK_BYTES // width))
-    return rows * width + min(8 * column.rows, store.CHUNK_BYTES)
-
-
-def _free_disk(path: Path) -> int:
-    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    return shutil.disk_usage(there).free
