@@ -21,7 +21,7 @@ from somaflow.network.sources import SpikeSourceArray
 from somaflow.recording import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.sinks import REQUIRED, MemorySink, Resumable, Sink
+from somaflow.simulation.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 from somaflow.solvers.base import Solver
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
@@ -214,16 +214,20 @@ def read_sink(sink: Any) -> Sink:
         return MemorySink()
     if isinstance(sink, (str, Path)):
         return ZarrSink(sink)
-    missing = [name for name in REQUIRED if not callable(getattr(sink, name, None))]
-    if isinstance(sink, type) or len(missing) == len(REQUIRED):
+    wanted: dict[type, tuple[str, ...]] = {Sink: REQUIRED}
+    if isinstance(sink, type) or not any(hasattr(sink, name) for name in REQUIRED):
         raise WrongTypeError(
             f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
         )
-    if missing:
-        raise WrongTypeError(
-            f"{shown(sink)} is no sink: it has no method {' and no method '.join(missing)}. A sink "
-            f"has {', '.join(REQUIRED)}; somaflow.simulation.sinks.Sink says what they do."
-        )
+    for kind in (Resumable, Measurable):
+        if isinstance(sink, kind):
+            wanted[kind] = tuple(kind.__annotations__)
+    for kind, names in wanted.items():
+        if missing := [name for name in names if getattr(sink, name, None) is None]:
+            raise WrongTypeError(
+                f"{shown(sink)} is no {kind.__name__}, for it has no {' and no '.join(missing)}. "
+                f"somaflow.simulation.sinks.{kind.__name__} says what {', '.join(names)} are."
+            )
     return sink
 
 

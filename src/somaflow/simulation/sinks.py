@@ -1,13 +1,14 @@
 """Sinks: where a run's recordings go, as they come.
 
 A sink is opened with the columns it will get, receives rows and spikes in order of time, and is
-closed. Whatever was written before an error stays readable. What a sink can do beyond that is a
-protocol of its own, which it declares by having its members.
+closed. Whatever was written before an error stays readable. What a sink can do beyond that it
+declares by being a `Resumable` or a `Measurable`.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -106,40 +107,47 @@ class Column:
 class Sink(Protocol):
     """What takes recordings.
 
-    While a run computes, all is called from one thread that is not the one that computes.
+    Any object with these methods is one. While a run computes, all is called from one thread that
+    is not the one that computes.
     """
 
+    @abstractmethod
     def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Make room for the columns; `header` is what the results tell of the run."""
         ...
 
+    @abstractmethod
     def rows(self, key: str, first: int, values: Array) -> None:
         """Take samples `first` and following of a column, in order."""
         ...
 
+    @abstractmethod
     def spikes(self, key: str, times: Array, cells: Array) -> None:
         """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`."""
         ...
 
+    @abstractmethod
     def close(self) -> None:
         """Take nothing more. It is called once, however the run ends."""
         ...
 
+    @abstractmethod
     def read(self, key: str, rows: slice = ...) -> Array:
         """Return samples of a column; it is given no `rows` where all are wanted."""
         ...
 
+    @abstractmethod
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""
         ...
 
 
-@runtime_checkable
-class Resumable(Sink, Protocol):
+class Resumable(Sink):
     """A sink whose run can stop, and go on to the same results.
 
-    In its `beside` lie the log, the progress and the checkpoints of the run, each with what
-    `cursors` told. A run begins with `check`, `clear` and `create` in place of `open`.
+    A sink declares that it is one by having this class as a base. In its `beside` lie the log, the
+    progress and the checkpoints of the run, each with what `cursors` told. A run begins with
+    `check`, `clear` and `create` in place of `open`.
 
     Attributes:
         path: Where it is, for messages.
@@ -147,43 +155,45 @@ class Resumable(Sink, Protocol):
         resumed_by: How a user goes on with its run: calls and commands, for messages.
     """
 
-    @property
-    def path(self) -> str | Path: ...
+    path: str | Path
+    beside: Folder
+    resumed_by: tuple[str, ...]
 
-    @property
-    def beside(self) -> Folder: ...
-
-    @property
-    def resumed_by(self) -> tuple[str, ...]: ...
-
+    @abstractmethod
     def check(self, columns: tuple[Column, ...]) -> None:
         """Refuse a place that cannot take the recordings; nothing is written."""
         ...
 
+    @abstractmethod
     def clear(self) -> None:
         """Remove what an earlier run has written."""
         ...
 
+    @abstractmethod
     def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
         """Make room for the columns where nothing is, or what this run itself has begun."""
         ...
 
+    @abstractmethod
     def reopen(
         self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
     ) -> None:
         """Go on from what `cursors` told; what was written later is taken away."""
         ...
 
+    @abstractmethod
     def is_complete(
         self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
     ) -> bool:
         """Return whether all is there that `cursors` tell of; then it can be read."""
         ...
 
+    @abstractmethod
     def flush(self) -> None:
         """Write all that it was given, so that a checkpoint may count on it."""
         ...
 
+    @abstractmethod
     def cursors(self) -> dict[str, Array]:
         """Return how far it is: all that `reopen` needs, as small arrays by name."""
         ...
@@ -203,25 +213,28 @@ class Needs(NamedTuple):
     disk: int
 
 
-@runtime_checkable
-class Measurable(Sink, Protocol):
+class Measurable(Sink):
     """A sink that says what it takes, so that a run that cannot fit is refused before it begins.
+
+    A sink declares that it is one by having this class as a base.
 
     Attributes:
         in_memory: Whether what it holds is lost with the process.
     """
 
-    @property
-    def in_memory(self) -> bool: ...
+    in_memory: bool
 
+    @abstractmethod
     def needs(self, columns: tuple[Column, ...], spikes: int) -> Needs:
         """Return what it takes for some columns, with so many spikes in all of them."""
         ...
 
+    @abstractmethod
     def taken(self) -> int:
         """Return the bytes that it has on a disk now."""
         ...
 
+    @abstractmethod
     def free(self) -> int | None:
         """Return the bytes of disk that it may take; None where that is not known."""
         ...
@@ -235,7 +248,7 @@ def bytes_of_spikes(columns: tuple[Column, ...], spikes: int) -> int:
     return spikes * max((c.spike_bytes for c in columns if c.shape is None), default=0)
 
 
-class MemorySink:
+class MemorySink(Measurable):
     """Keeps everything in memory."""
 
     in_memory = True

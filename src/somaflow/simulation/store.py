@@ -33,13 +33,20 @@ from somaflow.simulation.ownership import (
     clear_store,
     leftovers,
 )
-from somaflow.simulation.sinks import EVERY, Column, Needs, bytes_of_spikes
+from somaflow.simulation.sinks import (
+    EVERY,
+    Column,
+    Measurable,
+    Needs,
+    Resumable,
+    bytes_of_spikes,
+)
 from somaflow.simulation.system import Array
 
 CHUNK_BYTES = 1 << 20
 
 
-class ZarrSink:
+class ZarrSink(Resumable, Measurable):
     """Writes to a folder in Zarr format 3, which `xarray.open_zarr` opens.
 
     Beside it, in a folder of the same name and `.run`, lie checkpoints, progress and the log.
@@ -51,6 +58,7 @@ class ZarrSink:
 
     Attributes:
         beside: The folder beside it.
+        resumed_by: How a user goes on with its run, for messages.
         notes: What else is to lie beside the store when a run begins, by the names of the files.
         begun: Whether a run has begun to write to it.
 
@@ -63,7 +71,8 @@ class ZarrSink:
     in_memory = False
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
-        self.path: str | Path = located(given.path(path))
+        self.path = located(given.path(path))
+        self.resumed_by = f"sf.resume({str(self.path)!r})", f"somaflow resume {self.path}"
         self.beside = beside(self.path)
         self._store = Folder(self.path)
         if self._store.is_link():
@@ -76,11 +85,6 @@ class ZarrSink:
         self._parts: dict[str, Growing] = {}
         self._columns: tuple[Column, ...] = ()
         self._sound = True
-
-    @property
-    def resumed_by(self) -> tuple[str, ...]:
-        """How a user goes on with its run."""
-        return f"sf.resume({str(self.path)!r})", f"somaflow resume {self.path}"
 
     # ------------------------------------------------------------------------- sizes
 
