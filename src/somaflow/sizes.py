@@ -17,8 +17,6 @@ from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
-from somaflow.recording import common_stride, steps_between
-from somaflow.simulation import chunks
 from somaflow.simulation.sinks import Column, Measurable, Needs, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 
@@ -244,64 +242,44 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
 def _less_often(
     prepared: Prepared, sink: Sink, room: Room, known: Known
 ) -> tuple[str, ...]:  # one remedy, of several recordings if one is not enough
-    columns = [column for column in prepared.columns if column.shape is not None]
-    columns.sort(key=lambda column: column.bytes, reverse=True)
-    for count in range(1, len(columns) + 1):
-        keys = {column.key for column in columns[:count]}
-        for steps in _intervals(prepared.job.dt, prepared.job.n_steps):
-            changed = _sampled(prepared, keys, steps)
-            if changed is not None and room.holds(sizes_of(changed, sink, known)):
-                return (_told(prepared, changed, known.packed),)
+    """Return the shortest interval with which it fits, for as few recordings as possible.
+
+    Chunks are taken to be as long as they are, so what is said to fit does.
+    """
+    dt, n_steps = prepared.job.dt, prepared.job.n_steps
+    largest = [column for column in prepared.columns if column.shape is not None]
+    largest.sort(key=lambda column: column.bytes, reverse=True)
+    for count in range(1, len(largest) + 1):
+        for steps in _intervals(dt, n_steps):
+            interval, rows = steps * dt, n_steps // steps + 1
+            fewer = {
+                column.key: replace(column, interval=interval, rows=rows)
+                for column in largest[:count]
+                if rows < column.rows
+            }
+            columns = tuple(fewer.get(column.key, column) for column in prepared.columns)
+            changed = replace(prepared, columns=columns)
+            if fewer and room.holds(sizes_of(changed, sink, known)):
+                told = [
+                    f"record {old.key} every {interval:g} ms instead of {_interval(old, dt)}: "
+                    + _instead(fewer[old.key].bytes * known.packed, old.bytes * known.packed)
+                    for old in prepared.columns
+                    if old.key in fewer
+                ]
+                return (", and ".join(told),)
     return ()
 
 
 def _intervals(dt: float, n_steps: int) -> list[int]:
-    """Return intervals in steps, ascending, that are 1, 2 or 5 times a power of ten in ms."""
-    scales = [10.0**k for k in range(-6, 10)]
-    nice = [round(m * scale, 9) for scale in scales for m in (1, 2, 5)]
-    whole = [t / dt for t in nice if abs(t / dt - round(t / dt)) < 1e-6]
-    if not whole:
-        whole = [m * scale for scale in scales[6:] for m in (1, 2, 5)]
+    """Return 1, 2 and 5 times powers of ten, in ms where these are whole steps, as steps."""
+    nice = [float(f"{m}e{k}") for k in range(-6, 10) for m in (1, 2, 5)]
+    whole = [t / dt for t in nice if abs(t / dt - round(t / dt)) < 1e-6] or nice
     return [round(steps) for steps in whole if 2 <= round(steps) <= n_steps]
 
 
-def _sampled(prepared: Prepared, keys: set[str], steps: int) -> Prepared | None:
-    """Return a run whose recordings of those keys have a longer interval; None if none changes."""
-    job, recorders, columns = prepared.job, [], []
-    for recorder, column in zip(prepared.job.recorders, prepared.columns, strict=True):
-        change = recorder.key in keys and steps_between(recorder, job.dt) < steps
-        if change:
-            interval = steps * job.dt
-            rows = job.n_steps // steps + 1
-            recorder, column = (  # noqa: PLW2901 - the pair that was asked for, or its change
-                replace(recorder, interval=interval),
-                replace(column, interval=interval, rows=rows),
-            )
-        recorders.append(recorder)
-        columns.append(column)
-    if tuple(columns) == prepared.columns:
-        return None
-    changed = replace(job, recorders=tuple(recorders))
-    stride = common_stride(changed.recorders, job.dt)
-    width = int(np.prod(prepared.compiled.system.crossings or (0,)))
-    sampled = sum(int(np.prod(c.shape, initial=1)) for c in columns if c.shape is not None)
-    schedule = chunks.plan(stride, max(width, -(-sampled // stride)))
-    return replace(prepared, job=changed, columns=tuple(columns), schedule=schedule)
-
-
-def _told(prepared: Prepared, changed: Prepared, packed: float) -> str:
-    """Return in words how one run records less often than another."""
-    sentences = []
-    for old, new in zip(prepared.columns, changed.columns, strict=True):
-        if old.interval == new.interval:
-            continue
-        every_step = abs(old.interval - prepared.job.dt) < 1e-9
-        before = "every step" if every_step else f"every {old.interval:g} ms"
-        sentences.append(
-            f"record {old.key} every {new.interval:g} ms instead of {before}: "
-            f"{_instead(new.bytes * packed, old.bytes * packed)}"
-        )
-    return ", and ".join(sentences)
+def _interval(column: Column, dt: float) -> str:
+    every_step = abs(column.interval - dt) < 1e-9
+    return "every step" if every_step else f"every {column.interval:g} ms"
 
 
 def _instead(new: float, old: float) -> str:
