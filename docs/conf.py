@@ -9,6 +9,10 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from docutils.utils import unescape
+from sphinx.domains.python import PyXRefRole
+
 project = "somaflow"
 author = "The authors of somaflow"
 copyright = author
@@ -34,7 +38,17 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 add_module_names = False
-default_role = "py:obj"  # docstrings quote code with single marks; names of ours become links
+default_role = "quoted"
+
+
+def quoted(
+    role: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = ()
+) -> tuple[list[Any], list[Any]]:
+    """Show code that a docstring quotes with single marks; names of ours become links."""
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", text):
+        return [nodes.literal(raw, unescape(text, restore_backslashes=True))], []
+    target = re.sub(r"^sf\.", "somaflow.", text)
+    return PyXRefRole()("py:obj", raw, f"{text} <{target}>", line, inliner, options or {}, content)
 
 
 def left_out(app: Any, what: str, name: str, found: Any, skip: bool, options: Any) -> bool | None:
@@ -51,7 +65,9 @@ def described(app: Any, what: str, name: str, found: Any, options: Any, lines: l
 def signed(
     app: Any, what: str, name: str, found: Any, options: Any, arguments: str, returns: str
 ) -> tuple[str, str] | None:
-    """Write a quantity in a signature as a user writes it."""
+    """Write a quantity in a signature as a user writes it; of a protocol nobody makes one."""
+    if getattr(found, "_is_protocol", False):
+        return "", ""
     if not arguments:
         return None
     return re.sub(r"<Quantity\((\S+), '(\w+)'\)>", r"\1*\2", arguments), returns
@@ -59,6 +75,7 @@ def signed(
 
 def setup(app: Any) -> None:
     """Add to Sphinx what is particular to this site."""
+    app.add_role("quoted", quoted)
     app.connect("autodoc-skip-member", left_out)
     app.connect("autodoc-process-docstring", described, priority=0)  # before Napoleon
     app.connect("autodoc-process-signature", signed)

@@ -92,9 +92,14 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", *options, "-c", "docs", ".", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    page = tmp_path / "site/docs/api/generated/somaflow.Population.html"
-    assert "Cells that share their equations" in page.read_text(encoding="utf-8")
-    assert 'href="somaflow.Neuron.html#somaflow.Neuron"' in page.read_text(encoding="utf-8")
+    pages = tmp_path / "site/docs/api/generated"
+    cells = (pages / "somaflow.Population.html").read_text(encoding="utf-8")
+    assert "Cells that share their equations" in cells
+    assert 'href="somaflow.Neuron.html#somaflow.Neuron"' in cells
+    # Code that begins with a point, and a name with `sf.`.
+    assert ">.run<" in (pages / "somaflow.ZarrSink.html").read_text(encoding="utf-8")
+    run = (pages / "somaflow.simulate.html").read_text(encoding="utf-8")
+    assert re.search(r'href="somaflow\.Progress\.html[^>]*><code[^>]*>(<[^>]*>)*sf\.Progress<', run)
     first = (tmp_path / "site/docs/index.html").read_text(encoding="utf-8")
     assert 'href="../README.html"' in first
     assert 'href="howto/long-runs.html"' in first
