@@ -2,6 +2,7 @@
 # make demo      the antennal lobe, with its figure and its results in somaflow-out
 # make test      the tests
 # make lint      style and types
+# make docs      the pages and the API reference as a site, in docs/_build
 # make lowest    the fast tests and one store with the lowest versions that pyproject.toml allows
 # make bench     speed, beside other simulators; BENCH="cobahh --wirings 2" is another one
 
@@ -10,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUT := somaflow-out
 
-.PHONY: install demo test lint lowest bench
+.PHONY: install demo test lint docs lowest bench
 
 install: $(STAMP)
 
@@ -44,6 +45,12 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+SITE := docs/_build
+docs: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	MPLBACKEND=Agg $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . $(SITE)
+	@echo "The site is     $(CURDIR)/$(SITE)/index.html"
 
 # Libraries of these versions warn of each other; that is theirs to mend, so it is not an error here.
 LOWEST := .venv-lowest

@@ -359,7 +359,7 @@ def test_checkpoints_without_a_store_are_refused() -> None:
 
 def test_a_sink_of_ones_own_is_not_called() -> None:
     class Own:
-        open = rows = spikes = close = no_run
+        open = rows = spikes = close = read = read_spikes = no_run
 
     plan = sf.plan(NETWORK, 10 * ms, dt=0.1 * ms, record=RECORD, sink=Own())  # pyright: ignore
     assert plan.recordings_in_memory == plan.recordings_on_disk == 0

@@ -4,7 +4,6 @@ Made from the canonical form of `description`: a flat map from readable paths to
 can be stored as JSON and compared later with that of another description.
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -62,9 +61,10 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
         there: What `b` is called.
 
     Returns:
-        Such as `["populations['PN'].size: 90 here, 45 there", "only here: stimuli[1] = ..."]`;
-        an empty list where they are equal. Of more than 12, the first 12 and the number of the
-        others. A part that only one of them has is named alone, without what it holds.
+        The sentences, and an empty list where the two are equal; such as
+        `populations['PN'].size: 90 here, 45 there` and `only here: stimuli[1] = ...`. Of more
+        than 12, the first 12 and the number of the others. A part that only one of them has is
+        named alone, without what it holds.
 
     Raises:
         WrongTypeError: One of them is no description, or a word is no text.
@@ -86,8 +86,8 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
         elif _is_order(one) and _is_order(other):
             told += _order(path, json.loads(one), json.loads(other), here, there)
             continue  # what is added or left out is told by its own path
-        elif "\\n" in one and "\\n" in other and one[0] in "'\"" and other[0] in "'\"":
-            told.append(_lines(path, _text(one), _text(other), here, there))
+        elif _is_text_of_lines(one) and _is_text_of_lines(other):
+            told.append(_lines(path, one, other, here, there))
         else:
             label = f"{path}: " if path else ""
             told.append(f"{label}{_shown(mine, path)} {here}, {_shown(theirs, path)} {there}")
@@ -145,24 +145,21 @@ def _order(path: str, mine: list[str], theirs: list[str], here: str, there: str)
     return []
 
 
-def _text(written: str) -> str:
-    """Return the text that `repr` wrote, or what a damaged file has instead as it is."""
-    try:
-        return str(ast.literal_eval(written))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return written
+def _is_text_of_lines(text: str) -> bool:
+    return text[:1] in ("'", '"') and "\\n" in text
 
 
 def _lines(path: str, mine: str, theirs: str, here: str, there: str) -> str:
-    """Tell which lines of two texts differ."""
-    one, other = mine.splitlines(), theirs.splitlines()
-    added = "; ".join(line for line in one if line not in other)
-    missing = "; ".join(line for line in other if line not in one)
-    if added and missing:
-        return f"{path}: {added!r} {here}, {missing!r} {there}"
-    if not (added or missing):
+    """Tell which lines of two texts, each as `repr` wrote it, differ."""
+    one, other = (text[1:-1].split("\\n") for text in (mine, theirs))
+    sides = (one, other, here), (other, one, there)
+    told = [(word, [line for line in own if line not in rest]) for own, rest, word in sides]
+    told = [(word, f"'{'; '.join(lines)}'") for word, lines in told if lines]
+    if not told:
         return f"{path}: the lines are in another order or number"
-    return f"{path}: only {here if added else there} {added or missing!r}"
+    if len(told) == 1:
+        return f"{path}: only {told[0][0]} {told[0][1]}"
+    return f"{path}: {', '.join(f'{lines} {word}' for word, lines in told)}"
 
 
 # --------------------------------------------------------------------- the map
@@ -251,28 +248,28 @@ class _Walk:
             self._visit(items[k], labels[k], _group(items[k], path) in by_name)
 
     def _parameter(self, item: dict[str, Any]) -> str | None:
-        """Return a value with its unit, or None for one that was not made by `parameter`."""
+        """Return a value in its declared unit; None for one that was not made by `parameter`."""
         value, unit = item["value"], item["unit"]
-        if not isinstance(value, dict) or not isinstance(unit, str):
-            return None
-        if "$float" in value:
+        numbers = None
+        if isinstance(value, dict) and "$float" in value:
             numbers = np.asarray(float.fromhex(value["$float"]))
-        elif "$array" in value:
+        elif isinstance(value, dict) and "$array" in value:
             numbers = self._arrays[value["$array"]]
-        else:
-            return None
         try:
             scale = factor(unit)
         except UnitError:
             return None
-        if numbers.dtype != np.float64:
+        if numbers is None or numbers.dtype != np.float64:
             return None
         shown = "(pure number)" if unit == "1" else unit
         if not _is_small(numbers):
             return _array(numbers, f" {shown}")
-        declared, exact = _declared(numbers, scale)
-        held = "" if exact else f" (held as {_written(numbers.tolist())})"
-        return f"{_written(declared)} {shown}{held}"
+        # 0.3 nA is held as 0.0003 uA, and that is 0.30000000000000004 nA by division.
+        short = [float(f"{number / scale:.15g}") for number in numbers.ravel().tolist()]
+        declared = np.reshape(short, numbers.shape)
+        exact = (declared * scale).tobytes() == numbers.tobytes()
+        held = "" if exact else f" (held as {numbers.tolist()})"
+        return f"{declared.tolist()} {shown}{held}"
 
 
 def _class(item: Any) -> str:
@@ -303,31 +300,6 @@ def _is_small(array: np.ndarray) -> bool:
 def _array(array: np.ndarray, unit: str = "") -> str:
     dtype = array.dtype.name if array.dtype.isnative else array.dtype.str
     if _is_small(array):
-        return f"{dtype} {_written(array.tolist())}"
+        return f"{dtype} {array.tolist()}"
     digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
     return f"{dtype} {list(array.shape)}{unit} sha256 {digest[:12]}"
-
-
-def _written(numbers: Any) -> str:
-    """Return numbers in nested lists as text."""
-    if isinstance(numbers, list):
-        return f"[{', '.join(_written(number) for number in numbers)}]"
-    return repr(numbers)
-
-
-def _declared(numbers: np.ndarray, scale: float) -> tuple[Any, bool]:
-    """Return numbers in their declared unit, and whether these are exactly those that are held.
-
-    Of the numbers that come to the same bits, the shortest: 0.3 nA is held as 0.0003 uA, and that
-    is 0.30000000000000004 nA by division.
-    """
-    chosen, exact = [], True
-    for held in numbers.ravel().tolist():
-        for digits in (15, 16, 17):
-            number = float(f"{held / scale:.{digits}g}")
-            if (number * scale).hex() == held.hex():
-                break
-        else:
-            exact = False
-        chosen.append(number)
-    return np.reshape(chosen, numbers.shape).tolist(), exact

@@ -7,6 +7,24 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+__all__ = [
+    "EquationError",
+    "Interrupted",
+    "MechanismError",
+    "MissingValueError",
+    "NetworkError",
+    "NonFiniteState",
+    "RunError",
+    "SomaflowError",
+    "SomaflowWarning",
+    "StoreError",
+    "TraceError",
+    "UnitError",
+    "UnknownMechanismError",
+    "UnknownNameError",
+    "WrongTypeError",
+]
+
 # Input may be of any length, but what is said of it is read by people. To look for what is near to
 # a name takes a time that grows with the square of its length.
 _LONGEST_LINE, _AROUND = 200, 80  # characters that are shown, and those around a caret

@@ -32,9 +32,8 @@ from somaflow.simulation.checkpoint import Checkpoint
 from somaflow.simulation.folder import writing
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.ownership import clear_beside
-from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.sinks import Column, Measurable, Resumable, Sink
 from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink
 from somaflow.simulation.system import Array, Carry
 
 
@@ -171,7 +170,8 @@ class _Run:
             self.initial = self.initial._replace(kept=kept_state)
             for column, write in zip(prepared.columns, self.writers, strict=True):
                 write.restore(part_of(resumed.arrays, f"writers/{column.key}"))
-        self.log = Logbook(sink.beside) if isinstance(sink, ZarrSink) else None
+        self.store = sink if isinstance(sink, Resumable) else None
+        self.log = Logbook(self.store.beside) if self.store is not None else None
         self.leaves = leaves(job.network) if self.log is not None else {}
         self.told = to_json(job, prepared.meta) if self.log is not None else {}
         self.digests = digests(self.told) if self.log is not None else {}
@@ -184,18 +184,18 @@ class _Run:
     def open(self) -> None:
         """Make the sink ready; what is needed to resume is on the disk before anything else is."""
         prepared = self.prepared
-        if self.log is None or not isinstance(self.sink, ZarrSink):
+        if self.log is None or self.store is None:
             self.sink.open(prepared.columns, prepared.header)
             return
         with writing(self.log.folder):
             clear_beside(self.log.folder)
-        self.sink.clear()
+        self.store.clear()
         try:
             with writing(self.log.folder):
                 self.log.begin(self.told)
                 carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
                 checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
-            self.sink.create(prepared.columns, prepared.header)
+            self.store.create(prepared.columns, prepared.header)
         except StoreError as error:
             self._tell("failed", str(error))
             raise self._with_hint(error) from error
@@ -219,13 +219,14 @@ class _Run:
         self._tell(FINISHED, "complete")
 
     def _with_hint(self, error: StoreError) -> StoreError:
-        if self.log is None or not checkpoint.names(self.log.folder):
+        if self.log is None or self.store is None or not checkpoint.names(self.log.folder):
             return error
         newest = checkpoint.step_of(checkpoint.names(self.log.folder)[-1])
-        path = str(getattr(self.sink, "path", ""))
+        call, *commands = self.store.resumed_by
+        again = call + "".join(f", or {command}," for command in commands)
         return StoreError(
-            f"{error} Once it can be written again, sf.resume({path!r}), or somaflow resume "
-            f"{path}, goes on from {newest * self.job.dt:g} ms."
+            f"{error} Once it can be written again, {again} goes on from "
+            f"{newest * self.job.dt:g} ms."
         )
 
     def _tell(self, state: str, sentence: str) -> None:
@@ -262,12 +263,12 @@ class _Run:
         name, time_ms = signal.Signals(self.stop).name, self.done * self.job.dt
         path = getattr(self.sink, "path", None)
         message = f"stopped at {time_ms:,.10g} of {self.job.duration:,.10g} ms by {name}"
-        if isinstance(self.sink, MemorySink):
+        if isinstance(self.sink, Measurable) and self.sink.in_memory:
             message += "; what was recorded in memory is lost (sink='run.zarr' would have kept it)."
-        elif self.log is None:
+        elif self.store is None:
             message += "; the sink has what was recorded until then."
         else:
-            message += f"; go on with sf.resume({str(path)!r}), or: somaflow resume {path}"
+            message += f"; go on with {', or: '.join(self.store.resumed_by)}"
         return Interrupted(message, None if path is None else str(path), time_ms, self.stop)
 
     # ------------------------------------------------------------------------------ work
@@ -350,8 +351,8 @@ class _Run:
             self.log.note(progress)
 
     def _save(self, carry: Carry, step: int) -> None:
-        assert self.log is not None and isinstance(self.sink, ZarrSink)
-        self.sink.flush()
+        assert self.log is not None and self.store is not None
+        self.store.flush()
         with writing(self.log.folder):
             checkpoint.save(self.log.folder, self._checkpoint(carry, step))
             self.log.line(f"checkpoint at {step * self.job.dt:g} ms")
@@ -366,8 +367,8 @@ class _Run:
         }
         arrays |= {f"events/{name}": value for name, value in final.events.items()}
         arrays |= {f"kept/{name}": value for name, value in flattened(carry.kept).items() if name}
-        if step and isinstance(self.sink, ZarrSink):
-            arrays |= {f"sink/{name}": value for name, value in self.sink.cursors().items()}
+        if step and self.store is not None:
+            arrays |= {f"sink/{name}": value for name, value in self.store.cursors().items()}
         for column, write in zip(prepared.columns, self.writers, strict=True):
             arrays |= {f"writers/{column.key}/{k}": v for k, v in write.state().items()}
         header = {

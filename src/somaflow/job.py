@@ -21,7 +21,7 @@ from somaflow.network.sources import SpikeSourceArray
 from somaflow.recording import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.sinks import MemorySink, Sink
+from somaflow.simulation.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
@@ -199,10 +199,20 @@ def read_sink(sink: Any) -> Sink:
         return MemorySink()
     if isinstance(sink, (str, Path)):
         return ZarrSink(sink)
-    if not all(hasattr(sink, name) for name in ("open", "rows", "spikes", "close")):
+    wanted: dict[type, tuple[str, ...]] = {Sink: REQUIRED}
+    if isinstance(sink, type) or not any(hasattr(sink, name) for name in REQUIRED):
         raise WrongTypeError(
             f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
         )
+    for kind in (Resumable, Measurable):
+        if isinstance(sink, kind):
+            wanted[kind] = tuple(kind.__annotations__)
+    for kind, names in wanted.items():
+        if missing := [name for name in names if getattr(sink, name, None) is None]:
+            raise WrongTypeError(
+                f"{shown(sink)} is no {kind.__name__}, for it has no {' and no '.join(missing)}. "
+                f"somaflow.simulation.sinks.{kind.__name__} says what {', '.join(names)} are."
+            )
     return sink
 
 
@@ -214,7 +224,7 @@ def check_checkpoints(job: Job, sink: Sink) -> None:
     """
     if job.every is None:
         return
-    if not isinstance(sink, ZarrSink):
+    if not isinstance(sink, Resumable):
         raise RunError(
             "checkpoints lie beside a store, and this run has none: give sink='run.zarr', or "
             "leave checkpoint out."

@@ -17,11 +17,11 @@ from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.memory import in_words
 from somaflow.progress import Progress, span
-from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.sinks import Column, Measurable, MemorySink, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 from somaflow.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
 from somaflow.solvers.base import Solver
-from somaflow.stored import Measured, bytes_of, measure, spikes_at_end
+from somaflow.stored import Measured, measure, spikes_at_end
 from somaflow.units import ms
 
 _SECONDS = 2.0  # of calibration
@@ -170,8 +170,8 @@ def plan(
         seed: Of all that is drawn during the run.
         record: Recorders.
         initial: Initial values, or `run.final` of another run.
-        sink: Where recordings would go. A sink of your own is not called, and what it would hold
-            is not counted.
+        sink: Where recordings would go. What a sink of your own would hold is counted if it says
+            that (`somaflow.simulation.sinks.Measurable`); nothing is written to it.
         checkpoint: Biological time from one checkpoint to the next.
 
     Returns:
@@ -267,9 +267,9 @@ def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
         raise RunError(_refusal(shortage(sizes, room, sink), advice))
     if not room.lacks_disk(sizes):
         return
-    if done and isinstance(sink, ZarrSink):
+    if done and isinstance(sink, Measurable):
         left = 1 - done / prepared.job.n_steps
-        packed = min(1.0, bytes_of(sink) / max(sizes.stored * (1 - left), 1))
+        packed = min(1.0, sink.taken() / max(sizes.stored * (1 - left), 1))
         sizes = replace(sizes, stored=round(sizes.stored * left * packed), beside=0, checkpoints=1)
     else:
         with suppress(StoreError):  # without room for the beginning there is none for the rest
@@ -371,7 +371,7 @@ class _Timed(ZarrSink):
 
 def _description(prepared: Prepared, sink: Sink) -> int:
     """Return the bytes that tell beside a store what the run is."""
-    if not isinstance(sink, ZarrSink):
+    if not isinstance(sink, Resumable):
         return 0
     return len(json.dumps(to_json(prepared.job, prepared.meta)))
 
@@ -384,7 +384,7 @@ def _calibrate(prepared: Prepared, target: Sink) -> _Found:
         target: Where its recordings would go.
     """
     with tempfile.TemporaryDirectory(prefix="somaflow-plan-") as folder:
-        return _begun(prepared, Path(folder) if isinstance(target, ZarrSink) else None)
+        return _begun(prepared, Path(folder) if isinstance(target, Resumable) else None)
 
 
 def _begun(prepared: Prepared, folder: Path | None) -> _Found:

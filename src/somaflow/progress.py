@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rich.progress
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from somaflow import given
@@ -207,10 +206,9 @@ def bar(
         begun: Biological time at which this process begins, in ms.
         delay: Seconds before it is shown.
     """
-    picture = _Picture(total, begun)
-    live = Live(
-        get_renderable=picture.draw, console=console, refresh_per_second=5, redirect_stdout=False
-    )
+    picture = Picture(Progress(begun, total, begun, 0.0, None, 0), "compiling")
+    last: Progress | None = None
+    live = Live(picture, console=console, refresh_per_second=5, redirect_stdout=False)
     # A compile calls nobody, so a timer and not the first chunk brings the bar up.
     lock, ended = threading.Lock(), False
 
@@ -219,11 +217,16 @@ def bar(
             if not ended:
                 live.start(refresh=True)
 
+    def take(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        picture.take(progress)
+
     timer = threading.Timer(delay, start)
     timer.daemon = True
     timer.start()
     try:
-        yield picture.take
+        yield take
     except BaseException:
         live.transient = True  # a bar that stopped would only distract from the error
         raise
@@ -231,43 +234,36 @@ def bar(
         timer.cancel()
         with lock:
             ended = True
-            picture.ended = True
+        if last is not None and not live.transient:
+            live.update(Text(last.sentence(), style="dim"))
         live.stop()
 
 
-class _Picture:
-    """What the bar looks like at any moment."""
-
-    def __init__(self, total: float, begun: float) -> None:
-        self.ended = False
-        self._last: Progress | None = None
-        self._total, self._begun = total, begun
-        self._spinner = Spinner("dots")
-
-    def take(self, progress: Progress) -> None:
-        self._last = progress
-
-    def draw(self) -> RenderableType:
-        last = self._last
-        if self.ended and last is not None:
-            return Text(last.sentence(), style="dim")
-        word = "compiling" if last is None else "running"
-        shown = last or Progress(self._begun, self._total, self._begun, 0.0, None, 0)
-        return drawn(shown, word, self._spinner)
-
-
-def drawn(progress: Progress, word: str, sign: RenderableType = "") -> RenderableType:
-    """Return the picture of a bar: two lines, for a terminal of 80 columns.
+class Picture:
+    """A bar and what is said of a run: two lines, for a terminal of 80 columns.
 
     Args:
         progress: How far the run is.
         word: What it does.
-        sign: In front, such as a spinner.
     """
-    first, second = progress.two_lines()
-    line = Table.grid(padding=(0, 1))
-    line.add_row(sign, word, ProgressBar(progress.total, progress.done, width=24), first)
-    return Group(line, Text(f"  {second}", style="dim"))
+
+    def __init__(self, progress: Progress, word: str) -> None:
+        self._bar = rich.progress.Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            TextColumn("{task.fields[place]}"),
+        )
+        self._task = self._bar.add_task(word, total=progress.total, place="")
+        self.take(progress, word)
+
+    def take(self, progress: Progress, word: str = "running") -> None:
+        """Show from now on how far it is, and what it does."""
+        place, self._rest = progress.two_lines()
+        self._bar.update(self._task, description=word, completed=progress.done, place=place)
+
+    def __rich__(self) -> RenderableType:
+        return Group(self._bar, Text(f"  {self._rest}", style="dim"))
 
 
 class _Lines:

@@ -25,7 +25,7 @@ from somaflow.progress import Progress, check_progress
 from somaflow.simulation.claim import claimed
 from somaflow.simulation.folder import JOB, writing
 from somaflow.simulation.ownership import tidy_beside
-from somaflow.simulation.sinks import Sink
+from somaflow.simulation.sinks import Resumable, Sink
 from somaflow.simulation.solution import Solution
 from somaflow.simulation.store import ZarrSink
 from somaflow.solvers.base import Solver
@@ -100,7 +100,7 @@ def simulate(
     )
     check_checkpoints(job, target)
     prepared = prepare(job)
-    if not isinstance(target, ZarrSink):
+    if not isinstance(target, Resumable):
         refuse(prepared, target)
         return execute(prepared, target, progress)
     target.check(prepared.columns)
@@ -111,7 +111,7 @@ def simulate(
 
 
 def resume(
-    path: str | Path,
+    path: str | Path | Resumable,
     duration: Any = None,
     *,
     checkpoint: Any = None,
@@ -125,7 +125,7 @@ def resume(
     for byte, at an address array for array. Of a run that is finished nothing is written.
 
     Args:
-        path: The store.
+        path: The store; or the sink of your own that the run was given, if it can be resumed.
         duration: Biological time of the whole run, from its start; default as it was asked for.
         checkpoint: Biological time from one checkpoint to the next; default as it was asked for.
         solver: The method of the run, if it is one of your own: a store holds its name alone.
@@ -145,9 +145,8 @@ def resume(
         NonFiniteState, Interrupted: As for `simulate`.
     """
     check_progress(progress)
-    given.path(path)
+    sink = path if isinstance(path, Resumable) else ZarrSink(path)
     given.flag(exact, "exact")
-    sink = ZarrSink(path)
     asked = duration, checkpoint, solver
     over = _over(sink, *asked)
     if over is not None:
@@ -159,7 +158,7 @@ def resume(
 # ------------------------------------------------------------------------------- resuming
 
 
-def _over(sink: ZarrSink, duration: Any, every: Any, solver: Any) -> Solution | None:
+def _over(sink: Resumable, duration: Any, every: Any, solver: Any) -> Solution | None:
     """Return a run of which nothing is left to do; None where something is, or may be.
 
     Raises:

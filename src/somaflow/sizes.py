@@ -4,10 +4,8 @@ What is computed is what arrays measure. How many copies of them there are while
 measured as the growth of the process, with networks of 60 to 190 MB of each kind.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,7 @@ from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
-from somaflow.recording import common_stride, steps_between
-from somaflow.simulation import chunks, store
-from somaflow.simulation.sinks import Column, MemorySink, Sink
+from somaflow.simulation.sinks import Column, Measurable, Needs, Resumable, Sink
 from somaflow.simulation.store import ZarrSink
 from somaflow.solvers.stages import nodes_of
 
@@ -141,28 +137,21 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     parameters = _bytes(system.parameters, narrow) - wired
     chunk = _chunk_bytes(prepared, narrow)
     working = (_SYNAPSES - 1) * wired + (_CARRIED - 1) * carried + (_STATE - 1) * flow
-    columns = [_narrowed(column) if narrow else column for column in prepared.columns]
-    spiked = known.spikes * max((_spike_bytes(c) for c in columns if c.shape is None), default=0)
-    recordings = joined = stored = beside = checkpoint = 0
-    if isinstance(sink, MemorySink):
-        recordings = spiked + sum(column.bytes for column in columns)
-        joined = max((column.bytes for column in columns), default=0)
-    elif isinstance(sink, ZarrSink):
-        raw = spiked + sum(column.bytes + _times(column) for column in columns)
-        stored, beside = round(raw * known.packed), known.description
-        recordings = sum(_waiting(column, known.spikes) for column in columns)
-        checkpoint = flow + carried + recordings
+    columns = tuple(_narrowed(column) if narrow else column for column in prepared.columns)
+    measured = isinstance(sink, Measurable)
+    needs = sink.needs(columns, known.spikes) if measured else Needs(0, 0, 0)
+    resumable = isinstance(sink, Resumable)
     return Sizes(
         state=flow + carried - delays - owned,
         synapses=wired + owned,
         delays=delays,
-        recordings=recordings,
+        recordings=needs.memory,
         buffers=_CHUNK * chunk,
         working=working + 2 * parameters,
-        joined=joined,
-        stored=stored,
-        beside=beside,
-        checkpoint=checkpoint,
+        joined=needs.joined,
+        stored=round(needs.disk * known.packed),
+        beside=known.description if resumable else 0,
+        checkpoint=flow + carried + needs.memory if resumable else 0,
     )
 
 
@@ -176,12 +165,7 @@ def room_for(prepared: Prepared, sink: Sink) -> Room:
     system, free = prepared.compiled.system, memory.available_bytes()
     if free is not None:
         free += _bytes(system.parameters) + _bytes(system.initial.flow)
-    disk = None
-    if isinstance(sink, ZarrSink) and isinstance(sink.path, Path):
-        disk = _free_disk(sink.path)
-        if sink.overwrite and sink.path.is_dir():
-            disk += sum(file.stat().st_size for file in sink.path.rglob("*") if file.is_file())
-    return Room(free, disk)
+    return Room(free, sink.free() if isinstance(sink, Measurable) else None)
 
 
 def shortage(sizes: Sizes, room: Room, sink: Sink) -> str:
@@ -233,9 +217,9 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
     if room.holds(sizes):
         return ()
     found = list(_less_often(prepared, sink, room, known))
-    if isinstance(sink, MemorySink) and room.lacks_memory(sizes):
-        path = Path("run.zarr")
-        other, free = ZarrSink(path), replace(room, disk=_free_disk(path))
+    if isinstance(sink, Measurable) and sink.in_memory and room.lacks_memory(sizes):
+        other = ZarrSink(path := "run.zarr")
+        free = replace(room, disk=other.free())
         stored = sizes_of(prepared, other, known)
         if free.holds(stored):
             found.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
@@ -259,64 +243,44 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
 def _less_often(
     prepared: Prepared, sink: Sink, room: Room, known: Known
 ) -> tuple[str, ...]:  # one remedy, of several recordings if one is not enough
-    columns = [column for column in prepared.columns if column.shape is not None]
-    columns.sort(key=lambda column: column.bytes, reverse=True)
-    for count in range(1, len(columns) + 1):
-        keys = {column.key for column in columns[:count]}
-        for steps in _intervals(prepared.job.dt, prepared.job.n_steps):
-            changed = _sampled(prepared, keys, steps)
-            if changed is not None and room.holds(sizes_of(changed, sink, known)):
-                return (_told(prepared, changed, known.packed),)
+    """Return the shortest interval with which it fits, for as few recordings as possible.
+
+    Chunks are taken to be as long as they are, so what is said to fit does.
+    """
+    dt, n_steps = prepared.job.dt, prepared.job.n_steps
+    largest = [column for column in prepared.columns if column.shape is not None]
+    largest.sort(key=lambda column: column.bytes, reverse=True)
+    for count in range(1, len(largest) + 1):
+        for steps in _intervals(dt, n_steps):
+            interval, rows = steps * dt, n_steps // steps + 1
+            fewer = {
+                column.key: replace(column, interval=interval, rows=rows)
+                for column in largest[:count]
+                if rows < column.rows
+            }
+            columns = tuple(fewer.get(column.key, column) for column in prepared.columns)
+            changed = replace(prepared, columns=columns)
+            if fewer and room.holds(sizes_of(changed, sink, known)):
+                told = [
+                    f"record {old.key} every {interval:g} ms instead of {_interval(old, dt)}: "
+                    + _instead(fewer[old.key].bytes * known.packed, old.bytes * known.packed)
+                    for old in prepared.columns
+                    if old.key in fewer
+                ]
+                return (", and ".join(told),)
     return ()
 
 
 def _intervals(dt: float, n_steps: int) -> list[int]:
-    """Return intervals in steps, ascending, that are 1, 2 or 5 times a power of ten in ms."""
-    scales = [10.0**k for k in range(-6, 10)]
-    nice = [round(m * scale, 9) for scale in scales for m in (1, 2, 5)]
-    whole = [t / dt for t in nice if abs(t / dt - round(t / dt)) < 1e-6]
-    if not whole:
-        whole = [m * scale for scale in scales[6:] for m in (1, 2, 5)]
+    """Return 1, 2 and 5 times powers of ten, in ms where these are whole steps, as steps."""
+    nice = [float(f"{m}e{k}") for k in range(-6, 10) for m in (1, 2, 5)]
+    whole = [t / dt for t in nice if abs(t / dt - round(t / dt)) < 1e-6] or nice
     return [round(steps) for steps in whole if 2 <= round(steps) <= n_steps]
 
 
-def _sampled(prepared: Prepared, keys: set[str], steps: int) -> Prepared | None:
-    """Return a run whose recordings of those keys have a longer interval; None if none changes."""
-    job, recorders, columns = prepared.job, [], []
-    for recorder, column in zip(prepared.job.recorders, prepared.columns, strict=True):
-        change = recorder.key in keys and steps_between(recorder, job.dt) < steps
-        if change:
-            interval = steps * job.dt
-            rows = job.n_steps // steps + 1
-            recorder, column = (  # noqa: PLW2901 - the pair that was asked for, or its change
-                replace(recorder, interval=interval),
-                replace(column, interval=interval, rows=rows),
-            )
-        recorders.append(recorder)
-        columns.append(column)
-    if tuple(columns) == prepared.columns:
-        return None
-    changed = replace(job, recorders=tuple(recorders))
-    stride = common_stride(changed.recorders, job.dt)
-    width = int(np.prod(prepared.compiled.system.crossings or (0,)))
-    sampled = sum(int(np.prod(c.shape, initial=1)) for c in columns if c.shape is not None)
-    schedule = chunks.plan(stride, max(width, -(-sampled // stride)))
-    return replace(prepared, job=changed, columns=tuple(columns), schedule=schedule)
-
-
-def _told(prepared: Prepared, changed: Prepared, packed: float) -> str:
-    """Return in words how one run records less often than another."""
-    sentences = []
-    for old, new in zip(prepared.columns, changed.columns, strict=True):
-        if old.interval == new.interval:
-            continue
-        every_step = abs(old.interval - prepared.job.dt) < 1e-9
-        before = "every step" if every_step else f"every {old.interval:g} ms"
-        sentences.append(
-            f"record {old.key} every {new.interval:g} ms instead of {before}: "
-            f"{_instead(new.bytes * packed, old.bytes * packed)}"
-        )
-    return ", and ".join(sentences)
+def _interval(column: Column, dt: float) -> str:
+    every_step = abs(column.interval - dt) < 1e-9
+    return "every step" if every_step else f"every {column.interval:g} ms"
 
 
 def _instead(new: float, old: float) -> str:
@@ -353,26 +317,3 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
     given = system.inputs(np.arange(2, dtype=np.int64), nodes_of(job.solver), job.dt)
     numbers = sum(table[0].size for table in given)
     return schedule.steps * (crossings + item * numbers) + (schedule.rows + 1) * seen * item
-
-
-def _times(column: Column) -> int:
-    return 0 if column.shape is None else 8 * column.rows
-
-
-def _spike_bytes(column: Column) -> int:
-    """Return the size of a spike: its time and the indices of its cell, 8 bytes each."""
-    return 8 + 8 * (column.place[0] if column.place else 1)
-
-
-def _waiting(column: Column, spikes: int) -> int:
-    """Return the most that waits in memory until it fills a chunk of a store."""
-    if column.shape is None:
-        return min(spikes * _spike_bytes(column), 2 * store.CHUNK_BYTES)
-    width = max(1, column.bytes // max(column.rows, 1))
-    rows = min(column.rows, max(1, store.CHUNK_BYTES // width))
-    return rows * width + min(8 * column.rows, store.CHUNK_BYTES)
-
-
-def _free_disk(path: Path) -> int:
-    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    return shutil.disk_usage(there).free

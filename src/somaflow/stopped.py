@@ -12,7 +12,7 @@ from somaflow.settings import positive
 from somaflow.simulation.checkpoint import Checkpoint, newest
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.folder import JOB
-from somaflow.simulation.store import ZarrSink
+from somaflow.simulation.sinks import Resumable
 from somaflow.simulation.system import Array
 
 
@@ -28,7 +28,7 @@ class Stopped:
         damaged: Why each newer one was passed over.
     """
 
-    sink: ZarrSink
+    sink: Resumable
     job: Job
     meta: dict[str, Any]
     checkpoint: Checkpoint
@@ -51,7 +51,7 @@ class Stopped:
         return replace(prepared, meta=self.meta)
 
 
-def find(sink: ZarrSink, duration: Any = None, every: Any = None, solver: Any = None) -> Stopped:
+def find(sink: Resumable, duration: Any = None, every: Any = None, solver: Any = None) -> Stopped:
     """Read what is left of a run.
 
     Args:
@@ -80,7 +80,7 @@ def find(sink: ZarrSink, duration: Any = None, every: Any = None, solver: Any = 
     return Stopped(sink, job, told["meta"] | {"duration_ms": job.duration}, found, damaged)
 
 
-def _told(sink: ZarrSink) -> dict[str, Any]:
+def _told(sink: Resumable) -> dict[str, Any]:
     try:
         return parsed(sink.beside.read(JOB))
     except FileNotFoundError:

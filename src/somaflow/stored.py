@@ -50,11 +50,6 @@ def spikes_at_end(sink: Sink, column: Column, prepared: Prepared, steps: int) ->
     return len(times) + round(late / (steps / 2) * (job.n_steps - steps))
 
 
-def bytes_of(sink: ZarrSink) -> int:
-    """Return the bytes of a store on the disk; 0 at an address."""
-    return _total(sink.path) if isinstance(sink.path, Path) else 0
-
-
 def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     """Return what a run will leave, given what its beginning left.
 
@@ -64,7 +59,7 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
         steps: Steps of the beginning. If they are the whole run, the store is exact.
     """
     assert isinstance(sink.path, Path)
-    total = _total(sink.path)
+    total = sink.taken()
     size = len(sink.beside.read(checkpoint.names(sink.beside)[-1]))
     kept, _ = checkpoint.newest(sink.beside)
     waiting = part_of(kept.arrays, "sink")

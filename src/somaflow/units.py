@@ -22,6 +22,22 @@ from somaflow.errors import MissingValueError, UnitError, WrongTypeError, neares
 from somaflow.given import shown
 from somaflow.notation import UnreadableError, unit_powers
 
+# fmt: off
+__all__ = [
+    "ms", "us", "second",
+    "mV", "volt",
+    "uA", "nA", "pA", "mA", "amp",
+    "mS", "uS", "nS", "pS", "siemens",
+    "uF", "nF", "pF", "farad",
+    "ohm", "kohm", "Mohm", "Gohm",
+    "cm", "mm", "um", "meter",
+    "mM", "uM", "nM", "mole",
+    "Hz", "kHz",
+    "kelvin", "coulomb",
+    "Parameter", "Quantity", "registry",
+]
+# fmt: on
+
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None)
 Quantity: Any = registry.Quantity
 

@@ -106,18 +106,59 @@ def test_a_claim_that_was_removed_while_it_was_waited_for_is_made_anew(tmp_path:
 def test_where_there_are_no_locks_nothing_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Lockless:
-        LOCK_EX = LOCK_NB = 0
-
-        @staticmethod
-        def flock(*_: Any) -> None:
-            raise OSError(95, "Operation not supported")
+    def lockless(*_: Any, **__: Any) -> bool:
+        raise OSError(95, "Operation not supported")
 
     folder = beside(tmp_path / "a.zarr")
-    for module in (Lockless, None):
-        monkeypatch.setattr(claim, "fcntl", module)
-        with claimed(folder), claimed(folder):
-            assert claim.is_claimed(folder)
+    monkeypatch.setattr(claim, "lock_descriptor", lockless)
+    with claimed(folder), claimed(folder):
+        assert claim.is_claimed(folder)
+
+
+@pytest.fixture
+def as_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is locked cannot be read by others, and one that is open not removed."""
+    opened: dict[str, int] = {}
+    real_open, real_close, read_bytes, unlink = os.open, os.close, Path.read_bytes, Path.unlink
+
+    def note(path: Any, *more: Any) -> int:
+        number = real_open(path, *more)
+        if str(path).endswith(LOCK):
+            opened[str(path)] = opened.get(str(path), 0) + 1
+            numbers[number] = str(path)
+        return number
+
+    def close(number: int) -> None:
+        real_close(number)
+        if path := numbers.pop(number, None):
+            opened[path] -= 1
+
+    def refused(path: Path) -> None:
+        if opened.get(str(path)):
+            raise PermissionError(13, "Permission denied")
+
+    numbers: dict[int, str] = {}
+    monkeypatch.setattr(claim, "_WINDOWS", True)
+    monkeypatch.setattr(claim.os, "open", note)
+    monkeypatch.setattr(claim.os, "close", close)
+    monkeypatch.setattr(claim.os, "read", lambda *_: refused(Path(next(iter(opened)))) or b"")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: refused(path) or read_bytes(path))
+    monkeypatch.setattr(
+        Path, "unlink", lambda path, missing_ok=False: refused(path) or unlink(path, missing_ok)
+    )
+
+
+def test_a_store_is_claimed_by_one_where_locked_files_cannot_be_read_or_removed(
+    as_on_windows: None, tmp_path: Path
+) -> None:
+    folder = beside(tmp_path / "a.zarr")
+    for _ in range(2):
+        with claimed(folder):
+            assert claim.is_lock(folder)
+            with pytest.raises(StoreError, match="by another process; wait"), claimed(folder):
+                pass
+        assert not claim.is_claimed(folder)
+        assert not folder.exists()
 
 
 def test_a_claim_that_somebody_removed_is_not_taken_from_the_next(tmp_path: Path) -> None:

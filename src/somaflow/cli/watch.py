@@ -12,13 +12,12 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.spinner import Spinner
 from rich.text import Text
 
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
 from somaflow.given import is_number, is_whole, parsed
-from somaflow.progress import Progress, drawn, draws, span
+from somaflow.progress import Picture, Progress, draws, span
 from somaflow.simulation.claim import is_claimed
 from somaflow.simulation.folder import PROGRESS, Folder, beside
 
@@ -209,7 +208,7 @@ class _Bar:
 
     def __init__(self, console: Console, store: str) -> None:
         self._store = store
-        self._spinner = Spinner("dots")
+        self._picture: Picture | None = None
         self._shown: RenderableType = ""
         self._live = Live(get_renderable=lambda: self._shown, console=console, transient=True)
 
@@ -225,5 +224,7 @@ class _Bar:
             self._shown = Group(Text(line(sight, self._store, now)))
             return
         old = Text("".join(f"  {words}" for words in _age(sight, now)), style="yellow")
-        picture = drawn(sight.progress, sight.state, self._spinner)
-        self._shown = Group(picture, old) if old else picture
+        if self._picture is None:
+            self._picture = Picture(sight.progress, sight.state)
+        self._picture.take(sight.progress, sight.state)
+        self._shown = Group(self._picture, old) if old else self._picture

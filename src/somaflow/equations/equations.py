@@ -55,7 +55,7 @@ class Equations(Description):
     """A system of ordinary differential equations with units.
 
     Make one with `Equations.parse` or `Equations.from_function`. The text has one statement a
-    line; `#` begins a comment:
+    line; `#` begins a comment::
 
         dv/dt = (E_L - v + R*I)/tau : mV     a state, and the unit of the state
         I = g*(E_L - v) : nA                 a definition

@@ -14,6 +14,22 @@ from somaflow.equations.expression import Call
 from somaflow.errors import WrongTypeError
 from somaflow.given import array, shown
 
+__all__ = [
+    "exp",
+    "expm1",
+    "exprel",
+    "log",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "sqrt",
+    "absolute",
+    "minimum",
+    "maximum",
+    "where",
+]
+
 _tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
 
 

@@ -1,14 +1,18 @@
 """Sinks: where a run's recordings go, as they come.
 
 A sink is opened with the columns it will get, receives rows and spikes in order of time, and is
-closed. Whatever was written before an error stays readable.
+closed. Whatever was written before an error stays readable. What a sink can do beyond that it
+declares by being a `Resumable` or a `Measurable`.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from somaflow.simulation.folder import Folder
 from somaflow.simulation.system import Array
 
 EVERY = slice(None)  # samples of a recording
@@ -71,6 +75,11 @@ class Column:
         return self.rows * int(np.prod(self.shape, initial=1)) * np.dtype(self.dtype).itemsize
 
     @property
+    def spike_bytes(self) -> int:
+        """Size of a spike: its time and the indices of its cell, 8 bytes each."""
+        return 8 + 8 * (self.place[0] if self.place else 1)
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of its arrays and axes in a store, and in a dataset."""
         if self.shape is None:
@@ -98,24 +107,151 @@ class Column:
 class Sink(Protocol):
     """What takes recordings.
 
-    All but `open` is called from one thread that is not the one that computes.
+    Any object with these methods is one. While a run computes, all is called from one thread that
+    is not the one that computes.
     """
 
-    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None: ...
+    @abstractmethod
+    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+        """Make room for the columns; `header` is what the results tell of the run."""
+        ...
 
-    def rows(self, key: str, first: int, values: Array) -> None: ...
+    @abstractmethod
+    def rows(self, key: str, first: int, values: Array) -> None:
+        """Take samples `first` and following of a column, in order."""
+        ...
 
-    def spikes(self, key: str, times: Array, cells: Array) -> None: ...
+    @abstractmethod
+    def spikes(self, key: str, times: Array, cells: Array) -> None:
+        """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`."""
+        ...
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Take nothing more. It is called once, however the run ends."""
+        ...
 
-    def read(self, key: str, rows: slice = ...) -> Array: ...
+    @abstractmethod
+    def read(self, key: str, rows: slice = ...) -> Array:
+        """Return samples of a column; it is given no `rows` where all are wanted."""
+        ...
 
-    def read_spikes(self, key: str) -> tuple[Array, Array]: ...
+    @abstractmethod
+    def read_spikes(self, key: str) -> tuple[Array, Array]:
+        """Return times and cells of all spikes of a column."""
+        ...
 
 
-class MemorySink:
+class Resumable(Sink):
+    """A sink whose run can stop, and go on to the same results.
+
+    A sink declares that it is one by having this class as a base. In its `beside` lie the log, the
+    progress and the checkpoints of the run, each with what `cursors` told. A run begins with
+    `check`, `clear` and `create` in place of `open`.
+
+    Attributes:
+        path: Where it is, for messages.
+        beside: The folder for what tells of its run: `somaflow.simulation.folder.beside(path)`.
+        resumed_by: How a user goes on with its run: calls and commands, for messages.
+    """
+
+    path: str | Path
+    beside: Folder
+    resumed_by: tuple[str, ...]
+
+    @abstractmethod
+    def check(self, columns: tuple[Column, ...]) -> None:
+        """Refuse a place that cannot take the recordings; nothing is written."""
+        ...
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove what an earlier run has written."""
+        ...
+
+    @abstractmethod
+    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+        """Make room for the columns where nothing is, or what this run itself has begun."""
+        ...
+
+    @abstractmethod
+    def reopen(
+        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+    ) -> None:
+        """Go on from what `cursors` told; what was written later is taken away."""
+        ...
+
+    @abstractmethod
+    def is_complete(
+        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+    ) -> bool:
+        """Return whether all is there that `cursors` tell of; then it can be read."""
+        ...
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write all that it was given, so that a checkpoint may count on it."""
+        ...
+
+    @abstractmethod
+    def cursors(self) -> dict[str, Array]:
+        """Return how far it is: all that `reopen` needs, as small arrays by name."""
+        ...
+
+
+class Needs(NamedTuple):
+    """Bytes that recordings take in a sink.
+
+    Attributes:
+        memory: What it holds in memory, at most.
+        joined: What it takes beside that to read the largest recording.
+        disk: What it writes to a disk, before compression.
+    """
+
+    memory: int
+    joined: int
+    disk: int
+
+
+class Measurable(Sink):
+    """A sink that says what it takes, so that a run that cannot fit is refused before it begins.
+
+    A sink declares that it is one by having this class as a base.
+
+    Attributes:
+        in_memory: Whether what it holds is lost with the process.
+    """
+
+    in_memory: bool
+
+    @abstractmethod
+    def needs(self, columns: tuple[Column, ...], spikes: int) -> Needs:
+        """Return what it takes for some columns, with so many spikes in all of them."""
+        ...
+
+    @abstractmethod
+    def taken(self) -> int:
+        """Return the bytes that it has on a disk now."""
+        ...
+
+    @abstractmethod
+    def free(self) -> int | None:
+        """Return the bytes of disk that it may take; None where that is not known."""
+        ...
+
+
+REQUIRED = ("open", "rows", "spikes", "close", "read", "read_spikes")  # of every sink
+
+
+def bytes_of_spikes(columns: tuple[Column, ...], spikes: int) -> int:
+    """Return the size of so many spikes, whatever column they belong to, at most."""
+    return spikes * max((c.spike_bytes for c in columns if c.shape is None), default=0)
+
+
+class MemorySink(Measurable):
     """Keeps everything in memory."""
+
+    in_memory = True
 
     def __init__(self) -> None:
         self._parts: dict[str, list[Any]] = {}
@@ -160,3 +296,15 @@ class MemorySink:
         nothing = np.zeros((0, *self._shapes[key].place), np.int64)
         cells = [nothing, *(cells for _, cells in self._parts[key])]
         return np.concatenate(times), np.concatenate(cells)
+
+    def needs(self, columns: tuple[Column, ...], spikes: int) -> Needs:
+        """Return what it takes: all of it, and the largest recording again to join its chunks."""
+        sizes = [column.bytes for column in columns]
+        return Needs(bytes_of_spikes(columns, spikes) + sum(sizes), max(sizes, default=0), 0)
+
+    def taken(self) -> int:
+        """Return that it has nothing on a disk."""
+        return 0
+
+    def free(self) -> None:
+        """Return that it takes no disk."""

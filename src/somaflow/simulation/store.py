@@ -7,6 +7,7 @@ is on the disk is never needed again and never changes.
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,13 +33,20 @@ from somaflow.simulation.ownership import (
     clear_store,
     leftovers,
 )
-from somaflow.simulation.sinks import EVERY, Column
+from somaflow.simulation.sinks import (
+    EVERY,
+    Column,
+    Measurable,
+    Needs,
+    Resumable,
+    bytes_of_spikes,
+)
 from somaflow.simulation.system import Array
 
 CHUNK_BYTES = 1 << 20
 
 
-class ZarrSink:
+class ZarrSink(Resumable, Measurable):
     """Writes to a folder in Zarr format 3, which `xarray.open_zarr` opens.
 
     Beside it, in a folder of the same name and `.run`, lie checkpoints, progress and the log.
@@ -49,6 +57,8 @@ class ZarrSink:
             removed; where anything else is, the place is refused.
 
     Attributes:
+        beside: The folder beside it.
+        resumed_by: How a user goes on with its run, for messages.
         notes: What else is to lie beside the store when a run begins, by the names of the files.
         begun: Whether a run has begun to write to it.
 
@@ -58,8 +68,11 @@ class ZarrSink:
             fsspec does not know, or fsspec is not installed.
     """
 
+    in_memory = False
+
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         self.path = located(given.path(path))
+        self.resumed_by = f"sf.resume({str(self.path)!r})", f"somaflow resume {self.path}"
         self.beside = beside(self.path)
         self._store = Folder(self.path)
         if self._store.is_link():
@@ -72,6 +85,28 @@ class ZarrSink:
         self._parts: dict[str, Growing] = {}
         self._columns: tuple[Column, ...] = ()
         self._sound = True
+
+    # ------------------------------------------------------------------------- sizes
+
+    def needs(self, columns: tuple[Column, ...], spikes: int) -> Needs:
+        """Return what it takes: in memory what waits until it fills a chunk, at most."""
+        raw = bytes_of_spikes(columns, spikes) + sum(column.bytes for column in columns)
+        times = sum(8 * column.rows for column in columns)
+        return Needs(sum(_waiting(column, spikes) for column in columns), 0, raw + times)
+
+    def taken(self) -> int:
+        """Return the bytes that it has on a disk; 0 at an address."""
+        if isinstance(self.path, str):
+            return 0
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    def free(self) -> int | None:
+        """Return the bytes of disk that it may take, what it replaces included."""
+        if isinstance(self.path, str):
+            return None
+        path = self.path.absolute()
+        there = next(place for place in (path, *path.parents) if place.exists())
+        return shutil.disk_usage(there).free + (self.taken() if self.overwrite else 0)
 
     # ------------------------------------------------------------------------- begin
 
@@ -368,6 +403,15 @@ class ZarrSink:
                 if array.read_only:
                     raise KeyError(layout.name)
                 array[...] = layout.values
+
+
+def _waiting(column: Column, spikes: int) -> int:
+    """Return the most that waits in memory until it fills a chunk."""
+    if column.shape is None:
+        return min(spikes * column.spike_bytes, 2 * CHUNK_BYTES)
+    width = max(1, column.bytes // max(column.rows, 1))
+    rows = min(column.rows, max(1, CHUNK_BYTES // width))
+    return rows * width + min(8 * column.rows, CHUNK_BYTES)
 
 
 def _tidy(store: Folder, torn: set[str], layouts: list[ArrayLayout]) -> None:

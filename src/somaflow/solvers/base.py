@@ -93,11 +93,25 @@ class Solver(Protocol):
     @property
     def calculus(self) -> str | None: ...
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any: ...
+    def init(self, problem: Problem, t: Time, y: State) -> Any:
+        """Return what the first step is handed as its memory; None for a method without one."""
+        ...
 
     def step(
         self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step: ...
+    ) -> Step:
+        """Advance the state by one step.
+
+        Args:
+            problem: What may be asked about the system.
+            t: The time at the step's beginning.
+            dt: The length of the step.
+            y: The state at its beginning.
+            memory: What the step before has left.
+            noise: Increments of the Wiener processes, in the structure of `y`; None for a method
+                that is not stochastic.
+        """
+        ...
 
 
 def combine(y: State, dt: Time, weights: tuple[float, ...], slopes: list[State]) -> State:

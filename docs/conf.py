@@ -1,0 +1,81 @@
+"""How Sphinx makes the site: all pages as they stand, and an API reference from the docstrings.
+
+The sources are the repository and not this folder, so that a link such as `../README.md` leads on
+the site where it leads on the disk. `make docs` builds it.
+"""
+
+import re
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.utils import unescape
+from sphinx.domains.python import PyXRefRole
+
+project = "somaflow"
+author = "The authors of somaflow"
+copyright = author
+version = release = version_of("somaflow")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+root_doc = "docs/contents"
+include_patterns = ["*.md", "docs/**.md", "docs/api/generated/*.rst"]
+exclude_patterns = [".*", "docs/_build", "src", "tests", "benchmarks"]
+templates_path = [str(Path(__file__).parent / "_templates")]  # autosummary looks elsewhere
+
+html_theme = "furo"
+html_title = "somaflow"
+html_additional_pages = {"index": "redirect.html"}  # where the pages begin is docs/index.html
+html_copy_source = False
+
+myst_heading_anchors = 4
+
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+add_module_names = False
+default_role = "quoted"
+
+
+def quoted(
+    role: str, raw: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = ()
+) -> tuple[list[Any], list[Any]]:
+    """Show code that a docstring quotes with single marks; names of ours become links."""
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", text):
+        return [nodes.literal(raw, unescape(text, restore_backslashes=True))], []
+    target = re.sub(r"^sf\.", "somaflow.", text)
+    return PyXRefRole()("py:obj", raw, f"{text} <{target}>", line, inliner, options or {}, content)
+
+
+def left_out(app: Any, what: str, name: str, found: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of named tuples, which the docstring of their class describes."""
+    return True if type(found).__name__ == "_tuplegetter" else None
+
+
+def described(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """Keep Napoleon from reading what stands before a colon as the type of a property."""
+    if what in ("property", "attribute"):
+        lines.insert(0, "")
+
+
+def signed(
+    app: Any, what: str, name: str, found: Any, options: Any, arguments: str, returns: str
+) -> tuple[str, str] | None:
+    """Write a quantity in a signature as a user writes it; of a protocol nobody makes one."""
+    if getattr(found, "_is_protocol", False):
+        return "", ""
+    if not arguments:
+        return None
+    return re.sub(r"<Quantity\((\S+), '(\w+)'\)>", r"\1*\2", arguments), returns
+
+
+def setup(app: Any) -> None:
+    """Add to Sphinx what is particular to this site."""
+    app.add_role("quoted", quoted)
+    app.connect("autodoc-skip-member", left_out)
+    app.connect("autodoc-process-docstring", described, priority=0)  # before Napoleon
+    app.connect("autodoc-process-signature", signed)
