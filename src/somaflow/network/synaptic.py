@@ -6,7 +6,7 @@ import numpy as np
 
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
-from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
+from somaflow.errors import MissingValueError, WrongTypeError
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.units import Parameter
@@ -64,15 +64,15 @@ class Synaptic:
                 f"sf.catalogue('synapses').nach, or sf.Equations, not {shown(synapse)}."
             )
 
-    def _check_values(self) -> None:
-        for key, value in {**self.equations.parameters, **self.equations.initial}.items():
-            drawn = isinstance(value, Distribution)
-            if drawn or (isinstance(value, Parameter) and value.value.ndim):
-                what = f"is {value}" if drawn else f"has shape {value.value.shape}"
-                raise NetworkError(
-                    f"{self.place}: {key!r} of synapse {self.synapse_name!r} {what}; "
-                    "give one number, and what differs between synapses as weight=..."
-                )
+    def _varied(self) -> dict[str, Any]:
+        """Return the parameters and initial values that are not one number."""
+        equations = self.equations
+        return {
+            key: value
+            for key, value in (*equations.parameters.items(), *equations.initial.items())
+            if isinstance(value, Distribution)
+            or (isinstance(value, Parameter) and value.value.ndim)
+        }
 
     def _default_weight(self, name: str) -> Parameter:
         equations = self.equations
@@ -86,3 +86,8 @@ class Synaptic:
             )
         value = equations.initial_values({}, where)[name]
         return Parameter(np.asarray(value, np.float64), equations.unit(name))
+
+
+def place_of(projection: Synaptic) -> str:
+    """Return what a projection's synapse is called in messages."""
+    return f"synapse {projection.synapse_name!r} of {projection.place}"
