@@ -245,10 +245,15 @@ class Continuing:
             return None
         states, key = self.final.states.get(group.before.source, {}), self._key(group)
         found = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
-        known = [name for name in states if name == key or name.startswith(f"{key} ")]
+        known = [name for name in states if self._group_of_row(name) == key]
         if len(known) != len(found) or any(value is None for value in found.values()):
             raise self._other_synapse(group)
         return {name: value for name, value in found.items() if value is not None}
+
+    def _group_of_row(self, name: str) -> str:
+        """Return the group to which a row belongs; "" for a population's own state."""
+        keys = (key for key in self.final.groups if name == key or name.startswith(f"{key} "))
+        return max(keys, key=len, default="")
 
     @staticmethod
     def _other_synapse(group: Group) -> RunError:

@@ -10,6 +10,7 @@ from somaflow.network.choice import costs
 from somaflow.network.forms import Graded, Jumping, take_apart
 from somaflow.network.general import General
 from somaflow.network.groups import choose, group
+from somaflow.network.junctions import both_ways
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
@@ -41,7 +42,7 @@ def explain(
 ) -> str:
     """Return all sections as text, but for what a network has none of."""
     sections = [
-        exponential_methods(populations, [*projections, *inputs]),
+        exponential_methods(populations, [*both_ways(projections), *inputs]),
         sums(projections),
         *([counts(inputs)] if inputs else []),
     ]

@@ -12,6 +12,7 @@ from somaflow.network.choice import Choice
 from somaflow.network.connectors import FixedOutDegree
 from somaflow.network.forms import Form, Graded, Jumping, take_apart
 from somaflow.network.general import General
+from somaflow.network.junctions import both_ways, has_back
 from somaflow.network.projection import Projection
 from somaflow.units import Parameter
 
@@ -62,7 +63,7 @@ def group(
         NetworkError: A synapse is of no form that can be computed.
     """
     found: dict[tuple[str, str | None], Grouping] = {}
-    for projection in projections:
+    for projection in both_ways(projections):
         form = take_apart(projection)
         key = _shared(projection, form), (apart or {}).get(str(projection.name))
         if key not in found:
@@ -141,5 +142,5 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
         each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
         each += len(projection.varied) * item_bytes
         # Twice: what is built, and the copy that the compiled function is given.
-        total += 2 * count * each
+        total += 2 * count * each * (1 + has_back(projection))
     return int(total)

@@ -38,6 +38,10 @@ _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 class Projection(Synaptic, Description):
     """Synapses from presynaptic to postsynaptic cells.
 
+    Gap junctions between two populations conduct both ways: one projection is enough. So does a
+    synapse whose text has a line `I_pre = ...`, the current out of the presynaptic cell. Within one
+    population both directions are given, as `sf.Mutual` does.
+
     Args:
         pre: A population or a view.
         post: A population or a view.
@@ -90,6 +94,9 @@ class Projection(Synaptic, Description):
             )
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
+        if self.is_gap_junction and not self._mutual:  # which conducts both ways
+            turned = {"pre": target, "post": source}
+            check_ports(self.place, self.synapse_name, self.equations, turned)
         self._check_sizes()
         setter(self, "varied", self._checked_varied())
         setter(self, "_written", written_unit(self.weight))
@@ -97,16 +104,16 @@ class Projection(Synaptic, Description):
         if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
             self._check_within(self.weight.value.reshape(1))
         setter(self, "delay", self._checked_delay())
-        if self.is_gap_junction and source is not target:
-            raise NetworkError(
-                f"projection {self.name!r}: {self.synapse_name!r} is a gap junction, which joins "
-                f"cells of one population, but it goes from {source.name!r} to {target.name!r}."
-            )
 
     @cached_property
     def is_gap_junction(self) -> bool:
         """Whether the synapse is a gap junction: a current that is the same in both directions."""
         return is_gap_junction(self.equations)
+
+    @property
+    def _mutual(self) -> bool:
+        """Whether its pairs must be given both ways: those of gap junctions in one population."""
+        return self.is_gap_junction and self.pre.population is self.post.population
 
     def _check_sizes(self) -> None:
         for view, role in ((self.pre, "presynaptic"), (self.post, "postsynaptic")):
@@ -274,7 +281,7 @@ class Projection(Synaptic, Description):
             NetworkError: A delay is negative, a probability not from 0 to 1, or a gap junction
                 is not given in both directions.
         """
-        if self.is_gap_junction:
+        if self._mutual:
             self.check()
         return self._drawn._built(check_rows(rows, len(self.post)))
 
@@ -354,7 +361,7 @@ class Projection(Synaptic, Description):
         shape = place.pre.shape
         if isinstance(values, Distribution):
             first, second = place.post_cells, place.pre_cells
-            if self.is_gap_junction:  # both directions draw one number
+            if self._mutual:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
             found = values.draw((first, second), stream).value
             if isinstance(self.connector, FromList) and self.connector.several:
@@ -389,7 +396,7 @@ class Projection(Synaptic, Description):
         Raises:
             NetworkError: A pair is given in one direction only, or with two weights.
         """
-        if not self.is_gap_junction or "_symmetric" in self.__dict__:
+        if not self._mutual or "_symmetric" in self.__dict__:
             return
         size = self.pre.population.size
         symmetry = Symmetry(size)

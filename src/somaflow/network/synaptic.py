@@ -6,7 +6,7 @@ import numpy as np
 
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
-from somaflow.errors import MissingValueError, WrongTypeError
+from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.units import Parameter
@@ -51,8 +51,15 @@ class Synaptic:
     def _check_name(self, default: str) -> None:
         if self.name is None:
             object.__setattr__(self, "name", default)
-        elif not isinstance(self.name, str):
-            raise WrongTypeError(f"the name of a {self.kind} is a text, not {shown(self.name)}.")
+        name = self.name
+        if not isinstance(name, str):
+            raise WrongTypeError(f"the name of a {self.kind} is a text, not {shown(name)}.")
+        # It is a part of the names of arrays in stores and checkpoints.
+        if not (name[:1].isalnum() or name[:1] == "_") or not name.isprintable() or "/" in name:
+            raise NetworkError(
+                f"{name!r} cannot be the name of a {self.kind}: it begins with a letter, a digit "
+                "or _, and has no '/' and no line break."
+            )
 
     def _check_synapse(self) -> None:
         synapse = self.synapse
