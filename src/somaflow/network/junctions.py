@@ -64,8 +64,14 @@ def _back(projection: Projection) -> Projection:
             )
         turned = _turned(equations)
         if isinstance(synapse, Mechanism):
-            told = synapse.name, synapse.kind, synapse.title, synapse.reference
-            synapse = Mechanism(*told, turned, synapse.details)
+            synapse = Mechanism(
+                synapse.name,
+                synapse.kind,
+                synapse.title,
+                synapse.reference,
+                turned,
+                synapse.details,
+            )
         else:
             synapse = turned
     if made.own:
@@ -75,9 +81,9 @@ def _back(projection: Projection) -> Projection:
     if projection.weight_name is not None:
         weight = Parameter(np.ascontiguousarray(made.coherent), made.unit)
     pairs = FromList(np.stack([made.post, made.pre], axis=1), several=True)
-    source, target = projection.post.population, projection.pre.population
-    ends: Any = source, target
-    return Projection(*ends, synapse, pairs, weight, name=name_of_back(projection))
+    source: Any = projection.post.population
+    target: Any = projection.pre.population
+    return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
 
 
 def _turned(equations: Equations) -> Equations:
