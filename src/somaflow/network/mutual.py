@@ -8,6 +8,7 @@ import numpy as np
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import shown
+from somaflow.network.random import check_own_seed
 from somaflow.network.wiring import Indices, Pairs, Rows, by_row, check_rows
 
 _TAKES = ("AllToAll", "FixedProbability", "FromList")
@@ -35,6 +36,7 @@ class Mutual(Description):
     def __post_init__(self) -> None:
         if type(self.of).__name__ not in _TAKES:
             raise WrongTypeError(f"Mutual takes {', '.join(_TAKES)}, not {shown(self.of)}.")
+        object.__setattr__(self, "seed", check_own_seed(self.seed))
         own = getattr(self.of, "seed", 0)
         if self.seed is not None and hasattr(self.of, "seed") and self.seed != own:
             object.__setattr__(self, "of", replace(self.of, seed=self.seed))
