@@ -25,6 +25,7 @@ from .network.distributions import Normal as Normal
 from .network.distributions import Uniform as Uniform
 from .network.lists import FromList as FromList
 from .network.lists import FromSparse as FromSparse
+from .network.mutual import Mutual as Mutual
 from .network.network import Network as Network
 from .network.network import load_network as load_network
 from .network.neuron import Neuron as Neuron

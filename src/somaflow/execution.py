@@ -407,7 +407,7 @@ def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
     """
     states: dict[str, dict[str, Array]] = {name: {} for name in found.header["populations"]}
     for path, value in part_of(found.arrays, "states").items():
-        name, _, state = path.rpartition("/")
+        name, _, state = path.partition("/")  # a population's name has no "/"
         states[name][state] = value
     groups = {k: KeptGroup.from_json(told) for k, told in found.header["groups"].items()}
     events, sizes = part_of(found.arrays, "events"), found.header["sizes"]

@@ -10,6 +10,7 @@ from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import listed, shown
+from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.chunks import Chunk
@@ -79,7 +80,7 @@ def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, 
 def _check(network: Network, recorder: Recorder) -> None:
     name = recorder.variable
     if recorder.of_projection:
-        owners = {str(p.name): p for p in network.projections}
+        owners = {str(p.name): p for p in both_ways(network.projections)}
         if recorder.owner not in owners:
             known = nearest(recorder.owner, owners)
             raise UnknownNameError(f"the network has no projection {recorder.owner!r}.{known}")

@@ -10,7 +10,8 @@ import pytest
 import somaflow as sf
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.tables import Tables
-from somaflow.errors import NetworkError
+from somaflow.network.forms import take_apart
+from somaflow.network.general import General
 from somaflow.numerics import delivery
 from somaflow.units import ms, mV, nA, nF, uS
 
@@ -219,32 +220,30 @@ def test_the_plain_result_has_what_is_tested(both: tuple) -> None:
         assert len(sent & received) > 10  # pairs within one step
 
 
-def refused(text: str, reason: str, **projection: Any) -> None:
+DRIFTING = "dw/dt = (1*uS - w)/tau : uS\non spike: w += 0.1*uS; G += w"
+
+
+@pytest.mark.parametrize(
+    ("text", "delay", "reason"),
+    [
+        (WEIGHTED + "on spike: w += 0.1*uS; G += w", [0, 0.1], "and their delays differ"),
+        (
+            WEIGHTED + "on spike: w += 0.1*uS; G += w\non post spike: G += w",
+            0,
+            "'on post spike' changes G",
+        ),
+        (DRIFTING, 0, "w is a state of every single synapse that changes between spikes"),
+        (WEIGHTED + "on spike: w += 0.1*uS; G = w", 0, "a spike can only add to G"),
+    ],
+)
+def test_what_is_more_than_plastic_is_general(text: str, delay: Any, reason: str) -> None:
     pre, post = cells("a", PRE), cells("b", POST)
-    synapse = sf.Equations.parse(
-        OPEN + text, E=0 * mV, tau=5 * ms, w=1 * uS, G=0, **({"y": 0} if "dy" in text else {})
-    )
-    network = sf.Network(pre, post, sf.Projection(pre, post, synapse, **projection))
-    with pytest.raises(NetworkError, match=reason):
-        sf.simulate(network, 5 * ms, dt=DT * ms, record=post["v"])
-
-
-def test_plastic_synapses_of_one_projection_have_one_delay() -> None:
-    delays = np.arange(N_PRE * N_POST).reshape(WEIGHT.shape) * DT * ms
-    text = WEIGHTED + "on spike: w += 0.1*uS; G += w"
-    refused(text, "such synapses of one projection have one delay", delay=delays)
-
-
-def test_a_postsynaptic_spike_cannot_open_a_conductance() -> None:
-    text = WEIGHTED + "on spike: w += 0.1*uS; G += w\non post spike: G += w"
-    refused(text, "'on post spike' cannot change G")
-
-
-def test_a_state_of_every_synapse_may_not_drift() -> None:
-    text = "dw/dt = (1*uS - w)/tau : uS\non spike: w += 0.1*uS; G += w"
-    refused(
-        text, "w is a state of every single synapse, and such a state may only change at spikes"
-    )
+    synapse = sf.Equations.parse(OPEN + text, E=0 * mV, tau=5 * ms, w=1 * uS, G=0)
+    delays = np.resize(delay, WEIGHT.shape) * ms if delay else 0 * ms
+    made = sf.Projection(pre, post, synapse, delay=delays)
+    form = take_apart(made)
+    assert isinstance(form, General)
+    assert reason in form.reason
 
 
 def test_variables_of_synapses_come_in_the_order_of_connections() -> None:

@@ -1,5 +1,6 @@
-"""Synapses that cannot be computed are refused before anything is, each with its reason."""
+"""Which form a synapse gets: a rewrite, or the general form with the reason; or it is refused."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import somaflow as sf
 from somaflow.errors import NetworkError
 from somaflow.mechanisms.catalogue import Mechanism, from_data
 from somaflow.network.forms import Graded, Jumping, Pulsed, take_apart
+from somaflow.network.general import General
 from somaflow.units import ms, mV, nA, nF, uS
 
 MODEL = sf.Equations.parse(
@@ -41,7 +43,7 @@ def projection(equations: str, **initial: Any) -> sf.Projection:
     return sf.Projection(CELLS, CELLS, synapse(equations, **initial))
 
 
-REFUSED = {
+ALONE = {
     "a gate that reads the postsynaptic cell": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (v_post/E - s)/tau : 1",
         {"s": 0},
@@ -85,18 +87,51 @@ REFUSED = {
         {"s": 0},
         "is not affine in s",
     ),
-    "a variable of the synapse that decays": (
-        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\ndc/dt = -c/tau : uS\n"
-        "on spike: c += g; s += c\non post spike: c += g",
-        {"s": 0, "c": 0},
-        "c is a state of every single synapse, and such a state may only change at spikes",
-    ),
     "a pulse in the current": (
         "v_pre : mV\nv_post : mV\nI = g*(s + pulse(1*ms))*(v_post - E) : nA\n"
         "ds/dt = (v_pre/E - s)/tau : 1",
         {"s": 0},
         r"I depends on pulse\(\) itself; let a state follow the pulse",
     ),
+    "a state of its own that moves": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\ndc/dt = -c/tau : uS\n"
+        "on spike: c += g; s += c\non post spike: c += g",
+        {"s": 0, "c": 0},
+        "c is a state of every single synapse that changes between spikes",
+    ),
+    "a jump with a source": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = (0.1*uS - s)/tau : uS\non spike: s += g",
+        {"s": 0},
+        "must decay to 0 and start there",
+    ),
+    "a jump that starts open": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g",
+        {"s": 0.3},
+        "must decay to 0 and start there",
+    ),
+    "a pulse with a source": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) + 0.1 - s)/tau : 1",
+        {"s": 0},
+        "must decay to 0 and start there",
+    ),
+    "a pulse that starts open": (
+        "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) - s)/tau : 1",
+        {"s": 0.3},
+        "must decay to 0 and start there",
+    ),
+    "chance": (
+        "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g*rand()",
+        {"s": 0},
+        r"a spike reads rand\(\)",
+    ),
+    "a jump of the cell": (
+        "v_post : mV\ndx/dt = -x/tau : 1\non spike: x += 1; v_post = E*x",
+        {"x": 0},
+        r"a spike can only add to v_post",
+    ),
+}
+
+REFUSED = {
     "neither pulse nor jump": (
         "v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = -s/tau : 1",
         {"s": 0},
@@ -125,23 +160,16 @@ def test_a_synapse_that_cannot_be_computed_is_refused(
         sf.simulate(sf.Network(CELLS, given), 1 * ms)
 
 
-@pytest.mark.parametrize(
-    ("equations", "initial"),
-    [
-        (
-            "v_post : mV\nI = s*(v_post - E) : nA\nds/dt = (0.1*uS - s)/tau : uS\non spike: s += g",
-            0,
-        ),
-        ("v_post : mV\nI = s*(v_post - E) : nA\nds/dt = -s/tau : uS\non spike: s += g", 0.3),
-        ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) + 0.1 - s)/tau : 1", 0),
-        ("v_post : mV\nI = g*s*(v_post - E) : nA\nds/dt = (pulse(tau) - s)/tau : 1", 0.3),
-    ],
-    ids=["jump with a source", "jump that starts open", "pulse with a source", "pulse that starts"],
-)
-def test_what_does_not_rest_at_zero_is_refused(equations: str, initial: float) -> None:
-    network = sf.Network(CELLS, projection(equations, s=initial))
-    with pytest.raises(NetworkError, match="must decay to 0 and start there"):
-        sf.simulate(network, 1 * ms)
+@pytest.mark.parametrize(("equations", "initial", "reason"), ALONE.values(), ids=ALONE.keys())
+def test_what_no_rewrite_takes_is_general(equations: str, initial: dict, reason: str) -> None:
+    given = projection(equations, **initial)
+    form = take_apart(given)
+    assert isinstance(form, General)
+    assert set(form.closed + form.flowing) == set(initial)
+    assert re.search(reason, form.reason)
+    said = sf.Network(CELLS, given).explain()
+    assert "general: each synapse by itself in every step, since no rewrite applies. " in said
+    assert re.search(reason, said)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def by_row(pairs: np.ndarray) -> np.ndarray:
 
 
 def test_the_list_is_complete() -> None:
-    assert {c.__name__ for c in Connector.__args__} == set(MAKE)
+    # Mutual joins the same cells only: tests/compiler/test_junctions.py
+    assert {c.__name__ for c in Connector.__args__} == {*MAKE, "Mutual"}
 
 
 @pytest.mark.parametrize("view", VIEWS)

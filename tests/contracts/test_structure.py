@@ -177,8 +177,28 @@ def places() -> Made:
     return network, [b["v"]], {}
 
 
+def alone() -> Made:
+    """Synapses each by itself: chance, delays, both cells, assignments to variables of cells."""
+    a, b = lif(), lif("b", 6)
+    text = """
+        v_post : mV
+        I = w*s*s*(v_post - E) : nA
+        ds/dt = c*(1 - s)/tau - s*s/tau*exp(v_post/(50*mV)) : 1
+        dc/dt = (k - c)/tau : 1
+        on spike: c += where(rand() < 0.5, 1, 0); v_post = v_post + 0.01*(E - v_post)
+        on post spike: s = 0.5*s*(1 + rand())
+    """
+    numbers = {"tau": sf.Uniform(2 * ms, 5 * ms, seed=3), "E": 0 * mV, "k": 0.1, "s": 0.0}
+    synapse = sf.Equations.parse(text, w=1 * nS, c=sf.Uniform(0.0, 0.1, seed=5), **numbers)
+    delay = sf.Uniform(0.2 * ms, 1 * ms, seed=2)
+    made = sf.Projection(a, b, synapse, HALF, 1 * nS, delay, name="alone")
+    drive = sf.CurrentClamp(a, np.linspace(1, 4, 20) * nA)
+    return sf.Network(a, b, made, drive), [made["s"], made["I"], b["v"]], {}
+
+
 NETWORKS: dict[str, Callable[[], Made]] = {
-    made.__name__: made for made in (jumping, later, learning, chance, membranes, rows, places)
+    made.__name__: made
+    for made in (jumping, later, learning, chance, membranes, rows, places, alone)
 }
 
 DT, STEPS = 0.1, 100

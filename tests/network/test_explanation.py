@@ -120,8 +120,8 @@ def test_a_current_that_is_multiplied_by_the_voltage() -> None:
         ),
         (
             "ds/dt = pulse(1*ms)/tau - s*s/tau : 1",
-            "a run refuses it: synapse 'made' of projection 'one_to_one': ds/dt is not "
-            "affine in s, because of s * s.",
+            "each synapse by itself, with the solver; Rosenbrock form: ds/dt is not affine in s, "
+            "because of s * s.",
         ),
     ],
     ids=["graded", "graded and not affine", "pulsed and not affine"],

@@ -288,8 +288,6 @@ def test_a_gap_junction_joins_both_ways() -> None:
         junction(sf.FromList([(0, 1), (1, 0), (3, 2)])).connections()
     with pytest.raises(NetworkError, match=r"\(0, 1\) has 0.1 mS/cm\*\*2 and \(1, 0\) has 0.2 mS"):
         junction(sf.FromList([(0, 1), (1, 0)]), [0.1, 0.2] * S).connections((0, 1))
-    with pytest.raises(NetworkError, match="joins cells of one population, but it goes from 'PN'"):
-        sf.Projection(cells(), cells("LN"), sf.Equations.parse(GAP, w=0.1 * S))
 
 
 def test_both_directions_of_a_gap_junction_draw_one_weight() -> None:

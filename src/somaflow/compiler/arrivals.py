@@ -73,6 +73,11 @@ class Arrivals:
                     state, k = name.removesuffix("_post"), route.target
                     change = free(k, state, total[..., route.columns])
                     states[k][state] = states[k][state] + change
+            if made.moves is not None:
+                k = coupling.group.routes[0].target
+                for state, value in made.moves(states[k]).items():
+                    allowed = free(k, state, tf.ones_like(value)) > 0
+                    states[k][state] = tf.where(allowed, value, states[k][state])
         reached: dict[int, list[tuple[Arrival, Route]]] = {}
         for arrival in arrivals:
             for route in arrival.coupling.group.routes:

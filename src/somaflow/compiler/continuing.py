@@ -136,17 +136,24 @@ class Continuing:
                 )
         return old
 
-    def begun(self, group: Group, old: KeptGroup | None) -> int | None:
-        """Return since which step spikes arrive by a group; None where all do."""
-        if not group.delay:
+    def begun(self, group: Group, old: KeptGroup | None, longest: int | None = None) -> int | None:
+        """Return since which step spikes arrive by a group; None where all do.
+
+        Args:
+            group: The group.
+            old: What is known of it.
+            longest: The longest delay in steps; default that of the group.
+        """
+        delay = group.delay if longest is None else longest
+        if not delay:
             return None
         if old is None:
             source = group.members[0].projection.pre.population.name
-            return self.clocks.now if self._sent(source, group.delay * self.clocks.dt) else None
+            return self.clocks.now if self._sent(source, delay * self.clocks.dt) else None
         if old.begun is None:
             return None
         begun = round(old.begun * self.clocks.ratio)
-        return begun if self.clocks.now - begun < group.delay else None
+        return begun if self.clocks.now - begun < delay else None
 
     def latest(self, group: Group, old: KeptGroup) -> int:
         """Return in how many steps the last that is under way in a group's rings arrives."""
@@ -173,8 +180,8 @@ class Continuing:
             if old.wired != coupling.wired:
                 raise RunError(
                     f"projection {group.routes[0].projection!r} joins other cells than in the "
-                    "state that is given, and what its synapses keep, each by itself, cannot go "
-                    "on; give it another name, under which it begins anew."
+                    "state that is given, or with other delays, and what its synapses keep, each "
+                    "by itself, cannot go on; give it another name, under which it begins anew."
                 )
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:
@@ -238,10 +245,15 @@ class Continuing:
             return None
         states, key = self.final.states.get(group.before.source, {}), self._key(group)
         found = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
-        known = [name for name in states if name == key or name.startswith(f"{key} ")]
+        known = [name for name in states if self._group_of_row(name) == key]
         if len(known) != len(found) or any(value is None for value in found.values()):
             raise self._other_synapse(group)
         return {name: value for name, value in found.items() if value is not None}
+
+    def _group_of_row(self, name: str) -> str:
+        """Return the group to which a row belongs; "" for a population's own state."""
+        keys = (key for key in self.final.groups if name == key or name.startswith(f"{key} "))
+        return max(keys, key=len, default="")
 
     @staticmethod
     def _other_synapse(group: Group) -> RunError:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from somaflow.compiler.final import KeptGroup
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.terms import measure
-from somaflow.compiler.wiring import Member, Wiring
+from somaflow.compiler.wiring import Member
 from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, render
@@ -134,11 +134,13 @@ class Spikes(NamedTuple):
             input their number, for each postsynaptic cell.
         after: Of the postsynaptic cells of the group's only projection; None if it has no use.
         states: The states of all populations at the step's end, before resets.
+        earlier: The same at its start.
     """
 
     before: Tensor
     after: Tensor | None
-    states: list[dict[str, Tensor]]
+    states: list[dict[Any, Tensor]]
+    earlier: list[dict[Any, Tensor]]
 
 
 class Outcome(NamedTuple):
@@ -150,12 +152,15 @@ class Outcome(NamedTuple):
             `current` takes.
         rows: New values of rows of the presynaptic population's block.
         added: What is added to variables of postsynaptic cells, `[..., width]`.
+        moves: Takes the states of the postsynaptic population, and returns new values of those that
+            spikes assign to; None where they only add.
     """
 
     event: Any
     charge: Any
-    rows: dict[str, Tensor]
+    rows: dict[Any, Tensor]
     added: dict[str, Tensor]
+    moves: Callable[[States], dict[str, Tensor]] | None = None
 
 
 class Variable(NamedTuple):
@@ -190,13 +195,15 @@ class Coupling(Protocol):
             own.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
+        each: Whether each synapse is computed by itself, and gets its own spikes.
     """
 
     group: Group
     rows: dict[str, float]
-    wiring: Wiring
+    wiring: Any
     wired: str
     places: tuple[float, ...]
+    each: bool
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

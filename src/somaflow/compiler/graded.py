@@ -38,8 +38,7 @@ class GradedCoupling:
         dtype: NumPy type of the run.
     """
 
-    wired = ""
-    places = ()
+    wired, places, each = "", (), False
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

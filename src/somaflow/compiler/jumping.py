@@ -84,8 +84,7 @@ class JumpingCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired = ""
-    places = ()
+    wired, places, each = "", (), False
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from somaflow.equations.equations import Equations
@@ -170,5 +171,5 @@ class Linear:
         """Return the largest row sum of |A|, per ms."""
         rows = {state: 0.0 for state in self.states}
         for (row, _), value in values["a"].items():
-            rows[row] += abs(float(value))
+            rows[row] += float(np.max(np.abs(value)))
         return max(rows.values(), default=0.0)

@@ -53,7 +53,7 @@ class PlasticCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    places = ()
+    places, each = (), False
     unseen = ("projection", "wired", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
@@ -69,18 +69,6 @@ class PlasticCoupling:
         self.ports = tuple(dict.fromkeys(a.name for a in form.on_spike if a.name not in known))
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
-        for assignment in form.on_post_spike:
-            if assignment.name not in {*form.own, *form.after}:
-                raise NetworkError(
-                    f"{group.place}: 'on post spike' cannot change {assignment.name}; it may "
-                    "change variables of the synapse and traces of the postsynaptic cell."
-                )
-        if wiring.latest is not None:
-            raise NetworkError(
-                f"{group.place}: what a spike does is computed for each synapse by itself, and "
-                "such synapses of one projection have one delay; give one number, or a projection "
-                "for each delay."
-            )
         arrays = wiring.arrays
         digest = hashlib.blake2b(arrays["first"].tobytes(), digest_size=8)
         digest.update(arrays["other"].tobytes())

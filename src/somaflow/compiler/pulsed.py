@@ -44,7 +44,7 @@ class PulsedCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired = ""
+    wired, each = "", False
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any, nodes: tuple[float, ...]) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

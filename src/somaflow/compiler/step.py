@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
 from somaflow.compiler.coupling import Coupling, Group, Moment, Spikes
+from somaflow.compiler.general import GeneralCoupling
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
 from somaflow.network.forms import Jumping
+from somaflow.network.general import General
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
@@ -18,7 +20,7 @@ from somaflow.numerics.device import cast, put
 from somaflow.simulation.system import Carry, Jump
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
-States = dict[str, Tensor]
+States = dict[Any, Tensor]  # by name; of single synapses by the group and the name
 
 
 class Dynamics:
@@ -66,6 +68,9 @@ class Dynamics:
             for coupling, arrays in zip(self.couplings, parameters["sums"], strict=True)
         ]
         seed_words = tf.unstack(parameters["stimuli"]["seed"])
+        for coupling, own in zip(self.couplings, sums, strict=True):
+            if isinstance(coupling, GeneralCoupling):
+                own["keys"] = coupling.keys(seed_words)
         return {
             "recordings": parameters["recordings"],
             "cells": cells,
@@ -110,9 +115,19 @@ class Dynamics:
         return self.lowered[k].scope(prepared["cells"][k], values)
 
     def states(self, flow: tuple[Any, ...]) -> list[States]:
-        """Return the states of each population by name; those without have no block."""
+        """Return the states of each population by name; those without have no block.
+
+        States of single synapses that the solver integrates are among those of the presynaptic
+        population, by the group and their name.
+        """
         blocks = iter(flow)
-        return [layout.unpack(next(blocks)) if layout.states else {} for layout in self.layouts]
+        found: list[States] = [
+            {**layout.unpack(next(blocks))} if layout.states else {} for layout in self.layouts
+        ]
+        for coupling in self.tables.flowing:
+            rows = tf.unstack(next(blocks))
+            found[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
+        return found
 
     def held(self, flow: tuple[Any, ...], drive: Any, context: Any, prepared: Any) -> list[States]:
         """Return the states at a node of the step, clamped membranes at their command."""
@@ -214,7 +229,7 @@ class Dynamics:
         states = self.held(flow, drive, context, prepared)
         sums = self.sums(states, context, node, prepared)
         held = tf.nest.map_structure(tf.stop_gradient, sums)
-        return self._slopes(states, held, drive, context, prepared)
+        return self._slopes(states, held, drive, context, prepared, local=True)
 
     def _slopes(
         self,
@@ -224,6 +239,7 @@ class Dynamics:
         context: Any,
         prepared: Any,
         guarded: bool = False,
+        local: bool = False,
     ) -> tuple[Any, ...]:
         scopes = self.scopes(states, sums, drive, context, prepared)
         slopes = []
@@ -247,6 +263,14 @@ class Dynamics:
             rows = [found[state] for state in layout.states]
             rows = [tf.broadcast_to(cast(row, like.dtype), like.shape) for row in rows]
             slopes.append(tf.stack(self._hold(k, rows, context)))
+        for c, coupling in enumerate(self.couplings):
+            if isinstance(coupling, GeneralCoupling) and coupling.flowing:
+                group = coupling.group
+                owner = states[group.routes[0].target]
+                if local:
+                    owner = {key: tf.stop_gradient(value) for key, value in owner.items()}
+                own = states[group.source], owner, sums[c], prepared["sums"][c]
+                slopes.append(coupling.flow(*own))
         return tuple(slopes)
 
     def _own(self, k: int) -> tuple[str, ...]:
@@ -267,7 +291,8 @@ class Dynamics:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside = self.drives.clamps, context["stimuli"]
         old, new = self.states(before.flow), clamps.at_end(self.states(flow), outside, prepared)
-        event, states, since = {}, [dict(rows) for rows in new], []
+        states: list[States] = [{**rows} for rows in new]
+        event, since = {}, []
         moment = context["moment"]
         for k, spiking in enumerate(self.spiking):
             crossed = self._crossings(k, before, old[k], new[k], context, prepared)
@@ -291,13 +316,20 @@ class Dynamics:
             else:
                 arriving = self.drives.counted(group.counted, moment, outside, prepared)
             after = since[group.routes[0].target] if self._learns(group.form) else None
-            spikes = Spikes(arriving, after, new)
+            if isinstance(coupling, GeneralCoupling):
+                history = before.event.get(f"spikes {self.populations[group.source].name}")
+                begun = prepared["begun"].get(group.key)
+                arriving = coupling.arriving(arriving, history, moment.step, begun, own["arrays"])
+                if after is not None:
+                    after = tf.gather(after, own["arrays"]["post"], axis=-1)
+            spikes = Spikes(arriving, after, new, old)
             made = coupling.emit(
                 before.event.get(group.key), context[group.key], spikes, moment, own
             )
             if made is not None:
                 event[group.key] = made.event
-                arrived.append(Arrival(coupling, made, arriving))
+                spiked = arriving if after is None else tf.maximum(arriving, after)
+                arrived.append(Arrival(coupling, made, spiked if coupling.each else arriving))
 
         def free(k: int, state: str, change: Tensor) -> Tensor:
             return self._free(k, state, change, event)
@@ -316,11 +348,17 @@ class Dynamics:
             for layout, rows in zip(self.layouts, states, strict=True)
             if layout.states
         )
+        blocks += tuple(
+            tf.stack([states[coupling.group.source][key] for key in coupling.flowing])
+            for coupling in self.tables.flowing
+        )
         return Jump(blocks, event, tf.concat(since, axis=-1))
 
     @staticmethod
     def _learns(form: Any) -> bool:
         """Tell whether a synapse knows of the postsynaptic cell's spikes."""
+        if isinstance(form, General):
+            return bool(form.on_post_spike)
         return isinstance(form, Jumping) and bool(form.after or form.on_post_spike)
 
     def _delayed(

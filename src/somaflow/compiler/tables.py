@@ -8,29 +8,24 @@ import numpy as np
 
 from somaflow import description
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
+from somaflow.compiler.coupling import Coupling
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.general import GeneralCoupling
 from somaflow.compiler.graded import GradedCoupling
-from somaflow.compiler.jumping import JumpingCoupling
+from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
-from somaflow.compiler.plastic import PlasticCoupling
-from somaflow.compiler.poisson import PoissonCoupling, Weights
-from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.timing import warn_of_coarse_times
-from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
 from somaflow.network.distributions import drawn_of
 from somaflow.network.forms import Graded, Jumping, Pulsed
-from somaflow.network.groups import Grouping
+from somaflow.network.general import General
 from somaflow.network.network import Network
-from somaflow.network.poisson import PoissonInput
-from somaflow.network.projection import Projection
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
 from somaflow.simulation import memory
 from somaflow.simulation.system import Array, Carry, Row
@@ -52,6 +47,7 @@ class Tables:
         struck: Whether spikes can lift the cells of each population above their threshold, where
             the crossing matters: cells without a reset.
         delays: The longest delay in steps of the spikes of each population.
+        flowing: The couplings with a block of the flow state, behind those of the populations.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
     """
@@ -83,20 +79,18 @@ class Tables:
         self.lowered = [self._lower(k) for k in range(len(self.populations))]
         warn_of_coarse_times(self)
         self._check_memory()
-        apart = None if self.before is None else self.before.final.group_of
-        groupings = groups.group(network.projections, apart)
-        self.couplings: list[Coupling] = [
-            self._couple(self._group(grouping), grouping) for grouping in groupings
-        ]
-        self.couplings += [self._counted(number, p) for number, p in enumerate(network.inputs)]
-        if self.before is not None:
-            self.before.check_projections(self.couplings)
+        self.couplings = Joining(network, dt, dtype, self.before, nodes_of(self.solver)).couplings()
+        alone = [c for c in self.couplings if isinstance(c, GeneralCoupling)]
+        self.flowing = [coupling for coupling in alone if coupling.flowing]
         self.layouts = self._lay_out()
         self.drives = Drives(network, dt, duration, self.dtype, seed)
         self.delays = [0] * len(self.populations)
         for coupling in self.couplings:
             group = coupling.group
             self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
+        for coupling in alone:
+            source = coupling.group.source
+            self.delays[source] = max(self.delays[source], coupling.longest)
         struck = {
             route.target
             for coupling in self.couplings
@@ -131,120 +125,6 @@ class Tables:
         dynamic = frozenset(equations.inputs) | spiking.draws
         return Lowered(equations, dynamic, spiking.nodes, single)
 
-    def _group(self, grouping: Grouping) -> Group:
-        first = grouping.projections[0]
-        form, equations, place = grouping.form, first.equations, forms.place_of(first)
-        delay = delay_steps(first, self.dt)
-        if isinstance(form, Graded) and form.duration is None and delay != 0:
-            raise NetworkError(
-                f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
-                "delay; leave delay out."
-            )
-        if isinstance(form, Graded) and delay is None:
-            raise NetworkError(
-                f"{place}: its states belong to the presynaptic cell, so its synapses have "
-                "one delay; give one number, or a projection for each."
-            )
-        read = {name for a in equations.on_spike for name in equations.depends(a.expression)}
-        read = sorted({name for name in read & set(equations.inputs) if name.endswith("_pre")})
-        if read and delay != 0:
-            raise NetworkError(
-                f"{place} reads {read[0]} at the spike, and its spikes act later; where a spike "
-                "reads variables of the presynaptic cell, leave delay out."
-            )
-        values = equations.initial_values({}, first.synapse_name)
-        group = Group(
-            key=grouping.key,
-            form=form,
-            source=self.place[first.pre.population.name],
-            initial={s: float(np.asarray(v)) for s, v in values.items()},
-            lowered=Lowered(equations, self._changing(first)),
-            delay=delay,
-            place=place,
-        )
-        for projection in grouping.projections:
-            self._add_route(group, projection)
-        if self.before is not None:
-            group.before = self.before.group(group)
-            group.begun = self.before.begun(group, group.before)
-        return group
-
-    @staticmethod
-    def _changing(projection: Projection) -> frozenset[str]:
-        """Return what differs between synapses or within a run, beside the states."""
-        return frozenset(projection.equations.inputs) | {projection.weight_name or ""}
-
-    def _add_route(self, group: Group, projection: Projection) -> None:
-        target = self.place[projection.post.population.name]
-        begin = group.width if group.routes else 0
-        columns = slice(begin, begin + padded(self.populations[target].size))
-        match forms.take_apart(projection):
-            case Graded(terms=terms):
-                post = tuple(post for _, post in terms)
-            case Pulsed(post=factor):
-                post = (factor,)
-            case Jumping(current=current):
-                post = () if current is None else (current,)
-        chords = chords_of(projection.equations, post)
-        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
-        lowered = Lowered(projection.equations, self._changing(projection), keep)
-        group.members.append(Member(projection, begin))
-        group.routes.append(Route(str(projection.name), target, columns, post, chords, lowered))
-
-    def _couple(self, group: Group, grouping: Grouping) -> Coupling:
-        n_pre = padded(self.populations[group.source].size)
-        chosen = groups.choose(grouping, self.dtype.itemsize)
-        before = group.before
-        if before is not None and (group.delay is None) == (before.delay is None):
-            same = {route.projection for route in group.routes} == before.members.keys()
-            chosen = chosen._replace(form=before.sums) if same else chosen
-        wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
-        if self.before is not None and before is not None and wiring.latest is not None:
-            wiring.latest = max(wiring.latest, self.before.latest(group, before))
-        values = self._values(group.members[0].projection.equations, 1)
-        check_numbers(group, values)
-        if isinstance(group.form, Graded):
-            return GradedCoupling(group, wiring, self.dtype)
-        if isinstance(group.form, Pulsed):
-            pulsed = PulsedCoupling(group, wiring, self.dtype, nodes_of(self.solver))
-            pulsed.check(values)
-            return pulsed
-        kind = PlasticCoupling if grouping.plastic else JumpingCoupling
-        jumping = kind(group, wiring, self.dtype)
-        jumping.check(values, self.dt)
-        return jumping
-
-    def _counted(self, number: int, given: PoissonInput) -> PoissonCoupling:
-        equations, target = given.equations, self.place[given.post.population.name]
-        starts = equations.initial_values({}, given.synapse_name)
-        changing = frozenset(equations.inputs) | {given.weight_name or ""}
-        form = forms.take_apart(given)
-        assert isinstance(form, Jumping)
-        post = () if form.current is None else (form.current,)
-        weights = Weights.of(given, self.dtype)
-        columns = slice(0, weights.width)
-        chords = chords_of(equations, post)
-        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
-        lowered = Lowered(equations, changing, keep)
-        group = Group(
-            key=f"{given.synapse_name} of {given.name}",
-            form=form,
-            source=target,
-            initial={s: float(np.asarray(v)) for s, v in starts.items()},
-            lowered=Lowered(equations, changing),
-            delay=0,
-            place=forms.place_of(given),
-            routes=[Route(str(given.name), target, columns, post, chords, lowered)],
-            counted=number,
-        )
-        if self.before is not None:
-            group.before = self.before.group(group)
-        values = self._values(equations, 1)
-        check_numbers(group, values)
-        coupling = PoissonCoupling(group, weights, self.dtype)
-        coupling.check(values, self.dt)
-        return coupling
-
     def _lay_out(self) -> list[Layout]:
         layouts, start = [], 0
         for k, population in enumerate(self.populations):
@@ -273,14 +153,26 @@ class Tables:
                 for p, lowered in zip(self.populations, self.lowered, strict=True)
             ],
             "synapses": {
-                str(p.name): self._values(p.equations, 1)
-                for p in (*self.network.projections, *self.network.inputs)
+                route.projection: values
+                for coupling in self.couplings
+                for route, values in zip(
+                    coupling.group.routes, self._of_synapses(coupling), strict=True
+                )
             },
             "sums": [coupling.wiring.arrays for coupling in self.couplings],
             "stimuli": self.drives.parameters(),
             "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
             "begun": {g.key: np.asarray(g.begun, np.int64) for g in begun},
         }
+
+    def _of_synapses(self, coupling: Coupling) -> list[dict[str, Array]]:
+        """Return the parameters of each projection, or of the Poisson input, of a coupling."""
+        group = coupling.group
+        if isinstance(coupling, GeneralCoupling):
+            return [coupling.wiring.values]
+        if group.counted is not None:
+            return [self._values(self.network.inputs[group.counted].equations, 1)]
+        return [self._values(member.projection.equations, 1) for member in group.members]
 
     # ------------------------------------------------------------ initial state
 
@@ -317,6 +209,10 @@ class Tables:
         if self.before is not None:
             event = self.before.events(event, self.couplings)
         event["stimuli"] = self.drives.numbered(event["stimuli"])
+        for coupling in self.couplings:
+            if coupling.each:
+                flow = event[coupling.group.key].pop("flow", {})
+                blocks += [np.stack(list(flow.values()))] if flow else []
         remembered = memory.empty(self.solver, tuple(blocks))
         if remembered and self.before is not None:
             remembered = memory.restored(remembered, self._method, self.before.final.events)
@@ -359,6 +255,10 @@ class Tables:
         sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
         events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
+        for coupling in self.flowing:
+            key = coupling.group.key
+            flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))
+            events[key] = {**events[key], "flow": flow}
         known = flattened(events)
         if carry.memory:
             known |= memory.named(carry.memory, self._method)
@@ -425,6 +325,17 @@ class Tables:
                         lambda flow, k=k, r=r, n=layout.size: np.asarray(flow[k])[r][..., :n],
                     )
                 )
+        first = len([layout for layout in self.layouts if layout.states])
+        for k, coupling in enumerate(self.flowing, first):
+            for r, state in enumerate(coupling.form.flowing):
+                rows.append(
+                    Row(
+                        f"{coupling.name}.{state}",
+                        lambda flow, k=k, r=r, n=coupling.wiring.count: np.asarray(flow[k])[r][
+                            ..., :n
+                        ],
+                    )
+                )
         return tuple(rows)
 
     def count_states(self) -> int:
@@ -439,6 +350,8 @@ class Tables:
                     states += before * len(form.rows)
                 case Pulsed():
                     states += before + after
+                case General():
+                    states += coupling.wiring.choice.synapses * len(form.closed + form.flowing)
                 case Jumping():
                     states += before * len(form.before) + after * len(form.sums + form.after)
                     states += coupling.wiring.choice.synapses * len(form.own)

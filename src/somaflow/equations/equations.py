@@ -64,6 +64,7 @@ class Equations(Description):
                                              input of the postsynaptic cell, such as v_post
         on post spike: w += a                the same at each spike of the postsynaptic cell
 
+    There `rand()` is a number from 0 to 1, drawn for each synapse and spike.
     In a derivative `xi`, or `xi_` and more, is white noise of unit 1/sqrt(time):
     `dx/dt = -x/tau + sigma*sqrt(2/tau)*xi_x : 1`.
 
@@ -174,7 +175,7 @@ class Equations(Description):
                 item
                 for line, number, start, post in found.spikes
                 if post == side
-                for item in self.assignments(line[start:], line, start, number, ports)
+                for item in self.assignments(line[start:], line, start, number, ports, True)
             ]
             setter(self, attribute, tuple(assigned))
         checked = {key: self._initial(key, v) for key, v in self.initial.items()}

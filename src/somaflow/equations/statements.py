@@ -133,7 +133,7 @@ def check_names(
             hint = " In an equation white noise is called xi." if name == RAND else ""
             message = (
                 f"{name!r} is known in the threshold, the reset and the refractory condition of a "
-                f"population alone.{hint}"
+                f"population alone, and in what spikes do.{hint}"
             )
         else:
             kind = UnknownNameError

@@ -20,7 +20,7 @@ class Choice(NamedTuple):
     """How the sums of a group are computed.
 
     Attributes:
-        form: `dense`, `gathered` or `loop`.
+        form: `dense`, `gathered` or `loop`; `table` where each synapse is computed by itself.
         nanoseconds: Predicted cost of a step in each form that is possible.
         bytes: Size of its arrays, nearly.
         synapses: Number of synapses.
@@ -43,6 +43,7 @@ class Choice(NamedTuple):
             "dense": "sums over a matrix",
             "gathered": "sums over lists of presynaptic cells",
             "loop": "a loop over the cells that spiked",
+            "table": "each by itself in every step",
         }[self.form]
         return (
             f"{self.synapses:,} synapses in {self.bytes:,} bytes: {said}, about "
@@ -86,3 +87,21 @@ def choose(
         found = {"loop": found["loop"]}
     form = min(found, key=lambda form: found[form])
     return Choice(form, found, sizes[form], synapses)
+
+
+def table(in_degrees: NDArray[np.int64], closed: int, flowing: int, item_bytes: int) -> Choice:
+    """Say what a projection costs whose synapses are computed each by itself.
+
+    Args:
+        in_degrees: Number of synapses of each postsynaptic cell.
+        closed: How many states of a synapse have closed forms.
+        flowing: How many the solver integrates.
+        item_bytes: Size of a number.
+    """
+    cost, synapses = costs(), int(in_degrees.sum())
+    most = max(1, int(in_degrees.max(initial=0)))
+    each = cost["table_synapse"] + cost["table_state"] * (closed + flowing)
+    time = each * synapses + cost["gathered_term"] * most * len(in_degrees)
+    size = synapses * (8 + item_bytes * (closed + flowing))
+    size += most * len(in_degrees) * (item_bytes + 4)
+    return Choice("table", {"table": round(float(time), 1)}, size, synapses)

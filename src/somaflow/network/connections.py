@@ -1,6 +1,6 @@
 """Connections: the synapses of a projection, written out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ class Connections:
         delay: Delay of each synapse in ms, shape [n].
         shape: Sizes of the presynaptic and the postsynaptic population.
         unit: The unit in which the synapse declares its weight; `"1"` where it has none.
+        own: Parameters and initial values that may differ between synapses, by name, in the
+            coherent system; shape [n].
     """
 
     pre: Indices
@@ -31,6 +33,7 @@ class Connections:
     delay: NDArray[np.float64]
     shape: tuple[int, int]
     unit: str
+    own: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def weight(self) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.network.lists import FromList, FromSparse
+from somaflow.network.mutual import Mutual
 from somaflow.network.random import WIRING, check_own_seed, derive
 from somaflow.network.sampling import BLOCK, Integers, bernoulli, blocks, choose, share
 from somaflow.network.spatial import DistanceDependent
@@ -397,4 +398,5 @@ Connector = (
     | FromList
     | FromSparse
     | DistanceDependent
+    | Mutual
 )

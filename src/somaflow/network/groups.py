@@ -11,6 +11,8 @@ from somaflow.network import choice
 from somaflow.network.choice import Choice
 from somaflow.network.connectors import FixedOutDegree
 from somaflow.network.forms import Form, Graded, Jumping, take_apart
+from somaflow.network.general import General
+from somaflow.network.junctions import both_ways, has_back
 from somaflow.network.projection import Projection
 from somaflow.units import Parameter
 
@@ -34,12 +36,17 @@ class Grouping:
     @property
     def events(self) -> bool:
         """Whether only cells that spiked have something to add in a step."""
-        return not isinstance(self.form, Graded)
+        return not isinstance(self.form, Graded | General)
 
     @property
     def plastic(self) -> bool:
-        """Whether each synapse has variables of its own."""
+        """Whether each synapse has variables of its own, which change at spikes alone."""
         return isinstance(self.form, Jumping) and self.form.amplitudes is None
+
+    @property
+    def general(self) -> bool:
+        """Whether each synapse is computed by itself in every step."""
+        return isinstance(self.form, General)
 
 
 def group(
@@ -56,7 +63,7 @@ def group(
         NetworkError: A synapse is of no form that can be computed.
     """
     found: dict[tuple[str, str | None], Grouping] = {}
-    for projection in projections:
+    for projection in both_ways(projections):
         form = take_apart(projection)
         key = _shared(projection, form), (apart or {}).get(str(projection.name))
         if key not in found:
@@ -70,8 +77,8 @@ def group(
 def _shared(projection: Projection, form: Form) -> str:
     """Return what projections must have in common to share their presynaptic states."""
     equations = projection.equations
-    if isinstance(form, Jumping) and form.amplitudes is None:
-        return f"plastic {projection.name}"
+    if isinstance(form, General) or (isinstance(form, Jumping) and form.amplitudes is None):
+        return f"alone {projection.name}"
     nodes = [variable.expression for variable in equations.states.values()]
     nodes += [assignment.expression for assignment in equations.on_spike]
     terms = [pre for pre, _ in form.terms] if isinstance(form, Graded) else []
@@ -113,6 +120,9 @@ def choose(grouping: Grouping, item_bytes: int = 8) -> Choice:
         for rows in ranges(projection):
             counts += np.bincount(projection.connections(rows).post, minlength=len(counts))
         degrees.append(counts)
+    if isinstance(grouping.form, General):
+        kept = len(grouping.form.closed), len(grouping.form.flowing)
+        return choice.table(np.concatenate(degrees), *kept, item_bytes)
     one_by_one = grouping.plastic or any(map(varied_delays, grouping.projections))
     n_pre = grouping.projections[0].pre.population.size
     return choice.choose(np.concatenate(degrees), n_pre, grouping.events, one_by_one, item_bytes)
@@ -130,6 +140,7 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
         count = projection.expected()
         own = len(projection.equations.states) if projection.equations.on_post_spike else 0
         each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
+        each += len(projection.varied) * item_bytes
         # Twice: what is built, and the copy that the compiled function is given.
-        total += 2 * count * each
+        total += 2 * count * each * (1 + has_back(projection))
     return int(total)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from somaflow import given
 from somaflow.description import Description
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
-from somaflow.given import shown
+from somaflow.given import flag, shown
 from somaflow.network.wiring import Indices, Pairs, Rows, check_rows, expand
 
 
@@ -25,15 +25,17 @@ class FromList(Description):
 
     Args:
         pairs: `[(pre, post), ...]`, indices into the two sides; array of shape [n_synapses, 2].
-            No pair occurs twice. Weights and delays given as an array of shape [n_synapses]
-            follow the order of this list.
+            Weights and delays given as an array of shape [n_synapses] follow the order of this
+            list.
+        several: Whether a pair may occur more than once, each time as a synapse of its own.
 
     Raises:
         WrongTypeError: It is no list of pairs of whole numbers.
-        NetworkError: It names a pair twice.
+        NetworkError: It names a pair twice, without `several`.
     """
 
     pairs: Any
+    several: bool = False
 
     def __post_init__(self) -> None:
         pairs = self.pairs
@@ -55,8 +57,12 @@ class FromList(Description):
         order = np.lexsort((array[:, 0], array[:, 1]))
         ordered = array[order]
         twice = np.all(ordered[1:] == ordered[:-1], axis=1)
-        for pair in ordered[1:][twice][:1]:
-            raise NetworkError(f"FromList names the pair {tuple(pair.tolist())} twice.")
+        flag(self.several, "several")
+        for pair in ordered[1:][twice][:1] if not self.several else ():
+            raise NetworkError(
+                f"FromList names the pair {tuple(pair.tolist())} twice; with several=True each is "
+                "a synapse of its own."
+            )
         object.__setattr__(self, "_order", _frozen(order))
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
@@ -107,6 +113,14 @@ class FromList(Description):
 
     def __repr__(self) -> str:
         return f"FromList({len(self.pairs)} pairs)"
+
+
+def repeats(pre: Indices, post: Indices) -> Indices:
+    """Return of each synapse how many of its pair come before it; those of a pair are in a row."""
+    place = np.arange(len(pre))
+    fresh = np.ones(len(pre), np.bool_)
+    fresh[1:] = (pre[1:] != pre[:-1]) | (post[1:] != post[:-1])
+    return place - np.maximum.accumulate(np.where(fresh, place, 0))
 
 
 @dataclass(frozen=True, eq=False)

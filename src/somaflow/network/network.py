@@ -9,6 +9,7 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
+from somaflow.network.junctions import both_ways, has_back, name_of_back
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
@@ -55,6 +56,7 @@ class Network(Description):
             raise NetworkError("a Network needs at least one Population.")
         for group in (self.populations, (*self.projections, *self.inputs), self.stimuli):
             names = [part.name for part in group]
+            names += [name_of_back(p) for p in group if isinstance(p, Projection) and has_back(p)]
             for name in filter(None, names):
                 if names.count(name) > 1:
                     raise NetworkError(
@@ -104,10 +106,13 @@ class Network(Description):
     def projection(self, name: str) -> Projection:
         """Return a projection by name, as this network draws it.
 
+        The way back of gap junctions between two populations has the name of the projection and
+        `" back"`.
+
         Raises:
             UnknownNameError: There is none of that name.
         """
-        return _find(self.projections, name, "projection")
+        return _find(tuple(both_ways(self.projections)), name, "projection")
 
     def population(self, name: str) -> Population:
         """Return a population by name, as this network draws it.

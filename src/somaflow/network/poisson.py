@@ -13,6 +13,7 @@ from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.forms import Jumping, take_apart
+from somaflow.network.general import General
 from somaflow.network.limits import limits_of
 from somaflow.network.pairs import written_unit
 from somaflow.network.population import PopulationView, as_view
@@ -72,7 +73,13 @@ class PoissonInput(Synaptic, Description):
         if not len(self.post):
             raise NetworkError(f"{self.place} has no cells.")
         self._check_synapse()
-        self._check_values()
+        for key, value in self._varied().items():
+            drawn = isinstance(value, Distribution)
+            what = f"is {value}" if drawn else f"has shape {value.value.shape}"
+            raise NetworkError(
+                f"{self.place}: {key!r} of synapse {self.synapse_name!r} {what}; give one number, "
+                "and what differs between cells as weight=..."
+            )
         for port in self.equations.inputs:
             if port.endswith("_pre"):
                 raise NetworkError(
@@ -105,6 +112,8 @@ class PoissonInput(Synaptic, Description):
 
     def _check_form(self) -> None:
         form = take_apart(self)
+        if isinstance(form, General):
+            raise NetworkError(form.reason)
         why = "lets each presynaptic cell open a gate of its own"
         if isinstance(form, Jumping):
             kept = (*form.before, *form.own, *form.after)

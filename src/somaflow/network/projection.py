@@ -1,7 +1,7 @@
 """Projections: synapses of one kind from one population to another."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,17 +19,18 @@ from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.distances import Distances
 from somaflow.network.limits import Limits, limits_of
-from somaflow.network.lists import FromList, FromSparse
+from somaflow.network.lists import FromList, FromSparse, repeats
 from somaflow.network.pairs import OfPair, is_expression, written_unit
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_ports, is_gap_junction, uneven
-from somaflow.network.random import DELAY, WEIGHT, seeded
+from somaflow.network.random import DELAY, PARAMETER, WEIGHT, named, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
 from somaflow.network.wiring import Indices, Rows, check_rows
 from somaflow.units import Parameter, ms
 
+_AGAIN = 1 << 20  # in streams: of which synapse of one pair
 _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
@@ -37,11 +38,17 @@ _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 class Projection(Synaptic, Description):
     """Synapses from presynaptic to postsynaptic cells.
 
+    Gap junctions between two populations conduct both ways: one projection is enough. So does a
+    synapse whose text has a line `I_pre = ...`, the current out of the presynaptic cell. Within one
+    population both directions are given, as `sf.Mutual` does.
+
     Args:
         pre: A population or a view.
         post: A population or a view.
         synapse: A synapse of the catalogue, such as `syn.nach(g=0.05*mS/cm**2)`, or `Equations`
-            of your own, whose weight is the parameter or the state that is called `w`.
+            of your own, whose weight is the parameter or the state that is called `w`. Each
+            parameter and initial value is a number, or differs between synapses: a distribution,
+            or an array as for `weight`.
         connector: Which cell reaches which.
         weight: Value of the synapse's weight (`g` of a conductance), or its initial value where
             the weight is a state: a number; a distribution; an expression of the pair of cells
@@ -71,6 +78,7 @@ class Projection(Synaptic, Description):
     weight: Any = None
     delay: Any = 0 * ms
     name: str | None = None
+    varied: dict[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -84,25 +92,28 @@ class Projection(Synaptic, Description):
                 f"projection {self.name!r} needs a connector such as "
                 f"sf.FixedProbability(0.5), not {shown(self.connector)}."
             )
-        self._check_values()
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
+        if self.is_gap_junction and not self._mutual:  # which conducts both ways
+            turned = {"pre": target, "post": source}
+            check_ports(self.place, self.synapse_name, self.equations, turned)
         self._check_sizes()
+        setter(self, "varied", self._checked_varied())
         setter(self, "_written", written_unit(self.weight))
         setter(self, "weight", self._checked_weight())
         if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
             self._check_within(self.weight.value.reshape(1))
         setter(self, "delay", self._checked_delay())
-        if self.is_gap_junction and source is not target:
-            raise NetworkError(
-                f"projection {self.name!r}: {self.synapse_name!r} is a gap junction, which joins "
-                f"cells of one population, but it goes from {source.name!r} to {target.name!r}."
-            )
 
     @cached_property
     def is_gap_junction(self) -> bool:
         """Whether the synapse is a gap junction: a current that is the same in both directions."""
         return is_gap_junction(self.equations)
+
+    @property
+    def _mutual(self) -> bool:
+        """Whether its pairs must be given both ways: those of gap junctions in one population."""
+        return self.is_gap_junction and self.pre.population is self.post.population
 
     def _check_sizes(self) -> None:
         for view, role in ((self.pre, "presynaptic"), (self.post, "postsynaptic")):
@@ -136,6 +147,17 @@ class Projection(Synaptic, Description):
         return first, second
 
     # ------------------------------------------------------- weights and delays
+
+    def _checked_varied(self) -> dict[str, Any]:
+        """Return the parameters and initial values that may differ between synapses."""
+        unit = self.equations.unit
+        found = self._varied()
+        if (weight := found.get(self.weight_name or "")) is not None:
+            raise NetworkError(
+                f"{self.place}: {self.weight_name!r} of synapse {self.synapse_name!r} is {weight}; "
+                "give one number, and what differs between synapses as weight=..."
+            )
+        return {key: self._checked(value, unit(key), key) for key, value in found.items()}
 
     def _checked_weight(self) -> Any:
         name, weight = self.weight_name, self.weight
@@ -211,8 +233,9 @@ class Projection(Synaptic, Description):
             allowed.add((len(self.connector.pairs),))
         if values.value.shape not in allowed:
             choices = " or ".join(str(list(shape)) for shape in sorted(allowed) if shape)
+            many = f"{what}s" if what in ("weight", "delay") else f"values of {what!r}"
             raise NetworkError(
-                f"the {what}s of {where} have shape {list(values.value.shape)}; "
+                f"the {many} of {where} have shape {list(values.value.shape)}; "
                 f"give one number, a distribution, or an array of shape {choices}."
             )
         return values
@@ -230,6 +253,12 @@ class Projection(Synaptic, Description):
     def _with_seeds(self, seed: int) -> "Projection":
         given = {key: getattr(self, key) for key in ("connector", "weight", "delay")}
         found = {k: seeded(v, seed, "projection", str(self.name), k) for k, v in given.items()}
+        values = {
+            k: seeded(v, seed, "projection", str(self.name), f"parameter {k}")
+            for k, v in self.varied.items()
+        }
+        if any(values[key] is not self.varied[key] for key in values):
+            found["synapse"], given["synapse"] = self.synapse(**values), self.synapse
         changed = any(found[key] is not given[key] for key in given)
         return replace(self, **found) if changed else self
 
@@ -252,7 +281,7 @@ class Projection(Synaptic, Description):
             NetworkError: A delay is negative, a probability not from 0 to 1, or a gap junction
                 is not given in both directions.
         """
-        if self.is_gap_junction:
+        if self._mutual:
             self.check()
         return self._drawn._built(check_rows(rows, len(self.post)))
 
@@ -264,6 +293,7 @@ class Projection(Synaptic, Description):
         place = _Place(rows, pre, post, *_cells(self, pre, post))
         weight = self._values(self.weight, place, WEIGHT)
         delay = self._values(self.delay, place, DELAY)
+        own = {k: self._values(v, place, (PARAMETER, *named(k))) for k, v in self.varied.items()}
         for bad in np.flatnonzero(delay < 0)[:1] if delay.strides != (0,) else ():
             pair = int(place.pre_cells[bad]), int(place.post_cells[bad])
             raise NetworkError(
@@ -276,7 +306,9 @@ class Projection(Synaptic, Description):
             order = np.lexsort((pre, post))
             pre, post = pre[order], post[order]
             weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
-        return Connections(pre, post, weight, delay, (source.size, target.size), self._weight_unit)
+            own = {name: values[order] for name, values in own.items()}
+        shape = source.size, target.size
+        return Connections(pre, post, weight, delay, shape, self._weight_unit, own)
 
     def __getitem__(self, variable: Any) -> Recorder:
         """Return the recorder of a state of the synapses, or of `"I"`.
@@ -324,14 +356,21 @@ class Projection(Synaptic, Description):
         pre, post = (v.population.positions.value[v.cells] for v in (self.pre, self.post))
         return Distances(pre, post)
 
-    def _values(self, values: Any, place: "_Place", stream: int) -> NDArray[np.float64]:
+    def _values(self, values: Any, place: "_Place", stream: Any) -> NDArray[np.float64]:
         """Return weights or delays of the synapses at a place, in the coherent system."""
         shape = place.pre.shape
         if isinstance(values, Distribution):
             first, second = place.post_cells, place.pre_cells
-            if self.is_gap_junction:  # both directions draw one number
+            if self._mutual:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
-            return values.draw((first, second), stream).value
+            found = values.draw((first, second), stream).value
+            if isinstance(self.connector, FromList) and self.connector.several:
+                again = repeats(place.pre, place.post)
+                for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
+                    one, own = again == k, stream if isinstance(stream, tuple) else (stream,)
+                    pair = first[one], second[one]
+                    found[one] = values.draw(pair, (*own, _AGAIN, k)).value
+            return found
         if isinstance(values, OfPair):
             sizes = len(self.pre), len(self.post)
             apart = self._apart() if values.needs_positions else None
@@ -357,7 +396,7 @@ class Projection(Synaptic, Description):
         Raises:
             NetworkError: A pair is given in one direction only, or with two weights.
         """
-        if not self.is_gap_junction or "_symmetric" in self.__dict__:
+        if not self._mutual or "_symmetric" in self.__dict__:
             return
         size = self.pre.population.size
         symmetry = Symmetry(size)

@@ -51,8 +51,15 @@ class Synaptic:
     def _check_name(self, default: str) -> None:
         if self.name is None:
             object.__setattr__(self, "name", default)
-        elif not isinstance(self.name, str):
-            raise WrongTypeError(f"the name of a {self.kind} is a text, not {shown(self.name)}.")
+        name = self.name
+        if not isinstance(name, str):
+            raise WrongTypeError(f"the name of a {self.kind} is a text, not {shown(name)}.")
+        # It is a part of the names of arrays in stores and checkpoints.
+        if not (name[:1].isalnum() or name[:1] == "_") or not name.isprintable() or "/" in name:
+            raise NetworkError(
+                f"{name!r} cannot be the name of a {self.kind}: it begins with a letter, a digit "
+                "or _, and has no '/' and no line break."
+            )
 
     def _check_synapse(self) -> None:
         synapse = self.synapse
@@ -64,15 +71,15 @@ class Synaptic:
                 f"sf.catalogue('synapses').nach, or sf.Equations, not {shown(synapse)}."
             )
 
-    def _check_values(self) -> None:
-        for key, value in {**self.equations.parameters, **self.equations.initial}.items():
-            drawn = isinstance(value, Distribution)
-            if drawn or (isinstance(value, Parameter) and value.value.ndim):
-                what = f"is {value}" if drawn else f"has shape {value.value.shape}"
-                raise NetworkError(
-                    f"{self.place}: {key!r} of synapse {self.synapse_name!r} {what}; "
-                    "give one number, and what differs between synapses as weight=..."
-                )
+    def _varied(self) -> dict[str, Any]:
+        """Return the parameters and initial values that are not one number."""
+        equations = self.equations
+        return {
+            key: value
+            for key, value in (*equations.parameters.items(), *equations.initial.items())
+            if isinstance(value, Distribution)
+            or (isinstance(value, Parameter) and value.value.ndim)
+        }
 
     def _default_weight(self, name: str) -> Parameter:
         equations = self.equations
@@ -86,3 +93,8 @@ class Synaptic:
             )
         value = equations.initial_values({}, where)[name]
         return Parameter(np.asarray(value, np.float64), equations.unit(name))
+
+
+def place_of(projection: Synaptic) -> str:
+    """Return what a projection's synapse is called in messages."""
+    return f"synapse {projection.synapse_name!r} of {projection.place}"

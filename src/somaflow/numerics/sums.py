@@ -37,7 +37,7 @@ def dense(
         n_post: Number of postsynaptic cells, padding included.
     """
     matrix = np.zeros((n_pre, n_post), weight.dtype)
-    matrix[pre, post] = weight
+    np.add.at(matrix, (pre, post), weight)  # a pair may have several synapses
     return {"weight": matrix}
 
 

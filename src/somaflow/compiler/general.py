@@ -1,0 +1,375 @@
+"""General synapses: each synapse has all its states for itself, as its equations say.
+
+States with closed forms are kept with the events. The others are a block of the flow state, which
+the solver integrates with the cells at its own nodes; so between spikes they have its order. What
+spikes do to them within a step is second order, as spike times are (`walk`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.coupling import (
+    Group,
+    Moment,
+    Outcome,
+    Route,
+    Spikes,
+    States,
+    Variable,
+    fractions,
+)
+from somaflow.compiler.each import Each
+from somaflow.compiler.linear import Linear
+from somaflow.compiler.walk import Walk, Way
+from somaflow.equations.affine import ONE, AffineAlgebra
+from somaflow.equations.equations import Assignment
+from somaflow.equations.expression import Name, Node, Number, evaluate, renamed
+from somaflow.errors import EquationError, NetworkError
+from somaflow.network.general import General
+from somaflow.network.random import named
+from somaflow.numerics.device import cast, materialize
+from somaflow.numerics.random import derive, fraction_of
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+_DRIFT = ""  # in place of a state: what grows from nothing
+RELEASE = 5  # stream of `rand()` in what spikes do; drives.py has the numbers before
+
+
+class GeneralCoupling:
+    """One projection of general synapses.
+
+    Args:
+        group: The group, of one projection.
+        each: Its synapses.
+        dt: The step in ms.
+        dtype: NumPy type of the run.
+    """
+
+    rows: dict[str, float] = {}  # noqa: RUF012 - never changed
+    each, places = True, ()
+    unseen = ("wired", "longest")
+
+    def __init__(self, group: Group, each: Each, dt: float, dtype: Any) -> None:
+        self.group, self.wiring, self.dtype = group, each, dtype
+        form = group.form
+        assert isinstance(form, General)
+        self.form, self.name = form, group.routes[0].projection
+        self.wired, self.longest = each.wired, each.longest
+        self.flowing = tuple((group.key, state) for state in form.flowing)
+        equations = group.lowered.equations
+        self.linear = Linear(equations, form.closed)
+        self.constant = {s for s in form.closed if self.linear.parts.constant(s)}
+
+        def stepped(assignments: tuple[Assignment, ...]) -> tuple[Assignment, ...]:
+            def change(name: Name) -> Node:
+                return Number(dt) if name.name == "dt" else name
+
+            return tuple(Assignment(a.name, renamed(a.expression, change)) for a in assignments)
+
+        self.on_spike, self.on_post_spike = map(stepped, (form.on_spike, form.on_post_spike))
+        self.added, self.replaced = self._split()
+
+    def _split(self) -> tuple[dict[str, tuple[Node | None, ...]], tuple[str, ...]]:
+        """Tell variables of the cell that spikes only add to from those that they assign to.
+
+        Returns:
+            What each assignment adds, None for one to a state of the synapse, by the name of the
+            variable; and the variables that are assigned to otherwise.
+        """
+        states = self.group.lowered.equations.states
+        added: dict[str, tuple[Node | None, ...]] = {}
+        replaced = []
+        for name in dict.fromkeys(a.name for a in self.on_spike if a.name not in states):
+            parts: list[Node | None] = []
+            for assignment in self.on_spike:
+                if assignment.name != name:
+                    parts.append(None)
+                    continue
+                try:
+                    slope, rest = evaluate(assignment.expression, AffineAlgebra(name))
+                except EquationError:
+                    slope = rest = None
+                if slope != ONE:
+                    replaced.append(name)
+                    break
+                parts.append(rest)
+            else:
+                added[name] = tuple(parts)
+        return added, tuple(replaced)
+
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
+        """Refuse numbers without a closed form, and set how far the closed forms have to reach.
+
+        Raises:
+            NetworkError: A rate is not finite, or a definition of numbers alone.
+        """
+        prepared = self.group.lowered.prepare({n: tf.constant(v) for n, v in parameters.items()})
+        for name in self.group.lowered.equations.definitions:
+            if name in prepared and not np.all(np.isfinite(np.asarray(prepared[name]))):
+                raise NetworkError(f"{self.group.place}: {name} is not finite for some synapse.")
+        values = self._coefficients(prepared)
+        for key in ("a", "b"):
+            for place, value in values[key].items():
+                state = place if isinstance(place, str) else place[0]
+                zero = self.linear.diagonal and key == "a" and state in values["b"]
+                if not np.all(np.isfinite(value)) or (zero and np.any(np.equal(value, 0))):
+                    raise NetworkError(
+                        f"{self.group.place}: d{state}/dt has a rate that is not finite, or 0; are "
+                        "the time constants greater than 0 and finite?"
+                    )
+        self.linear.reach(values, dt)
+
+    def _coefficients(self, prepared: Any) -> dict[str, Any]:
+        value = self.group.lowered.scope(prepared, {})
+        return self.linear.values(lambda node: cast(value(node), self.dtype))
+
+    def keys(self, seed_words: tuple[Any, Any]) -> Any:
+        """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
+        if not self.form.draws:
+            return None
+        numbers = np.array([*self.form.draws.values()], np.uint32)[:, None]
+        return derive(seed_words, (RELEASE, *named(self.name), numbers))
+
+    def drawn(self, step: Tensor, prepared: Any) -> dict[str, Tensor]:
+        """Return what is drawn in a step: for each call a number for each synapse, `[size]`."""
+        if not self.form.draws:
+            return {}
+        found = fraction_of(prepared["keys"], step, tf.range(self.wiring.size), self.dtype)
+        return dict(zip(self.form.draws, tf.unstack(materialize(found)), strict=True))
+
+    # ----------------------------------------------------------------------- a step
+
+    def initial(self, batch: tuple[int, ...]) -> Any:
+        """Return the states at step 0; `flow` holds those that the solver integrates."""
+        start, shape = self.wiring.start, (*batch, self.wiring.size)
+
+        def held(states: tuple[str, ...]) -> dict[str, np.ndarray]:
+            return {s: np.broadcast_to(start[s], shape).astype(self.dtype) for s in states}
+
+        made: dict[str, Any] = {"own": held(self.form.closed), "flow": held(self.form.flowing)}
+        if self.form.duration is not None:
+            made["remaining"] = np.zeros(shape, self.dtype)
+        return made
+
+    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+        """Evaluate the coefficients, and the way of closed states to each node."""
+        prepared = self.group.lowered.prepare(table)
+        values = self._coefficients(prepared)
+        like = tf.zeros([self.wiring.size], self.dtype)
+        moving = [s for s in self.linear.states if s not in self.constant]
+        ways: dict[str, dict[str, list[Tensor]]] = {row: {} for row in moving}
+        homogeneous = {"a": values["a"], "b": {}}
+        for column in self.linear.states if moving else ():
+            unit = {s: like + float(s == column) for s in self.linear.states}
+            moved = [self.linear.advance(homogeneous, unit, c * dt) for c in fractions(nodes)]
+            for row in moving:
+                if self.linear.parts.reaches(column, row):
+                    ways[row][column] = [part[row] for part in moved]
+        if values["b"]:
+            nothing = dict.fromkeys(self.linear.states, like)
+            moved = [self.linear.advance(values, nothing, c * dt) for c in fractions(nodes)]
+            for row in moving:
+                ways[row][_DRIFT] = [part[row] for part in moved]
+        made = {"arrays": arrays, "table": prepared, "values": values, "ways": ways}
+        if self.form.duration is not None:
+            duration = cast(self.group.lowered.scope(prepared, {})(self.form.duration), self.dtype)
+            made["duration"] = like + duration
+        return made
+
+    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+        """Return the closed states at each node, and the part of the step that pulses cover."""
+        own = event["own"]
+        places = {0.0: own}
+        for k, c in enumerate(moment.fractions):
+            made = dict(own)
+            for state, ways in prepared["ways"].items():
+                terms = [
+                    way[k] if column == _DRIFT else way[k] * own[column]
+                    for column, way in ways.items()
+                ]
+                made[state] = materialize(sum(terms[1:], terms[0]))
+            places[c] = made
+        context = {"nodes": [*(places[c] for c in moment.nodes), own], "end": places[1.0]}
+        if self.form.duration is not None:
+            remaining = event["remaining"]
+            context["covered"] = tf.minimum(remaining, moment.dt) / moment.dt
+            context["remaining"] = tf.maximum(remaining - moment.dt, 0)
+        return context
+
+    def _pre(self, states: States, arrays: Any) -> dict[str, Tensor]:
+        return self._gathered(states, "_pre", arrays["pre"])
+
+    def _flowing(self, states: Any) -> dict[str, Tensor]:
+        """Return the states that the solver integrates, by name."""
+        return {key[1]: states[key] for key in self.flowing}
+
+    def _gathered(self, states: States, side: str, cells: Tensor) -> dict[str, Tensor]:
+        """Return the inputs of each synapse that its cells on a side give."""
+        return {
+            name: tf.gather(states[name.removesuffix(side)], cells, axis=-1)
+            for name in self.group.lowered.equations.inputs
+            if name.endswith(side)
+        }
+
+    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+        """Return what the synapses have at a node of the step, but for what the target gives."""
+        values = self._pre(states, prepared["arrays"]) | context["nodes"][node]
+        values |= self._flowing(states)
+        pulse = context["covered"] if self.form.duration is not None else tf.zeros([], self.dtype)
+        return {"values": values, "pulse": pulse, "arrays": prepared["arrays"]}
+
+    def current(
+        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    ) -> Tensor | None:
+        """Return the outward current of all synapses of each cell, or what they let out later."""
+        if not route.post:
+            return None
+        node, arrays = (route.post if of is None else of)[0], sums["arrays"]
+        post = self._gathered(owner, "_post", arrays["post"])
+
+        def flowed(values: States, pulse: Tensor) -> Tensor:
+            value = self.group.lowered.scope(table, {**values, **post}, {"pulse": lambda _: pulse})
+            like = tf.zeros([self.wiring.size], self.dtype)
+            return cast(value(node), self.dtype) + like
+
+        if "gains" not in sums:
+            return self.wiring.sum(arrays, flowed(sums["values"], sums["pulse"]))
+        total = None
+        for weight, there, without in sums["gains"]().points:
+            part = weight * (flowed(*there) - flowed(*without))
+            total = part if total is None else total + part
+        return self.wiring.sum(arrays, total)
+
+    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+        """Return nothing: no state is a row of the presynaptic population's block."""
+        return {}
+
+    def flow(self, own: States, owner: States, sums: Any, prepared: Any) -> Tensor:
+        """Return the derivative of the block of states that the solver integrates.
+
+        Args:
+            own: The states of the source, among which those of the block are.
+            owner: The states of the postsynaptic cells.
+            sums: What `sums` returned.
+            prepared: What `prepare` returned.
+        """
+        post = self._gathered(owner, "_post", prepared["arrays"]["post"])
+        values = {**sums["values"], **self._flowing(own), **post}
+        return tf.stack(self.derivatives(values, sums["pulse"], prepared))
+
+    def derivatives(self, values: States, pulse: Any, prepared: Any) -> list[Tensor]:
+        """Return the derivative of each state that the solver integrates, `[..., size]`."""
+        lowered = self.group.lowered
+        value = lowered.scope(prepared["table"], values, {"pulse": lambda _: pulse})
+        found = []
+        for state in self.form.flowing:
+            slope = cast(value(lowered.derivative(state)), self.dtype)
+            found.append(tf.broadcast_to(slope, values[state].shape))
+        return found
+
+    # ----------------------------------------------------------------------- spikes
+
+    def arriving(self, sent: Tensor, history: Any, step: Tensor, begun: Any, arrays: Any) -> Tensor:
+        """Return the presynaptic spikes that arrive at each synapse in a step, `[..., size]`.
+
+        Args:
+            sent: The spikes of the population that arrive in this step, or with delays that differ
+                those of this step.
+            history: Its last spikes, `[n_steps, ..., n_cells]`; None where delays do not differ.
+            step: The number of steps made before.
+            begun: The step from which on spikes arrive, or None.
+            arrays: The arrays of the synapses.
+        """
+        now = tf.gather(sent, arrays["pre"], axis=-1)
+        if not self.wiring.varied or history is None:
+            return now
+        delay = tf.cast(arrays["delay"], step.dtype)
+        slot = tf.cast(tf.math.floormod(step - delay, history.shape[0]), tf.int32)
+        last = history.shape.rank - 1
+        ordered = tf.transpose(history, [*range(1, last), 0, last]) if last > 1 else history
+        flat = tf.reshape(ordered, [*ordered.shape[:-2], -1])
+        found = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
+        if begun is not None:
+            found = tf.where(step - delay >= begun, found, tf.zeros_like(found))
+        return tf.where(delay > 0, found, now)
+
+    def emit(
+        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
+    ) -> Outcome | None:
+        """Do what the spikes of both sides do, in the order of time."""
+        source, target = self.group.source, self.group.routes[0].target
+        before = spikes.before if self.form.waits else None
+        after = spikes.after if self.on_post_spike else None
+        masks = [since > 0 for since in (before, after) if since is not None]
+        old, new = spikes.earlier[source], spikes.states[source]
+        end = dict(context["end"])
+        flow = self._flowing(new)
+        made: dict[str, Any] = {"own": end}
+        if self.form.duration is not None:
+            made["remaining"] = context["remaining"]
+        if not masks:
+            return Outcome(made, None, {}, {})
+        arrays = prepared["arrays"]
+
+        def cells(of: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+            post = self._gathered(of[target], "_post", arrays["post"])
+            return self._pre(of[source], arrays) | post
+
+        way = Way(
+            event["own"],
+            self._flowing(old),
+            flow,
+            cells(spikes.earlier),
+            cells(spikes.states),
+            context.get("covered"),
+        )
+        walk = Walk(self, way, before, after, moment, prepared)
+        hit = tf.reduce_any(masks[0])
+        for mask in masks[1:]:
+            hit = hit | tf.reduce_any(mask)
+
+        def spiked() -> Any:
+            found = walk.ends(end, flow, made.get("remaining"))
+            added = tuple(self.wiring.sum(arrays, size) for size in found.sizes)
+            return found.closed, found.flowing, found.remaining, added
+
+        def quiet() -> Any:
+            shape = [*walk.shape[:-1], self.wiring.width]
+            nothing = tuple(tf.zeros(shape, self.dtype) for _ in self.added)
+            rest = made.get("remaining", ())
+            return tuple(end[s] for s in self.form.closed), tuple(flow.values()), rest, nothing
+
+        closed, flowing, remaining, added = tf.cond(hit, spiked, quiet)
+        made["own"] = dict(zip(self.form.closed, closed, strict=True))
+        if self.form.duration is not None:
+            made["remaining"] = remaining
+        rows = dict(zip(self.flowing, flowing, strict=True))
+        charge = {"gains": walk.gains, "arrays": arrays} if self.form.current is not None else None
+        moves = self._moves(walk, hit) if self.replaced else None
+        return Outcome(made, charge, rows, dict(zip(self.added, added, strict=True)), moves)
+
+    def _moves(self, walk: Walk, hit: Tensor) -> Callable[[States], dict[str, Tensor]]:
+        """Return what makes the assignments to variables of cells, synapse after synapse."""
+
+        def moved(states: States) -> dict[str, Tensor]:
+            names = {name: name.removesuffix("_post") for name in self.replaced}
+            start = tuple(states[state] for state in names.values())
+
+            def some() -> Any:
+                return walk.replaced(start)
+
+            made = tf.cond(hit, some, lambda: start)
+            return dict(zip(names.values(), made, strict=True))
+
+        return moved
+
+    def variable(self, name: str, route: Route) -> Variable:
+        """Return where a state of each synapse is found."""
+        places = np.arange(self.wiring.count)
+        if name in self.form.closed:
+            return Variable("synapse", lambda event, _: event["own"][name], places)
+        return Variable("synapse", lambda _, states: states[self.group.key, name], places)

@@ -1,0 +1,197 @@
+"""Joining: from the projections and Poisson inputs of a network to the couplings of a run."""
+
+from typing import Any
+
+import numpy as np
+
+from somaflow.compiler.continuing import Continuing
+from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
+from somaflow.compiler.each import Each
+from somaflow.compiler.general import GeneralCoupling
+from somaflow.compiler.graded import GradedCoupling
+from somaflow.compiler.jumping import JumpingCoupling
+from somaflow.compiler.layout import pad, padded
+from somaflow.compiler.lower import Lowered
+from somaflow.compiler.plastic import PlasticCoupling
+from somaflow.compiler.poisson import PoissonCoupling, Weights
+from somaflow.compiler.pulsed import PulsedCoupling
+from somaflow.compiler.wiring import Member, Wiring, delay_steps
+from somaflow.errors import NetworkError
+from somaflow.network import forms, groups
+from somaflow.network.forms import Graded, Jumping, Pulsed
+from somaflow.network.general import General
+from somaflow.network.groups import Grouping
+from somaflow.network.network import Network
+from somaflow.network.poisson import PoissonInput
+from somaflow.network.projection import Projection
+from somaflow.simulation.system import Array
+
+
+class Joining:
+    """Makes the couplings of a network.
+
+    Args:
+        network: The network.
+        dt: The step in ms.
+        dtype: NumPy type of the run.
+        before: The end of the run that goes on, or None.
+        nodes: Fractions of the step at which the method asks for currents.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        dt: float,
+        dtype: Any,
+        before: Continuing | None,
+        nodes: tuple[float, ...],
+    ) -> None:
+        self.network, self.dt, self.dtype, self.before = network, dt, np.dtype(dtype), before
+        self.populations, self.nodes = network.populations, nodes
+        self.place = {p.name: k for k, p in enumerate(self.populations)}
+
+    def couplings(self) -> list[Coupling]:
+        """Return the couplings: groups of projections that share states, and Poisson inputs.
+
+        Raises:
+            NetworkError: A synapse cannot be computed.
+        """
+        apart = None if self.before is None else self.before.final.group_of
+        groupings = groups.group(self.network.projections, apart)
+        made: list[Coupling] = [self._couple(self._group(g), g) for g in groupings]
+        made += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
+        if self.before is not None:
+            self.before.check_projections(made)
+        return made
+
+    def _group(self, grouping: Grouping) -> Group:
+        first = grouping.projections[0]
+        form, equations, place = grouping.form, first.equations, forms.place_of(first)
+        delay = delay_steps(first, self.dt)
+        follows = isinstance(form, Graded) and form.duration is None
+        if (follows or (isinstance(form, General) and not form.waits)) and delay != 0:
+            raise NetworkError(
+                f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
+                "delay; leave delay out."
+            )
+        read = {name for a in equations.on_spike for name in equations.depends(a.expression)}
+        read = sorted({name for name in read & set(equations.inputs) if name.endswith("_pre")})
+        if read and delay != 0:
+            raise NetworkError(
+                f"{place} reads {read[0]} at the spike, and its spikes act later; where a spike "
+                "reads variables of the presynaptic cell, leave delay out."
+            )
+        initial: dict[str, float] = {}
+        if not grouping.general:  # there, each synapse has its own
+            values = equations.initial_values({}, first.synapse_name)
+            initial = {s: float(np.asarray(v)) for s, v in values.items()}
+        group = Group(
+            key=grouping.key,
+            form=form,
+            source=self.place[first.pre.population.name],
+            initial=initial,
+            lowered=Lowered(equations, self._changing(first)),
+            delay=delay,
+            place=place,
+        )
+        for projection in grouping.projections:
+            self._add_route(group, projection)
+        if self.before is not None:
+            group.before = self.before.group(group)
+            group.begun = self.before.begun(group, group.before)
+        return group
+
+    @staticmethod
+    def _changing(projection: Projection) -> frozenset[str]:
+        """Return what differs between synapses or within a run, beside the states."""
+        form = forms.take_apart(projection)
+        drawn = form.draws if isinstance(form, General) else ()
+        return frozenset({*projection.equations.inputs, projection.weight_name or "", *drawn})
+
+    def _add_route(self, group: Group, projection: Projection) -> None:
+        target = self.place[projection.post.population.name]
+        begin = group.width if group.routes else 0
+        columns = slice(begin, begin + padded(self.populations[target].size))
+        match forms.take_apart(projection):
+            case Graded(terms=terms):
+                post = tuple(post for _, post in terms)
+            case Pulsed(post=factor):
+                post = (factor,)
+            case Jumping(current=current) | General(current=current):
+                post = () if current is None else (current,)
+        chords = chords_of(projection.equations, post)
+        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
+        lowered = Lowered(projection.equations, self._changing(projection), keep)
+        group.members.append(Member(projection, begin))
+        group.routes.append(Route(str(projection.name), target, columns, post, chords, lowered))
+
+    def _couple(self, group: Group, grouping: Grouping) -> Coupling:
+        n_pre = padded(self.populations[group.source].size)
+        chosen = groups.choose(grouping, self.dtype.itemsize)
+        before = group.before
+        if grouping.general:
+            return self._alone(group, n_pre, chosen)
+        if before is not None and (group.delay is None) == (before.delay is None):
+            same = {route.projection for route in group.routes} == before.members.keys()
+            chosen = chosen._replace(form=before.sums) if same else chosen
+        wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
+        if self.before is not None and before is not None and wiring.latest is not None:
+            wiring.latest = max(wiring.latest, self.before.latest(group, before))
+        values = self._values(group.members[0].projection.equations, 1)
+        check_numbers(group, values)
+        if isinstance(group.form, Graded):
+            return GradedCoupling(group, wiring, self.dtype)
+        if isinstance(group.form, Pulsed):
+            pulsed = PulsedCoupling(group, wiring, self.dtype, self.nodes)
+            pulsed.check(values)
+            return pulsed
+        kind = PlasticCoupling if grouping.plastic else JumpingCoupling
+        jumping = kind(group, wiring, self.dtype)
+        jumping.check(values, self.dt)
+        return jumping
+
+    def _alone(self, group: Group, n_pre: int, chosen: Any) -> GeneralCoupling:
+        """Return the coupling of a projection whose synapses are computed each by itself."""
+        projection = group.members[0].projection
+        each = Each(projection, chosen, n_pre, group.width, self.dt, self.dtype)
+        if self.before is not None and group.delay is None:
+            group.begun = self.before.begun(group, group.before, each.longest)
+        made = GeneralCoupling(group, each, self.dt, self.dtype)
+        made.check(each.values, self.dt)
+        return made
+
+    def _values(self, equations: Any, size: int) -> dict[str, Array]:
+        return {
+            name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
+        }
+
+    def _counted(self, number: int, given: PoissonInput) -> PoissonCoupling:
+        equations, target = given.equations, self.place[given.post.population.name]
+        starts = equations.initial_values({}, given.synapse_name)
+        changing = frozenset(equations.inputs) | {given.weight_name or ""}
+        form = forms.take_apart(given)
+        assert isinstance(form, Jumping)
+        post = () if form.current is None else (form.current,)
+        weights = Weights.of(given, self.dtype)
+        columns = slice(0, weights.width)
+        chords = chords_of(equations, post)
+        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
+        lowered = Lowered(equations, changing, keep)
+        group = Group(
+            key=f"{given.synapse_name} of {given.name}",
+            form=form,
+            source=target,
+            initial={s: float(np.asarray(v)) for s, v in starts.items()},
+            lowered=Lowered(equations, changing),
+            delay=0,
+            place=forms.place_of(given),
+            routes=[Route(str(given.name), target, columns, post, chords, lowered)],
+            counted=number,
+        )
+        if self.before is not None:
+            group.before = self.before.group(group)
+        values = self._values(equations, 1)
+        check_numbers(group, values)
+        coupling = PoissonCoupling(group, weights, self.dtype)
+        coupling.check(values, self.dt)
+        return coupling

@@ -1,0 +1,343 @@
+"""What spikes do to general synapses within a step, each synapse from spike to spike.
+
+The flow of the step did not know of its spikes. States with closed forms are taken to the moment of
+each spike and on from there. A state that the solver integrates is at the spike where a straight
+line from the step's start to its end is, and from there the difference that the spike makes is
+carried on by the midpoint rule; both are second order, as the times of spikes are. What is not
+moved by a spike keeps what the solver has found.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from somaflow.compiler.coupling import Moment, States
+from somaflow.equations.equations import Assignment
+from somaflow.equations.expression import Node
+from somaflow.numerics.device import cast
+
+Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+
+# Gauss and Legendre's three nodes and weights on (0, 1), exact to the sixth order.
+_NODES = tuple(0.5 + side * math.sqrt(0.15) for side in (-1, 0, 1))
+_WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+
+
+class Way(NamedTuple):
+    """How a step goes without its spikes, for each synapse.
+
+    Attributes:
+        closed: States with closed forms, at the step's start.
+        old: States that the solver integrates, at the start.
+        new: The same at the end.
+        before: What the cells give at the start.
+        after: What they give at the end, before resets.
+        covered: The part of the step that transmitter pulses cover, or None for no pulses.
+    """
+
+    closed: States
+    old: States
+    new: States
+    before: States
+    after: States
+    covered: Tensor | None
+
+
+class Slot(NamedTuple):
+    """Spikes of one side.
+
+    Attributes:
+        assignments: What they do, in order.
+        since: Time from each to the step's end in ms.
+        mask: Of which synapses.
+        opens: Whether they open transmitter pulses.
+    """
+
+    assignments: tuple[Assignment, ...]
+    since: Tensor
+    mask: Tensor
+    opens: bool
+
+
+class Place(NamedTuple):
+    """Where synapses are after their last spike.
+
+    Attributes:
+        time: When that was, from the step's start, in ms.
+        met: Which synapses had one.
+        closed: States with closed forms, right after it.
+        moved: By how much spikes have moved the states that the solver integrates.
+        opened: When the last pulse began; below minus its duration where none did.
+    """
+
+    time: Tensor
+    met: Tensor
+    closed: dict[str, Tensor]
+    moved: dict[str, Tensor]
+    opened: Tensor
+
+
+class Ends(NamedTuple):
+    """Synapses at the end of a step, and what spikes add to variables of cells."""
+
+    closed: tuple[Tensor, ...]
+    flowing: tuple[Tensor, ...]
+    remaining: Any
+    sizes: tuple[Tensor, ...]
+
+
+class Gains(NamedTuple):
+    """What spikes have changed within a step, as points of a quadrature over time.
+
+    Attributes:
+        points: Weight in ms; values and pulse with the spikes; the same without.
+    """
+
+    points: list[tuple[Tensor, tuple[States, Any], tuple[States, Any]]]
+
+
+Seen = Callable[[Tensor, States, int, Assignment], None]
+Passed = Callable[[Place, Tensor, dict[str, Tensor], Tensor], None]
+
+
+class Walk:
+    """The walk of the synapses of one projection through the spikes of a step.
+
+    Args:
+        coupling: The coupling of the projection.
+        way: The step without spikes.
+        before: Time from the presynaptic spike of each synapse to the step's end, 0 for none.
+        after: The same of the postsynaptic spike; None, as `before`, where it does nothing.
+        moment: The step.
+        prepared: What the coupling has prepared.
+
+    Attributes:
+        shape: `[..., size]`.
+    """
+
+    def __init__(
+        self,
+        coupling: Any,
+        way: Way,
+        before: Tensor | None,
+        after: Tensor | None,
+        moment: Moment,
+        prepared: Any,
+    ) -> None:
+        self.coupling, self.way, self.moment, self.prepared = coupling, way, moment, prepared
+        self.dt, self.linear = moment.dt, coupling.linear
+        like = before if before is not None else after
+        assert like is not None
+        self.shape, self.dtype = like.shape, like.dtype
+        self.slots = self._slots(before, after)
+
+    def _slots(self, before: Tensor | None, after: Tensor | None) -> list[Slot]:
+        """Return what each synapse meets, in the order of time; at a tie the presynaptic spike."""
+        first, second = self.coupling.on_spike, self.coupling.on_post_spike
+        if before is None or after is None:
+            since = after if before is None else before
+            assert since is not None
+            given = second if before is None else first
+            return [Slot(given, since, since > 0, before is not None)]
+        early = before >= after
+        return [
+            Slot(first, before, (before > 0) & early, True),
+            Slot(second, after, after > 0, False),
+            Slot(first, before, (before > 0) & ~early, True),
+        ]
+
+    # ------------------------------------------------------------------- asked for
+
+    def ends(self, closed: States, flow: States, remaining: Tensor | None) -> Ends:
+        """Return the synapses at the step's end.
+
+        Args:
+            closed: States with closed forms there, without spikes.
+            flow: The others there, likewise.
+            remaining: How much longer pulses last there, without spikes.
+        """
+        sizes = {name: tf.zeros(self.shape, self.dtype) for name in self.coupling.added}
+
+        def seen(mask: Tensor, values: States, k: int, assignment: Assignment) -> None:
+            if assignment.name in sizes:
+                node = self.coupling.added[assignment.name][k]
+                size = self._value(values)(node)
+                sizes[assignment.name] += tf.where(mask, size, tf.zeros(self.shape, self.dtype))
+
+        last = self._through(seen=seen)
+        end = tf.zeros(self.shape, self.dtype) + self.dt
+        grown = self._later(last.closed, end - last.time)
+        moved = self._carried(last, end)
+        if remaining is not None:
+            left = tf.maximum(last.opened + self.prepared["duration"] - self.dt, 0)
+            remaining = tf.where(self._began(last), left, remaining)
+        return Ends(
+            tuple(tf.where(last.met, grown[s], closed[s]) for s in closed),
+            tuple(tf.where(last.met, flow[s] + moved[s], flow[s]) for s in flow),
+            () if remaining is None else remaining,
+            tuple(sizes.values()),
+        )
+
+    def gains(self) -> Gains:
+        """Return what the spikes have changed between them and the step's end."""
+        found: list[Any] = []
+
+        def passed(place: Place, upto: Tensor, moved: dict[str, Tensor], mask: Tensor) -> None:
+            span = upto - place.time
+            for part, weight in zip(_NODES, _WEIGHTS, strict=True):
+                time = place.time + part * span
+                cells, path = self._cells(time), self._path(time)
+                there = {
+                    s: x + place.moved[s] * (1 - part) + moved[s] * part for s, x in path.items()
+                }
+                with_spikes = cells | self._later(place.closed, part * span) | there
+                without = cells | self._later(self.way.closed, time) | path
+                share = tf.where(mask, weight * span, tf.zeros_like(span))
+                pulses = self._pulse(place, upto), self._covered()
+                found.append((share, (with_spikes, pulses[0]), (without, pulses[1])))
+
+        last = self._through(passed=passed)
+        end = tf.zeros(self.shape, self.dtype) + self.dt
+        passed(last, end, self._carried(last, end), last.met)
+        return Gains(found)
+
+    def replaced(self, start: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Make the assignments to variables of cells, synapse after synapse of each cell.
+
+        Args:
+            start: The variables before, in the order of the coupling's `replaced`.
+        """
+        names, found = self.coupling.replaced, []
+
+        def seen(mask: Tensor, values: States, k: int, assignment: Assignment) -> None:
+            if assignment.name in names:
+                found.append((mask, dict(values), assignment))
+
+        self._through(seen=seen)
+        arrays, size = self.prepared["arrays"], self.coupling.wiring.size
+        lowered = self.coupling.group.lowered
+
+        def one(k: Tensor, *now: Tensor) -> tuple[Tensor, ...]:
+            place = tf.gather(arrays["sources"], k)
+            real = tf.gather(arrays["weight"], k) > 0
+
+            def taken(value: Any) -> Any:
+                whole = tf.is_tensor(value) and value.shape.rank and value.shape[-1] == size
+                return tf.gather(value, place, axis=-1) if whole else value
+
+            table = {name: taken(value) for name, value in self.prepared["table"].items()}
+            held = dict(zip(names, now, strict=True))
+            for mask, values, assignment in found:
+                given = {name: taken(value) for name, value in values.items()} | held
+                fresh = cast(lowered.scope(table, given)(assignment.expression), self.dtype)
+                own, hit = held[assignment.name], taken(mask) & real
+                held[assignment.name] = tf.where(hit, tf.broadcast_to(fresh, own.shape), own)
+            return k + 1, *held.values()
+
+        most = arrays["sources"].shape[0]
+        return tuple(tf.while_loop(lambda k, *_: k < most, one, (tf.constant(0), *start))[1:])
+
+    # ---------------------------------------------------------------------- the way
+
+    def _through(self, seen: Seen | None = None, passed: Passed | None = None) -> Place:
+        """Go through all spikes and return where the synapses are after the last."""
+        nothing = tf.zeros(self.shape, self.dtype)
+        never = nothing - 2 * self.dt - self.prepared.get("duration", 0.0)
+        closed = {s: tf.broadcast_to(z, self.shape) for s, z in self.way.closed.items()}
+        moved = {state: nothing for state in self.way.old}
+        place = Place(nothing, tf.zeros(self.shape, tf.bool), closed, moved, never)
+        drawn = self.coupling.drawn(self.moment.step, self.prepared)
+        for k, slot in enumerate(self.slots):
+            time = tf.where(slot.mask, self.dt - slot.since, place.time)
+            moved = self._carried(place, time) if k else place.moved
+            if passed is not None and k:
+                passed(place, time, moved, place.met & slot.mask)
+            now, path = self._later(place.closed, time - place.time), self._path(time)
+            flowing = {state: x + moved[state] for state, x in path.items()}
+            now, flowing = self._assign(slot, now, flowing, drawn, seen)
+            place = Place(
+                time,
+                place.met | slot.mask,
+                {s: tf.where(slot.mask, now[s], z) for s, z in place.closed.items()},
+                {s: tf.where(slot.mask, x - path[s], place.moved[s]) for s, x in flowing.items()},
+                tf.where(slot.mask, time, place.opened) if slot.opens else place.opened,
+            )
+        return place
+
+    def _assign(
+        self, slot: Slot, closed: States, flowing: States, drawn: States, seen: Seen | None
+    ) -> tuple[States, States]:
+        """Return the states after the assignments of a spike."""
+        closed, flowing = dict(closed), dict(flowing)
+        for k, assignment in enumerate(slot.assignments):
+            values = {**self.way.after, **closed, **flowing, **drawn}
+            name = assignment.name
+            for states in (closed, flowing):
+                if name in states:
+                    fresh = self._value(values)(assignment.expression)
+                    states[name] = tf.where(slot.mask, fresh, states[name])
+            if seen is not None and name not in closed and name not in flowing:
+                seen(slot.mask, values, k, assignment)
+        return closed, flowing
+
+    def _value(self, values: States) -> Callable[[Node], Tensor]:
+        """Return what evaluates trees for each synapse."""
+        one = tf.ones([], self.dtype)
+        scope = self.coupling.group.lowered.scope(
+            self.prepared["table"], values, {"pulse": lambda _: one}
+        )
+        return lambda node: tf.broadcast_to(cast(scope(node), self.dtype), self.shape)
+
+    def _later(self, closed: States, time: Tensor) -> dict[str, Tensor]:
+        return self.linear.advance(self.prepared["values"], closed, time) if closed else {}
+
+    def _path(self, time: Tensor) -> dict[str, Tensor]:
+        """Return the states that the solver integrates at a time, without spikes."""
+        return _between(self.way.old, self.way.new, time / self.dt)
+
+    def _cells(self, time: Tensor) -> dict[str, Tensor]:
+        return _between(self.way.before, self.way.after, time / self.dt)
+
+    def _carried(self, place: Place, upto: Tensor) -> dict[str, Tensor]:
+        """Return by how much spikes have moved the states of the solver at a later time."""
+        if not place.moved:
+            return {}
+        span, path = upto - place.time, self._path(place.time)
+        middle = place.time + span / 2
+        pulses = self._pulse(place, upto), self._covered()
+        started = {s: x + place.moved[s] for s, x in path.items()}, path
+        early = place.closed, self._later(self.way.closed, place.time)
+        late = self._later(place.closed, span / 2), self._later(self.way.closed, middle)
+        found = []
+        for start, first, second, pulse in zip(started, early, late, pulses, strict=True):
+            slopes = self._slopes(place.time, first, start, pulse)
+            half = {s: x + span / 2 * k for (s, x), k in zip(start.items(), slopes, strict=True)}
+            found.append(self._slopes(middle, second, half, pulse))
+        gained = [span * (there - without) for there, without in zip(*found, strict=True)]
+        return {s: x + g for (s, x), g in zip(place.moved.items(), gained, strict=True)}
+
+    def _slopes(self, time: Tensor, closed: States, flowing: States, pulse: Any) -> list[Tensor]:
+        values = {**self._cells(time), **closed, **flowing}
+        return self.coupling.derivatives(values, pulse, self.prepared)
+
+    def _began(self, place: Place) -> Tensor:
+        return place.opened >= 0
+
+    def _covered(self) -> Tensor:
+        return tf.zeros(self.shape, self.dtype) if self.way.covered is None else self.way.covered
+
+    def _pulse(self, place: Place, upto: Tensor) -> Tensor:
+        """Return the part of the time from a place on that its pulse covers."""
+        if self.way.covered is None:
+            return self._covered()
+        span = upto - place.time
+        left = tf.clip_by_value(place.opened + self.prepared["duration"] - place.time, 0, span)
+        share = left / tf.where(span > 0, span, tf.ones_like(span))
+        return tf.where(self._began(place), share, self._covered())
+
+
+def _between(old: States, new: States, part: Tensor) -> dict[str, Tensor]:
+    """Return values on the straight line from old to new ones."""
+    return {name: value + (new[name] - value) * part for name, value in old.items()}

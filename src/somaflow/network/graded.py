@@ -1,0 +1,171 @@
+"""Synapses that follow the presynaptic cell, and gates that transmitter pulses open."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from somaflow.equations.affine import ONE, AffineAlgebra, inlined
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import (
+    Binary,
+    Name,
+    Negative,
+    Node,
+    Number,
+    evaluate,
+    render,
+)
+from somaflow.equations.linear import because
+from somaflow.errors import NetworkError
+from somaflow.network.general import calls_pulse, duration_of, undriven
+from somaflow.network.synaptic import Synaptic, place_of
+
+_MOST_FACTORS = 10_000  # of a current that is multiplied out
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A synapse whose effect follows the presynaptic cell's state at every moment.
+
+    Attributes:
+        rows: Its states, which become rows of the presynaptic population's block.
+        terms: The outward current as a sum of weight * pre * post: trees (pre, post).
+        duration: Length of the transmitter pulse that the states know, or None.
+    """
+
+    rows: tuple[str, ...]
+    terms: tuple[tuple[Node, Node], ...]
+    duration: Node | None
+
+
+@dataclass(frozen=True)
+class Pulsed:
+    """A gate with one linear state that transmitter pulses open.
+
+    Attributes:
+        state: The gate.
+        post: What the postsynaptic cell gives to the current.
+        duration: Length of the pulse.
+        rate: dstate/dt = a*state + b as trees (a, b), in which `pulse` occurs.
+    """
+
+    state: str
+    post: Node
+    duration: Node
+    rate: tuple[Node, Node]
+
+
+def graded_or_pulsed(projection: Synaptic) -> Graded | Pulsed:
+    """Return a synapse without `on spike:` lines as one of these forms.
+
+    Raises:
+        NetworkError, EquationError: It is neither; the message says why.
+    """
+    equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
+    inputs_post = {name for name in equations.inputs if name.endswith("_post")}
+    inputs_pre = {name for name in equations.inputs if name.endswith("_pre")}
+    for state, variable in equations.states.items():
+        bad = equations.depends(variable.expression) & (inputs_post | {weight or ""})
+        if bad:
+            raise NetworkError(
+                f"{place}: d{state}/dt depends on {sorted(bad)}, so every synapse would need a "
+                "state of its own that changes all the time."
+            )
+    terms = _terms(projection)
+    for node in (part for term in terms for part in term):
+        if calls_pulse(inlined(node, equations.definitions, set())):
+            raise NetworkError(
+                f"{place}: I depends on pulse() itself; let a state follow the pulse, as in "
+                "'do/dt = alpha*(1 - o)*pulse(duration) - beta*o'."
+            )
+    duration = duration_of(equations, place)
+    needs: set[str] = set()
+    for variable in equations.states.values():
+        needs |= equations.depends(variable.expression)
+    if not needs & inputs_pre and duration is not None and len(equations.states) == 1:
+        state = next(iter(equations.states))
+        if len(terms) == 1 and terms[0][0] == Name(state):
+            tree = inlined(equations.states[state].expression, equations.definitions, set())
+            rate = evaluate(tree, AffineAlgebra(state, message=because(state)))
+            return Pulsed(state, terms[0][1], duration, rate)
+    if equations.states and not needs & inputs_pre and duration is None:
+        raise NetworkError(undriven(place))
+    return Graded(tuple(equations.states), tuple(terms), duration)
+
+
+def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
+    """Write the current as a sum of weight * (what pre gives) * (what post gives)."""
+    equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
+    before = {name for name in equations.inputs if name.endswith("_pre")} | set(equations.states)
+    after = {name for name in equations.inputs if name.endswith("_post")}
+
+    def mixed(node: Node) -> bool:
+        used = equations.depends(node)
+        return bool(used & (before | {weight or ""})) and bool(used & after)
+
+    found = []
+    try:
+        products = _products(Name("I"), equations, mixed)
+    except RecursionError:
+        raise NetworkError(
+            f"{place}: I stands at the end of too long a chain of definitions."
+        ) from None
+    for factors in products:
+        pre: Node = ONE
+        post: Node = ONE
+        weighted = 0
+        for factor in factors:
+            used = equations.depends(factor)
+            if factor == Name(weight or ""):
+                weighted += 1
+            elif mixed(factor) or (weight and weight in used):
+                raise NetworkError(
+                    f"{place}: the factor {render(factor)} of I mixes what the presynaptic and the "
+                    "postsynaptic cell give, so it cannot be summed over synapses."
+                )
+            elif used & before:
+                pre = factor if pre == ONE else Binary("*", pre, factor)
+            else:
+                post = factor if post == ONE else Binary("*", post, factor)
+        if weighted != (weight is not None):
+            raise NetworkError(
+                f"{place}: each term of I must be {weight} times what the presynaptic and the "
+                f"postsynaptic cell give; found {' * '.join(render(f) for f in factors)}."
+            )
+        found.append((pre, post))
+    return found
+
+
+def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
+    """Expand a tree into products, opening sums only where they mix the two sides."""
+    match node:
+        case Name(name=name) if name in equations.definitions:
+            inside = _products(equations.definitions[name].expression, equations, mixed)
+            _few(inside)
+            whole = len(inside) == 1 and len(inside[0]) == 1 and not isinstance(inside[0][0], Name)
+            return [[node]] if whole and not mixed(node) else inside
+        case Negative():
+            return [[Negative(Number(1.0)), *f] for f in _products(node.operand, equations, mixed)]
+        case Binary(operator="*"):
+            left = _products(node.left, equations, mixed)
+            right = _products(node.right, equations, mixed)
+            _few(left, len(right))
+            return [[*a, *b] for a in left for b in right]
+        case Binary(operator="/"):
+            inverse = Binary("/", Number(1.0), node.right)
+            return [[*a, inverse] for a in _products(node.left, equations, mixed)]
+        case Binary(operator="+" | "-") if mixed(node):
+            right = _products(node.right, equations, mixed)
+            if node.operator == "-":
+                right = [[Negative(Number(1.0)), *f] for f in right]
+            both = [*_products(node.left, equations, mixed), *right]
+            _few(both)
+            return both
+    return [[node]]
+
+
+def _few(products: list[list[Node]], times: int = 1) -> None:
+    if sum(map(len, products)) * times > _MOST_FACTORS:
+        raise NetworkError(
+            f"I becomes more than {_MOST_FACTORS:,} factors when its products of sums are "
+            "multiplied out, which is more than can be worked with; write it with fewer of them."
+        )

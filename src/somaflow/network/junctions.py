@@ -1,0 +1,103 @@
+"""Junctions: projections that carry current both ways, as two projections of a run.
+
+A gap junction between two populations is declared once. What flows out of the postsynaptic cell
+flows into the presynaptic one; the way back is a projection of its own, made here from the synapses
+of the first, pair by pair. Where the text says itself what leaves the presynaptic cell, in a line
+`I_pre = ...`, the way back has that current; so a junction may rectify.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Name, Node, renamed, render
+from somaflow.errors import NetworkError
+from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.lists import FromList
+from somaflow.network.projection import Projection
+from somaflow.units import Parameter
+
+BACK = "I_pre"  # the current out of the presynaptic cell
+
+
+def both_ways(projections: Iterable[Projection]) -> Iterator[Projection]:
+    """Iterate over projections and, behind each that has one, its way back."""
+    for projection in projections:
+        yield projection
+        if has_back(projection):
+            yield back(projection)
+
+
+def has_back(projection: Projection) -> bool:
+    """Tell whether a projection carries current into its presynaptic cells too."""
+    apart = projection.pre.population is not projection.post.population
+    return BACK in projection.equations.definitions or (projection.is_gap_junction and apart)
+
+
+def name_of_back(projection: Projection) -> str:
+    """Return the name of the way back of a projection."""
+    return f"{projection.name} back"
+
+
+def back(projection: Projection) -> Projection:
+    """Return the way back of a projection: from its postsynaptic to its presynaptic cells.
+
+    Raises:
+        NetworkError: Its text has a line `I_pre = ...`, and states or spikes besides.
+    """
+    if "_back" not in projection.__dict__:
+        object.__setattr__(projection, "_back", _back(projection))
+    return projection._back  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _back(projection: Projection) -> Projection:
+    made = projection.connections()
+    equations: Any = projection.equations
+    synapse: Any = projection.synapse
+    if BACK in equations.definitions:
+        if equations.states or equations.on_spike or equations.on_post_spike:
+            raise NetworkError(
+                f"{projection.place}: a synapse with a line '{BACK} = ...' carries current both "
+                "ways, and has no states and no 'on spike:' lines."
+            )
+        turned = _turned(equations)
+        if isinstance(synapse, Mechanism):
+            synapse = Mechanism(
+                synapse.name,
+                synapse.kind,
+                synapse.title,
+                synapse.reference,
+                turned,
+                synapse.details,
+            )
+        else:
+            synapse = turned
+    if made.own:
+        units = {name: equations.unit(name) for name in made.own}
+        synapse = synapse(**{name: Parameter(v, units[name]) for name, v in made.own.items()})
+    weight = None
+    if projection.weight_name is not None:
+        weight = Parameter(np.ascontiguousarray(made.coherent), made.unit)
+    pairs = FromList(np.stack([made.post, made.pre], axis=1), several=True)
+    source: Any = projection.post.population
+    target: Any = projection.pre.population
+    return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
+
+
+def _turned(equations: Equations) -> Equations:
+    """Return a synapse seen from its presynaptic cell."""
+    ends = {"I": BACK, BACK: "I"}
+    for port in equations.inputs:
+        variable, _, side = port.rpartition("_")
+        ends[port] = f"{variable}_{'post' if side == 'pre' else 'pre'}"
+
+    def turn(name: Name) -> Node:
+        return Name(ends.get(name.name, name.name))
+
+    lines = [f"{ends[port]} : {unit}" for port, unit in equations.inputs.items()]
+    for name, definition in equations.definitions.items():
+        text = render(renamed(definition.expression, turn))
+        lines.append(f"{ends.get(name, name)} = {text} : {definition.unit}")
+    return Equations("\n".join(lines), dict(equations.parameters), {})
