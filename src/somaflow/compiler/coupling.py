@@ -15,7 +15,7 @@ from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, render
 from somaflow.errors import NetworkError
-from somaflow.network.forms import Form
+from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.simulation.system import Array
@@ -194,6 +194,8 @@ class Coupling(Protocol):
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
             own.
         each: Whether each synapse is computed by itself, and gets its own spikes.
+        follows: Whether its sums change with the states of presynaptic cells within a step.
+        flowing: Keys of states of single synapses that the solver integrates.
     """
 
     group: Group
@@ -201,6 +203,16 @@ class Coupling(Protocol):
     wiring: Any
     wired: str
     each: bool
+    follows: bool
+    flowing: tuple[tuple[str, str], ...]
+
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
+        """Refuse numbers with which it cannot be computed.
+
+        Raises:
+            NetworkError: There are such.
+        """
+        ...
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

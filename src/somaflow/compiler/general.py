@@ -50,7 +50,7 @@ class GeneralCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    each = True
+    each, follows = True, True
     unseen = ("wired", "longest")
 
     def __init__(self, group: Group, each: Each, dt: float, dtype: Any) -> None:
