@@ -102,6 +102,20 @@ def test_a_file_holds_one_idea(name: str) -> None:
     assert lines <= MOST_LINES, f"{name} has {lines} lines; it holds two ideas"
 
 
+FORMS = {"Graded", "Pulsed", "Jumping", "Plastic", "General"}
+COUPLINGS = {f"{form}Coupling" for form in FORMS}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nobody_asks_which_form_a_synapse_has(name: str) -> None:
+    own = name.rsplit("/", maxsplit=1)[-1].removesuffix(".py").capitalize()
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
+        asks = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance"
+        if asks or isinstance(node, ast.MatchClass):
+            found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            assert not found & ((FORMS | COUPLINGS) - {own}), f"{name}:{node.lineno}"
+
+
 def test_the_readers_see_what_they_look_for() -> None:
     text = "import a.b\ndef f():\n    from somaflow import units, errors\n    from c import d\n"
     found = set(imported(ast.parse(text)))

@@ -360,3 +360,26 @@ def test_an_explanation_says_why_and_at_what_cost() -> None:
     assert "each by itself in every step, about" in said
     assert "s  each synapse by itself, with the solver; Rosenbrock form" in said
     assert "c  each synapse by itself, in closed form between events" in said
+
+
+def test_a_name_that_begins_as_another_one_is_another() -> None:
+    a, b = passive("a", 2, 0.1), passive("b", 2, 0.02)
+    text = """
+        v_pre : mV
+        v_post : mV
+        I = w*s*r*(v_post - E0) : nA
+        ds/dt = (exp(v_pre/(20*mV)) - s)/tau : 1
+        dr/dt = (s - r)/tau : 1
+    """
+    numbers = {"tau": 3 * ms, "E0": 0 * mV, "s": 0.1, "r": 0.2}
+    synapse = sf.Equations.parse(text, w=1 * uS, **numbers)
+    projections = [
+        sf.Projection(a, b, synapse(tau=tau * ms), name=name)
+        for tau, name in ((3, "p"), (5, "p) s"), (7, "p r"))
+    ]
+    network, record = sf.Network(a, b, *projections), [b["v"], *(p["s"] for p in projections)]
+    whole = run(network, record, 4.0)
+    first = run(network, record, 1.5)
+    rest = run(network, record, 2.5, initial=first.final)
+    for key in whole:
+        assert np.array_equal(whole[key].values[-len(rest[key].time) :], rest[key].values)

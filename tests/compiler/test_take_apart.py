@@ -125,7 +125,7 @@ ALONE = {
         r"a spike reads rand\(\)",
     ),
     "a jump of the cell": (
-        "v_post : mV\ndx/dt = -x/tau : 1\non spike: x += 1; v_post = E*x",
+        "v_post : mV\ndx/dt = -x/tau : 1\non spike: x += 1; v_post = E*x*g/(1*uS)",
         {"x": 0},
         r"a spike can only add to v_post",
     ),

@@ -9,8 +9,6 @@ import numpy as np
 
 from somaflow.compiler.doctor import Doctor
 from somaflow.compiler.final import FinalState
-from somaflow.compiler.general import GeneralCoupling
-from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import Dynamics
@@ -96,7 +94,7 @@ def compile_network(
         if p.spiking
     )
     width = sum(layout.padded for layout in tables.layouts)
-    graded = any(isinstance(c, GradedCoupling | GeneralCoupling) for c in tables.couplings)
+    graded = any(coupling.follows for coupling in tables.couplings)
     system = System(
         initial=start,
         parameters=parameters,

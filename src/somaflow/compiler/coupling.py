@@ -15,7 +15,7 @@ from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, render
 from somaflow.errors import NetworkError
-from somaflow.network.forms import Form
+from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.simulation.system import Array
@@ -74,6 +74,7 @@ class Group:
         members: Its projections.
         routes: Where its sums go.
         place: What its first projection is called in messages.
+        nodes: Fractions of the step at which the method asks for currents.
         before: What the state at which another run ended tells of it; None where it is new.
         begun: Of a group that a network did not have from the beginning: the steps made before.
             Spikes that were sent earlier do not arrive. None where all do.
@@ -90,6 +91,7 @@ class Group:
     lowered: Lowered
     delay: int | None
     place: str
+    nodes: tuple[float, ...] = ()
     before: KeptGroup | None = None
     begun: int | None = None
     members: list[Member] = field(default_factory=list)
@@ -196,6 +198,8 @@ class Coupling(Protocol):
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
         each: Whether each synapse is computed by itself, and gets its own spikes.
+        follows: Whether its sums change with the states of presynaptic cells within a step.
+        flowing: Keys of states of single synapses that the solver integrates.
     """
 
     group: Group
@@ -204,6 +208,16 @@ class Coupling(Protocol):
     wired: str
     places: tuple[float, ...]
     each: bool
+    follows: bool
+    flowing: tuple[tuple[str, str], ...]
+
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
+        """Refuse numbers with which it cannot be computed.
+
+        Raises:
+            NetworkError: There are such.
+        """
+        ...
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return the event state at step 0, or None for none."""

@@ -9,8 +9,8 @@ from somaflow.compiler.layout import padded
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
-from somaflow.network.groups import varied_delays
 from somaflow.network.projection import Projection
+from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.sums import gathered, weighted_sum
 from somaflow.simulation.system import Array
 from somaflow.units import Parameter

@@ -50,7 +50,7 @@ class GeneralCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    each, places = True, ()
+    each, follows, places = True, True, ()
     unseen = ("wired", "longest")
 
     def __init__(self, group: Group, each: Each, dt: float, dtype: Any) -> None:

@@ -19,7 +19,7 @@ from somaflow.compiler.coupling import (
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.affine import chord_in
 from somaflow.equations.expression import Node
-from somaflow.network.forms import Graded
+from somaflow.network.graded import Graded
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
 
@@ -38,7 +38,7 @@ class GradedCoupling:
         dtype: NumPy type of the run.
     """
 
-    wired, places, each = "", (), False
+    wired, places, each, follows, flowing = "", (), False, True, ()
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
@@ -53,6 +53,9 @@ class GradedCoupling:
             state: chord_in(state, equations.states[state].expression, equations.definitions)[0]
             for state in form.rows
         }
+
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
+        """Accept all numbers."""
 
     def initial(self, batch: tuple[int, ...]) -> Any:
         """Return how much longer each cell's pulse lasts, if there are pulses."""

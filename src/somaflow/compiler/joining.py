@@ -18,13 +18,26 @@ from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
-from somaflow.network.forms import Graded, Jumping, Pulsed
+from somaflow.network.form import Form
 from somaflow.network.general import General
+from somaflow.network.graded import Graded
 from somaflow.network.groups import Grouping
+from somaflow.network.jumping import Jumping
 from somaflow.network.network import Network
+from somaflow.network.plastic import Plastic
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
+from somaflow.network.pulsed import Pulsed
 from somaflow.simulation.system import Array
+
+# What computes each form.
+KINDS: dict[type[Form], Any] = {
+    Graded: GradedCoupling,
+    Pulsed: PulsedCoupling,
+    Jumping: JumpingCoupling,
+    Plastic: PlasticCoupling,
+    General: GeneralCoupling,
+}
 
 
 class Joining:
@@ -68,8 +81,7 @@ class Joining:
         first = grouping.projections[0]
         form, equations, place = grouping.form, first.equations, forms.place_of(first)
         delay = delay_steps(first, self.dt)
-        follows = isinstance(form, Graded) and form.duration is None
-        if (follows or (isinstance(form, General) and not form.waits)) and delay != 0:
+        if not form.waits and not form.learns and delay != 0:
             raise NetworkError(
                 f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
                 "delay; leave delay out."
@@ -82,7 +94,7 @@ class Joining:
                 "reads variables of the presynaptic cell, leave delay out."
             )
         initial: dict[str, float] = {}
-        if not grouping.general:  # there, each synapse has its own
+        if KINDS[type(form)] is not GeneralCoupling:  # there, each synapse has its own
             values = equations.initial_values({}, first.synapse_name)
             initial = {s: float(np.asarray(v)) for s, v in values.items()}
         group = Group(
@@ -93,6 +105,7 @@ class Joining:
             lowered=Lowered(equations, self._changing(first)),
             delay=delay,
             place=place,
+            nodes=self.nodes,
         )
         for projection in grouping.projections:
             self._add_route(group, projection)
@@ -104,21 +117,14 @@ class Joining:
     @staticmethod
     def _changing(projection: Projection) -> frozenset[str]:
         """Return what differs between synapses or within a run, beside the states."""
-        form = forms.take_apart(projection)
-        drawn = form.draws if isinstance(form, General) else ()
+        drawn = forms.take_apart(projection).draws
         return frozenset({*projection.equations.inputs, projection.weight_name or "", *drawn})
 
     def _add_route(self, group: Group, projection: Projection) -> None:
         target = self.place[projection.post.population.name]
         begin = group.width if group.routes else 0
         columns = slice(begin, begin + padded(self.populations[target].size))
-        match forms.take_apart(projection):
-            case Graded(terms=terms):
-                post = tuple(post for _, post in terms)
-            case Pulsed(post=factor):
-                post = (factor,)
-            case Jumping(current=current) | General(current=current):
-                post = () if current is None else (current,)
+        post = forms.take_apart(projection).post
         chords = chords_of(projection.equations, post)
         keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
         lowered = Lowered(projection.equations, self._changing(projection), keep)
@@ -129,7 +135,8 @@ class Joining:
         n_pre = padded(self.populations[group.source].size)
         chosen = groups.choose(grouping, self.dtype.itemsize)
         before = group.before
-        if grouping.general:
+        kind = KINDS[type(group.form)]
+        if kind is GeneralCoupling:
             return self._alone(group, n_pre, chosen)
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()
@@ -139,16 +146,9 @@ class Joining:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)
         check_numbers(group, values)
-        if isinstance(group.form, Graded):
-            return GradedCoupling(group, wiring, self.dtype)
-        if isinstance(group.form, Pulsed):
-            pulsed = PulsedCoupling(group, wiring, self.dtype, self.nodes)
-            pulsed.check(values)
-            return pulsed
-        kind = PlasticCoupling if grouping.plastic else JumpingCoupling
-        jumping = kind(group, wiring, self.dtype)
-        jumping.check(values, self.dt)
-        return jumping
+        made = kind(group, wiring, self.dtype)
+        made.check(values, self.dt)
+        return made
 
     def _alone(self, group: Group, n_pre: int, chosen: Any) -> GeneralCoupling:
         """Return the coupling of a projection whose synapses are computed each by itself."""
@@ -170,8 +170,7 @@ class Joining:
         starts = equations.initial_values({}, given.synapse_name)
         changing = frozenset(equations.inputs) | {given.weight_name or ""}
         form = forms.take_apart(given)
-        assert isinstance(form, Jumping)
-        post = () if form.current is None else (form.current,)
+        post = form.post
         weights = Weights.of(given, self.dtype)
         columns = slice(0, weights.width)
         chords = chords_of(equations, post)

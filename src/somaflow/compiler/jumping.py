@@ -21,7 +21,7 @@ from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.errors import EquationError, NetworkError
-from somaflow.network.forms import Jumping
+from somaflow.network.jumping import Jumping
 from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast
 from somaflow.units import Parameter
@@ -84,7 +84,7 @@ class JumpingCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired, places, each = "", (), False
+    wired, places, each, follows, flowing = "", (), False, False, ()
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

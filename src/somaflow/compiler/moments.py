@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.terms import Place
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name
@@ -55,7 +54,7 @@ def rows_of(dynamics: Any) -> Iterator[Row]:
     gates = {
         row: (c, state)
         for c, coupling in enumerate(dynamics.couplings)
-        if isinstance(coupling, GradedCoupling)
+        if coupling.rows
         for state, row in coupling.names.items()
     }
     for block, (k, layout) in enumerate(layouts):

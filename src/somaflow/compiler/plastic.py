@@ -36,7 +36,8 @@ from somaflow.compiler.linear import Linear
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
-from somaflow.network.forms import Jumping, increment
+from somaflow.network.jumping import increment
+from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
 from somaflow.numerics.device import cast
 
@@ -53,13 +54,13 @@ class PlasticCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    places, each = (), False
+    places, each, follows, flowing = (), False, False, ()
     unseen = ("projection", "wired", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
         form = group.form
-        assert isinstance(form, Jumping)
+        assert isinstance(form, Plastic)
         self.form = form
         self.projection = group.members[0].projection
         self.linear = Linear(group.lowered.equations, form.sums)

@@ -25,7 +25,7 @@ from somaflow.compiler.ring import Ring
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node, evaluate
 from somaflow.errors import NetworkError
-from somaflow.network.forms import Pulsed
+from somaflow.network.pulsed import Pulsed
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
 from somaflow.units import Parameter
@@ -40,20 +40,19 @@ class PulsedCoupling:
         group: The group.
         wiring: Its synapses.
         dtype: NumPy type of the run.
-        nodes: Fractions of the step at which the method asks for currents.
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired, each = "", False
+    wired, each, follows, flowing = "", False, False, ()
 
-    def __init__(self, group: Group, wiring: Wiring, dtype: Any, nodes: tuple[float, ...]) -> None:
+    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
-        self.places = fractions(nodes) if wiring.latest is not None else ()
+        self.places = fractions(group.nodes) if wiring.latest is not None else ()
         form = group.form
         assert isinstance(form, Pulsed)
         self.form = form
 
-    def check(self, parameters: dict[str, Any]) -> None:
+    def check(self, parameters: dict[str, Any], dt: float) -> None:
         """Refuse a closed form that does not rest at 0.
 
         Raises:

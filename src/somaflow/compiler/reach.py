@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import Coupling
-from somaflow.compiler.graded import GradedCoupling
 from somaflow.errors import NetworkError
 from somaflow.solvers.base import Problem, Solver
 
@@ -63,7 +62,7 @@ def _first(bad: Any) -> float:
 
 def is_gap(coupling: Coupling) -> bool:
     """Tell whether synapses follow the presynaptic cell's variables without a state between."""
-    return isinstance(coupling, GradedCoupling) and not coupling.form.rows
+    return coupling.follows and not coupling.each and not coupling.rows
 
 
 def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: float) -> None:

@@ -8,11 +8,8 @@ import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
 from somaflow.compiler.coupling import Coupling, Group, Moment, Spikes
-from somaflow.compiler.general import GeneralCoupling
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.tables import Tables
-from somaflow.network.forms import Jumping
-from somaflow.network.general import General
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
@@ -68,9 +65,8 @@ class Dynamics:
             for coupling, arrays in zip(self.couplings, parameters["sums"], strict=True)
         ]
         seed_words = tf.unstack(parameters["stimuli"]["seed"])
-        for coupling, own in zip(self.couplings, sums, strict=True):
-            if isinstance(coupling, GeneralCoupling):
-                own["keys"] = coupling.keys(seed_words)
+        for c, coupling in self.tables.each:
+            sums[c]["keys"] = coupling.keys(seed_words)
         return {
             "recordings": parameters["recordings"],
             "cells": cells,
@@ -124,7 +120,7 @@ class Dynamics:
         found: list[States] = [
             {**layout.unpack(next(blocks))} if layout.states else {} for layout in self.layouts
         ]
-        for coupling in self.tables.flowing:
+        for _, coupling in self.tables.flowing:
             rows = tf.unstack(next(blocks))
             found[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
         return found
@@ -263,8 +259,8 @@ class Dynamics:
             rows = [found[state] for state in layout.states]
             rows = [tf.broadcast_to(cast(row, like.dtype), like.shape) for row in rows]
             slopes.append(tf.stack(self._hold(k, rows, context)))
-        for c, coupling in enumerate(self.couplings):
-            if isinstance(coupling, GeneralCoupling) and coupling.flowing:
+        for c, coupling in self.tables.each:
+            if coupling.flowing:
                 group = coupling.group
                 owner = states[group.routes[0].target]
                 if local:
@@ -308,18 +304,18 @@ class Dynamics:
                 above = tf.broadcast_to(spiking.holds(value), crossed.shape)
                 event[f"above {self.populations[k].name}"] = above
             since.append(crossed)
-        arrived = []
-        for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
+        arrived, each = [], dict(self.tables.each)
+        for c, (coupling, own) in enumerate(zip(self.couplings, prepared["sums"], strict=True)):
             group = coupling.group
             if group.counted is None:
                 arriving = self._delayed(group, since, before, moment, prepared)
             else:
                 arriving = self.drives.counted(group.counted, moment, outside, prepared)
-            after = since[group.routes[0].target] if self._learns(group.form) else None
-            if isinstance(coupling, GeneralCoupling):
+            after = since[group.routes[0].target] if group.form.learns else None
+            if c in each:
                 history = before.event.get(f"spikes {self.populations[group.source].name}")
                 begun = prepared["begun"].get(group.key)
-                arriving = coupling.arriving(arriving, history, moment.step, begun, own["arrays"])
+                arriving = each[c].arriving(arriving, history, moment.step, begun, own["arrays"])
                 if after is not None:
                     after = tf.gather(after, own["arrays"]["post"], axis=-1)
             spikes = Spikes(arriving, after, new, old)
@@ -328,8 +324,9 @@ class Dynamics:
             )
             if made is not None:
                 event[group.key] = made.event
-                spiked = arriving if after is None else tf.maximum(arriving, after)
-                arrived.append(Arrival(coupling, made, spiked if coupling.each else arriving))
+                both = coupling.each and after is not None
+                spiked = tf.maximum(arriving, after) if both else arriving
+                arrived.append(Arrival(coupling, made, spiked))
 
         def free(k: int, state: str, change: Tensor) -> Tensor:
             return self._free(k, state, change, event)
@@ -350,16 +347,9 @@ class Dynamics:
         )
         blocks += tuple(
             tf.stack([states[coupling.group.source][key] for key in coupling.flowing])
-            for coupling in self.tables.flowing
+            for _, coupling in self.tables.flowing
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))
-
-    @staticmethod
-    def _learns(form: Any) -> bool:
-        """Tell whether a synapse knows of the postsynaptic cell's spikes."""
-        if isinstance(form, General):
-            return bool(form.on_post_spike)
-        return isinstance(form, Jumping) and bool(form.after or form.on_post_spike)
 
     def _delayed(
         self, group: Group, since: list[Any], before: Carry, moment: Moment, prepared: Any

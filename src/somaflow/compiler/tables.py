@@ -11,8 +11,6 @@ from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import Coupling
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
-from somaflow.compiler.general import GeneralCoupling
-from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
@@ -23,8 +21,6 @@ from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
 from somaflow.network.distributions import drawn_of
-from somaflow.network.forms import Graded, Jumping, Pulsed
-from somaflow.network.general import General
 from somaflow.network.network import Network
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
 from somaflow.simulation import memory
@@ -47,7 +43,8 @@ class Tables:
         struck: Whether spikes can lift the cells of each population above their threshold, where
             the crossing matters: cells without a reset.
         delays: The longest delay in steps of the spikes of each population.
-        flowing: The couplings with a block of the flow state, behind those of the populations.
+        each: The couplings that compute each synapse by itself, with their places among all.
+        flowing: Those with a block of the flow state, behind those of the populations.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
     """
@@ -79,23 +76,27 @@ class Tables:
         self.lowered = [self._lower(k) for k in range(len(self.populations))]
         warn_of_coarse_times(self)
         self._check_memory()
-        self.couplings = Joining(network, dt, dtype, self.before, nodes_of(self.solver)).couplings()
-        alone = [c for c in self.couplings if isinstance(c, GeneralCoupling)]
-        self.flowing = [coupling for coupling in alone if coupling.flowing]
+        nodes = nodes_of(self.solver)
+        self.couplings = Joining(network, dt, dtype, self.before, nodes).couplings()
+        # With what only they have, such as spikes of each synapse.
+        self.each: list[tuple[int, Any]] = [
+            (c, coupling) for c, coupling in enumerate(self.couplings) if coupling.each
+        ]
+        self.flowing = [(c, coupling) for c, coupling in self.each if coupling.flowing]
         self.layouts = self._lay_out()
         self.drives = Drives(network, dt, duration, self.dtype, seed)
         self.delays = [0] * len(self.populations)
         for coupling in self.couplings:
             group = coupling.group
             self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
-        for coupling in alone:
+        for _, coupling in self.each:
             source = coupling.group.source
             self.delays[source] = max(self.delays[source], coupling.longest)
         struck = {
             route.target
             for coupling in self.couplings
             for route in coupling.group.routes
-            if not isinstance(coupling, GradedCoupling)
+            if coupling.group.form.acts
         }
         self.struck = [
             k in struck and spiking.condition is not None and not spiking.resets
@@ -168,7 +169,7 @@ class Tables:
     def _of_synapses(self, coupling: Coupling) -> list[dict[str, Array]]:
         """Return the parameters of each projection, or of the Poisson input, of a coupling."""
         group = coupling.group
-        if isinstance(coupling, GeneralCoupling):
+        if coupling.each:
             return [coupling.wiring.values]
         if group.counted is not None:
             return [self._values(self.network.inputs[group.counted].equations, 1)]
@@ -255,7 +256,7 @@ class Tables:
         sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
         events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
-        for coupling in self.flowing:
+        for _, coupling in self.flowing:
             key = coupling.group.key
             flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))
             events[key] = {**events[key], "flow": flow}
@@ -326,7 +327,7 @@ class Tables:
                     )
                 )
         first = len([layout for layout in self.layouts if layout.states])
-        for k, coupling in enumerate(self.flowing, first):
+        for k, (_, coupling) in enumerate(self.flowing, first):
             for r, state in enumerate(coupling.form.flowing):
                 rows.append(
                     Row(
@@ -342,17 +343,8 @@ class Tables:
         """Return how many differential equations are solved, those of synapses included."""
         states = sum(p.size * len(p.equations.states) for p in self.populations)
         for coupling in self.couplings:
-            group, form = coupling.group, coupling.group.form
+            group = coupling.group
             before = self.populations[group.source].size
             after = sum(self.populations[route.target].size for route in group.routes)
-            match form:
-                case Graded():
-                    states += before * len(form.rows)
-                case Pulsed():
-                    states += before + after
-                case General():
-                    states += coupling.wiring.choice.synapses * len(form.closed + form.flowing)
-                case Jumping():
-                    states += before * len(form.before) + after * len(form.sums + form.after)
-                    states += coupling.wiring.choice.synapses * len(form.own)
+            states += group.form.count(before, after, coupling.wiring.choice.synapses)
         return states

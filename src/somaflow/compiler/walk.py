@@ -7,10 +7,10 @@ carried on by the midpoint rule; both are second order, as the times of spikes a
 moved by a spike keeps what the solver has found.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import Moment, States
@@ -20,9 +20,9 @@ from somaflow.numerics.device import cast
 
 Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
-# Gauss and Legendre's three nodes and weights on (0, 1), exact to the sixth order.
-_NODES = tuple(0.5 + side * math.sqrt(0.15) for side in (-1, 0, 1))
-_WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+# Gauss and Legendre's five nodes and weights on (0, 1), exact to the tenth order.
+_NODES = tuple(float(x) for x in (1 + np.polynomial.legendre.leggauss(5)[0]) / 2)
+_WEIGHTS = tuple(float(w) for w in np.polynomial.legendre.leggauss(5)[1] / 2)
 
 
 class Way(NamedTuple):

@@ -7,8 +7,9 @@ import numpy as np
 
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
-from somaflow.network.groups import ranges, varied_delays
+from somaflow.network.groups import ranges
 from somaflow.network.projection import Projection
+from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.delivery import (
     Lists,
     Part,

@@ -7,8 +7,7 @@ from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
 from somaflow.equations.expression import Name
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.choice import costs
-from somaflow.network.forms import Graded, Jumping, take_apart
-from somaflow.network.general import General
+from somaflow.network.forms import take_apart
 from somaflow.network.groups import choose, group
 from somaflow.network.junctions import both_ways
 from somaflow.network.neuron import CURRENT_INPUT
@@ -19,7 +18,6 @@ from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import factor
 
 _EXACT = "exact: affine in itself"
-_BETWEEN = "closed form between events"
 
 
 class Section(NamedTuple):
@@ -83,21 +81,10 @@ def sums(projections: Sequence[Projection]) -> Section:
     entries = []
     for grouping in group(projections):
         members = ", ".join(str(projection.name) for projection in grouping.projections)
-        form = grouping.form
-        kind = type(form).__name__.lower()
-        if grouping.plastic:
-            kind = f"{kind}, computed for each synapse by itself"
-        if isinstance(form, General):
-            kind = f"{kind}: each synapse by itself in every step, since no rewrite applies. "
-            kind += _because(grouping.projections[0], form)
+        kind = grouping.form.explain(place_of(grouping.projections[0]))
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
         entries.append((grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)
-
-
-def _because(projection: Projection, form: General) -> str:
-    """Return why a synapse has the general form, without saying which synapse."""
-    return form.reason.removeprefix(place_of(projection)).lstrip(": ")
 
 
 def counts(inputs: Sequence[PoissonInput]) -> Section:
@@ -162,17 +149,9 @@ def _gate(projection: Synaptic, gate: str) -> str:
         form = take_apart(projection)
     except NetworkError as error:
         return f"a run refuses it: {str(error).splitlines()[0]}"
-    if isinstance(form, General) and gate in form.flowing:
-        problem = _first_line(lambda: affine_parts(equations, gate))
-        return f"each synapse by itself, with the solver; {_treatment(problem)}"
-    if isinstance(form, General):
-        return f"each synapse by itself, in {_BETWEEN}"
-    if isinstance(form, Graded):
-        problem = _first_line(lambda: affine_parts(equations, gate))
-        return f"graded by the presynaptic cell; {_treatment(problem)}"
-    if isinstance(form, Jumping) and gate in form.own:
-        return "changes at spikes only"
-    return _BETWEEN
+    return form.treatment(
+        gate, lambda: _treatment(_first_line(lambda: affine_parts(equations, gate)))
+    )
 
 
 def _first_line(make: Callable[[], object]) -> str | None:

@@ -18,15 +18,18 @@ docs/design/synapses.md derives them; tests/compiler holds them to the plain res
 from somaflow.equations.equations import Equations
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network import general
-from somaflow.network.general import General, check_rest, in_general
-from somaflow.network.graded import Graded, Pulsed, graded_or_pulsed
-from somaflow.network.jumping import Jumping, increment, jumping
+from somaflow.network.form import Form
+from somaflow.network.general import General, in_general
+from somaflow.network.graded import Graded
+from somaflow.network.jumping import Jumping
+from somaflow.network.plastic import Plastic
+from somaflow.network.pulsed import Pulsed
 from somaflow.network.synaptic import Synaptic, place_of
-from somaflow.units import Parameter
 
-__all__ = ["Form", "Graded", "Jumping", "Pulsed", "increment", "place_of", "take_apart"]
+__all__ = ["FORMS", "Form", "Graded", "Jumping", "Plastic", "Pulsed", "take_apart"]
 
-Form = Graded | Pulsed | Jumping | General
+# In the order in which they are asked; what none of them takes is general.
+FORMS: tuple[type[Form], ...] = (Pulsed, Graded, Jumping, Plastic)
 
 
 def no_noise(equations: Equations) -> str:
@@ -58,12 +61,11 @@ def take_apart(projection: Synaptic) -> Form:
         differ = ", ".join(varied)
         return in_general(projection, f"{place}: {differ} may differ between synapses.")
     try:
-        form = _rewritten(projection)
+        return _rewritten(projection)
     except NetworkError as error:
         return in_general(projection, str(error))
     except EquationError as error:
         return in_general(projection, f"{place}: {str(error).splitlines()[0]}")
-    return form
 
 
 def _rewritten(projection: Synaptic) -> Form:
@@ -72,24 +74,7 @@ def _rewritten(projection: Synaptic) -> Form:
     Raises:
         NetworkError, EquationError: None does; the message says why.
     """
-    equations, place = projection.equations, place_of(projection)
-    delay = getattr(projection, "delay", None)
-    later = delay is not None and not (isinstance(delay, Parameter) and not delay.value.ndim)
-    if equations.on_spike or equations.on_post_spike:
-        form = jumping(projection)
-        check_rest(equations, form.sums, place)
-        if form.amplitudes is None and later:
-            raise NetworkError(
-                f"{place}: what a spike does is computed for each synapse by itself, and their "
-                "delays differ."
-            )
-        return form
-    form = graded_or_pulsed(projection)
-    if isinstance(form, Pulsed):
-        check_rest(equations, (form.state,), place)
-    if isinstance(form, Graded) and form.duration is not None and later:
-        raise NetworkError(
-            f"{place}: its states belong to the presynaptic cell, and the delays of its synapses "
-            "differ."
-        )
-    return form
+    for form in FORMS:
+        if (found := form.recognise(projection)) is not None:
+            return found
+    return General.recognise(projection)

@@ -5,12 +5,13 @@ between spikes have closed forms; the solver integrates the others with the cell
 result that the rewrites of `forms` are held to, and what runs where none of them applies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from somaflow.equations.affine import inlined
 from somaflow.equations.algebras import NumberAlgebra
@@ -29,12 +30,15 @@ from somaflow.equations.expression import (
 from somaflow.equations.linear import LinearParts
 from somaflow.equations.statements import STEPPED
 from somaflow.errors import EquationError, NetworkError
+from somaflow.network import choice
+from somaflow.network.choice import Choice
+from somaflow.network.form import BETWEEN, Form
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import Parameter
 
 
 @dataclass(frozen=True)
-class General:
+class General(Form):
     """Synapses of which each has all its states for itself.
 
     Attributes:
@@ -56,13 +60,56 @@ class General:
     on_post_spike: tuple[Assignment, ...]
     current: Node | None
     duration: Node | None
-    draws: dict[str, int]
+    draws: dict[str, int]  # pyright: ignore[reportIncompatibleVariableOverride]
     reason: str
 
+    events = False
+    alone = True
+
+    @classmethod
+    def recognise(cls, projection: Synaptic) -> "General":
+        """Return a synapse in this form, which takes all that no other does."""
+        return in_general(projection, f"{place_of(projection)}: no other form applies.")
+
     @property
-    def waits(self) -> bool:
+    def waits(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether presynaptic spikes have something to do."""
         return bool(self.on_spike) or self.duration is not None
+
+    @property
+    def learns(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether postsynaptic spikes have something to do."""
+        return bool(self.on_post_spike)
+
+    @property
+    def post(self) -> tuple[Node, ...]:
+        """The current."""
+        return () if self.current is None else (self.current,)
+
+    def count(self, before: int, after: int, synapses: int) -> int:
+        """Return how many states there are: all of each synapse."""
+        return synapses * len(self.closed + self.flowing)
+
+    def choose(
+        self, degrees: NDArray[np.int64], n_pre: int, delays: bool, item_bytes: int
+    ) -> Choice:
+        """Say what the synapses cost."""
+        return choice.table(degrees, len(self.closed), len(self.flowing), item_bytes)
+
+    def explain(self, place: str) -> str:
+        """Return what the form is called, and why no other applies."""
+        because = self.reason.removeprefix(place).lstrip(": ")
+        return f"general: each synapse by itself in every step, since no rewrite applies. {because}"
+
+    def treatment(self, state: str, solved: Callable[[], str]) -> str:
+        """Return how a state is advanced."""
+        if state in self.flowing:
+            return f"each synapse by itself, with the solver; {solved()}"
+        return f"each synapse by itself, in {BETWEEN}"
+
+    def uncounted(self) -> str | None:
+        """Return that a number of spikes is not enough."""
+        return "is computed for each synapse by itself"
 
 
 def in_general(projection: Synaptic, reason: str) -> General:

@@ -1,9 +1,10 @@
-"""Synapses that follow the presynaptic cell, and gates that transmitter pulses open."""
+"""Graded synapses: their effect follows the presynaptic cell's state at every moment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from somaflow.equations.affine import ONE, AffineAlgebra, inlined
+from somaflow.equations.affine import ONE, inlined
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
     Binary,
@@ -11,19 +12,18 @@ from somaflow.equations.expression import (
     Negative,
     Node,
     Number,
-    evaluate,
     render,
 )
-from somaflow.equations.linear import because
 from somaflow.errors import NetworkError
+from somaflow.network.form import Form
 from somaflow.network.general import calls_pulse, duration_of, undriven
-from somaflow.network.synaptic import Synaptic, place_of
+from somaflow.network.synaptic import Synaptic, place_of, varied_delays
 
 _MOST_FACTORS = 10_000  # of a current that is multiplied out
 
 
 @dataclass(frozen=True)
-class Graded:
+class Graded(Form):
     """A synapse whose effect follows the presynaptic cell's state at every moment.
 
     Attributes:
@@ -36,33 +36,71 @@ class Graded:
     terms: tuple[tuple[Node, Node], ...]
     duration: Node | None
 
+    events = acts = False
 
-@dataclass(frozen=True)
-class Pulsed:
-    """A gate with one linear state that transmitter pulses open.
+    @classmethod
+    def recognise(cls, projection: Synaptic) -> "Graded | None":
+        """Return a synapse without `on spike:` lines in this form."""
+        equations, place = projection.equations, place_of(projection)
+        if equations.on_spike or equations.on_post_spike:
+            return None
+        terms = terms_of(projection)
+        duration = duration_of(equations, place)
+        if equations.states and not follows(equations, "_pre") and duration is None:
+            raise NetworkError(undriven(place))
+        if duration is not None and varied_delays(projection):
+            raise NetworkError(
+                f"{place}: its states belong to the presynaptic cell, and the delays of its "
+                "synapses differ."
+            )
+        return cls(tuple(equations.states), terms, duration)
 
-    Attributes:
-        state: The gate.
-        post: What the postsynaptic cell gives to the current.
-        duration: Length of the pulse.
-        rate: dstate/dt = a*state + b as trees (a, b), in which `pulse` occurs.
-    """
+    @property
+    def waits(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether presynaptic spikes begin pulses."""
+        return self.duration is not None
 
-    state: str
-    post: Node
-    duration: Node
-    rate: tuple[Node, Node]
+    @property
+    def post(self) -> tuple[Node, ...]:
+        """The factor of each term that the postsynaptic cell gives."""
+        return tuple(post for _, post in self.terms)
+
+    @property
+    def shared(self) -> tuple[Node, ...]:
+        """The factors that the presynaptic cell gives."""
+        return tuple(pre for pre, _ in self.terms)
+
+    def count(self, before: int, after: int, synapses: int) -> int:
+        """Return how many states there are: each once for each presynaptic cell."""
+        return before * len(self.rows)
+
+    def explain(self, place: str) -> str:
+        """Return what the form is called."""
+        return "graded"
+
+    def treatment(self, state: str, solved: Callable[[], str]) -> str:
+        """Return that the solver integrates it."""
+        return f"graded by the presynaptic cell; {solved()}"
+
+    def uncounted(self) -> str | None:
+        """Return that a number of spikes is not enough."""
+        return "lets each presynaptic cell open a gate of its own"
 
 
-def graded_or_pulsed(projection: Synaptic) -> Graded | Pulsed:
-    """Return a synapse without `on spike:` lines as one of these forms.
+def follows(equations: Equations, side: str) -> bool:
+    """Tell whether states follow what the cell on a side gives."""
+    inputs = {name for name in equations.inputs if name.endswith(side)}
+    return any(equations.depends(state.expression) & inputs for state in equations.states.values())
+
+
+def terms_of(projection: Synaptic) -> tuple[tuple[Node, Node], ...]:
+    """Return the current as a sum of weight * (what pre gives) * (what post gives).
 
     Raises:
-        NetworkError, EquationError: It is neither; the message says why.
+        NetworkError: It is none, or a state knows of single synapses.
     """
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     inputs_post = {name for name in equations.inputs if name.endswith("_post")}
-    inputs_pre = {name for name in equations.inputs if name.endswith("_pre")}
     for state, variable in equations.states.items():
         bad = equations.depends(variable.expression) & (inputs_post | {weight or ""})
         if bad:
@@ -77,19 +115,7 @@ def graded_or_pulsed(projection: Synaptic) -> Graded | Pulsed:
                 f"{place}: I depends on pulse() itself; let a state follow the pulse, as in "
                 "'do/dt = alpha*(1 - o)*pulse(duration) - beta*o'."
             )
-    duration = duration_of(equations, place)
-    needs: set[str] = set()
-    for variable in equations.states.values():
-        needs |= equations.depends(variable.expression)
-    if not needs & inputs_pre and duration is not None and len(equations.states) == 1:
-        state = next(iter(equations.states))
-        if len(terms) == 1 and terms[0][0] == Name(state):
-            tree = inlined(equations.states[state].expression, equations.definitions, set())
-            rate = evaluate(tree, AffineAlgebra(state, message=because(state)))
-            return Pulsed(state, terms[0][1], duration, rate)
-    if equations.states and not needs & inputs_pre and duration is None:
-        raise NetworkError(undriven(place))
-    return Graded(tuple(equations.states), tuple(terms), duration)
+    return tuple(terms)
 
 
 def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:

@@ -7,14 +7,13 @@ import numpy as np
 
 from somaflow.description import fingerprint
 from somaflow.equations.expression import render
-from somaflow.network import choice
 from somaflow.network.choice import Choice
 from somaflow.network.connectors import FixedOutDegree
-from somaflow.network.forms import Form, Graded, Jumping, take_apart
-from somaflow.network.general import General
+from somaflow.network.form import Form
+from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways, has_back
 from somaflow.network.projection import Projection
-from somaflow.units import Parameter
+from somaflow.network.synaptic import varied_delays
 
 _PART = 4_000_000  # synapses built at a time
 
@@ -32,21 +31,6 @@ class Grouping:
     key: str
     form: Form
     projections: list[Projection] = field(default_factory=list)
-
-    @property
-    def events(self) -> bool:
-        """Whether only cells that spiked have something to add in a step."""
-        return not isinstance(self.form, Graded | General)
-
-    @property
-    def plastic(self) -> bool:
-        """Whether each synapse has variables of its own, which change at spikes alone."""
-        return isinstance(self.form, Jumping) and self.form.amplitudes is None
-
-    @property
-    def general(self) -> bool:
-        """Whether each synapse is computed by itself in every step."""
-        return isinstance(self.form, General)
 
 
 def group(
@@ -77,22 +61,17 @@ def group(
 def _shared(projection: Projection, form: Form) -> str:
     """Return what projections must have in common to share their presynaptic states."""
     equations = projection.equations
-    if isinstance(form, General) or (isinstance(form, Jumping) and form.amplitudes is None):
+    if form.alone:
         return f"alone {projection.name}"
     nodes = [variable.expression for variable in equations.states.values()]
     nodes += [assignment.expression for assignment in equations.on_spike]
-    terms = [pre for pre, _ in form.terms] if isinstance(form, Graded) else []
+    terms = form.shared
     needed = set().union(*(equations.depends(node) for node in (*nodes, *terms)))
     needed -= {projection.weight_name}
     shared = {name: p for name, p in equations.parameters.items() if name in needed}
     delay = "varied" if varied_delays(projection) else float(projection.delay.value)
     described = (equations.text, shared, equations.initial, [render(term) for term in terms])
     return f"{projection.pre.population.name} {delay} {fingerprint(described)}"
-
-
-def varied_delays(projection: Projection) -> bool:
-    """Tell whether the delays of a projection's synapses differ."""
-    return not isinstance(projection.delay, Parameter) or projection.delay.value.ndim > 0
 
 
 def ranges(projection: Projection) -> list[tuple[int, int]]:
@@ -120,12 +99,9 @@ def choose(grouping: Grouping, item_bytes: int = 8) -> Choice:
         for rows in ranges(projection):
             counts += np.bincount(projection.connections(rows).post, minlength=len(counts))
         degrees.append(counts)
-    if isinstance(grouping.form, General):
-        kept = len(grouping.form.closed), len(grouping.form.flowing)
-        return choice.table(np.concatenate(degrees), *kept, item_bytes)
-    one_by_one = grouping.plastic or any(map(varied_delays, grouping.projections))
+    delays = any(map(varied_delays, grouping.projections))
     n_pre = grouping.projections[0].pre.population.size
-    return choice.choose(np.concatenate(degrees), n_pre, grouping.events, one_by_one, item_bytes)
+    return grouping.form.choose(np.concatenate(degrees), n_pre, delays, item_bytes)
 
 
 def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:

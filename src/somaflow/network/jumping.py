@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from somaflow.equations.affine import ONE, ZERO, AffineAlgebra, inlined
 from somaflow.equations.equations import Assignment, Equations
@@ -15,24 +16,13 @@ from somaflow.equations.expression import (
 )
 from somaflow.equations.linear import LinearParts
 from somaflow.errors import NetworkError
+from somaflow.network.form import Form
+from somaflow.network.general import check_rest
 from somaflow.network.synaptic import Synaptic, place_of
 
 
-@dataclass(frozen=True)
-class Jumping:
-    """States that jump at spikes and are linear between them.
-
-    Attributes:
-        before: States that are one for each presynaptic cell.
-        after: States that are one for each postsynaptic cell.
-        sums: States of which only the sum over a postsynaptic cell's synapses matters.
-        own: States of each synapse, constant between spikes.
-        on_spike: What a presynaptic spike does, in order.
-        on_post_spike: What a postsynaptic spike does, in order.
-        current: The outward current of one synapse, a tree that is linear in `sums`, or None.
-        amplitudes: Where all jumps of sums and of postsynaptic variables are the weight times what
-            the presynaptic cell gives: that factor, for each; else None.
-    """
+class Jumps(NamedTuple):
+    """The parts of a synapse that jumps; of what they are, see `Jumping` and `Plastic`."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -44,12 +34,60 @@ class Jumping:
     amplitudes: dict[str, Node] | None
 
 
-def jumping(projection: Synaptic) -> Jumping:
-    """Return a synapse with `on spike:` lines in this form.
+@dataclass(frozen=True)
+class Jumping(Form):
+    """States that jump at spikes and are linear between them; each jump has the weight as a factor.
+
+    Attributes:
+        before: States that are one for each presynaptic cell.
+        sums: States of which only the sum over a postsynaptic cell's synapses matters.
+        on_spike: What a presynaptic spike does, in order.
+        current: The outward current of one synapse, a tree that is linear in `sums`, or None.
+        amplitudes: For each jump of a sum or of a postsynaptic variable the factor of the weight,
+            which the presynaptic cell gives.
+    """
+
+    before: tuple[str, ...]
+    sums: tuple[str, ...]
+    on_spike: tuple[Assignment, ...]
+    current: Node | None
+    amplitudes: dict[str, Node]
+
+    @classmethod
+    def recognise(cls, projection: Synaptic) -> "Jumping | None":
+        """Return a synapse in this form."""
+        found = jumps_of(projection)
+        if found is None or found.amplitudes is None:
+            return None
+        return cls(found.before, found.sums, found.on_spike, found.current, found.amplitudes)
+
+    @property
+    def post(self) -> tuple[Node, ...]:
+        """The current."""
+        return () if self.current is None else (self.current,)
+
+    def count(self, before: int, after: int, synapses: int) -> int:
+        """Return how many states there are: traces, and sums."""
+        return before * len(self.before) + after * len(self.sums)
+
+    def explain(self, place: str) -> str:
+        """Return what the form is called."""
+        return "jumping"
+
+    def uncounted(self) -> str | None:
+        """Return what is kept of presynaptic cells, of which a number of spikes says nothing."""
+        return f"keeps {', '.join(self.before)} for each cell or synapse" if self.before else None
+
+
+def jumps_of(projection: Synaptic) -> Jumps | None:
+    """Take a synapse with `on spike:` lines apart; None for one without.
 
     Raises:
-        NetworkError, EquationError: It is not of this form; the message says why.
+        NetworkError, EquationError: It is not linear between spikes, or more than that; the
+            message says why.
     """
+    if not (projection.equations.on_spike or projection.equations.on_post_spike):
+        return None
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     if equations.uses_pulse:
         raise NetworkError(f"{place} has both pulse() and an 'on spike:' line; use one of them.")
@@ -91,7 +129,8 @@ def jumping(projection: Synaptic) -> Jumping:
     for assignment in on_spike if amplitudes is None else ():
         if assignment.name not in {*before, *own}:
             increment(assignment, place)
-    return Jumping(
+    check_rest(equations, tuple(s for s in equations.states if s in sums), place)
+    return Jumps(
         before,
         after,
         tuple(s for s in equations.states if s in sums),

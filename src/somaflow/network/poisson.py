@@ -12,8 +12,7 @@ from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.mechanisms.catalogue import Mechanism
-from somaflow.network.forms import Jumping, take_apart
-from somaflow.network.general import General
+from somaflow.network.forms import take_apart
 from somaflow.network.limits import limits_of
 from somaflow.network.pairs import written_unit
 from somaflow.network.population import PopulationView, as_view
@@ -112,14 +111,10 @@ class PoissonInput(Synaptic, Description):
 
     def _check_form(self) -> None:
         form = take_apart(self)
-        if isinstance(form, General):
+        if form.reason:
             raise NetworkError(form.reason)
-        why = "lets each presynaptic cell open a gate of its own"
-        if isinstance(form, Jumping):
-            kept = (*form.before, *form.own, *form.after)
-            if form.amplitudes is not None and not kept:
-                return
-            why = f"keeps {', '.join(kept)} for each cell or synapse" if kept else "is plastic"
+        if (why := form.uncounted()) is None:
+            return
         raise NetworkError(
             f"{self.place}: synapse {self.synapse_name!r} {why}, and here only the number of "
             "spikes is known; use a sf.Projection from a population of sf.SpikeSourcePoisson."

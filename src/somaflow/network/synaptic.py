@@ -95,6 +95,12 @@ class Synaptic:
         return Parameter(np.asarray(value, np.float64), equations.unit(name))
 
 
+def varied_delays(projection: Synaptic) -> bool:
+    """Tell whether the delays of a projection's synapses differ; a Poisson input has none."""
+    delay = getattr(projection, "delay", None)
+    return delay is not None and (not isinstance(delay, Parameter) or delay.value.ndim > 0)
+
+
 def place_of(projection: Synaptic) -> str:
     """Return what a projection's synapse is called in messages."""
     return f"synapse {projection.synapse_name!r} of {projection.place}"
