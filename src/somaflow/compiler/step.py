@@ -324,8 +324,7 @@ class Dynamics:
             )
             if made is not None:
                 event[group.key] = made.event
-                both = coupling.each and after is not None
-                spiked = tf.maximum(arriving, after) if both else arriving
+                spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, made, spiked))
 
         def free(k: int, state: str, change: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ postsynaptic and then by presynaptic position (those of `FromList` in the order 
 no range is asked for). `rows=(start, stop)` builds the synapses of that range of postsynaptic
 positions alone, in memory that grows with what is built; they are those of the whole, to the bit.
 
-No pair occurs twice in any connector. What is random depends on the connector's own seed and on
-the cells alone; a projection gives a seed to a connector that has none.
+No pair occurs twice, but in a list that says so. What is random depends on the connector's own
+seed and on the cells alone; a projection gives a seed to a connector that has none.
 `expected(n_pre, n_post)` is how many synapses there will be on average, where a cell may reach
 itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
