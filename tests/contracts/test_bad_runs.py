@@ -19,6 +19,7 @@ from somaflow.errors import (
     UnknownNameError,
     WrongTypeError,
 )
+from somaflow.numerics import programs
 from somaflow.units import mS, ms, mV, nA, nF, uS
 
 MODEL = sf.Equations.parse(
@@ -57,6 +58,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise Compiled
 
+    programs.clear()
     monkeypatch.setattr(tf, "function", refuse)
 
 
