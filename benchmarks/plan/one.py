@@ -14,7 +14,7 @@ import tensorflow as tf
 from plan.cases import CASES
 
 import somaflow as sf
-from somaflow import execution
+from somaflow.running import execution
 
 # Delay lines among the names of what events change, and what each synapse has by itself.
 LINES, OWN = ("late", "late end"), "own"

@@ -10,26 +10,26 @@ from typing import Any
 from somaflow import given
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError
-from somaflow.execution import execute, finished, prepare
-from somaflow.job import (
+from somaflow.network.network import Network
+from somaflow.network.recorder import Recorder
+from somaflow.planning.plan import refuse
+from somaflow.running.execution import execute, finished, prepare
+from somaflow.running.job import (
     check_checkpoints,
     read_job,
     read_sink,
     to_json,
 )
-from somaflow.logbook import Logbook, made_with
-from somaflow.network.network import Network
-from somaflow.network.recorder import Recorder
-from somaflow.planning import refuse
-from somaflow.progress import Progress, check_progress
-from somaflow.simulation.claim import claimed
-from somaflow.simulation.folder import JOB, writing
-from somaflow.simulation.ownership import tidy_beside
-from somaflow.simulation.sinks import Resumable, Sink
-from somaflow.simulation.solution import Solution
-from somaflow.simulation.store import ZarrSink
+from somaflow.running.logbook import Logbook, made_with
+from somaflow.running.progress import Progress, check_progress
+from somaflow.running.stopped import Stopped, find
 from somaflow.solvers.base import Solver
-from somaflow.stopped import Stopped, find
+from somaflow.storage.claim import claimed
+from somaflow.storage.folder import JOB, writing
+from somaflow.storage.ownership import tidy_beside
+from somaflow.storage.sinks import Resumable, Sink
+from somaflow.storage.solution import Solution
+from somaflow.storage.store import ZarrSink
 from somaflow.units import ms
 
 
@@ -67,7 +67,7 @@ def simulate(
             have other populations, projections and stimuli: what has its name goes on, what is
             new begins, and what is gone vanishes. dt may be another.
         sink: Where recordings go: None for memory, the path of a new Zarr store, an address that
-            fsspec knows, or an object with the methods of `somaflow.simulation.sinks.Sink`.
+            fsspec knows, or an object with the methods of `somaflow.storage.sinks.Sink`.
         checkpoint: Biological time from one checkpoint to the next, a whole number of steps;
             rounded up to whole recording intervals. A store has one at the run's beginning and
             one at its end in any case.

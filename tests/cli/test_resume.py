@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import somaflow as sf
 from somaflow.cli.main import app
 from somaflow.cli.request import Request, kept_model
-from somaflow.simulation.folder import beside
-from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.storage.folder import beside
+from somaflow.storage.sinks import Column, MemorySink
 from somaflow.units import ms
 
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 import somaflow as sf
 from somaflow.cli.main import app
 from somaflow.cli.outcome import window
-from somaflow.simulation.sinks import Column, MemorySink
 from somaflow.solvers import catalogue
+from somaflow.storage.sinks import Column, MemorySink
 
 KEYS = [
     "cells",

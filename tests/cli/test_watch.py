@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from somaflow.cli import watch
 from somaflow.cli.main import app
 from somaflow.errors import StoreError
-from somaflow.progress import Progress
-from somaflow.simulation.folder import beside
+from somaflow.running.progress import Progress
+from somaflow.storage.folder import beside
 
 NOW = 1_800_000_000.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.compiler import doctor
-from somaflow.compiler.terms import Place, measure, origin, summands
+from somaflow.compiler.diagnosis import doctor
+from somaflow.compiler.diagnosis.terms import Place, measure, origin, summands
 from somaflow.equations.expression import parse, render
 from somaflow.errors import NonFiniteState
 from somaflow.simulation.replay import Failure

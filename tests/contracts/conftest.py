@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.simulation import chunks, store
+from somaflow.simulation import chunks
+from somaflow.storage import store
 from somaflow.units import ms, mV, nA
 
 

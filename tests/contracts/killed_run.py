@@ -15,7 +15,8 @@ import numpy as np
 import zarr.storage._local as local
 
 import somaflow as sf
-from somaflow.simulation import checkpoint, chunks, folder, store
+from somaflow.simulation import chunks
+from somaflow.storage import checkpoint, folder, store
 from somaflow.units import ms, nA
 
 store.CHUNK_BYTES = 1 << 15

@@ -13,10 +13,10 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import StoreError
-from somaflow.simulation import claim
-from somaflow.simulation.checkpoint import names
-from somaflow.simulation.claim import claimed
-from somaflow.simulation.folder import LOCK, beside
+from somaflow.storage import claim
+from somaflow.storage.checkpoint import names
+from somaflow.storage.claim import claimed
+from somaflow.storage.folder import LOCK, beside
 from somaflow.units import mV
 
 pytestmark = pytest.mark.usefixtures("many_chunks")
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("many_chunks")
 # What another process does: hold the claim until it is told to end.
 HOLDER = """
 import sys
-from somaflow.simulation.claim import claimed
-from somaflow.simulation.folder import beside
+from somaflow.storage.claim import claimed
+from somaflow.storage.folder import beside
 
 with claimed(beside(sys.argv[1])):
     print("held", flush=True)

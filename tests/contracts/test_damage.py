@@ -10,8 +10,9 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import SomaflowError, StoreError
-from somaflow.simulation import chunks, store
-from somaflow.simulation.folder import beside
+from somaflow.simulation import chunks
+from somaflow.storage import store
+from somaflow.storage.folder import beside
 from somaflow.units import ms
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_chunks")]

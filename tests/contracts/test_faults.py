@@ -14,10 +14,11 @@ import zarr
 from zarr.storage import LocalStore
 
 import somaflow as sf
-from somaflow import logbook
 from somaflow.errors import StoreError
-from somaflow.simulation import checkpoint, chunks, folder, growing, store
-from somaflow.simulation.folder import Folder, beside
+from somaflow.running import logbook
+from somaflow.simulation import chunks
+from somaflow.storage import checkpoint, folder, growing, store
+from somaflow.storage.folder import Folder, beside
 from somaflow.units import ms
 
 FULL, BROKEN, TORN = "full", "broken", "torn"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from somaflow.simulation import checkpoint
-from somaflow.simulation.folder import beside
+from somaflow.storage import checkpoint
+from somaflow.storage.folder import beside
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("killed_run.py")

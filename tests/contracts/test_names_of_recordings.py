@@ -14,7 +14,7 @@ import xarray as xr
 import somaflow as sf
 from somaflow.cli import report
 from somaflow.errors import NetworkError, RunError, SomaflowError, WrongTypeError
-from somaflow.simulation.folder import beside
+from somaflow.storage.folder import beside
 from somaflow.units import ms, nA
 
 A = sf.Population("a", 6, sf.load("lif"))

@@ -12,8 +12,8 @@ import zarr
 
 import somaflow as sf
 from somaflow.errors import RunError, StoreError, WrongTypeError
-from somaflow.simulation.folder import Folder, beside
-from somaflow.simulation.sinks import (
+from somaflow.storage.folder import Folder, beside
+from somaflow.storage.sinks import (
     REQUIRED,
     Column,
     Measurable,

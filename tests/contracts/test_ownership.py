@@ -14,7 +14,7 @@ import zarr
 
 import somaflow as sf
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import beside
+from somaflow.storage.folder import beside
 from somaflow.units import ms
 
 pytestmark = pytest.mark.usefixtures("many_chunks")

@@ -12,7 +12,7 @@ import zarr
 
 import somaflow as sf
 from somaflow.errors import StoreError
-from somaflow.simulation import store
+from somaflow.storage import store
 from somaflow.units import ms
 
 

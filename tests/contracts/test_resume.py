@@ -15,8 +15,8 @@ import zarr
 import somaflow as sf
 from somaflow.errors import RunError, StoreError
 from somaflow.numerics import programs
-from somaflow.simulation import checkpoint, store
-from somaflow.simulation.folder import beside
+from somaflow.storage import checkpoint, store
+from somaflow.storage.folder import beside
 from somaflow.units import ms, mV
 
 pytestmark = pytest.mark.usefixtures("many_chunks")
@@ -54,7 +54,7 @@ def test_a_small_run_goes_on_in_another_process(
 ) -> None:
     lines = f"""
 import sys, somaflow as sf
-from somaflow.simulation import store
+from somaflow.storage import store
 store.CHUNK_BYTES = {store.CHUNK_BYTES}
 sf.resume(sys.argv[1], progress=False)
 """

@@ -11,10 +11,11 @@ import pytest
 import zarr
 
 import somaflow as sf
-from somaflow import execution, logbook, run
+from somaflow import run
 from somaflow.errors import RunError, StoreError, WrongTypeError
-from somaflow.simulation import checkpoint, store
-from somaflow.simulation.folder import Folder, beside
+from somaflow.running import execution, logbook
+from somaflow.storage import checkpoint, store
+from somaflow.storage.folder import Folder, beside
 from somaflow.units import ms, mV
 
 pytestmark = pytest.mark.usefixtures("many_chunks")

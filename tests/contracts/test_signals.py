@@ -13,9 +13,9 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import Interrupted
-from somaflow.simulation import checkpoint
-from somaflow.simulation.folder import beside
-from somaflow.simulation.sinks import MemorySink
+from somaflow.storage import checkpoint
+from somaflow.storage.folder import beside
+from somaflow.storage.sinks import MemorySink
 
 pytestmark = pytest.mark.usefixtures("many_chunks")
 BOTH = [signal.SIGINT, signal.SIGTERM]

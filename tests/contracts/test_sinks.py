@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 
 import somaflow as sf
-from somaflow.simulation import chunks, sinks, store
-from somaflow.simulation.sinks import Column, MemorySink, Sink
-from somaflow.simulation.store import ZarrSink
+from somaflow.simulation import chunks
+from somaflow.storage import sinks, store
+from somaflow.storage.sinks import Column, MemorySink, Sink
+from somaflow.storage.store import ZarrSink
 from somaflow.units import ms, nA
 
 SINKS: dict[str, Callable[[Path], Sink]] = {

@@ -13,12 +13,12 @@ import tensorflow as tf
 from scipy.integrate import solve_ivp
 
 import somaflow as sf
-from somaflow import integrate
 from somaflow.compiler.reading import signature
 from somaflow.errors import RunError
 from somaflow.numerics import programs
 from somaflow.simulation import stretches
 from somaflow.solvers import catalogue
+from somaflow.solving import solve as integrate
 
 SOLVERS = {method.name: method.make for method in catalogue.METHODS}
 EXPONENTIAL = ("ExponentialEuler", "ExponentialMidpoint")

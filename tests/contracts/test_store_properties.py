@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import somaflow as sf
-from somaflow.simulation import checkpoint, chunks, store
-from somaflow.simulation.folder import beside
+from somaflow.simulation import chunks
+from somaflow.storage import checkpoint, store
+from somaflow.storage.folder import beside
 from somaflow.units import ms, mV
 
 pytestmark = [pytest.mark.slow]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/api").glob("*.md"))
 BLOCK = re.compile(r"^```\{eval-rst\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Parts that a user writes: not in `sf`, since nobody calls them.
-OWN_PARTS = ("somaflow.simulation.sinks", "somaflow.solvers.base")
+OWN_PARTS = ("somaflow.storage.sinks", "somaflow.solvers.base")
 
 
 def documented() -> Iterator[str]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow import integrate
 from somaflow.errors import RunError
 from somaflow.numerics import programs
 from somaflow.simulation import stretches
+from somaflow.solving import solve as integrate
 from somaflow.units import ms
 
 PATHS = 4000

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import somaflow as sf
-from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.storage.sinks import Column, MemorySink
 from somaflow.units import ms
 
 

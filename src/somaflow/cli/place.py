@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import METADATA, SUFFIX, beside, is_address
+from somaflow.storage.folder import METADATA, SUFFIX, beside, is_address
 
 
 def find(place: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from somaflow.progress import against_real_time
+from somaflow.running.progress import against_real_time
 
 
 def summary(

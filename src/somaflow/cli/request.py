@@ -10,8 +10,8 @@ from typing import Any
 
 import somaflow as sf
 from somaflow.given import parsed
-from somaflow.simulation.folder import REQUEST, Folder
 from somaflow.solvers import catalogue
+from somaflow.storage.folder import REQUEST, Folder
 
 SHORT, LONG = 0.1, 1.0  # ms between samples
 _FORMAT = 1

@@ -14,7 +14,7 @@ from somaflow.cli.place import find
 from somaflow.cli.request import kept_model
 from somaflow.cli.run import load
 from somaflow.cli.watch import FINISHED, Sight, look
-from somaflow.simulation.folder import Folder, beside
+from somaflow.storage.folder import Folder, beside
 
 
 def execute(

@@ -12,9 +12,9 @@ from somaflow.cli.outcome import Outcome, is_own_figure, of_model
 from somaflow.cli.place import command
 from somaflow.cli.request import Request, arguments, build
 from somaflow.quiet import quiet
-from somaflow.simulation.checkpoint import names as checkpoints
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.folder import beside
+from somaflow.storage.checkpoint import names as checkpoints
+from somaflow.storage.folder import beside
 
 
 def execute(request: Request, console: Console) -> Outcome:

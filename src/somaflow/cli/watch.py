@@ -17,9 +17,9 @@ from rich.text import Text
 from somaflow.cli.place import command, find
 from somaflow.errors import StoreError
 from somaflow.given import is_number, is_whole, parsed
-from somaflow.progress import Picture, Progress, draws, span
-from somaflow.simulation.claim import is_claimed
-from somaflow.simulation.folder import PROGRESS, Folder, beside
+from somaflow.running.progress import Picture, Progress, draws, span
+from somaflow.storage.claim import is_claimed
+from somaflow.storage.folder import PROGRESS, Folder, beside
 
 _RUNNING, FINISHED = "running", "finished"
 _NOTHING = "nothing is computed yet"

@@ -18,8 +18,8 @@ from somaflow.equations.expression import Node
 from somaflow.errors import EquationError
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.numerics.functions import exprel
+from somaflow.numerics.types import Tensor
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = dict[str, Tensor]
 Part = tuple[Coupling, Route, Any]  # a route of a coupling, with the coupling's sums
 Free = Callable[[int, str, Tensor], Tensor]

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from somaflow.equations.tracing import component_names
 from somaflow.errors import RunError
+from somaflow.numerics.types import Tensor
 
 _ROWS = 256  # components up to which a block is put together row by row
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from somaflow.compiler.doctor import Doctor
+from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View

@@ -9,9 +9,9 @@ from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.network.network import Network
 from somaflow.network.stimuli import MEMBRANE, VoltageClamp
 from somaflow.network.waveforms import within
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = list[dict[str, Tensor]]
 
 

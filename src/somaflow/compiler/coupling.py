@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.diagnosis.terms import measure
 from somaflow.compiler.final import KeptGroup
 from somaflow.compiler.lower import Lowered
-from somaflow.compiler.terms import measure
 from somaflow.compiler.wiring import Member
 from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
@@ -18,9 +18,9 @@ from somaflow.errors import NetworkError
 from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = Mapping[str, Tensor]
 RINGS = ("late", "late end")  # parts of a group's event state: what arrives later
 

@@ -17,13 +17,12 @@ from somaflow.compiler.ode import Model
 from somaflow.errors import RunError
 from somaflow.numerics.device import compiled
 from somaflow.numerics.memory import available_bytes, in_words
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Solver
 from somaflow.solvers.derivatives import WRITTEN_OUT
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.solvers.pattern import Pattern
 from somaflow.solvers.stochastic import Milstein
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 _BLOCK = 256  # components that are tried in one call
 _MOST = 1 / 4  # of all entries: a matrix with more is a full one

@@ -18,9 +18,8 @@ from somaflow.network.stimuli import MEMBRANE, Stimulus, labels
 from somaflow.network.waveforms import Waveform, share
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import derive, normal_of
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Inputs
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 # Streams of a run's random numbers, before the name of a population, a stimulus or an input.
 POISSON, NOISE, INPUT, CONDITION = 1, 2, 3, 4

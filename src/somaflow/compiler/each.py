@@ -12,10 +12,9 @@ from somaflow.network.choice import Choice
 from somaflow.network.projection import Projection
 from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.sums import gathered, weighted_sum
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 from somaflow.units import Parameter
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
 class Each:

@@ -32,8 +32,7 @@ from somaflow.network.general import General
 from somaflow.network.random import named
 from somaflow.numerics.device import cast, materialize
 from somaflow.numerics.random import derive, fraction_of
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 _DRIFT = ""  # in place of a state: what grows from nothing
 RELEASE = 5  # stream of `rand()` in what spikes do; drives.py has the numbers before

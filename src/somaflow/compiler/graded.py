@@ -22,8 +22,7 @@ from somaflow.equations.expression import Node
 from somaflow.network.graded import Graded
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 
 class GradedCoupling:

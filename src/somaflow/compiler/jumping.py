@@ -24,9 +24,8 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network.jumping import Jumping
 from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast
+from somaflow.numerics.types import Tensor
 from somaflow.units import Parameter
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
 class Traces:

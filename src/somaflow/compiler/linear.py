@@ -12,7 +12,6 @@ from somaflow.equations.expression import Node
 from somaflow.equations.linear import LinearParts
 from somaflow.numerics.functions import exprel
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = dict[str, Any]
 
 # Terms of the exponential series of a coupled system. With rates of at most 1 per step the first

@@ -20,12 +20,12 @@ from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
 from somaflow.given import check_depth, is_among, shown
 from somaflow.numerics.device import cast, is_tensor
+from somaflow.numerics.types import Tensor
 
 _PARTS = "numbers are real: give real and imaginary part apart."
 _TIMES = ("t", "time")  # what the time is called
 _SHOWN = 6  # numbers of a state in a message
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Function = Callable[..., Any]
 
 

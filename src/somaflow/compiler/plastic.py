@@ -40,8 +40,7 @@ from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
 from somaflow.numerics.device import cast
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 
 class PlasticCoupling:

@@ -14,9 +14,8 @@ from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course
 from somaflow.numerics.device import cast
 from somaflow.numerics.poisson import LARGE, poisson_of
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 COUNTS = "counts"  # how the sums of a Poisson input are computed
 

@@ -28,9 +28,8 @@ from somaflow.errors import NetworkError
 from somaflow.network.pulsed import Pulsed
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
+from somaflow.numerics.types import Tensor
 from somaflow.units import Parameter
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
 class PulsedCoupling:

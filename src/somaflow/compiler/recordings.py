@@ -16,10 +16,10 @@ from somaflow.errors import NetworkError, UnknownNameError, nearest
 from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.device import cast
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Carry
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 _JOIN = {"mean": tf.add, "max": tf.maximum, "min": tf.minimum}
 
 

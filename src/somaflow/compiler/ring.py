@@ -8,8 +8,7 @@ from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.wiring import Wiring
 from somaflow.numerics.delivery import Value, columns_of
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 
 class Ring:

@@ -15,10 +15,9 @@ from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
 from somaflow.network.waveforms import Course, rounding
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import uniforms_of
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 from somaflow.units import factor
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 # Of rate*dt, which is the probability of a spike in a step: beyond, trains are far more regular
 # than those of a Poisson process.

@@ -24,10 +24,10 @@ from somaflow.network.population import Population
 from somaflow.network.random import named
 from somaflow.numerics.device import cast, materialize
 from somaflow.numerics.random import Key, derive, fraction_of
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Value = Callable[[Node], Any]
 
 # The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of

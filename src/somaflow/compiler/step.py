@@ -14,9 +14,9 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, put
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Jump
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 States = dict[Any, Tensor]  # by name; of single synapses by the group and the name
 
 

@@ -17,8 +17,7 @@ from somaflow.compiler.coupling import Moment, States
 from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import Node
 from somaflow.numerics.device import cast
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 # Gauss and Legendre's five nodes and weights on (0, 1), exact to the tenth order.
 _NODES = tuple(float(x) for x in (1 + np.polynomial.legendre.leggauss(5)[0]) / 2)

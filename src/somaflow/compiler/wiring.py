@@ -20,8 +20,7 @@ from somaflow.numerics.delivery import (
     out_lists,
 )
 from somaflow.numerics.sums import dense, gathered, weighted_sum
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 
 class Member(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 _WORD = 32
 # What may be left empty at the ends of blocks: little where memory matters, more where it does not.

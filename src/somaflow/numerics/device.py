@@ -9,9 +9,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 
 from somaflow.errors import RunError
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
-
+from somaflow.numerics.types import Tensor
 
 # XLA asks LLVM for 256-bit vectors even where the processor has 512-bit ones; on such a processor
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the

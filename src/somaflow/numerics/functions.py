@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 
 def inverse_exprel(x: Tensor) -> Tensor:

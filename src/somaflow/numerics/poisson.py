@@ -12,8 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from somaflow.numerics.random import Key, threefry, uniforms_of
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
+from somaflow.numerics.types import Tensor
 
 LARGE = 256.0  # the mean from which on rejection costs less
 _TERMS = 12  # of the distribution function that are added in one kernel

@@ -14,9 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.device import materialize
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
-
+from somaflow.numerics.types import Tensor
 
 _RUN = 16
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from somaflow.errors import WrongTypeError
 from somaflow.given import shown
-from somaflow.simulation.solution import SpikeTrains
+from somaflow.storage.solution import SpikeTrains
 
 INK = "#1d3557"
 

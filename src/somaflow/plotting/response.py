@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from somaflow.errors import WrongTypeError
 from somaflow.given import has, is_number, listed, shown
 from somaflow.plotting.raster import INK, raster
-from somaflow.simulation.solution import Solution, SpikeTrains
+from somaflow.storage.solution import Solution, SpikeTrains
 
 _LOCAL = "#c1502e"
 _ODOUR = "#f5eddc"

@@ -10,10 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem
 from somaflow.solvers.pattern import Pattern
 
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 Tree = Any
 
 # How a column stands.

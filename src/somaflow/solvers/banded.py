@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics.device import put
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.pattern import Pattern
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,11 @@ Transactions on Mathematical Software 17:533-554.
 """
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 SAFETY, LEAST, MOST = 0.9, 0.2, 10.0
 _PROPORTIONAL, _INTEGRAL = 0.7, 0.4

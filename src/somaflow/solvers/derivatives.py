@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
 from somaflow.solvers.pattern import Pattern
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 _ZERO = tf.UnconnectedGradients.ZERO
 WRITTEN_OUT = 24  # sweeps; 100 take 26 s and 0.75 GB to compile

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem, State, Step, Time
 from somaflow.solvers.derivatives import (
     constant,
@@ -14,8 +15,6 @@ from somaflow.solvers.derivatives import (
     solve_columns,
 )
 from somaflow.solvers.runge_kutta import linear
-
-Tensor = Any  # a tf.Tensor: TensorFlow's own type stubs refuse ordinary indexing
 
 _NEWTON = 20
 # Between columns the iteration is that of Jacobi, and gains a factor of dt*coupling each time.

@@ -10,8 +10,8 @@ from typing import Any
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
-from somaflow.simulation.claim import is_lock
-from somaflow.simulation.folder import (
+from somaflow.storage.claim import is_lock
+from somaflow.storage.folder import (
     CHECKPOINT,
     JOB,
     LOCK,

@@ -19,22 +19,23 @@ from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
 from somaflow.equations.drawing import held
 from somaflow.errors import Interrupted, StoreError
-from somaflow.job import Job, digests, to_json
-from somaflow.logbook import FINISHED, Logbook, made_with
 from somaflow.network.network import Network
 from somaflow.numerics.device import begin_computing, choose_threads
-from somaflow.progress import Progress, resident_bytes, shown
-from somaflow.recording import Writer, columns_of, ends_early, writers
+from somaflow.running.background import Background
+from somaflow.running.job import Job, digests, to_json
+from somaflow.running.logbook import FINISHED, Logbook, made_with
+from somaflow.running.progress import Progress, resident_bytes, shown
+from somaflow.running.writers import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
-from somaflow.simulation import checkpoint, chunks
-from somaflow.simulation.background import Background
-from somaflow.simulation.checkpoint import Checkpoint
-from somaflow.simulation.folder import writing
+from somaflow.simulation import chunks
 from somaflow.simulation.loop import Schedule, build
-from somaflow.simulation.ownership import clear_beside
-from somaflow.simulation.sinks import Column, Measurable, Resumable, Sink
-from somaflow.simulation.solution import Solution
 from somaflow.simulation.system import Array, Carry
+from somaflow.storage import checkpoint
+from somaflow.storage.checkpoint import Checkpoint
+from somaflow.storage.folder import writing
+from somaflow.storage.ownership import clear_beside
+from somaflow.storage.sinks import Column, Measurable, Resumable, Sink
+from somaflow.storage.solution import Solution
 
 
 @dataclass(frozen=True)

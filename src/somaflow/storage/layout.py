@@ -10,9 +10,9 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from somaflow.given import parsed
-from somaflow.simulation.folder import METADATA
-from somaflow.simulation.sinks import Column
 from somaflow.simulation.system import Array
+from somaflow.storage.folder import METADATA
+from somaflow.storage.sinks import Column
 
 # The last four bytes of a chunk are a checksum of those before, which Zarr itself looks at.
 _CODECS = (ZstdCodec(level=1), Crc32cCodec())

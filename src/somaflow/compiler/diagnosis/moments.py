@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.terms import Place
+from somaflow.compiler.diagnosis.terms import Place
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name
 from somaflow.simulation.system import Array, Carry, Inputs

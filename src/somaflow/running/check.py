@@ -6,15 +6,15 @@ from typing import Any
 
 from somaflow.errors import SomaflowError, StoreError
 from somaflow.given import flag
-from somaflow.logbook import Logbook
-from somaflow.simulation import checkpoint
-from somaflow.simulation.checkpoint import Checkpoint
-from somaflow.simulation.claim import claimed
-from somaflow.simulation.damage import FOREIGN
-from somaflow.simulation.folder import writing
-from somaflow.simulation.store import Damage, ZarrSink
+from somaflow.running.logbook import Logbook
+from somaflow.running.stopped import Stopped, find
 from somaflow.solvers.base import Solver
-from somaflow.stopped import Stopped, find
+from somaflow.storage import checkpoint
+from somaflow.storage.checkpoint import Checkpoint
+from somaflow.storage.claim import claimed
+from somaflow.storage.damage import FOREIGN
+from somaflow.storage.folder import writing
+from somaflow.storage.store import Damage, ZarrSink
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 import somaflow as sf
-from somaflow import progress
-from somaflow.progress import (
+from somaflow.running import progress
+from somaflow.running.progress import (
     Progress,
     bar,
     check_progress,
@@ -192,7 +192,7 @@ def on_a_terminal(code: str, waits: tuple[str, ...] = ()) -> tuple[str, int]:
     environment.pop("NO_COLOR", None)
     begin = (
         "import sys\n"
-        "from somaflow.progress import Progress, shown\n"
+        "from somaflow.running.progress import Progress, shown\n"
         "def at(done): return Progress(done, 1000.0, 0.0, done / 500, 7, 5 << 20)\n"
         "def wait(): sys.stdin.readline()\n"
     )

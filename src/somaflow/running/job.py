@@ -18,15 +18,15 @@ from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
 from somaflow.network.sources import SpikeSourceArray
-from somaflow.recording import common_stride, read_recorders
+from somaflow.running.writers import common_stride, read_recorders
 from somaflow.settings import float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
-from somaflow.simulation.store import ZarrSink
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4
 from somaflow.solvers.stages import check_nodes
+from somaflow.storage.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
+from somaflow.storage.store import ZarrSink
 
 FORMAT = 1
 
@@ -211,7 +211,7 @@ def read_sink(sink: Any) -> Sink:
         if missing := [name for name in names if getattr(sink, name, None) is None]:
             raise WrongTypeError(
                 f"{shown(sink)} is no {kind.__name__}, for it has no {' and no '.join(missing)}. "
-                f"somaflow.simulation.sinks.{kind.__name__} says what {', '.join(names)} are."
+                f"somaflow.storage.sinks.{kind.__name__} says what {', '.join(names)} are."
             )
     return sink
 

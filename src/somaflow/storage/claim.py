@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import LOCK, Folder, writing
+from somaflow.storage.folder import LOCK, Folder, writing
 
 _TRIES = 100
 # There the first byte of a file that is locked cannot be read, and a file that is open not removed.

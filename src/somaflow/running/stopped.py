@@ -5,15 +5,15 @@ from typing import Any
 
 from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
-from somaflow.execution import Prepared, part_of, prepare, state_of
 from somaflow.given import parsed
-from somaflow.job import Job, digests, from_json
+from somaflow.running.execution import Prepared, part_of, prepare, state_of
+from somaflow.running.job import Job, digests, from_json
 from somaflow.settings import positive
-from somaflow.simulation.checkpoint import Checkpoint, newest
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.folder import JOB
-from somaflow.simulation.sinks import Resumable
 from somaflow.simulation.system import Array
+from somaflow.storage.checkpoint import Checkpoint, newest
+from somaflow.storage.folder import JOB
+from somaflow.storage.sinks import Resumable
 
 
 @dataclass(frozen=True)

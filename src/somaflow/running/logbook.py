@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from somaflow import settings
 from somaflow.given import parsed
-from somaflow.progress import Progress
-from somaflow.simulation.folder import JOB, LOG, PROGRESS, Folder
-from somaflow.simulation.ownership import job_of
+from somaflow.running.progress import Progress
+from somaflow.storage.folder import JOB, LOG, PROGRESS, Folder
+from somaflow.storage.ownership import job_of
 
 FINISHED = "finished"
 _BETWEEN = 1.0  # s from one note of the progress to the next

@@ -16,8 +16,8 @@ import numpy as np
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
-from somaflow.simulation.folder import CHECKPOINT, Folder
 from somaflow.simulation.system import Array
+from somaflow.storage.folder import CHECKPOINT, Folder
 
 FORMAT = 4
 _HEADER = "header"

@@ -99,7 +99,7 @@ def test_a_plan_from_the_beginning_tells_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "_CHUNK_STEPS", 7000)
-    monkeypatch.setattr("somaflow.planning._BYTES", 0)
+    monkeypatch.setattr("somaflow.planning.plan._BYTES", 0)
     settings: dict[str, Any] = {"dt": 0.1 * ms, "record": RECORD, "sink": tmp_path / "a.zarr"}
     plan = sf.plan(NETWORK, 4000 * ms, **settings)
     run = sf.simulate(NETWORK, 4000 * ms, progress=False, **settings)
@@ -115,7 +115,7 @@ def test_a_plan_from_the_beginning_tells_the_end(
 
 
 def test_arrays_are_counted_by_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("somaflow.planning.execute", no_run)
+    monkeypatch.setattr("somaflow.planning.plan.execute", no_run)
     with monkeypatch.context() as patch:
         free_memory(patch, -1e6)  # too little to calibrate
         plan = sf.plan(NETWORK, 100 * ms, dt=0.1 * ms, record=RECORD)
@@ -135,7 +135,7 @@ NETWORK_ALONE = sf.Network(CELLS, CLAMP)
 def test_a_ring_is_a_delay_line_and_a_plastic_weight_a_synapse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("somaflow.planning.execute", no_run)
+    monkeypatch.setattr("somaflow.planning.plan.execute", no_run)
     free_memory(monkeypatch, None)
     uniform = sf.Uniform(1 * ms, 5 * ms, seed=1)
     varied = sf.Projection(
@@ -239,7 +239,7 @@ def test_a_disk_is_too_small_by_what_is_left_after_compression(
     assert plan.recordings_on_disk < 8e9 < plan.before_compression
     assert 1000 < plan.description < 10**5
     # Where not even the beginning can be written, there is no room for the whole.
-    monkeypatch.setattr("somaflow.planning.execute", full)
+    monkeypatch.setattr("somaflow.planning.plan.execute", full)
     with pytest.raises(StoreError, match=r"needs 1[12]\.\d GB of disk"):
         sf.simulate(NETWORK, HOUR, **settings)
     assert list(tmp_path.iterdir()) == [temporary]
@@ -247,7 +247,7 @@ def test_a_disk_is_too_small_by_what_is_left_after_compression(
 
 def test_a_plan_says_what_the_refusal_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free_memory(monkeypatch, 3e9)
-    monkeypatch.setattr("somaflow.planning._BYTES", 0)
+    monkeypatch.setattr("somaflow.planning.plan._BYTES", 0)
     plan = sf.plan(NETWORK, HOUR, dt=0.1 * ms, record=RECORD)
     remedy = "record lif.v every 1 ms instead of every step: 1.15 GB instead of 11.5 GB"
     assert not plan.fits
@@ -298,7 +298,7 @@ def test_synapses_too_large_are_told_by_float32_or_by_projection(
         free_memory(monkeypatch, count)
         return sf.plan(network, 10 * ms, dt=0.1 * ms, **settings)
 
-    monkeypatch.setattr("somaflow.planning.execute", no_run)
+    monkeypatch.setattr("somaflow.planning.plan.execute", no_run)
     monkeypatch.setattr("somaflow.compiler.tables.available_bytes", lambda: None)
     # Buffers are as long as for any duration, and hide what synapses take.
     monkeypatch.setattr("somaflow.simulation.chunks._CHUNK_NUMBERS", 100_000)
@@ -342,7 +342,7 @@ def test_steps_that_are_no_nice_part_of_a_millisecond(monkeypatch: pytest.Monkey
     "name", ["network", "duration", "dt", "solver", "dtype", "seed", "record", "initial", "sink"]
 )
 def test_nonsense_is_refused_as_by_simulate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("somaflow.planning.execute", no_run)
+    monkeypatch.setattr("somaflow.planning.plan.execute", no_run)
     given = {"network": NETWORK, "duration": 10 * ms, name: object()}
     messages = []
     for call in (sf.plan, sf.simulate):
@@ -378,7 +378,7 @@ def test_a_signal_ends_a_plan(temporary: Path, monkeypatch: pytest.MonkeyPatch) 
     def stopped(*_: Any, **__: Any) -> None:
         raise Interrupted("go on with sf.resume('/tmp/x')", "/tmp/x", 3.0, 2)
 
-    monkeypatch.setattr("somaflow.planning.execute", stopped)
+    monkeypatch.setattr("somaflow.planning.plan.execute", stopped)
     with pytest.raises(Interrupted, match="stopped before the run began") as caught:
         sf.plan(NETWORK, 10 * ms)
     assert caught.value.path is None

@@ -12,9 +12,9 @@ import zarr
 from zarr.storage import LocalStore
 
 from somaflow.errors import StoreError
-from somaflow.simulation import store
-from somaflow.simulation.sinks import Column
-from somaflow.simulation.store import ZarrSink
+from somaflow.storage import store
+from somaflow.storage.sinks import Column
+from somaflow.storage.store import ZarrSink
 
 V = Column("PN.v", "mV", (3,), ("cell",), (4, 5, 7), 0.5, 40, "float64")
 MEAN = Column("PN.v.mean", "mV", (), (), None, 0.5, 40, "float32")

@@ -15,8 +15,8 @@ from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.sinks import Column, Coordinate, Sink
 from somaflow.simulation.system import Array, Source, System
+from somaflow.storage.sinks import Column, Coordinate, Sink
 
 _DEFAULT_STRIDE = 100
 

@@ -19,13 +19,14 @@ import zarr
 
 from somaflow import given
 from somaflow.errors import StoreError
-from somaflow.simulation import damage
-from somaflow.simulation.checkpoint import names as checkpoints
-from somaflow.simulation.damage import Damage
-from somaflow.simulation.folder import METADATA, Folder, beside, failed, located, settle
-from somaflow.simulation.growing import Growing
-from somaflow.simulation.layout import WHOLE, ArrayLayout, layouts_of
-from somaflow.simulation.ownership import (
+from somaflow.simulation.system import Array
+from somaflow.storage import damage
+from somaflow.storage.checkpoint import names as checkpoints
+from somaflow.storage.damage import Damage
+from somaflow.storage.folder import METADATA, Folder, beside, failed, located, settle
+from somaflow.storage.growing import Growing
+from somaflow.storage.layout import WHOLE, ArrayLayout, layouts_of
+from somaflow.storage.ownership import (
     ARRAYS,
     attributes_of,
     check_beside,
@@ -33,7 +34,7 @@ from somaflow.simulation.ownership import (
     clear_store,
     leftovers,
 )
-from somaflow.simulation.sinks import (
+from somaflow.storage.sinks import (
     EVERY,
     Column,
     Measurable,
@@ -41,7 +42,6 @@ from somaflow.simulation.sinks import (
     Resumable,
     bytes_of_spikes,
 )
-from somaflow.simulation.system import Array
 
 CHUNK_BYTES = 1 << 20
 

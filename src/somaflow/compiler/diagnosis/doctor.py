@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.moments import NODES, Index, Moment, Row, Stage, moved, nudged, rows_of
-from somaflow.compiler.terms import Place, Term, measure, origin, summands, text_of
+from somaflow.compiler.diagnosis.findings import Finding, Rate
+from somaflow.compiler.diagnosis.moments import (
+    NODES,
+    Index,
+    Moment,
+    Row,
+    Stage,
+    moved,
+    nudged,
+    rows_of,
+)
+from somaflow.compiler.diagnosis.terms import Term, measure, origin, summands, text_of
 from somaflow.equations.expression import Binary, Call, Name, walk
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.simulation.replay import Failure
@@ -25,42 +34,6 @@ _STATES, _OPERANDS = 8, 4  # that are listed
 _STABLE = 2.0
 _HOPELESS = 1000.0
 _GROWS = 0.01  # dt times a positive rate from which a state counts as running away
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A term that is not finite.
-
-    Attributes:
-        row: In whose derivative.
-        index: At which cell.
-        stage: Where within the step.
-        place: The cell's equations there.
-        term: The term.
-        inside: The definition in which it stands; None for the derivative itself.
-    """
-
-    row: Row
-    index: Index
-    stage: Stage
-    place: Place
-    term: Term
-    inside: str | None
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How fast a state changes with itself.
-
-    Attributes:
-        row: The state.
-        rate: d(dy/dt)/dy in 1/ms.
-        time: When, in ms.
-    """
-
-    row: Row
-    rate: float
-    time: float
 
 
 class Doctor:

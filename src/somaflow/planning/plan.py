@@ -11,17 +11,17 @@ from typing import Any
 
 from somaflow.compiler.final import FinalState
 from somaflow.errors import Interrupted, RunError, StoreError
-from somaflow.execution import Prepared, execute, prepare
-from somaflow.job import check_checkpoints, read_job, read_sink, to_json
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.memory import in_words
-from somaflow.progress import Progress, span
-from somaflow.simulation.sinks import Column, Measurable, MemorySink, Resumable, Sink
-from somaflow.simulation.store import ZarrSink
-from somaflow.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
+from somaflow.planning.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
+from somaflow.planning.stored import Measured, measure, spikes_at_end
+from somaflow.running.execution import Prepared, execute, prepare
+from somaflow.running.job import check_checkpoints, read_job, read_sink, to_json
+from somaflow.running.progress import Progress, span
 from somaflow.solvers.base import Solver
-from somaflow.stored import Measured, measure, spikes_at_end
+from somaflow.storage.sinks import Column, Measurable, MemorySink, Resumable, Sink
+from somaflow.storage.store import ZarrSink
 from somaflow.units import ms
 
 _SECONDS = 2.0  # of calibration
@@ -171,7 +171,7 @@ def plan(
         record: Recorders.
         initial: Initial values, or `run.final` of another run.
         sink: Where recordings would go. What a sink of your own would hold is counted if it says
-            that (`somaflow.simulation.sinks.Measurable`); nothing is written to it.
+            that (`somaflow.storage.sinks.Measurable`); nothing is written to it.
         checkpoint: Biological time from one checkpoint to the next.
 
     Returns:

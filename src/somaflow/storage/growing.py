@@ -9,8 +9,8 @@ import google_crc32c
 import numpy as np
 
 from somaflow.errors import StoreError
-from somaflow.simulation.folder import METADATA, Folder, settle
 from somaflow.simulation.system import Array
+from somaflow.storage.folder import METADATA, Folder, settle
 
 _CHECKSUM = 4  # bytes at the end of a chunk
 

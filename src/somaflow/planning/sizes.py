@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from somaflow.compiler.coupling import RINGS
 from somaflow.compiler.final import flattened
-from somaflow.execution import Prepared
 from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
-from somaflow.simulation.sinks import Column, Measurable, Needs, Resumable, Sink
-from somaflow.simulation.store import ZarrSink
+from somaflow.running.execution import Prepared
 from somaflow.solvers.stages import nodes_of
+from somaflow.storage.sinks import Column, Measurable, Needs, Resumable, Sink
+from somaflow.storage.store import ZarrSink
 
 # How often a run holds each: in our tables, as TensorFlow's argument, and while XLA computes.
 _SYNAPSES, _CARRIED, _STATE, _CHUNK = 2, 4, 8, 6

@@ -5,7 +5,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import StoreError
-from somaflow.simulation.sinks import Column, MemorySink
+from somaflow.storage.sinks import Column, MemorySink
 from somaflow.units import mV, second
 
 COLUMNS = (

@@ -7,11 +7,11 @@ import zarr
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
-from somaflow.simulation.folder import METADATA, Folder
-from somaflow.simulation.growing import Growing
-from somaflow.simulation.layout import ArrayLayout
-from somaflow.simulation.ownership import attributes_of
 from somaflow.simulation.system import Array
+from somaflow.storage.folder import METADATA, Folder
+from somaflow.storage.growing import Growing
+from somaflow.storage.layout import ArrayLayout
+from somaflow.storage.ownership import attributes_of
 
 FOREIGN = "the store is of another run, or was changed"
 

@@ -9,8 +9,8 @@ import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
 from somaflow.given import is_among, is_whole, shown
-from somaflow.simulation.sinks import EVERY, Column, Sink
 from somaflow.simulation.system import Array
+from somaflow.storage.sinks import EVERY, Column, Sink
 from somaflow.units import scalar
 
 _NEAR = 1e-9  # ms; times are k*dt, whose last digit may fall below a round number

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import zarr
 
-from somaflow.execution import Prepared, part_of
-from somaflow.simulation import checkpoint
-from somaflow.simulation.sinks import Column, Sink
-from somaflow.simulation.store import ZarrSink
+from somaflow.running.execution import Prepared, part_of
+from somaflow.storage import checkpoint
+from somaflow.storage.sinks import Column, Sink
+from somaflow.storage.store import ZarrSink
 
 _MORE = 2  # times the spikes that are expected: what is said to be the most must hold
 _ENTRY = 550  # bytes of names and headers that two more arrays take in a checkpoint

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from somaflow.simulation.folder import Folder
 from somaflow.simulation.system import Array
+from somaflow.storage.folder import Folder
 
 EVERY = slice(None)  # samples of a recording
 
@@ -151,7 +151,7 @@ class Resumable(Sink):
 
     Attributes:
         path: Where it is, for messages.
-        beside: The folder for what tells of its run: `somaflow.simulation.folder.beside(path)`.
+        beside: The folder for what tells of its run: `somaflow.storage.folder.beside(path)`.
         resumed_by: How a user goes on with its run: calls and commands, for messages.
     """
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from somaflow import arguments, units
-from somaflow.arguments import Times
+from somaflow import units
 from somaflow.compiler import checks, conditions, dependence, ode
 from somaflow.compiler.ode import Model
 from somaflow.compiler.reading import signature
@@ -23,12 +22,13 @@ from somaflow.simulation import adjoint
 from somaflow.simulation.flow import Flow
 from somaflow.simulation.lockstep import Lockstep
 from somaflow.simulation.rowwise import Rowwise
-from somaflow.simulation.sinks import Column, MemorySink
-from somaflow.simulation.solution import Occurrences, Solution
 from somaflow.simulation.stretches import Grid, Labels, Outcome, Span, run_lockstep, run_rowwise
 from somaflow.solvers.base import Problem, Solver
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
-from somaflow.status import sentence
+from somaflow.solving import arguments
+from somaflow.solving.status import sentence
+from somaflow.storage.sinks import Column, MemorySink
+from somaflow.storage.solution import Occurrences, Solution
 
 _NUMBERS = 1 << 18  # numbers in the buffers of a compiled call
 # Operations of f above which it is compiled once and not for each stage: 4 times of 600 take 5 s.
@@ -75,13 +75,13 @@ def solve(
         rtol: Relative tolerance of a step's error; default 1e-6, in float32 1e-4.
         atol: Absolute tolerance: a number, or a nest like `y0`; default a thousandth of `rtol`.
         every: Interval of the samples; default: every fixed step, or a hundredth of the span.
-        at: Times of the samples, ascending in the direction of the solve.
+        at: arguments.Times of the samples, ascending in the direction of the solve.
         solver: Default `RK4()` with `dt`, else `Tsitouras()`.
         args: Passed to `f`, `noise` and events; for equations a dict of parameters.
         events: A dict of `sf.Event`.
         noise: `g(t, y)` or `g(t, y, args)`, the factor of each variable's white noise, for a
             stochastic solver, which sets how it is read: Ito or Stratonovich.
-        jumps: Times at which `f` jumps, such as the start and end of a pulse, in any order: steps
+        jumps: arguments.Times at which `f` jumps, such as the start and end of a pulse, in any order: steps
             end there, and the next one begins with the value behind the jump.
         max_step: The longest step that follows the tolerances; without it a step grows as long as
             nothing happens, and may pass over what is shorter than itself.
@@ -98,7 +98,7 @@ def solve(
         along the first axis; `sol.events`; `sol.statistics`; `sol.status`, a sentence.
 
     Raises:
-        RunError: Times, tolerances or functions that do not fit, with what would.
+        RunError: arguments.Times, tolerances or functions that do not fit, with what would.
         WrongTypeError: An argument of another kind.
         NonFiniteState: With fixed steps, the state became infinite or not a number.
     """
@@ -195,7 +195,7 @@ def _refuse_rowwise(made: Model, lockstep: bool) -> None:
 
 
 def _span(
-    times: Times, rtol: float, atol: np.ndarray, pieces: np.ndarray | None, most: int
+    times: arguments.Times, rtol: float, atol: np.ndarray, pieces: np.ndarray | None, most: int
 ) -> Span:
     length = abs(times.t1 - times.t0)
     return Span(
@@ -212,7 +212,7 @@ def _span(
     )
 
 
-def _settings(times: Times, rtol: float, atol: np.ndarray, most: int) -> dict[str, Any]:
+def _settings(times: arguments.Times, rtol: float, atol: np.ndarray, most: int) -> dict[str, Any]:
     """Return what a result keeps of its times and tolerances."""
     found = {"t0": times.t0, "t1": times.t1, "dt": times.dt, "time_unit": times.unit}
     if times.dt is None:
@@ -235,7 +235,7 @@ def _length(made: Model) -> int:
 def _compiled(
     made: Model,
     solver: Solver,
-    times: Times,
+    times: arguments.Times,
     lockstep: bool,
     events: Any,
     args: Any,
@@ -313,7 +313,7 @@ def _loop(
     )
 
 
-def _warn(flow: Flow, times: Times, outcome: Outcome) -> None:
+def _warn(flow: Flow, times: arguments.Times, outcome: Outcome) -> None:
     if flow.rounds:
         step = times.dt or abs(times.t1 - times.t0) / max(int(outcome.accepted.max()), 1)
         warn_of_rounding(times.t0, times.t1, step)
@@ -382,7 +382,7 @@ def _statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) -
 
 def _solution(
     made: Model,
-    times: Times,
+    times: arguments.Times,
     outcome: Outcome,
     statistics: dict[str, Any],
     compiled: Any,
@@ -426,7 +426,7 @@ def _solution(
 
 
 def _occurrences(
-    made: Model, times: Times, outcome: Outcome, names: list[str]
+    made: Model, times: arguments.Times, outcome: Outcome, names: list[str]
 ) -> dict[str, Occurrences]:
     assert outcome.events is not None
     inner, kinds, columns, states = outcome.events

@@ -1,0 +1,1 @@
+"""Diagnosis: why a state that was finite is not so any more."""

@@ -1,0 +1,1 @@
+"""Planning: what a run would need of memory, disk and time."""

@@ -1,0 +1,1 @@
+"""Solving: differential equations without a network, for `sf.solve`."""

@@ -1,0 +1,1 @@
+"""Storage: where results go, and what is left there: stores, folders, checkpoints."""
