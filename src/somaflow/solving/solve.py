@@ -81,7 +81,7 @@ def solve(
         events: A dict of `sf.Event`.
         noise: `g(t, y)` or `g(t, y, args)`, the factor of each variable's white noise, for a
             stochastic solver, which sets how it is read: Ito or Stratonovich.
-        jumps: arguments.Times at which `f` jumps, such as the start and end of a pulse, in any order: steps
+        jumps: Times at which `f` jumps, such as the start and end of a pulse, in any order: steps
             end there, and the next one begins with the value behind the jump.
         max_step: The longest step that follows the tolerances; without it a step grows as long as
             nothing happens, and may pass over what is shorter than itself.
