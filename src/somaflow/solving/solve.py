@@ -75,7 +75,7 @@ def solve(
         rtol: Relative tolerance of a step's error; default 1e-6, in float32 1e-4.
         atol: Absolute tolerance: a number, or a nest like `y0`; default a thousandth of `rtol`.
         every: Interval of the samples; default: every fixed step, or a hundredth of the span.
-        at: arguments.Times of the samples, ascending in the direction of the solve.
+        at: Times of the samples, ascending in the direction of the solve.
         solver: Default `RK4()` with `dt`, else `Tsitouras()`.
         args: Passed to `f`, `noise` and events; for equations a dict of parameters.
         events: A dict of `sf.Event`.
@@ -98,7 +98,7 @@ def solve(
         along the first axis; `sol.events`; `sol.statistics`; `sol.status`, a sentence.
 
     Raises:
-        RunError: arguments.Times, tolerances or functions that do not fit, with what would.
+        RunError: Times, tolerances or functions that do not fit, with what would.
         WrongTypeError: An argument of another kind.
         NonFiniteState: With fixed steps, the state became infinite or not a number.
     """
