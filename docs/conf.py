@@ -31,6 +31,10 @@ html_copy_source = False
 
 myst_heading_anchors = 4
 
+# Pages of names that are no longer there would stay, and fail.
+for page in (Path(__file__).parent / "api" / "generated").glob("*.rst"):
+    page.unlink()
+
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
