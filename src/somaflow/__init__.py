@@ -23,6 +23,7 @@ The rooms, from the ground up:
 - `running`: one run of a network: what was asked for, execution, writers, progress, log.
 - `planning`: what a run would need of memory, disk and time.
 - `solving`: what `sf.solve` does beside its loops.
+- `quiet`: loads TensorFlow without its chatter.
 - `run`: `sf.simulate` and `sf.resume`.
 - `models`: published networks.
 - `analysis`: spectra, rates, synchrony.

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import somaflow as sf
-from somaflow.errors import NetworkError, UnitError, WrongTypeError
+from somaflow.errors import NetworkError, SomaflowWarning, UnitError, WrongTypeError
 from somaflow.units import cm, mS, ms, mV, nA, nF, nS, uF
 
 RNG = np.random.default_rng(3)
@@ -101,9 +101,9 @@ def test_what_does_not_fit_the_way_back_is_refused() -> None:
         sf.Projection(other, cells("b", B), sf.Equations.parse(GAP, w=1 * nS))
     states = RECTIFYING + "ds/dt = (v_pre/(1*mV) - s)/tau : 1"
     synapse = sf.Equations.parse(states, w=1 * nS, tau=1 * ms, s=0)
-    network = sf.Network(a := cells("a", A), b := cells("b", B), sf.Projection(a, b, synapse))
+    a, b = cells("a", A), cells("b", B)
     with pytest.raises(NetworkError, match="has no states and no 'on spike:' lines"):
-        network.explain()
+        sf.Projection(a, b, synapse)
     junction = sf.Projection(a, b, sf.Equations.parse(GAP, w=1 * nS), name="x")
     named = sf.Projection(a, b, sf.load("graded_conductance"), name="x back")
     with pytest.raises(NetworkError, match="two parts of the network are called 'x back'"):
@@ -146,3 +146,37 @@ def test_mutual_refuses_what_it_cannot_join() -> None:
     turned = sf.Projection(a, a[::-1], synapse, sf.Mutual(sf.AllToAll()))
     with pytest.raises(NetworkError, match="in the same order on both sides"):
         turned.connections()
+
+
+def within(pairs: Any, text: str = GAP, several: bool = False, **given: Any) -> sf.Network:
+    a = cells("a", A)
+    model = sf.Equations.parse(text, **{"w": 1 * nS} | given)
+    return sf.Network(a, sf.Projection(a, a, model, sf.FromList(pairs, several=several)))
+
+
+BOTH = [(0, 1), (1, 0)]
+SCALED = "v_pre : mV\nv_post : mV\nI = w*k*(v_post - v_pre) : nA"
+TWICE = "v_pre : mV\nv_post : mV\nI = w*(v_post - v_pre) : nA\nI_pre = w*(v_pre - v_post) : nA"
+
+
+def test_what_is_not_the_same_both_ways_is_refused() -> None:
+    with pytest.raises(NetworkError, match=r"leave the line 'I_pre = \.\.\.' out"):
+        within(BOTH, TWICE)
+    uneven = within(BOTH, SCALED, k=np.array([1.0, 3.0]))
+    with pytest.raises(NetworkError, match="has the same parameters both ways, but the pair"):
+        sf.simulate(uneven, 1 * ms)
+    sf.simulate(within(BOTH, SCALED, k=np.array([3.0, 3.0])), 1 * ms)
+    thrice = within([(0, 1), *BOTH], several=True)
+    with pytest.raises(NetworkError, match=r"the pair \(0, 1\) is given 2 times, and \(1, 0\) 1"):
+        sf.simulate(thrice, 1 * ms)
+    with pytest.raises(WrongTypeError, match="Mutual joins each pair once"):
+        sf.Mutual(sf.FromList([(0, 1), (0, 1)], several=True))
+
+
+def test_junctions_that_are_given_from_both_sides_are_told_of() -> None:
+    a, b = cells("a", A), cells("b", B)
+    gap = sf.Equations.parse(GAP, w=1 * nS)
+    there, back = sf.Projection(a[:2], b, gap), sf.Projection(b, a[1:], gap)
+    with pytest.warns(SomaflowWarning, match="'a_to_b' and 'b_to_a' are gap junctions between"):
+        sf.Network(a, b, there, back)
+    sf.Network(a, b, there, sf.Projection(b, a[2:], gap))

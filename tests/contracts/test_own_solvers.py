@@ -12,8 +12,8 @@ from own_solvers import AdamsBashforth2, Heun3, ThreeTimesRK4
 
 import somaflow as sf
 from somaflow.errors import RunError, StoreError
-from somaflow.solvers.base import Step
-from somaflow.units import ms, mV, nA
+from somaflow.solvers.base import Step, combine
+from somaflow.units import ms, mV, nA, uS
 
 OWN = (AdamsBashforth2, ThreeTimesRK4, pytest.param(Heun3, marks=pytest.mark.slow))
 PULSED = sf.Equations.parse(
@@ -172,3 +172,66 @@ def test_nodes_that_are_no_fractions_of_a_step_are_refused(nodes: Any) -> None:
     solver = type("Other", (Heun3,), {"name": "other", "nodes": nodes})()
     with warnings.catch_warnings(), pytest.raises(RunError, match="the nodes of other are"):
         smooth(solver, 0.1)
+
+
+# ------------------------------------------------------------------------- other contracts
+
+
+class Base(Heun3):
+    """What a subclass inherits, and reads from this module."""
+
+    name, nodes = "inheriting", (0.0,)
+
+    def init(self, problem: Any, t: Any, y: Any) -> Any:
+        return None
+
+    def step(self, problem: Any, t: Any, dt: Any, y: Any, *rest: Any, **more: Any) -> Step:
+        y1 = combine(y, dt, (self.weight(),), [problem.f(t, y)])
+        return Step(y1, None, lambda: (y,), ())
+
+    @staticmethod
+    def weight() -> float:
+        return WEIGHT
+
+
+class Inheriting(Base):
+    pass
+
+
+WEIGHT = 1.0
+
+
+def test_what_a_method_inherits_is_looked_at_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = smooth(Inheriting(), 0.5)["cells.x"].values[1, 0]
+    monkeypatch.setitem(globals(), "WEIGHT", 0.5)
+    second = smooth(Inheriting(), 0.5)["cells.x"].values[1, 0]
+    assert second - 0.2 == pytest.approx(0.5 * (first - 0.2), rel=1e-12)
+
+
+class Local(Heun3):
+    name = "local"
+
+    def init(self, problem: Any, t: Any, y: Any) -> Any:
+        return problem.f(t, y), problem.local(t, y) if problem.local is not None else y
+
+    def step(self, problem: Any, t: Any, dt: Any, y: Any, memory: Any, noise: Any = None) -> Step:
+        return super().step(problem, t, dt, y, memory)._replace(memory=self.left(memory))
+
+    def left(self, memory: Any) -> Any:
+        return memory
+
+
+class Forgetful(Local):
+    name = "forgetful"
+
+    def left(self, memory: Any) -> Any:
+        return ()
+
+
+def test_a_method_may_ask_for_anything_when_it_begins() -> None:
+    cells = sf.Population("cells", 3, sf.load("lif"))
+    gap = sf.Projection(cells, cells, sf.load("gap_junction"), weight=0.01 * uS)
+    net = sf.Network(cells, gap)
+    sf.simulate(net, 1 * ms, dt=0.1 * ms, solver=Local())
+    with pytest.raises(RunError, match="forgetful returns another memory from step than from init"):
+        sf.simulate(net, 1 * ms, dt=0.1 * ms, solver=Forgetful())

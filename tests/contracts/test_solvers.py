@@ -391,6 +391,39 @@ def test_other_arguments_ends_and_tolerances_do_not_compile_again(kind: str) -> 
         np.testing.assert_allclose(again["x"].values[-1], np.e, rtol=1e-4)
 
 
+class Inheriting(Settings):
+    def __call__(self, t: Any, y: Any) -> Any:
+        return {"x": self.level + 0 * y["x"]}
+
+
+class Static:
+    def __call__(self, t: Any, y: Any) -> Any:
+        return self.told(y)
+
+    @staticmethod
+    def told(y: Any) -> Any:
+        return {"x": LEVEL + 0 * y["x"]}
+
+
+class OfClass(Static):
+    @classmethod
+    def told(cls, y: Any) -> Any:
+        return {"x": LEVEL + 0 * y["x"]}
+
+
+class Hidden:
+    __slots__ = ("__level",)
+
+    def __init__(self) -> None:
+        self.set(1.0)
+
+    def set(self, level: float) -> None:
+        self.__level = level
+
+    def __call__(self, t: Any, y: Any) -> Any:
+        return {"x": self.__level + 0 * y["x"]}
+
+
 def changing(kind: str) -> tuple[Callable[..., Any], Callable[[], None]]:
     """Return a right-hand side with the constant 1, and what makes it 2."""
     held: dict[str, Any] = {"level": 1.0}
@@ -420,6 +453,12 @@ def changing(kind: str) -> tuple[Callable[..., Any], Callable[[], None]]:
         return {"x": namespace.level + 0 * y["x"]}
 
     namespace = types.SimpleNamespace(level=1.0)
+    hidden = Hidden()
+
+    def attributed(t: Any, y: Any) -> Any:
+        return {"x": attributed.level + 0 * y["x"]}
+
+    attributed.level = 1.0
     table: dict[str, tuple[Callable[..., Any], Callable[[], Any]]] = {
         "closure": (from_closure, closure),
         "global": (from_global, lambda: globals().update(LEVEL=2.0)),
@@ -441,12 +480,17 @@ def changing(kind: str) -> tuple[Callable[..., Any], Callable[[], None]]:
             lambda: setattr(slotted, "level", 2.0),
         ),
         "partial": (partial(from_closure), closure),
+        "base": (Inheriting(), lambda: setattr(Settings, "level", 2.0)),
+        "static": (Static(), lambda: globals().update(LEVEL=2.0)),
+        "class method": (OfClass(), lambda: globals().update(LEVEL=2.0)),
+        "function": (attributed, lambda: setattr(attributed, "level", 2.0)),
+        "private slot": (hidden, lambda: hidden.set(2.0)),
     }
     return table[kind]
 
 
 CHANGING = ["closure", "global", "array", "dict", "helper", "object", "class", "slots", "partial"]
-CHANGING += ["keyword", "module"]
+CHANGING += ["keyword", "module", "base", "static", "class method", "function", "private slot"]
 
 
 @pytest.mark.parametrize("kind", CHANGING)

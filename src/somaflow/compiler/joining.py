@@ -94,7 +94,7 @@ class Joining:
                 "reads variables of the presynaptic cell, leave delay out."
             )
         initial: dict[str, float] = {}
-        if KINDS[type(form)] is not GeneralCoupling:  # there, each synapse has its own
+        if not KINDS[type(form)].each:  # there, each synapse has its own
             values = equations.initial_values({}, first.synapse_name)
             initial = {s: float(np.asarray(v)) for s, v in values.items()}
         group = Group(
@@ -136,7 +136,7 @@ class Joining:
         chosen = groups.choose(grouping, self.dtype.itemsize)
         before = group.before
         kind = KINDS[type(group.form)]
-        if kind is GeneralCoupling:
+        if kind.each:
             return self._alone(group, n_pre, chosen)
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()

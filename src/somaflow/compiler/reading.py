@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from somaflow.errors import RunError
+from somaflow.numerics.structure import slots
 
 # Their constants are taken as they are.
 _LIBRARIES = (
@@ -112,31 +113,36 @@ def _visit(name: str, value: Any, found: list[Any], seen: Seen) -> None:
         for key, item in list(getattr(value, "__dict__", {}).items()):
             if not isinstance(value, types.ModuleType):
                 _visit(f"{name}.{key}", item, found, seen)
-        for key in _slots(type(value)):
+        for key in slots(type(value)):
             if hasattr(value, key):
                 _visit(f"{name}.{key}", getattr(value, key), found, seen)
         _visit_class(type(value).__name__, type(value), found, seen)
-        call = getattr(type(value), "__call__", None)  # noqa: B004 - the method is wanted
-        if isinstance(call, types.FunctionType):
-            _visit_function(call, found, seen)
 
 
 def _visit_class(name: str, value: type, found: list[Any], seen: Seen) -> None:
-    """Visit the constants of a user's class."""
-    if _is_library(value.__module__):
-        return
-    for key, member in list(vars(value).items()):
-        item = member.fget if isinstance(member, property) else member
-        if not key.startswith("__") and isinstance(item, (*_CONSTANTS, types.FunctionType)):
-            _visit(f"{name}.{key}", item, found, seen)
-
-
-def _slots(value: type) -> list[str]:
-    found = []
+    """Visit what a user's class, and those that it inherits from, have for all objects."""
     for base in value.__mro__:
-        slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else list(slots)
-    return found
+        if _is_library(base.__module__):
+            continue
+        for key, member in list(vars(base).items()):
+            item = _unwrapped(member)
+            special = key.startswith("__") and key.endswith("__")
+            if isinstance(item, types.FunctionType) or not (special or _is_place(item)):
+                _visit(f"{name}.{key}", item, found, seen)
+
+
+def _unwrapped(member: Any) -> Any:
+    """Return the function in a property, or in a method of a class."""
+    if isinstance(member, property):
+        return member.fget
+    if isinstance(member, functools.cached_property):
+        return member.func
+    return member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+
+
+def _is_place(member: Any) -> bool:
+    """Tell whether a member of a class only says where objects have something."""
+    return isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType))
 
 
 def _state(generator: Any) -> Any:
@@ -148,6 +154,8 @@ def _state(generator: Any) -> Any:
 
 def _visit_function(function: types.FunctionType, found: list[Any], seen: Seen) -> None:
     code = function.__code__
+    for name, item in list(vars(function).items()):
+        _visit(f"{code.co_name}.{name}", item, found, seen)
     # A library's modules may lead anywhere. A wrapper that it made of the user's function is looked
     # into all the same, by its closure.
     if not _is_library(function.__module__ or ""):
@@ -199,7 +207,7 @@ def _is_transparent(kind: type) -> bool:
     if _is_library(kind.__module__) and not kind.__module__.startswith("somaflow."):
         return False
     # No room for anything that C keeps beside the attributes.
-    words = len(_slots(kind)) + bool(kind.__dictoffset__) + bool(kind.__weakrefoffset__)
+    words = len(slots(kind)) + bool(kind.__dictoffset__) + bool(kind.__weakrefoffset__)
     return kind.__basicsize__ <= object.__basicsize__ + 8 * words and not kind.__itemsize__
 
 

@@ -223,7 +223,9 @@ class Tables:
     def _method(self) -> str:
         """The key of what the method remembers: of other numbers, or at another dt, it is past."""
         digest = description.fingerprint({"network": self.network, "dt": self.dt})
-        return f"method {self.solver.name} of {digest}"
+        settings = sorted(vars(self.solver).items()) if hasattr(self.solver, "__dict__") else []
+        plain = [(k, v) for k, v in settings if isinstance(v, (bool, int, float, str))]
+        return f"method {type(self.solver).__qualname__} {self.solver.name} {plain} of {digest}"
 
     def _first_cells(self, k: int) -> dict[str, Any]:
         """Return the states of a population with which the run begins."""

@@ -13,13 +13,11 @@ import numpy as np
 
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, Node, renamed, render
-from somaflow.errors import NetworkError
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.lists import FromList
+from somaflow.network.ports import BACK
 from somaflow.network.projection import Projection
 from somaflow.units import Parameter
-
-BACK = "I_pre"  # the current out of the presynaptic cell
 
 
 def both_ways(projections: Iterable[Projection]) -> Iterator[Projection]:
@@ -36,17 +34,37 @@ def has_back(projection: Projection) -> bool:
     return BACK in projection.equations.definitions or (projection.is_gap_junction and apart)
 
 
+def doubled(projections: Iterable[Projection]) -> str:
+    """Tell of gap junctions between two populations that are given from both sides.
+
+    Returns:
+        A sentence; empty where there are none.
+    """
+    seen: list[Projection] = []
+    for one in projections:
+        if not (one.is_gap_junction and one.pre.population is not one.post.population):
+            continue
+        for other in seen:
+            ends = (one.pre, other.post), (one.post, other.pre)
+            if all(a.population is b.population for a, b in ends) and all(
+                len(np.intersect1d(a.cells, b.cells)) for a, b in ends
+            ):
+                return (
+                    f"projections {other.name!r} and {one.name!r} are gap junctions between the "
+                    "same cells from either side. Each conducts both ways by itself, so a pair "
+                    "that is in both has both conductances; leave one of them out."
+                )
+        seen.append(one)
+    return ""
+
+
 def name_of_back(projection: Projection) -> str:
     """Return the name of the way back of a projection."""
     return f"{projection.name} back"
 
 
 def back(projection: Projection) -> Projection:
-    """Return the way back of a projection: from its postsynaptic to its presynaptic cells.
-
-    Raises:
-        NetworkError: Its text has a line `I_pre = ...`, and states or spikes besides.
-    """
+    """Return the way back of a projection: from its postsynaptic to its presynaptic cells."""
     if "_back" not in projection.__dict__:
         object.__setattr__(projection, "_back", _back(projection))
     return projection._back  # pyright: ignore[reportAttributeAccessIssue]
@@ -57,11 +75,6 @@ def _back(projection: Projection) -> Projection:
     equations: Any = projection.equations
     synapse: Any = projection.synapse
     if BACK in equations.definitions:
-        if equations.states or equations.on_spike or equations.on_post_spike:
-            raise NetworkError(
-                f"{projection.place}: a synapse with a line '{BACK} = ...' carries current both "
-                "ways, and has no states and no 'on spike:' lines."
-            )
         turned = _turned(equations)
         if isinstance(synapse, Mechanism):
             synapse = Mechanism(

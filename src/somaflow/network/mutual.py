@@ -8,6 +8,7 @@ import numpy as np
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import shown
+from somaflow.network.lists import FromList
 from somaflow.network.random import check_own_seed
 from somaflow.network.wiring import Indices, Pairs, Rows, by_row, check_rows
 
@@ -36,6 +37,11 @@ class Mutual(Description):
     def __post_init__(self) -> None:
         if type(self.of).__name__ not in _TAKES:
             raise WrongTypeError(f"Mutual takes {', '.join(_TAKES)}, not {shown(self.of)}.")
+        if isinstance(self.of, FromList) and self.of.several:
+            raise WrongTypeError(
+                "Mutual joins each pair once, and several=True is for synapses that have the same "
+                "pair; leave it out."
+            )
         object.__setattr__(self, "seed", check_own_seed(self.seed))
         own = getattr(self.of, "seed", 0)
         if self.seed is not None and hasattr(self.of, "seed") and self.seed != own:
@@ -59,7 +65,7 @@ class Mutual(Description):
 
     def expected(self, n_pre: int, n_post: int) -> float:
         """Return how many synapses there will be on average, at most."""
-        factor = 2.0 if type(self.of).__name__ == "FromList" else 1.0
+        factor = 2.0 if isinstance(self.of, FromList) else 1.0
         return factor * self.of.expected(n_pre, n_post)
 
     def connect(
@@ -79,7 +85,7 @@ class Mutual(Description):
             raise NetworkError("Mutual joins the same cells, in the same order on both sides.")
         start, stop = check_rows(rows, len(post))
         first, second = self.of.connect(pre, post, same, (0, len(post)), distance)
-        if type(self.of).__name__ == "FromList":
+        if isinstance(self.of, FromList):
             first, second = np.minimum(first, second), np.maximum(first, second)
         keys = np.unique((second.astype(np.int64) * len(pre) + first)[first < second])
         low, high = keys % max(len(pre), 1), keys // max(len(pre), 1)

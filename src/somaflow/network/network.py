@@ -1,15 +1,23 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
+import warnings
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from somaflow import description
 from somaflow.description import Description
-from somaflow.errors import NetworkError, StoreError, UnknownNameError, WrongTypeError, nearest
+from somaflow.errors import (
+    NetworkError,
+    SomaflowWarning,
+    StoreError,
+    UnknownNameError,
+    WrongTypeError,
+    nearest,
+)
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
-from somaflow.network.junctions import both_ways, has_back, name_of_back
+from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
@@ -70,6 +78,8 @@ class Network(Description):
                         f"{part!r} refers to the population {view.population.name!r}, which is "
                         "not among the parts of this network; pass it to Network too."
                     )
+        if told := doubled(self.projections):
+            warnings.warn(told, SomaflowWarning, stacklevel=2)
         if self.seed:
             object.__setattr__(self, "_own", _seeded(parts, self.seed))
 

@@ -96,6 +96,34 @@ def _check_current(place: str, synapse: str, equations: Equations, target: Popul
         )
 
 
+BACK = "I_pre"  # the current out of the presynaptic cell, where a text says it itself
+
+
+def check_back(place: str, equations: Equations, both: bool) -> None:
+    """Refuse a text that says what leaves the presynaptic cell where that cannot be.
+
+    Args:
+        place: What has the synapse, for messages.
+        equations: The synapse's equations.
+        both: Whether its pairs are given both ways.
+
+    Raises:
+        NetworkError: So it is.
+    """
+    if BACK not in equations.definitions:
+        return
+    if equations.states or equations.on_spike or equations.on_post_spike:
+        raise NetworkError(
+            f"{place}: a synapse with a line '{BACK} = ...' carries current both ways, and has no "
+            "states and no 'on spike:' lines."
+        )
+    if both:
+        raise NetworkError(
+            f"{place}: its current is the same both ways, and within one population pairs are "
+            f"given both ways, as sf.Mutual does; leave the line '{BACK} = ...' out."
+        )
+
+
 def is_gap_junction(equations: Equations) -> bool:
     """Tell whether a synapse is a gap junction.
 
@@ -134,22 +162,27 @@ def _current(equations: Equations, inputs: dict[str, Any]) -> NDArray[np.float64
 class Symmetry:
     """Finds out whether all pairs exist in both directions, in memory for the cells alone.
 
-    Sums of a hash of each pair and its weight, over those that leave a cell and over those that
+    Sums of a hash of each pair and its numbers, over those that leave a cell and over those that
     reach it, agree where the two are the same.
+
+    Args:
+        size: How many cells there are.
+        count: How many numbers a pair has.
     """
 
-    def __init__(self, size: int) -> None:
-        self._leaving = np.zeros(size, np.uint64)
-        self._reaching = np.zeros(size, np.uint64)
+    def __init__(self, size: int, count: int) -> None:
+        self._leaving = np.zeros((count, size), np.uint64)
+        self._reaching = np.zeros((count, size), np.uint64)
 
-    def add(self, pre: Indices, post: Indices, weight: NDArray[np.float64]) -> None:
+    def add(self, pre: Indices, post: Indices, numbers: Iterable[NDArray[np.float64]]) -> None:
         """Take some synapses into account."""
-        np.add.at(self._leaving, pre, _hash(pre, post, weight))
-        np.add.at(self._reaching, post, _hash(post, pre, weight))
+        for k, values in enumerate(numbers):
+            np.add.at(self._leaving[k], pre, _hash(pre, post, values))
+            np.add.at(self._reaching[k], post, _hash(post, pre, values))
 
     def uneven(self) -> int | None:
         """Return the first cell that is not reached alike by those that it reaches, or None."""
-        found = np.flatnonzero(self._leaving != self._reaching)
+        found = np.flatnonzero((self._leaving != self._reaching).any(axis=0))
         return int(found[0]) if len(found) else None
 
 
@@ -161,25 +194,42 @@ def uneven(parts: Iterable[Connections], cell: int, unit: str) -> str:
         cell: The cell, of `Symmetry.uneven`.
         unit: In which to show weights.
     """
-    leaving: dict[int, float] = {}
-    reaching: dict[int, float] = {}
+    leaving: dict[int, list[tuple[float, ...]]] = {}
+    reaching: dict[int, list[tuple[float, ...]]] = {}
     for made in parts:
-        out, back = made.pre == cell, made.post == cell
-        leaving |= dict(zip(made.post[out].tolist(), made.coherent[out].tolist(), strict=True))
-        reaching |= dict(zip(made.pre[back].tolist(), made.coherent[back].tolist(), strict=True))
+        for side, here, there in (
+            (leaving, made.pre, made.post),
+            (reaching, made.post, made.pre),
+        ):
+            for k in np.flatnonzero(here == cell):
+                numbers = float(made.coherent[k]), *(float(v[k]) for v in made.own.values())
+                side.setdefault(int(there[k]), []).append(numbers)
     for other in sorted({*leaving, *reaching}):
-        if other not in reaching or other not in leaving:
-            pair = (cell, other) if other in leaving else (other, cell)
+        out, back = sorted(leaving.get(other, [])), sorted(reaching.get(other, []))
+        pair = (cell, other) if len(out) >= len(back) else (other, cell)
+        if len(out) != len(back) and not (out and back):
             return (
                 f"a gap junction joins both ways, but the pair {pair} is given in one direction "
                 f"only; give {pair[::-1]} too."
             )
-    other = next(key for key in sorted(leaving) if leaving[key] != reaching[key])
-    there, back = (Parameter(np.asarray(side[other]), unit) for side in (leaving, reaching))
-    return (
-        f"a gap junction has one weight both ways, but the pair {(cell, other)} has {there} and "
-        f"{(other, cell)} has {back}."
-    )
+        if len(out) != len(back):
+            more, fewer = max(len(out), len(back)), min(len(out), len(back))
+            return (
+                f"a gap junction joins both ways, but the pair {pair} is given {more} times, and "
+                f"{pair[::-1]} {fewer} times."
+            )
+        if [numbers[0] for numbers in out] != [numbers[0] for numbers in back]:
+            there, here = (Parameter(np.asarray(side[0][0]), unit) for side in (out, back))
+            return (
+                f"a gap junction has one weight both ways, but the pair {(cell, other)} has "
+                f"{there} and {(other, cell)} has {here}."
+            )
+        if out != back:
+            return (
+                f"a gap junction has the same parameters both ways, but the pair {(cell, other)} "
+                f"has others than {(other, cell)}."
+            )
+    raise AssertionError("all pairs are even")
 
 
 def _hash(first: Indices, second: Indices, weight: NDArray[np.float64]) -> NDArray[np.uint64]:

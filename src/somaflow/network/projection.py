@@ -22,7 +22,7 @@ from somaflow.network.limits import Limits, limits_of
 from somaflow.network.lists import FromList, FromSparse, repeats
 from somaflow.network.pairs import OfPair, is_expression, written_unit
 from somaflow.network.population import PopulationView, as_view
-from somaflow.network.ports import Symmetry, check_ports, is_gap_junction, uneven
+from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
 from somaflow.network.random import DELAY, PARAMETER, WEIGHT, named, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
@@ -94,6 +94,7 @@ class Projection(Synaptic, Description):
             )
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
+        check_back(self.place, self.equations, self._mutual)
         if self.is_gap_junction and not self._mutual:  # which conducts both ways
             turned = {"pre": target, "post": source}
             check_ports(self.place, self.synapse_name, self.equations, turned)
@@ -399,9 +400,9 @@ class Projection(Synaptic, Description):
         if not self._mutual or "_symmetric" in self.__dict__:
             return
         size = self.pre.population.size
-        symmetry = Symmetry(size)
+        symmetry = Symmetry(size, 1 + len(self.varied))
         for made in self._parts():
-            symmetry.add(made.pre, made.post, made.coherent)
+            symmetry.add(made.pre, made.post, (made.coherent, *made.own.values()))
         cell = symmetry.uneven()
         if cell is not None:
             said = uneven(self._parts(), cell, self._written_unit)

@@ -15,9 +15,13 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 Rule = Callable[[Any], Any]
 _numbers = count()
+# Things of other libraries that are told by their text.
+_TOLD = (range, slice, types.BuiltinFunctionType, types.EllipsisType)
+_TOLD += (np.dtype, np.ufunc, tf.DType, tf.TensorShape)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -84,12 +88,15 @@ class _Reader:
 
     def _object(self, thing: Any) -> str:
         kind = type(thing)
+        if isinstance(thing, tf.Tensor) and hasattr(thing, "numpy"):
+            return self.read(np.asarray(thing))
         if kind.__module__.split(".")[0] in ("builtins", "numpy", "tensorflow"):
             text = repr(thing)
-            # Nothing is known of it: it equals nothing, not even itself.
-            return f"{text} {next(_numbers)}" if " at 0x" in text else text
+            # Of anything else nothing is known: it equals nothing, not even itself.
+            whole = isinstance(thing, _TOLD) and " at 0x" not in text
+            return text if whole else f"{text} {next(_numbers)}"
         unseen = {*getattr(kind, "unseen", ()), *_beside(kind)}
-        names = [*getattr(kind, "_fields", ()), *_slots(kind), *getattr(thing, "__dict__", ())]
+        names = [*getattr(kind, "_fields", ()), *slots(kind), *getattr(thing, "__dict__", ())]
         names = [n for n in names if n not in unseen and not _is_cached(kind, n)]
         found = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
         return f"{_named(kind)} {', '.join(found)}"
@@ -129,9 +136,12 @@ def _code(code: types.CodeType) -> str:
     return f"{place} {code.co_code.hex()} {code.co_names} {constants}"
 
 
-def _slots(kind: type) -> list[str]:
+def slots(kind: type) -> list[str]:
+    """Return the names of what a class keeps places for, as `getattr` takes them."""
     found: list[str] = []
     for base in kind.__mro__:
-        slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else list(slots)
+        names = vars(base).get("__slots__", ())
+        for name in [names] if isinstance(names, str) else names:
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
     return found

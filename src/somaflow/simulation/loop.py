@@ -119,7 +119,7 @@ def _stepper(
             found = solver.init(problem, 0.0, y)
         made = solver.step(problem, 0.0, dt, y, found)
         after = system.jump(carry, made.y, context, prepared)
-        noted = memory.noted(made.memory, made.y, after.flow) if carry.memory else ()
+        noted = carry.memory and memory.noted(carry.memory, solver, made.memory, made.y, after.flow)
         return Carry(after.flow, after.event, carry.kept, noted), after.since
 
     return one_step

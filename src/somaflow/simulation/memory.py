@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from somaflow.errors import RunError
 from somaflow.simulation.system import Array, Tree
 from somaflow.solvers.base import Problem, Solver
 
@@ -35,10 +36,12 @@ def empty(solver: Solver, flow: Tree) -> Memory | tuple[()]:
         solver: The method.
         flow: The first state, NumPy arrays `[n_components, ..., n_columns]`.
     """
-    still = Problem(lambda t, y: tf.nest.map_structure(tf.zeros_like, y))
-    y = tf.nest.map_structure(tf.constant, flow)
-    kept = solver.init(still, 0.0, y)
-    if not tf.nest.flatten(kept):
+
+    def still(t: Any, y: Tree) -> Tree:
+        return tf.nest.map_structure(tf.zeros_like, y)
+
+    kept = solver.init(Problem(still, still), 0.0, tf.nest.map_structure(tf.constant, flow))
+    if kept is None or not tf.nest.flatten(kept):
         return ()
     zeros = tf.nest.map_structure(lambda leaf: np.zeros_like(np.asarray(leaf)), kept)
     stale = tf.nest.map_structure(lambda block: np.ones(block.shape[1:], np.bool_), flow)
@@ -51,14 +54,26 @@ def recalled(memory: Memory, solver: Solver, problem: Problem, flow: Tree) -> An
     return _chosen(memory, anew, memory.kept, flow)
 
 
-def noted(kept: Any, before: Tree, after: Tree) -> Memory:
+def noted(memory: Memory, solver: Solver, kept: Any, before: Tree, after: Tree) -> Memory:
     """Return the memory at a step's end.
 
     Args:
+        memory: That at its start.
+        solver: The method.
         kept: What the method returned.
         before: The state that the method left.
         after: That after jumps.
+
+    Raises:
+        RunError: It has another structure than that which `init` returned.
     """
+    try:
+        tf.nest.assert_same_structure(memory.kept, kept)
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"{solver.name} returns another memory from step than from init; each step is handed "
+            "what the one before has left, so both are of one structure."
+        ) from error
 
     def jumped(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(tf.not_equal(old, new), axis=0)

@@ -94,7 +94,7 @@ class Solver(Protocol):
     def calculus(self) -> str | None: ...
 
     def init(self, problem: Problem, t: Time, y: State) -> Any:
-        """Return what the first step is handed as its memory; None for a method without one."""
+        """Return what the first step is handed as its memory; () for a method without one."""
         ...
 
     def step(

@@ -250,7 +250,7 @@ def _compiled(
         signature(*(part for event in parts for part in event)),
         repr(made.blocks),
         repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
-        solver,
+        signature(solver),
         (times.sign, times.dt is None, lockstep, floats.name, n_pieces, _NUMBERS),
         dependence.choices(made),
     )
