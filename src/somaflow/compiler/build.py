@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,6 @@ class Compiled:
         views: What each recorder looks at, by its key; not of spikes.
         choices: How the sums of each group of projections are computed.
         final: `(carry, steps) -> FinalState`.
-        structure: What the functions of the system depend on beside their arguments, as a text.
     """
 
     system: System
@@ -45,7 +45,15 @@ class Compiled:
     views: dict[str, View]
     choices: dict[str, Choice]
     final: Callable[[Carry, int], FinalState]
-    structure: str
+
+    @cached_property
+    def structure(self) -> str:
+        """What the functions of the system depend on beside their arguments, as a text.
+
+        Read when a loop is to be compiled, which plans, checks and finished runs are not.
+        """
+        rules = {Description: _without_numbers, Parameter: lambda parameter: parameter.unit}
+        return structure(_functions(self.system), rules)
 
 
 def compile_network(
@@ -119,7 +127,6 @@ def compile_network(
         recordings.views,
         {coupling.group.key: coupling.wiring.choice for coupling in tables.couplings},
         tables.final,
-        structure(_functions(system), {Description: _without_numbers, Parameter: lambda p: p.unit}),
     )
 
 
