@@ -28,6 +28,7 @@ from somaflow.network.plastic import Plastic
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.network.pulsed import Pulsed
+from somaflow.network.synaptic import Synaptic
 from somaflow.simulation.system import Array
 
 # What computes each form.
@@ -102,7 +103,7 @@ class Joining:
             form=form,
             source=self.place[first.pre.population.name],
             initial=initial,
-            lowered=Lowered(equations, self._changing(first)),
+            lowered=Lowered(equations, self._changing(first, form)),
             delay=delay,
             place=place,
             nodes=self.nodes,
@@ -115,21 +116,23 @@ class Joining:
         return group
 
     @staticmethod
-    def _changing(projection: Projection) -> frozenset[str]:
+    def _changing(synaptic: Synaptic, form: Form) -> frozenset[str]:
         """Return what differs between synapses or within a run, beside the states."""
-        drawn = forms.take_apart(projection).draws
-        return frozenset({*projection.equations.inputs, projection.weight_name or "", *drawn})
+        return frozenset({*synaptic.equations.inputs, synaptic.weight_name or "", *form.draws})
 
     def _add_route(self, group: Group, projection: Projection) -> None:
         target = self.place[projection.post.population.name]
         begin = group.width if group.routes else 0
         columns = slice(begin, begin + padded(self.populations[target].size))
-        post = forms.take_apart(projection).post
-        chords = chords_of(projection.equations, post)
-        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
-        lowered = Lowered(projection.equations, self._changing(projection), keep)
         group.members.append(Member(projection, begin))
-        group.routes.append(Route(str(projection.name), target, columns, post, chords, lowered))
+        group.routes.append(self._route(projection, forms.take_apart(projection), target, columns))
+
+    def _route(self, synaptic: Synaptic, form: Form, target: int, columns: slice) -> Route:
+        """Return the way from the sums of a projection or Poisson input to its cells."""
+        chords = chords_of(synaptic.equations, form.post)
+        keep = (*form.post, *(slope for chord in chords.values() for slope in chord.slopes))
+        lowered = Lowered(synaptic.equations, self._changing(synaptic, form), keep)
+        return Route(str(synaptic.name), target, columns, form.post, chords, lowered)
 
     def _couple(self, group: Group, grouping: Grouping) -> Coupling:
         n_pre = padded(self.populations[group.source].size)
@@ -168,23 +171,17 @@ class Joining:
     def _counted(self, number: int, given: PoissonInput) -> PoissonCoupling:
         equations, target = given.equations, self.place[given.post.population.name]
         starts = equations.initial_values({}, given.synapse_name)
-        changing = frozenset(equations.inputs) | {given.weight_name or ""}
         form = forms.take_apart(given)
-        post = form.post
         weights = Weights.of(given, self.dtype)
-        columns = slice(0, weights.width)
-        chords = chords_of(equations, post)
-        keep = (*post, *(slope for chord in chords.values() for slope in chord.slopes))
-        lowered = Lowered(equations, changing, keep)
         group = Group(
             key=f"{given.synapse_name} of {given.name}",
             form=form,
             source=target,
             initial={s: float(np.asarray(v)) for s, v in starts.items()},
-            lowered=Lowered(equations, changing),
+            lowered=Lowered(equations, self._changing(given, form)),
             delay=0,
             place=forms.place_of(given),
-            routes=[Route(str(given.name), target, columns, post, chords, lowered)],
+            routes=[self._route(given, form, target, slice(0, weights.width))],
             counted=number,
         )
         if self.before is not None:
