@@ -51,8 +51,9 @@ class Counts:
 
     def parameters(self) -> dict[str, Array]:
         """Return what the compiled functions take as arguments: the mean, in float64."""
-        rate = self.given.rate.amplitude if self.columns is not None else self.given.rate
-        mean = np.asarray(rate.value * self.given.n * self.dt, np.float64)
+        rate = self.given.rate
+        values = (rate.amplitude if isinstance(rate, Course) else rate).value
+        mean = np.asarray(values * self.given.n * self.dt, np.float64)
         count = len(self.cells)
         found = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
         if not self.whole and not self.shared:

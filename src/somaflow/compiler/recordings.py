@@ -14,7 +14,7 @@ from somaflow.compiler.tables import Tables
 from somaflow.equations.expression import Name
 from somaflow.errors import NetworkError, UnknownNameError, nearest
 from somaflow.network.projection import Projection
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, check_edges
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.clock import whole_steps
@@ -278,7 +278,7 @@ def edges_of(recorder: Recorder, unit: str) -> Array:
     Raises:
         UnitError: They are in another unit than the variable.
     """
-    edges = recorder.edges
+    edges = check_edges(recorder.edges)
     given = edges.value if edges.unit == "1" else edges  # plain numbers mean the variable's unit
     return units.parameter(given, unit, "edges", repr(recorder.key)).value
 

@@ -127,9 +127,9 @@ def delay_steps(projection: Projection, dt: float) -> int | None:
     Raises:
         NetworkError: It is no whole number of steps.
     """
-    if varied_delays(projection):
+    delay = projection.one_delay
+    if delay is None:
         return None
-    delay = float(projection.delay.value)
     steps = round(delay / dt)
     if abs(steps * dt - delay) > 1e-9 * max(delay, dt):
         low, high = int(delay / dt) * dt, (int(delay / dt) + 1) * dt

@@ -1,13 +1,17 @@
 """Connections: the synapses of a projection, written out."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.network.wiring import Indices
+
+if TYPE_CHECKING:  # slow to load, or optional
+    import xarray as xr
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +46,7 @@ class Connections:
             return np.broadcast_to(self.coherent[0] / units.factor(self.unit), self.coherent.shape)
         return self.coherent / units.factor(self.unit)
 
-    def to_scipy(self) -> Any:
+    def to_scipy(self) -> "csr_array":
         """Return a `scipy.sparse.csr_array` [n_pre, n_post] of the weights in `unit`.
 
         A synapse of weight 0 is an entry too, so that `sf.FromSparse` wires alike.
@@ -54,15 +58,14 @@ class Connections:
             import scipy.sparse  # noqa: PLC0415 - optional
         except ImportError as error:
             raise ImportError("to_scipy needs the package scipy: pip install scipy") from error
-        make: Any = scipy.sparse.csr_array
-        return make((self.weight, (self.pre, self.post)), self.shape)
+        return scipy.sparse.csr_array((self.weight, (self.pre, self.post)), self.shape)
 
-    def table(self) -> Any:
+    def table(self) -> "xr.Dataset":
         """Return an `xarray.Dataset` of `pre`, `post`, `weight` and `delay` along `synapse`.
 
         Weights are in `unit`, delays in ms; each variable says so in its attribute `units`.
         """
-        import xarray as xr  # noqa: PLC0415 - slow to load
+        import xarray  # noqa: PLC0415 - slow to load
 
         columns = {
             "pre": (self.pre, None),
@@ -70,7 +73,7 @@ class Connections:
             "weight": (self.weight, self.unit),
             "delay": (self.delay, "ms"),
         }
-        return xr.Dataset(
+        return xarray.Dataset(
             {
                 name: ("synapse", values, {} if unit is None else {"units": unit})
                 for name, (values, unit) in columns.items()

@@ -14,13 +14,13 @@ itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
+from somaflow.network.distances import Distances
 from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.mutual import Mutual
 from somaflow.network.random import WIRING, check_own_seed, derive
@@ -47,11 +47,9 @@ def _without_self(columns: Indices, own: Indices, counts: Integers) -> Indices:
     return columns + ((own >= 0) & (columns >= own))
 
 
-def _own(connector: Any, pre: Indices, post: Indices, same: bool) -> Indices:
-    """Return the column that each row must leave out, -1 for none."""
-    if same and not connector.self_connections:
-        return own_positions(pre, post)
-    return np.full(len(post), -1)
+def _own(pre: Indices, post: Indices, left_out: bool) -> Indices:
+    """Return the column that each row must leave out: that of the cell itself, -1 for none."""
+    return own_positions(pre, post) if left_out else np.full(len(post), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +78,11 @@ class AllToAll(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
         start, stop = check_rows(rows, len(post))
-        own = _own(self, pre, post[start:stop], same)
+        own = _own(pre, post[start:stop], same and not self.self_connections)
         widths = len(pre) - (own >= 0)
         columns = np.tile(np.arange(len(pre), dtype=np.int32), stop - start)
         if np.any(own >= 0):
@@ -115,7 +113,7 @@ class OneToOne(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -165,11 +163,11 @@ class FixedProbability(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
         start, stop = check_rows(rows, len(post))
-        own = _own(self, pre, post[start:stop], same)
+        own = _own(pre, post[start:stop], same and not self.self_connections)
         key = derive(self.seed, (WIRING, _ROWS))
         costs = np.full(stop - start, int(len(pre) * self.p) + 8)
         parts: list[tuple[Integers, Indices]] = [(np.zeros(0, np.int64), np.zeros(0, np.int32))]
@@ -185,15 +183,15 @@ class FixedProbability(Description):
         return expand(counts, columns, start)
 
 
-def _checked(connector: Any, what: str) -> None:
+def _check(connector: "_Counted", what: str) -> None:
     object.__setattr__(connector, "n", check_count(connector.n, what))
     object.__setattr__(connector, "seed", check_own_seed(connector.seed))
     flag(connector.self_connections, "self_connections")
 
 
-def _drawn(connector: Any, rows: Integers, counts: Integers, own: Indices, width: int) -> Indices:
+def _drawn(seed: int | None, rows: Integers, counts: Integers, own: Indices, width: int) -> Indices:
     """Return the columns that rows draw, each of its own count and without one's own column."""
-    key = derive(connector.seed, (WIRING, _ROWS))
+    key = derive(seed, (WIRING, _ROWS))
     columns = choose(key, rows, counts, width - (own >= 0))
     return _without_self(columns, own, counts) if np.any(own >= 0) else columns
 
@@ -216,7 +214,7 @@ class FixedInDegree(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        _checked(self, "the in-degree")
+        _check(self, "the in-degree")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse too few presynaptic cells.
@@ -224,7 +222,7 @@ class FixedInDegree(Description):
         Raises:
             NetworkError: There are fewer than `n`.
         """
-        _enough(self, n_pre, n_both, ("in-degree", "presynaptic"))
+        _check_enough(self, n_pre, n_both, ("in-degree", "presynaptic"))
 
     def expected(self, n_pre: int, n_post: int) -> float:
         """Return the number of synapses."""
@@ -236,7 +234,7 @@ class FixedInDegree(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -244,13 +242,13 @@ class FixedInDegree(Description):
             NetworkError: There are fewer than `n` presynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(self, pre, post, same)
+        own = _own(pre, post, same and not self.self_connections)
         self.fits(len(pre), len(post), int(np.sum(own >= 0)))
         counts = np.full(stop - start, self.n)
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
             cells, left_out = post[start:stop][block], own[start:stop][block]
-            columns = _drawn(self, cells, counts[block], left_out, len(pre))
+            columns = _drawn(self.seed, cells, counts[block], left_out, len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 
@@ -274,7 +272,7 @@ class FixedOutDegree(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        _checked(self, "the out-degree")
+        _check(self, "the out-degree")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse too few postsynaptic cells.
@@ -282,7 +280,7 @@ class FixedOutDegree(Description):
         Raises:
             NetworkError: There are fewer than `n`.
         """
-        _enough(self, n_post, n_both, ("out-degree", "postsynaptic"))
+        _check_enough(self, n_post, n_both, ("out-degree", "postsynaptic"))
 
     def expected(self, n_pre: int, n_post: int) -> float:
         """Return the number of synapses."""
@@ -294,7 +292,7 @@ class FixedOutDegree(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -302,19 +300,21 @@ class FixedOutDegree(Description):
             NetworkError: There are fewer than `n` postsynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(self, post, pre, same)
+        own = _own(post, pre, same and not self.self_connections)
         self.fits(len(pre), len(post), int(np.sum(own >= 0)))
         parts = []
         for block in blocks(np.full(len(pre), self.n + 1), BLOCK):
             counts = np.full(block.stop - block.start, self.n)
-            targets = _drawn(self, pre[block], counts, own[block], len(post))
+            targets = _drawn(self.seed, pre[block], counts, own[block], len(post))
             inside = (targets >= start) & (targets < stop)
             sources = np.repeat(np.arange(block.start, block.stop, dtype=np.int32), self.n)
             parts.append((sources[inside], targets[inside].astype(np.int32)))
         return by_row(*joined(parts), len(pre))
 
 
-def _enough(connector: Any, width: int, n_both: int, names: tuple[str, str]) -> None:
+def _check_enough(
+    connector: "FixedInDegree | FixedOutDegree", width: int, n_both: int, names: tuple[str, str]
+) -> None:
     others = width - (n_both > 0 and not connector.self_connections)
     if connector.n > others:
         itself = " other than itself" if others < width else ""
@@ -343,7 +343,7 @@ class FixedTotal(Description):
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        _checked(self, "the total of synapses")
+        _check(self, "the total of synapses")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse too few pairs.
@@ -368,7 +368,7 @@ class FixedTotal(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -376,18 +376,19 @@ class FixedTotal(Description):
             NetworkError: There are fewer than `n` pairs.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(self, pre, post, same)
+        own = _own(pre, post, same and not self.self_connections)
         self.fits(len(pre), len(post), int(np.sum(own >= 0)))
         ends = np.concatenate([[0], np.cumsum(len(pre) - (own >= 0))])
         counts = share(derive(self.seed, (WIRING, _SPLIT)), self.n, ends, (start, stop))
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
             places = np.arange(start, stop)[block]
-            columns = _drawn(self, places, counts[block], own[start:stop][block], len(pre))
+            columns = _drawn(self.seed, places, counts[block], own[start:stop][block], len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 
 
+_Counted = FixedInDegree | FixedOutDegree | FixedTotal
 Connector = (
     AllToAll
     | OneToOne

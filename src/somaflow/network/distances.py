@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,14 @@ from somaflow.equations.expression import Name, Node, evaluate, parse, render, w
 from somaflow.equations.statements import refuse_condition
 from somaflow.errors import EquationError, NetworkError, UnitError, UnknownNameError, nearest
 from somaflow.given import shown
-from somaflow.units import Parameter
+from somaflow.network.wiring import Indices
+from somaflow.units import Dimensions, Parameter
 
 Values = NDArray[np.float64]
 _BLOCK = 1 << 18  # pairs looked at together
 
 
-def checked_positions(positions: Any, size: int, name: str) -> Parameter:
+def checked_positions(positions: object, size: int, name: str) -> Parameter:
     """Return positions as a table of shape [size, 1 to 3].
 
     Args:
@@ -31,18 +31,18 @@ def checked_positions(positions: Any, size: int, name: str) -> Parameter:
         UnitError: They are no lengths.
         NetworkError: They have another shape.
     """
-    held = units.parameter(positions, None, "positions", name)
-    if units.dimensions(held.unit) != units.dimensions("um"):
+    places = units.parameter(positions, None, "positions", name)
+    if units.dimensions(places.unit) != units.dimensions("um"):
         raise UnitError(
-            f"the positions of {name!r} are in {held.unit}; give lengths, such as positions*um."
+            f"the positions of {name!r} are in {places.unit}; give lengths, such as positions*um."
         )
-    table = held.value[:, None] if held.value.ndim == 1 else held.value
+    table = places.value[:, None] if places.value.ndim == 1 else places.value
     if table.ndim != 2 or len(table) != size or table.shape[1] not in (1, 2, 3):
         raise NetworkError(
-            f"the positions of {name!r} have shape {list(held.value.shape)}; give [{size}], or "
+            f"the positions of {name!r} have shape {list(places.value.shape)}; give [{size}], or "
             f"[{size}, 1], [{size}, 2] or [{size}, 3]."
         )
-    return Parameter(table, held.unit)
+    return Parameter(table, places.unit)
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,18 @@ class Distances:
     pre: Values
     post: Values
 
-    def between(self, pre: Any, post: Any) -> Values:
+    def between(self, pre: Indices, post: Indices) -> Values:
         """Return the distance in cm of each pair of positions in the two sides, shape [n]."""
-        found = np.empty(len(pre))
+        distance = np.empty(len(pre))
         for start in range(0, len(pre), _BLOCK):
             part = slice(start, start + _BLOCK)
             apart = self.pre[pre[part]] - self.post[post[part]]
-            found[part] = np.sqrt(np.sum(apart * apart, axis=1))
-        return found
+            distance[part] = np.sqrt(np.sum(apart * apart, axis=1))
+        return distance
 
-    def near(self, rows: tuple[int, int], radius: float) -> Iterator[tuple[Any, Any, Values]]:
+    def near(
+        self, rows: tuple[int, int], radius: float
+    ) -> Iterator[tuple[Indices, Indices, Values]]:
         """Iterate over the pairs that are at most `radius` apart, in blocks of rows.
 
         Yields:
@@ -97,7 +99,9 @@ class Distances:
             start = stop
 
 
-def function_of(text: Any, what: str, known: dict[str, str], meaning: str) -> tuple[Node, Any]:
+def function_of(
+    text: str, what: str, known: dict[str, str], meaning: str
+) -> tuple[Node, Dimensions]:
     """Read an expression of what is known of a pair of cells.
 
     Args:
@@ -135,14 +139,14 @@ def values_at(node: Node, distance: Values, what: str) -> Values:
         NetworkError: It is not finite somewhere.
     """
     with np.errstate(all="ignore"):
-        found = np.asarray(evaluate(node, NumberAlgebra({"d": distance})), np.float64)
-    found = np.broadcast_to(found, distance.shape)
-    for bad in distance[~np.isfinite(found)][:1]:
+        values = np.asarray(evaluate(node, NumberAlgebra({"d": distance})), np.float64)
+    values = np.broadcast_to(values, distance.shape)
+    for bad in distance[~np.isfinite(values)][:1]:
         raise NetworkError(f"{what} {render(node)!r} is not finite at d = {bad / 1e-4:g} um.")
-    return found
+    return values
 
 
-def probability_of_distance(text: Any) -> Node:
+def probability_of_distance(text: str) -> Node:
     """Read a probability as an expression of the distance.
 
     Raises:

@@ -5,7 +5,7 @@ A value depends on the distribution's seed, on what it is for, and on the cells 
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from somaflow import units
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
+from somaflow.network.fields import Field, default
 from somaflow.network.random import (
     INITIAL,
     PARAMETER,
+    Counter,
     Stream,
     check_own_seed,
     derive,
@@ -26,6 +28,7 @@ from somaflow.network.random import (
 )
 from somaflow.units import Parameter
 
+Value = TypeVar("Value")
 _LEAST_SHARE = 0.01  # of a normal distribution between its bounds, so that redrawing ends soon
 
 
@@ -44,8 +47,8 @@ class Uniform(Distribution):
         NetworkError: They are no two numbers low <= high.
     """
 
-    low: Any
-    high: Any
+    low: Field[Parameter]
+    high: Field[Parameter]
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class Uniform(Distribution):
         """A number that no value is above, in the coherent system."""
         return float(self.high.value)
 
-    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
+    def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         span = self.high.value - self.low.value
         u = uniform_of(derive(self.seed, _of(stream, 0)), counter)
@@ -97,11 +100,11 @@ class Normal(Distribution):
             the bounds.
     """
 
-    mean: Any
-    sd: Any
+    mean: Field[Parameter]
+    sd: Field[Parameter]
     seed: int | None = None
-    low: Any = None
-    high: Any = None
+    low: Field[Parameter | None] = default(None)
+    high: Field[Parameter | None] = default(None)
 
     def __post_init__(self) -> None:
         mean = units.parameter(self.mean, None, "mean", "Normal")
@@ -150,7 +153,7 @@ class Normal(Distribution):
         """A number that no value is above, in the coherent system."""
         return self._bounds[1] if self.sd.value > 0 else float(self.mean.value)
 
-    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
+    def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         low, high = self._bounds
         values = np.asarray(self._attempt(counter, stream, 0))
@@ -162,7 +165,7 @@ class Normal(Distribution):
             again = (values < low) | (values > high)
         return Parameter(values, self.unit)
 
-    def _attempt(self, counter: tuple[Any, Any], stream: Stream, attempt: int) -> Any:
+    def _attempt(self, counter: Counter, stream: Stream, attempt: int) -> NDArray[np.float64]:
         z = _standard_normal(self.seed, _of(stream, attempt), counter)
         return self.mean.value + self.sd.value * z
 
@@ -182,8 +185,8 @@ class LogNormal(Distribution):
         NetworkError: They are no mean > 0 and no sd >= 0.
     """
 
-    mean: Any
-    sd: Any
+    mean: Field[Parameter]
+    sd: Field[Parameter]
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -210,7 +213,7 @@ class LogNormal(Distribution):
         """A number that no value is above, in the coherent system."""
         return math.inf if self.sd.value > 0 else float(self.mean.value)
 
-    def draw(self, counter: tuple[Any, Any], stream: Stream) -> Parameter:
+    def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         # mean = exp(m + s**2/2) and sd**2 = mean**2*(exp(s**2) - 1), solved for m and s.
         variance = np.log1p((self.sd.value / self.mean.value) ** 2)
@@ -244,14 +247,16 @@ def drawn(equations: Equations, owner: str, size: int) -> Equations:
         owner: The population.
         size: How many cells there are.
     """
-    found = {}
+    values = {}
     for name, value in seeded_values(equations, owner, 0).items():
         kind = PARAMETER if name in equations.parameters else INITIAL
-        found[name] = value.draw(_cells(size), (kind, *named(name)))
-    return equations(**found) if found else equations
+        values[name] = value.draw(_cells(size), (kind, *named(name)))
+    return equations(**values) if values else equations
 
 
-def drawn_of(value: Any, owner: str, size: int, name: str, seed: int) -> Any:
+def drawn_of(
+    value: Value | Distribution, owner: str, size: int, name: str, seed: int
+) -> Value | Parameter:
     """Return a distribution of initial values drawn for all cells; other things as they are.
 
     Args:
@@ -267,7 +272,7 @@ def drawn_of(value: Any, owner: str, size: int, name: str, seed: int) -> Any:
     return value.draw(_cells(size), (INITIAL, *named(name)))
 
 
-def _cells(size: int) -> tuple[Any, Any]:
+def _cells(size: int) -> Counter:
     return np.arange(size), np.zeros((), np.int64)
 
 
@@ -276,7 +281,7 @@ def _of(stream: Stream, part: int) -> tuple[int, ...]:
 
 
 def _standard_normal(
-    seed: int | None, stream: tuple[int, ...], counter: tuple[Any, Any]
+    seed: int | None, stream: tuple[int, ...], counter: Counter
 ) -> NDArray[np.float64]:
     # Box and Muller (1958), doi:10.1214/aoms/1177706645; two streams give the pair.
     radius = np.sqrt(-2 * np.log(uniform_of(derive(seed, (*stream, 0)), counter)))

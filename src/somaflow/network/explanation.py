@@ -1,7 +1,7 @@
 """Explanations: what a run will do with a network, in words, section by section."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
 from somaflow.equations.expression import Name
@@ -45,16 +45,18 @@ def explain(
         *([counts(inputs)] if inputs else []),
     ]
     lines = []
-    for made in sections:
-        lines.append(made.title)
-        for part, pairs in made.entries:
+    for section in sections:
+        lines.append(section.title)
+        for part, pairs in section.entries:
             width = max((len(name) for name, _ in pairs), default=0)
             lines.append(f"  {part}")
             lines += [f"    {name:<{width}}  {said}" for name, said in pairs]
     return "\n".join(lines)
 
 
-def exponential_methods(populations: Sequence[Population], synapses: Sequence[Any]) -> Section:
+def exponential_methods(
+    populations: Sequence[Population], synapses: Sequence[Projection | PoissonInput]
+) -> Section:
     """Say of every state whether exponential methods solve it exactly, others held fixed."""
     entries = []
     for population in populations:
@@ -90,18 +92,18 @@ def sums(projections: Sequence[Projection]) -> Section:
 def counts(inputs: Sequence[PoissonInput]) -> Section:
     """Say of every Poisson input what it draws, what it keeps, and at what cost."""
     entries = []
-    for given in inputs:
-        cells, kept = len(given.post), ", ".join(given.equations.states)
-        drawn = 1 if given.shared else cells
+    for entry in inputs:
+        cells, states = len(entry.post), ", ".join(entry.equations.states)
+        drawn = 1 if entry.shared else cells
         cost = drawn * costs()["poisson_number"] / 1000
-        train = "one train for all" if given.shared else "a train for each"
+        train = "one train for all" if entry.shared else "a train for each"
         pairs = [
-            ("cells", f"{cells:,} of {given.post.population.name}, {train}"),
-            ("rate", f"up to {given.highest / factor('Hz'):,.6g} Hz a cell, of all its sources"),
-            ("kept", f"{kept} of each cell" if kept else "nothing"),
+            ("cells", f"{cells:,} of {entry.post.population.name}, {train}"),
+            ("rate", f"up to {entry.highest / factor('Hz'):,.6g} Hz a cell, of all its sources"),
+            ("kept", f"{states} of each cell" if states else "nothing"),
             ("drawn", f"{drawn:,} numbers a step, about {cost:,.2f} us (more above a mean of 10)"),
         ]
-        entries.append((str(given.name), pairs))
+        entries.append((str(entry.name), pairs))
     return Section("Poisson inputs", entries)
 
 

@@ -1,6 +1,6 @@
 """When the cells of a population spike, what a spike does to them, and what they then do not do."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Firing(NamedTuple):
         return isinstance(self.refractory, Node) or bool(np.any(self.refractory.value))
 
 
-def is_condition_text(value: Any) -> bool:
+def is_condition_text(value: object) -> TypeGuard[str]:
     """Tell whether a refractory period is given as a condition, and not as a time."""
     return isinstance(value, str) and bool({"<", ">"} & set(value))
 
@@ -48,8 +48,8 @@ def read_firing(
     equations: Equations,
     threshold: str | None,
     reset: str | None,
-    refractory: Any,
-    hold: Any,
+    refractory: Parameter | Distribution | str,
+    hold: object,
 ) -> Firing:
     """Read what a population says of its spikes.
 
@@ -66,12 +66,12 @@ def read_firing(
         NetworkError, WrongTypeError, UnknownNameError: As `Population`.
         EquationError, UnitError: A slip in a text.
     """
-    for what, given in (
+    for what, value in (
         ("a reset", reset),
         ("a refractory condition", refractory if isinstance(refractory, str) else None),
         ("hold", hold),
     ):
-        if given is not None and threshold is None:
+        if value is not None and threshold is None:
             raise NetworkError(f"{name!r} has {what} but no threshold.")
     condition = None if threshold is None else equations.condition(threshold, stepped=True)
     resets = () if reset is None else equations.assignments(reset, stepped=True)
@@ -87,31 +87,31 @@ def read_firing(
                 f"the threshold and the reset of {name!r} may use states, parameters and the time "
                 f"t, not {', '.join(sorted(inputs))}."
             )
-    found = Firing(condition, resets, period)
-    return found._replace(held=_held(name, equations, found, hold))
+    firing = Firing(condition, resets, period)
+    return firing._replace(held=_held(name, equations, firing, hold))
 
 
-def _period(name: str, size: int, given: Any) -> Parameter:
-    found: Parameter = drawn_of(given, name, size, "refractory", 0)
-    if found.value.shape not in ((), (size,)):
+def _period(name: str, size: int, given: Parameter | Distribution) -> Parameter:
+    period = drawn_of(given, name, size, "refractory", 0)
+    if period.value.shape not in ((), (size,)):
         raise NetworkError(
-            f"refractory of {name!r} is {found}; give one time >= 0 ms, or one for each of the "
+            f"refractory of {name!r} is {period}; give one time >= 0 ms, or one for each of the "
             f"{size} cells."
         )
-    for cell in np.flatnonzero(~(found.value >= 0))[:1]:
+    for cell in np.flatnonzero(~(period.value >= 0))[:1]:
         what = f"refractory of {name!r}"
-        if found.value.ndim:
-            what += f" is {found.value[cell]:.6g} ms in cell {cell}"
+        if period.value.ndim:
+            what += f" is {period.value[cell]:.6g} ms in cell {cell}"
         else:
-            what += f" is {found}"
-        hint = "give times >= 0 ms." if found.value.ndim else "give one time >= 0 ms."
+            what += f" is {period}"
+        hint = "give times >= 0 ms." if period.value.ndim else "give one time >= 0 ms."
         if isinstance(given, Distribution):
             hint = f"{given} goes below 0: give it a bound, low=."
         raise NetworkError(f"{what}; {hint}")
-    return found
+    return period
 
 
-def _held(name: str, equations: Equations, firing: Firing, hold: Any) -> tuple[str, ...]:
+def _held(name: str, equations: Equations, firing: Firing, hold: object) -> tuple[str, ...]:
     """Return the states that a refractory period holds.
 
     Raises:
@@ -127,19 +127,19 @@ def _held(name: str, equations: Equations, firing: Firing, hold: Any) -> tuple[s
         [equations.depends(side) & set_to_values for side in (node.left, node.right)]
         for node in comparisons(firing.condition)
     ]
-    found = {state for pair in sides for side in pair for state in side}
-    if found and not any(left and right for left, right in sides):
-        return tuple(state for state in equations.states if state in found)
+    compared = {state for pair in sides for side in pair for state in side}
+    if compared and not any(left and right for left, right in sides):
+        return tuple(state for state in equations.states if state in compared)
     why = "no state that the threshold compares is set to a value by the reset"
-    if found:
-        why = f"the threshold compares {' and '.join(sorted(found))}, and the reset sets both"
+    if compared:
+        why = f"the threshold compares {' and '.join(sorted(compared))}, and the reset sets both"
     raise NetworkError(
         f"which states does the refractory period of {name!r} hold? {why[0].upper()}{why[1:]}. "
         "Name them, such as hold=('v',), or write hold=() if all go on and only spikes wait."
     )
 
 
-def _checked(name: str, equations: Equations, hold: Any) -> tuple[str, ...]:
+def _checked(name: str, equations: Equations, hold: object) -> tuple[str, ...]:
     if not isinstance(hold, tuple) or not all(isinstance(item, str) for item in hold):
         raise WrongTypeError(
             f"hold of {name!r} is a tuple of names of states, such as ('v',) or (), not "

@@ -69,7 +69,7 @@ def _shared(projection: Projection, form: Form) -> str:
     needed = set().union(*(equations.depends(node) for node in (*nodes, *terms)))
     needed -= {projection.weight_name}
     shared = {name: p for name, p in equations.parameters.items() if name in needed}
-    delay = "varied" if varied_delays(projection) else float(projection.delay.value)
+    delay = "varied" if projection.one_delay is None else projection.one_delay
     described = (equations.text, shared, equations.initial, [render(term) for term in terms])
     return f"{projection.pre.population.name} {delay} {fingerprint(described)}"
 

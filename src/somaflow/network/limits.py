@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Call, Name, Node, evaluate, render
 from somaflow.errors import NetworkError
 from somaflow.network.distributions import Normal
+from somaflow.network.wiring import Pairs
 from somaflow.units import Parameter
 
 _CURRENTS = units.dimensions("uA"), units.dimensions("uA/cm**2")
@@ -43,7 +43,12 @@ class Limits:
     above: str | None = None
 
     def check(
-        self, weight: NDArray[Any], unit: str, given: Any, where: str, pairs: Any = None
+        self,
+        weight: NDArray[np.float64],
+        unit: str,
+        given: object,
+        where: str,
+        pairs: Pairs | None = None,
     ) -> None:
         """Refuse weights that are beyond a limit.
 
@@ -70,7 +75,7 @@ class Limits:
             f"{where}: the weight{pair} is {value}; {self._say(float(weight[bad]), unit, given)}"
         )
 
-    def _say(self, weight: float, unit: str, given: Any) -> str:
+    def _say(self, weight: float, unit: str, given: object) -> str:
         """Say why a value is none."""
         lower = weight < self.low
         name, end = (self.below, self.low) if lower else (self.above, self.high)
@@ -135,15 +140,17 @@ def _reaches(equations: Equations, weight: str) -> bool:
 
 def _rises(equations: Equations, weight: str, driving: set[str]) -> bool:
     """Tell whether the outward current of an open synapse rises with the voltage."""
-    table: dict[str, Any] = {key: p.value for key, p in equations.parameters.items()}
+    table: dict[str, NDArray[np.float64] | float] = {
+        key: p.value for key, p in equations.parameters.items()
+    }
     table |= {key: np.ones(()) for key in (*equations.states, weight)}
     table |= {key: np.zeros(()) for key in equations.inputs} | {"t": 0.0}
     table |= dict.fromkeys(driving, _VOLTAGES)
     with np.errstate(all="ignore"):
         for key, definition in equations.definitions.items():
             table[key] = evaluate(definition.expression, NumberAlgebra(table))
-    found = np.broadcast_to(np.asarray(table["I"], np.float64), _VOLTAGES.shape)
-    return bool(np.all(np.diff(found) > 0))
+    current = np.broadcast_to(np.asarray(table["I"], np.float64), _VOLTAGES.shape)
+    return bool(np.all(np.diff(current) > 0))
 
 
 def _bounds(equations: Equations, weight: str) -> Iterator[tuple[bool, str, float]]:
@@ -152,9 +159,9 @@ def _bounds(equations: Equations, weight: str) -> Iterator[tuple[bool, str, floa
         return
     dimensions = units.dimensions(equations.unit(weight))
     for is_upper, name in ((False, f"{weight}_min"), (True, f"{weight}_max")):
-        held = equations.parameters.get(name)
-        if held is not None and units.dimensions(held.unit) == dimensions:
-            yield is_upper, name, float(held.value)
+        bound = equations.parameters.get(name)
+        if bound is not None and units.dimensions(bound.unit) == dimensions:
+            yield is_upper, name, float(bound.value)
     for assignment in (*equations.on_spike, *equations.on_post_spike):
         if assignment.name == weight:
             yield from _clamps(equations, assignment.expression)

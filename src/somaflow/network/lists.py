@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,14 @@ from somaflow import given
 from somaflow.description import Description
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
 from somaflow.given import flag, shown
+from somaflow.network.distances import Distances
+from somaflow.network.fields import Field
 from somaflow.network.wiring import Indices, Pairs, Rows, check_rows, expand
 
+Array = TypeVar("Array", bound=NDArray[np.generic])
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+
+def _frozen(array: Array) -> Array:
     array.flags.writeable = False
     return array
 
@@ -34,11 +38,11 @@ class FromList(Description):
         NetworkError: It names a pair twice, without `several`.
     """
 
-    pairs: Any
+    pairs: Field[NDArray[np.int64]]
     several: bool = False
 
     def __post_init__(self) -> None:
-        pairs = self.pairs
+        pairs: object = self.pairs
         if not isinstance(pairs, (np.ndarray, Iterable)) or isinstance(pairs, (str, dict)):
             raise WrongTypeError(f"FromList takes [(pre, post), ...], not {shown(pairs)}.")
         array = given.array(pairs if isinstance(pairs, (np.ndarray, list)) else given.listed(pairs))
@@ -97,7 +101,7 @@ class FromList(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -123,6 +127,23 @@ def repeats(pre: Indices, post: Indices) -> Indices:
     return place - np.maximum.accumulate(np.where(fresh, place, 0))
 
 
+class Entries(TypedDict):
+    """The entries of a sparse matrix, by post and then pre.
+
+    Attributes:
+        shape: How many presynaptic and postsynaptic cells there are.
+        ends: Where the entries of each postsynaptic cell begin, and at last their number; int64,
+            shape [n_post + 1].
+        pre: The presynaptic cell of each entry; int32, shape [n_synapses].
+        values: The value of each entry, or None for a pattern; shape [n_synapses].
+    """
+
+    shape: tuple[int, int]
+    ends: NDArray[np.int64]
+    pre: NDArray[np.int32]
+    values: NDArray[np.float32] | NDArray[np.float64] | None
+
+
 @dataclass(frozen=True, eq=False)
 class FromSparse(Description):
     """The pairs that a sparse matrix of SciPy has entries for.
@@ -139,18 +160,17 @@ class FromSparse(Description):
         MissingValueError: A value is not finite.
     """
 
-    matrix: Any
+    matrix: Field[Entries]
 
     def __post_init__(self) -> None:
-        held = self.matrix
-        if type(held) is not dict:  # a matrix by keys of SciPy is a dict too
-            held = _canonical(held)
-        elif set(held) != {"shape", "ends", "pre", "values"}:
-            raise WrongTypeError(f"FromSparse takes a sparse matrix of SciPy, not {shown(held)}.")
-        object.__setattr__(self, "matrix", held)
+        matrix: object = self.matrix
+        if type(matrix) is not dict:  # a matrix by keys of SciPy is a dict too
+            object.__setattr__(self, "matrix", _entries(matrix))
+        elif set(matrix) != Entries.__required_keys__:
+            raise WrongTypeError(f"FromSparse takes a sparse matrix of SciPy, not {shown(matrix)}.")
 
     @property
-    def values(self) -> NDArray[np.floating[Any]] | None:
+    def values(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
         """The entries by post and then pre, or None for a pattern; shape [n_synapses]."""
         return self.matrix["values"]
 
@@ -182,7 +202,7 @@ class FromSparse(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
@@ -199,7 +219,7 @@ class FromSparse(Description):
         return f"FromSparse({n_pre} x {n_post}, {len(self.matrix['pre'])} synapses)"
 
 
-def _canonical(matrix: Any) -> dict[str, Any]:
+def _entries(matrix: Any) -> Entries:  # of SciPy, which need not be installed
     """Return a sparse matrix as arrays, by post and then pre."""
     if not callable(getattr(matrix, "tocoo", None)) or isinstance(matrix, type):
         raise WrongTypeError(
@@ -223,21 +243,19 @@ def _canonical(matrix: Any) -> dict[str, Any]:
             raise NetworkError(
                 f"the matrix of FromSparse has the entry {pair} twice; sum_duplicates() adds them."
             )
-    if values.dtype.kind == "b":
-        values = None
-    else:
+    weights = None
+    if values.dtype.kind != "b":
         # Single precision stays, since it is half the memory of a large network.
         single = values.dtype == np.float32
-        values = np.array(values, np.float32 if single else np.float64)
-        for bad in key[~np.isfinite(values)][:1]:
+        weights = _frozen(values.astype(np.float32 if single else np.float64))
+        for bad in key[~np.isfinite(weights)][:1]:
             pair = int(bad % n_pre), int(bad // n_pre)
             raise MissingValueError(f"the entry {pair} of FromSparse is not a finite number.")
-        values = _frozen(values)
     ends = np.searchsorted(key, np.arange(n_post + 1) * max(n_pre, 1))
     key %= max(n_pre, 1)
     return {
         "shape": (n_pre, n_post),
         "ends": _frozen(ends.astype(np.int64)),
         "pre": _frozen(key.astype(np.int32)),
-        "values": values,
+        "values": weights,
     }

@@ -1,9 +1,10 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from somaflow import description
 from somaflow.description import Description
@@ -25,6 +26,8 @@ from somaflow.network.random import check_seed
 from somaflow.network.stimuli import Stimulus, VoltageClamp
 
 Part = Population | Projection | Stimulus | VoltageClamp | PoissonInput
+Kind = TypeVar("Kind", bound=Part)
+Named = TypeVar("Named", Population, Projection)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -47,7 +50,7 @@ class Network(Description):
     parts: tuple[Part, ...]
     seed: int = 0
 
-    def __init__(self, *given: Any, parts: Any = (), seed: int = 0) -> None:
+    def __init__(self, *given: Part, parts: Sequence[Part] = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {shown(parts)}.")
         parts = (*given, *parts)
@@ -78,12 +81,12 @@ class Network(Description):
                         f"{part!r} refers to the population {view.population.name!r}, which is "
                         "not among the parts of this network; pass it to Network too."
                     )
-        if told := doubled(self.projections):
-            warnings.warn(told, SomaflowWarning, stacklevel=2)
+        if warning := doubled(self.projections):
+            warnings.warn(warning, SomaflowWarning, stacklevel=2)
         if self.seed:
             object.__setattr__(self, "_own", _seeded(parts, self.seed))
 
-    def _of(self, kind: type[Any]) -> tuple[Any, ...]:
+    def _of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """Return the parts of a kind as this network draws them."""
         own: tuple[Part, ...] = self._own  # pyright: ignore[reportAttributeAccessIssue]
         return tuple(part for part in own if isinstance(part, kind))
@@ -122,7 +125,7 @@ class Network(Description):
         Raises:
             UnknownNameError: There is none of that name.
         """
-        return _find(tuple(both_ways(self.projections)), name, "projection")
+        return _find(list(both_ways(self.projections)), name, "projection")
 
     def population(self, name: str) -> Population:
         """Return a population by name, as this network draws it.
@@ -153,11 +156,11 @@ class Network(Description):
         return f"Network({', '.join(repr(part) for part in self.parts)})"
 
 
-def _find(parts: tuple[Any, ...], name: str, kind: str) -> Any:
+def _find(parts: Sequence[Named], name: str, kind: str) -> Named:
     for part in parts:
         if isinstance(name, str) and part.name == name:
             return part
-    known = [part.name for part in parts]
+    known = [str(part.name) for part in parts]
     raise UnknownNameError(f"the network has no {kind} {shown(name)}.{nearest(name, known)}")
 
 
@@ -170,19 +173,19 @@ def _views(part: Part) -> dict[str, PopulationView]:
 def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
     """Return the parts as a network of this seed draws them."""
     drawn = {id(part): part.seeded(seed) for part in parts if isinstance(part, Population)}
-    found = []
+    own: list[Part] = []
     for part in parts:
         if isinstance(part, Population):
-            found.append(drawn[id(part)])
+            own.append(drawn[id(part)])
             continue
         moved = {
             name: PopulationView(drawn[id(view.population)], view.cells)
             for name, view in _views(part).items()
             if drawn[id(view.population)] is not view.population
         }
-        made = replace(part, **moved) if moved else part
-        found.append(made.seeded(seed) if isinstance(made, Projection) else made)
-    return tuple(found)
+        here = replace(part, **moved) if moved else part
+        own.append(here.seeded(seed) if isinstance(here, Projection) else here)
+    return tuple(own)
 
 
 def _is_file(path: Path) -> bool:

@@ -7,17 +7,17 @@ never related, and no number depends on how a run is cut into chunks or what is 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import NetworkError
-from somaflow.network.waveforms import lengths, per_cell, set_window
+from somaflow.network.fields import Field, default
+from somaflow.network.waveforms import Windowed, lengths, per_cell, set_window
 from somaflow.units import Parameter, ms
 
 
 @dataclass(frozen=True, eq=False)
-class WhiteNoise(Description):
+class WhiteNoise(Windowed, Description):
     """White noise: within each step the current is mean + sd/sqrt(dt)*N, N standard normal.
 
     So the integral of the current over a time T has the variance sd**2*T at any dt.
@@ -34,10 +34,10 @@ class WhiteNoise(Description):
         NetworkError: `sd` is negative, or it stops before it starts.
     """
 
-    sd: Any
-    mean: Any = 0
-    start: Any = 0 * ms
-    stop: Any = None
+    sd: Field[Parameter]
+    mean: Field[Parameter] = default(0)
+    start: Field[float] = default(0 * ms)
+    stop: Field[float | None] = default(None)
 
     def __post_init__(self) -> None:
         sd = per_cell(self.sd, None, "sd", "WhiteNoise")
@@ -59,7 +59,7 @@ class WhiteNoise(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class OrnsteinUhlenbeck(Description):
+class OrnsteinUhlenbeck(Windowed, Description):
     """Noise with a memory: an Ornstein-Uhlenbeck process, as a current or a conductance.
 
     From step to step x becomes mean + (x - mean)*exp(-dt/tau) + sd*sqrt(1 - exp(-2*dt/tau))*N,
@@ -87,12 +87,12 @@ class OrnsteinUhlenbeck(Description):
         NetworkError: `sd` is negative, tau not greater than 0, or it stops before it starts.
     """
 
-    mean: Any
-    sd: Any
-    tau: Any
-    reversal: Any = None
-    start: Any = 0 * ms
-    stop: Any = None
+    mean: Field[Parameter]
+    sd: Field[Parameter]
+    tau: Field[Parameter]
+    reversal: Field[Parameter | None] = default(None)
+    start: Field[float] = default(0 * ms)
+    stop: Field[float | None] = default(None)
 
     def __post_init__(self) -> None:
         setter, kind = object.__setattr__, "OrnsteinUhlenbeck"

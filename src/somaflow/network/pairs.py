@@ -1,9 +1,9 @@
 """Weights and delays as expressions of the pair of cells that a synapse joins."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pint
 from numpy.typing import NDArray
 
 from somaflow import units
@@ -122,7 +122,10 @@ class OfPair(Description):
             NetworkError: One is not finite.
         """
         sides = {"pre": pre, "post": post}
-        table: dict[str, Any] = {"N_pre": float(sizes[0]), "N_post": float(sizes[1])}
+        table: dict[str, NDArray[np.float64] | float] = {
+            "N_pre": float(sizes[0]),
+            "N_post": float(sizes[1]),
+        }
         for name in self.used - set(table):
             if name in ("i", "j"):
                 table[name] = sides["pre" if name == "i" else "post"].astype(np.float64)
@@ -133,21 +136,21 @@ class OfPair(Description):
                 table[name] = getattr(apart, side)[sides[side], _AXES.index(name[0])]
         with np.errstate(all="ignore"):
             node = self._node  # pyright: ignore[reportAttributeAccessIssue]
-            found = np.asarray(evaluate(node, NumberAlgebra(table)), np.float64)
-        found = np.broadcast_to(found, pre.shape)
-        for bad in np.flatnonzero(~np.isfinite(found))[:1]:
+            values = np.asarray(evaluate(node, NumberAlgebra(table)), np.float64)
+        values = np.broadcast_to(values, pre.shape)
+        for bad in np.flatnonzero(~np.isfinite(values))[:1]:
             raise NetworkError(
                 f"{self.text!r} is not finite for i = {int(pre[bad])}, j = {int(post[bad])}."
             )
-        return found
+        return values
 
     def __str__(self) -> str:
         return repr(self.text)
 
 
-def written_unit(value: Any) -> str | None:
+def written_unit(value: object) -> str | None:
     """Return the unit in which a value was written, or None where it has none of its own."""
-    if isinstance(value, units.Quantity):
+    if isinstance(value, pint.Quantity):
         return units.unit_text(value.units)
     if isinstance(value, str):
         return OfPair(value).unit if is_expression(value) else value.split(maxsplit=1)[1]

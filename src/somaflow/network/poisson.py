@@ -1,9 +1,10 @@
 """Poisson inputs: spikes of many sources that reach cells, without the sources."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from somaflow import given
 from somaflow.description import Description
@@ -12,6 +13,7 @@ from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.fields import Field, default
 from somaflow.network.forms import take_apart
 from somaflow.network.limits import limits_of
 from somaflow.network.pairs import written_unit
@@ -20,6 +22,7 @@ from somaflow.network.ports import check_ports
 from somaflow.network.sources import check_rates, checked_rate, highest_rate
 from somaflow.network.synaptic import Synaptic
 from somaflow.network.waveforms import Course, per_cell
+from somaflow.units import Parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +59,11 @@ class PoissonInput(Synaptic, Description):
     """
 
     kind: ClassVar[str] = "Poisson input"
-    post: PopulationView
+    post: Field[PopulationView]
     synapse: Mechanism | Equations
-    rate: Any
-    n: Any = 1
-    weight: Any = None
+    rate: Field[Course | Parameter]
+    n: Field[NDArray[np.int64] | int] = default(1)
+    weight: Field[Parameter | None] = default(None)
     shared: bool = False
     name: str | None = None
 
@@ -120,7 +123,7 @@ class PoissonInput(Synaptic, Description):
             "spikes is known; use a sf.Projection from a population of sf.SpikeSourcePoisson."
         )
 
-    def _checked_number(self) -> Any:
+    def _checked_number(self) -> NDArray[np.int64] | int:
         number = given.array(self.n)
         if number is None or number.ndim > 1 or number.dtype.kind not in "iu":
             raise WrongTypeError(
@@ -135,7 +138,7 @@ class PoissonInput(Synaptic, Description):
             )
         return number.astype(np.int64) if number.ndim else int(number)
 
-    def _checked_weight(self) -> Any:
+    def _checked_weight(self) -> Parameter | None:
         name = self.weight_name
         if name is None:
             if self.weight is not None:
@@ -146,14 +149,15 @@ class PoissonInput(Synaptic, Description):
             return None
         if self.weight is None:
             return self._default_weight(name)
-        given, unit = self.weight, self.equations.unit(name)
-        weight = per_cell(given, unit, "weight", self.place)
+        unit = self.equations.unit(name)
+        weight = per_cell(self.weight, unit, "weight", self.place)
         if weight.value.ndim and len(weight.value) != len(self.post):
             raise NetworkError(
                 f"{self.place} has {len(weight.value)} weights for {len(self.post)} cells."
             )
-        shown = written_unit(given) or unit
-        limits_of(self.equations, name).check(weight.value.reshape(-1), shown, given, self.place)
+        limits_of(self.equations, name).check(
+            weight.value.reshape(-1), written_unit(self.weight) or unit, self.weight, self.place
+        )
         return weight
 
     def __repr__(self) -> str:

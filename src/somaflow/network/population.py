@@ -1,20 +1,22 @@
 """Populations of cells, and views of some of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import given
 from somaflow.description import Description
-from somaflow.equations.drawing import held
+from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
+from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.random import seeded
@@ -23,8 +25,12 @@ from somaflow.network.sources import NO_EQUATIONS, Source
 from somaflow.network.wiring import MOST_CELLS
 from somaflow.units import Parameter
 
+Places = (
+    slice | int | np.integer | Sequence[int | np.integer] | NDArray[np.integer] | NDArray[np.bool_]
+)
 
-def check_name(name: Any, kind: str) -> str:
+
+def check_name(name: object, kind: str) -> str:
     """Return a name that can stand in results and in Python.
 
     Raises:
@@ -75,9 +81,9 @@ class Population(Description):
     model: Equations | Neuron | Mechanism | Source
     threshold: str | None = None
     reset: str | None = None
-    refractory: Any = None
-    positions: Any = None
-    hold: Any = None
+    refractory: Field[Parameter | Distribution | str] = default(None)
+    positions: Field[Parameter | None] = default(None)
+    hold: Field[tuple[str, ...] | None] = default(None)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -108,11 +114,11 @@ class Population(Description):
                 raise WrongTypeError(
                     f"the {key} of {self.name!r} is a text, not {shown(getattr(self, key))}."
                 )
-        given = self.refractory if self.refractory is not None else details.get("refractory", 0)
-        if is_condition_text(given):
-            setter(self, "refractory", given)
-        else:
-            setter(self, "refractory", held(given, "ms", "refractory", self.name))
+        period: object = self.refractory
+        period = details.get("refractory", 0) if period is None else period
+        if not is_condition_text(period):
+            period = held(period, "ms", "refractory", self.name)
+        setter(self, "refractory", period)
         if isinstance(self.hold, list):
             setter(self, "hold", tuple(self.hold))
         if self.positions is not None:
@@ -129,9 +135,9 @@ class Population(Description):
 
     def _set_source(self, source: Source) -> None:
         for key in ("threshold", "reset", "refractory", "hold"):
-            given = getattr(self, key)
-            nothing = isinstance(given, Parameter) and not np.any(given.value)
-            if given is not None and not nothing:
+            value = getattr(self, key)
+            zero = isinstance(value, Parameter) and not np.any(value.value)
+            if value is not None and not zero:
                 raise NetworkError(
                     f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
                 )
@@ -159,8 +165,7 @@ class Population(Description):
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
                 "and a reset instead."
             )
-        held = [*equations.parameters.items(), *equations.initial.items()]
-        for key, value in held:
+        for key, value in (*equations.parameters.items(), *equations.initial.items()):
             shape = value.value.shape if isinstance(value, Parameter) else ()
             if shape and shape[-1] not in (1, self.size):
                 raise NetworkError(
@@ -178,14 +183,14 @@ class Population(Description):
         if not seed:
             return self
         if isinstance(model, Source):
-            found = model.seeded(self.name, seed)
-            return self if found is model else replace(self, model=found)
+            source = model.seeded(self.name, seed)
+            return self if source is model else replace(self, model=source)
         model = model.equations if isinstance(model, Neuron) else model
         own = model if isinstance(model, Equations) else model.equations
-        given = {**own.parameters, **own.initial}
+        before = {**own.parameters, **own.initial}
         values = seeded_values(own, self.name, seed)
         period = seeded(self.refractory, seed, "population", self.name, "refractory")
-        same = all(value is given[name] for name, value in values.items())
+        same = all(value is before[name] for name, value in values.items())
         if same and period is self.refractory:
             return self
         return replace(self, model=self.model if same else model(**values), refractory=period)
@@ -221,7 +226,7 @@ class Population(Description):
             raise NetworkError(f"{self.name!r} has no threshold, so it has no spikes.")
         return Recorder(self.name, "spikes")
 
-    def rate(self, interval: Any) -> Recorder:
+    def rate(self, interval: object) -> Recorder:
         """Return the recorder of the mean rate of the cells in Hz, in one interval after another.
 
         Args:
@@ -236,7 +241,13 @@ class Population(Description):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, key: Any) -> Any:
+    @overload
+    def __getitem__(self, key: str) -> Recorder: ...
+
+    @overload
+    def __getitem__(self, key: Places) -> "PopulationView": ...
+
+    def __getitem__(self, key: str | Places) -> "Recorder | PopulationView":
         """Return `pop["v"]`, the recorder of a variable, or `pop[:30]`, a view of cells."""
         whole = PopulationView(self, np.arange(self.size))
         return whole[key]
@@ -280,7 +291,7 @@ class PopulationView(Description):
         whole = self.population.spikes
         return whole if self._is_whole else whole[self.cells]
 
-    def rate(self, interval: Any) -> Recorder:
+    def rate(self, interval: object) -> Recorder:
         """Return the recorder of the mean rate of these cells, as `Population.rate`."""
         return self.spikes.every(interval).rate()
 
@@ -291,7 +302,13 @@ class PopulationView(Description):
     def __len__(self) -> int:
         return len(self.cells)
 
-    def __getitem__(self, key: Any) -> Any:
+    @overload
+    def __getitem__(self, key: str) -> Recorder: ...
+
+    @overload
+    def __getitem__(self, key: Places) -> "PopulationView": ...
+
+    def __getitem__(self, key: str | Places) -> "Recorder | PopulationView":
         """Return the recorder of a variable, or a view of fewer cells.
 
         Raises:
@@ -312,9 +329,9 @@ class PopulationView(Description):
                     f"{owner.name!r} has no variable {key!r}.{nearest(key, known)}"
                 )
             return Recorder(owner.name, key, None if self._is_whole else self.cells)
-        places: Any = key if isinstance(key, slice) else given.array(key)
+        places = key if isinstance(key, slice) else np.atleast_1d(np.asarray(given.array(key)))
         try:
-            cells = self.cells[places if isinstance(places, slice) else np.atleast_1d(places)]
+            cells = self.cells[places]
         except (IndexError, TypeError, ValueError) as error:
             raise NetworkError(
                 f"{owner.name!r}[{shown(key)}] is not possible: there are {len(self)} cells "
@@ -323,7 +340,7 @@ class PopulationView(Description):
         return PopulationView(owner, cells)
 
 
-def as_view(cells: Any, role: str) -> PopulationView:
+def as_view(cells: object, role: str) -> PopulationView:
     """Return a population or a view as a view.
 
     Raises:

@@ -1,7 +1,6 @@
 """Ports: what a synapse reads and drives in the cells that it joins, and whether they have it."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,9 +149,9 @@ def is_gap_junction(equations: Equations) -> bool:
     return bool(scale > 0 and np.abs(forward + reverse).max() <= 1e-9 * scale)
 
 
-def _current(equations: Equations, inputs: dict[str, Any]) -> NDArray[np.float64]:
+def _current(equations: Equations, inputs: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     # 1 for each parameter: one that is 0 by its own value would hide the current's form.
-    table: dict[str, Any] = {key: np.ones(()) for key in equations.parameters} | {"t": 0.0} | inputs
+    table = {key: np.ones(()) for key in equations.parameters} | {"t": np.zeros(())} | inputs
     with np.errstate(all="ignore"):
         for key, definition in equations.definitions.items():
             table[key] = evaluate(definition.expression, NumberAlgebra(table))
@@ -182,8 +181,8 @@ class Symmetry:
 
     def uneven(self) -> int | None:
         """Return the first cell that is not reached alike by those that it reaches, or None."""
-        found = np.flatnonzero((self._leaving != self._reaching).any(axis=0))
-        return int(found[0]) if len(found) else None
+        cells = np.flatnonzero((self._leaving != self._reaching).any(axis=0))
+        return int(cells[0]) if len(cells) else None
 
 
 def uneven(parts: Iterable[Connections], cell: int, unit: str) -> str:
@@ -196,13 +195,13 @@ def uneven(parts: Iterable[Connections], cell: int, unit: str) -> str:
     """
     leaving: dict[int, list[tuple[float, ...]]] = {}
     reaching: dict[int, list[tuple[float, ...]]] = {}
-    for made in parts:
+    for part in parts:
         for side, here, there in (
-            (leaving, made.pre, made.post),
-            (reaching, made.post, made.pre),
+            (leaving, part.pre, part.post),
+            (reaching, part.post, part.pre),
         ):
             for k in np.flatnonzero(here == cell):
-                numbers = float(made.coherent[k]), *(float(v[k]) for v in made.own.values())
+                numbers = float(part.coherent[k]), *(float(v[k]) for v in part.own.values())
                 side.setdefault(int(there[k]), []).append(numbers)
     for other in sorted({*leaving, *reaching}):
         out, back = sorted(leaving.get(other, [])), sorted(reaching.get(other, []))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,20 @@ from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.distances import Distances
+from somaflow.network.fields import Field, default
 from somaflow.network.limits import Limits, limits_of
 from somaflow.network.lists import FromList, FromSparse, repeats
 from somaflow.network.pairs import OfPair, is_expression, written_unit
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
-from somaflow.network.random import DELAY, PARAMETER, WEIGHT, named, seeded
+from somaflow.network.random import DELAY, PARAMETER, WEIGHT, Stream, named, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
-from somaflow.network.wiring import Indices, Rows, check_rows
+from somaflow.network.wiring import Indices, Pairs, Rows, ascending, cells_at, check_rows
 from somaflow.units import Parameter, ms
 
+PerSynapse = Parameter | Distribution | OfPair
 _AGAIN = 1 << 20  # in streams: of which synapse of one pair
 _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
@@ -71,14 +73,14 @@ class Projection(Synaptic, Description):
     """
 
     kind: ClassVar[str] = "projection"
-    pre: PopulationView
-    post: PopulationView
+    pre: Field[PopulationView]
+    post: Field[PopulationView]
     synapse: Mechanism | Equations
     connector: Connector = AllToAll()  # noqa: RUF009 - it is frozen
-    weight: Any = None
-    delay: Any = 0 * ms
+    weight: Field[PerSynapse | None] = default(None)
+    delay: Field[PerSynapse] = default(0 * ms)
     name: str | None = None
-    varied: dict[str, Any] = field(init=False, repr=False)
+    varied: dict[str, PerSynapse] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -133,13 +135,15 @@ class Projection(Synaptic, Description):
     def _require_positions(self, what: str, alike: bool = True) -> tuple[int, int]:
         """Return how many axes the positions of the two sides have: as many, unless not `alike`."""
         sides = (self.pre.population, self.post.population)
+        axes = []
         for population in sides:
             if population.positions is None:
                 raise NetworkError(
                     f"projection {self.name!r}: {what} needs the positions of population "
                     f"{population.name!r}; give sf.Population(..., positions=...)."
                 )
-        first, second = (population.positions.value.shape[1] for population in sides)
+            axes.append(population.positions.value.shape[1])
+        first, second = axes
         if alike and first != second:
             raise NetworkError(
                 f"projection {self.name!r}: the positions of {sides[0].name!r} have {first} "
@@ -149,26 +153,26 @@ class Projection(Synaptic, Description):
 
     # ------------------------------------------------------- weights and delays
 
-    def _checked_varied(self) -> dict[str, Any]:
+    def _checked_varied(self) -> dict[str, PerSynapse]:
         """Return the parameters and initial values that may differ between synapses."""
         unit = self.equations.unit
-        found = self._varied()
-        if (weight := found.get(self.weight_name or "")) is not None:
+        varied = self._varied()
+        if (weight := varied.get(self.weight_name or "")) is not None:
             raise NetworkError(
                 f"{self.place}: {self.weight_name!r} of synapse {self.synapse_name!r} is {weight}; "
                 "give one number, and what differs between synapses as weight=..."
             )
-        return {key: self._checked(value, unit(key), key) for key, value in found.items()}
+        return {key: self._checked(value, unit(key), key) for key, value in varied.items()}
 
-    def _checked_weight(self) -> Any:
+    def _checked_weight(self) -> PerSynapse | None:
         name, weight = self.weight_name, self.weight
         entries = self.connector.values if isinstance(self.connector, FromSparse) else None
         if name is None:
-            given = "weight=" if weight is not None else "the entries of FromSparse"
+            source = "weight=" if weight is not None else "the entries of FromSparse"
             if weight is not None or entries is not None:
                 raise NetworkError(
                     f"projection {self.name!r}: synapse {self.synapse_name!r} has no weight that "
-                    f"{given} could be: no parameter and no state 'w'. A matrix of booleans "
+                    f"{source} could be: no parameter and no state 'w'. A matrix of booleans "
                     "is a pattern without weights."
                 )
             return None
@@ -182,7 +186,7 @@ class Projection(Synaptic, Description):
         name = self.weight_name
         return Limits() if name is None else limits_of(self.equations, name)
 
-    def _check_within(self, weight: NDArray[np.float64], pairs: Any = None) -> None:
+    def _check_within(self, weight: NDArray[np.float64], pairs: Pairs | None = None) -> None:
         where = f"projection {self.name!r}"
         self._limits.check(weight, self._written_unit, self.weight, where, pairs)
 
@@ -196,10 +200,13 @@ class Projection(Synaptic, Description):
         return self._written or self._weight_unit  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
-    def _weight_factor(self) -> float:
-        return units.factor(self._weight_unit)
+    def one_delay(self) -> float | None:
+        """The delay of all synapses in ms; None where theirs differ."""
+        if isinstance(self.delay, Parameter) and not self.delay.value.ndim:
+            return float(self.delay.value)
+        return None
 
-    def _checked_delay(self) -> Any:
+    def _checked_delay(self) -> PerSynapse:
         delay = self._checked(self.delay, "ms", "delay")
         lowest = 0.0
         if isinstance(delay, Distribution):
@@ -214,7 +221,7 @@ class Projection(Synaptic, Description):
             )
         return delay
 
-    def _checked(self, values: Any, unit: str, what: str) -> Any:
+    def _checked(self, values: object, unit: str, what: str) -> PerSynapse:
         where = f"projection {self.name!r}"
         if isinstance(values, str) and is_expression(values):
             values = OfPair(values)
@@ -226,20 +233,20 @@ class Projection(Synaptic, Description):
                 axes = self._require_positions(f"{what}={values}", "d" in values.used)
                 values.require_axes(axes, f"{what} of {where}")
             return values
-        values = held(values, unit, what, where)
-        if isinstance(values, Distribution):
-            return values
+        numbers: Parameter | Distribution = held(values, unit, what, where)
+        if isinstance(numbers, Distribution):
+            return numbers
         allowed = {(), (len(self.pre), len(self.post))}
         if isinstance(self.connector, FromList):
             allowed.add((len(self.connector.pairs),))
-        if values.value.shape not in allowed:
+        if numbers.value.shape not in allowed:
             choices = " or ".join(str(list(shape)) for shape in sorted(allowed) if shape)
             many = f"{what}s" if what in ("weight", "delay") else f"values of {what!r}"
             raise NetworkError(
-                f"the {many} of {where} have shape {list(values.value.shape)}; "
+                f"the {many} of {where} have shape {list(numbers.value.shape)}; "
                 f"give one number, a distribution, or an array of shape {choices}."
             )
-        return values
+        return numbers
 
     # ------------------------------------------------------------- the synapses
 
@@ -288,22 +295,23 @@ class Projection(Synaptic, Description):
 
     def _built(self, rows: Rows) -> Connections:
         source, target = self.pre.population, self.post.population
-        pre, post = self.connector.connect(
+        places = self.connector.connect(
             self.pre.cells, self.post.cells, source is target, rows, self._distances()
         )
-        place = _Place(rows, pre, post, *_cells(self, pre, post))
+        pre = cells_at(places[0], self.pre.cells, source.size)
+        post = cells_at(places[1], self.post.cells, target.size)
+        place = _Place(rows, *places, pre, post)
         weight = self._values(self.weight, place, WEIGHT)
         delay = self._values(self.delay, place, DELAY)
         own = {k: self._values(v, place, (PARAMETER, *named(k))) for k, v in self.varied.items()}
         for bad in np.flatnonzero(delay < 0)[:1] if delay.strides != (0,) else ():
-            pair = int(place.pre_cells[bad]), int(place.post_cells[bad])
+            pair = int(pre[bad]), int(post[bad])
             raise NetworkError(
                 f"projection {self.name!r}: the delay of the pair {pair} is {delay[bad]:g} ms; it "
                 "must be at least 0 ms."
             )
-        pre, post = place.pre_cells, place.post_cells
         self._check_within(weight[:1] if weight.strides == (0,) else weight, (pre, post))
-        if not (_ascending(self.pre.cells) and _ascending(self.post.cells)):
+        if not (ascending(self.pre.cells) and ascending(self.post.cells)):
             order = np.lexsort((pre, post))
             pre, post = pre[order], post[order]
             weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
@@ -311,7 +319,7 @@ class Projection(Synaptic, Description):
         shape = source.size, target.size
         return Connections(pre, post, weight, delay, shape, self._weight_unit, own)
 
-    def __getitem__(self, variable: Any) -> Recorder:
+    def __getitem__(self, variable: str) -> Recorder:
         """Return the recorder of a state of the synapses, or of `"I"`.
 
         A state that each synapse has for itself, such as a plastic weight, is recorded in the order
@@ -354,24 +362,30 @@ class Projection(Synaptic, Description):
         return self._apart() if isinstance(self.connector, DistanceDependent) else None
 
     def _apart(self) -> Distances:
-        pre, post = (v.population.positions.value[v.cells] for v in (self.pre, self.post))
+        sides = (
+            (self.pre.population.positions, self.pre),
+            (self.post.population.positions, self.post),
+        )
+        pre, post = (table.value[view.cells] for table, view in sides if table is not None)
         return Distances(pre, post)
 
-    def _values(self, values: Any, place: "_Place", stream: Any) -> NDArray[np.float64]:
+    def _values(
+        self, values: PerSynapse | None, place: "_Place", stream: Stream
+    ) -> NDArray[np.float64]:
         """Return weights or delays of the synapses at a place, in the coherent system."""
         shape = place.pre.shape
         if isinstance(values, Distribution):
             first, second = place.post_cells, place.pre_cells
             if self._mutual:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
-            found = values.draw((first, second), stream).value
+            numbers = values.draw((first, second), stream).value
             if isinstance(self.connector, FromList) and self.connector.several:
                 again = repeats(place.pre, place.post)
                 for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
                     one, own = again == k, stream if isinstance(stream, tuple) else (stream,)
                     pair = first[one], second[one]
-                    found[one] = values.draw(pair, (*own, _AGAIN, k)).value
-            return found
+                    numbers[one] = values.draw(pair, (*own, _AGAIN, k)).value
+            return numbers
         if isinstance(values, OfPair):
             sizes = len(self.pre), len(self.post)
             apart = self._apart() if values.needs_positions else None
@@ -380,7 +394,7 @@ class Projection(Synaptic, Description):
             entries = self.connector.values
             if entries is not None and self.weight_name is not None:
                 entries = entries[self.connector.order(place.rows)].astype(np.float64)
-                return entries * self._weight_factor
+                return entries * units.factor(self._weight_unit)
         if values is None:
             return np.broadcast_to(np.ones(()), shape)
         if values.value.ndim == 2:
@@ -401,12 +415,12 @@ class Projection(Synaptic, Description):
             return
         size = self.pre.population.size
         symmetry = Symmetry(size, 1 + len(self.varied))
-        for made in self._parts():
-            symmetry.add(made.pre, made.post, (made.coherent, *made.own.values()))
+        for part in self._parts():
+            symmetry.add(part.pre, part.post, (part.coherent, *part.own.values()))
         cell = symmetry.uneven()
         if cell is not None:
-            said = uneven(self._parts(), cell, self._written_unit)
-            raise NetworkError(f"projection {self.name!r}: {said}")
+            reason = uneven(self._parts(), cell, self._written_unit)
+            raise NetworkError(f"projection {self.name!r}: {reason}")
         object.__setattr__(self, "_symmetric", True)
 
     def _parts(self) -> Iterator[Connections]:
@@ -430,19 +444,3 @@ class _Place:
     post: Indices
     pre_cells: Indices
     post_cells: Indices
-
-
-def _cells(projection: Projection, pre: Indices, post: Indices) -> tuple[Indices, Indices]:
-    """Return the cells at positions of the two sides, int32."""
-    sides = (projection.pre, pre), (projection.post, post)
-    first, second = (
-        place
-        if len(view) == view.population.size and _ascending(view.cells)
-        else view.cells.astype(np.int32)[place]
-        for view, place in sides
-    )
-    return first, second
-
-
-def _ascending(cells: Indices) -> bool:
-    return bool(np.all(cells[1:] > cells[:-1]))

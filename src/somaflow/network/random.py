@@ -10,7 +10,7 @@ so that no two things draw alike by default, and nothing depends on the order of
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ _BLOCK = 1 << 15  # numbers made at a time: twenty rounds over these stay in a c
 
 Words = NDArray[np.uint32]
 Key = tuple[Words, Words]
+Numbers = NDArray[np.integer] | int
+Counter = tuple[Numbers, Numbers]  # of shapes that broadcast
+Thing = TypeVar("Thing")
 # A stream is a number below 2**32, or several of them.
 Stream = int | tuple[int, ...]
 
@@ -32,7 +35,7 @@ Stream = int | tuple[int, ...]
 WIRING, WEIGHT, DELAY, PARAMETER, INITIAL, SEED = range(6)
 
 
-def check_seed(seed: Any) -> int:
+def check_seed(seed: object) -> int:
     """Return a seed as an int.
 
     Raises:
@@ -43,7 +46,7 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
-def check_own_seed(seed: Any) -> int | None:
+def check_own_seed(seed: object) -> int | None:
     """Return the seed of a part of a network as an int, or None where it has none.
 
     Raises:
@@ -52,7 +55,7 @@ def check_own_seed(seed: Any) -> int | None:
     return None if seed is None else check_seed(seed)
 
 
-def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Words, Words]:
+def threefry(key: Counter, counter: Counter) -> tuple[Words, Words]:
     """Return the two words of Threefry-2x32 with 20 rounds.
 
     Salmon JK, Moraes MA, Dror RO, Shaw DE (2011) Parallel random numbers: as easy as 1, 2, 3.
@@ -126,7 +129,7 @@ def seed_for(seed: int, *purpose: str) -> int:
     return (int(high) << 32 | int(low)) >> 1
 
 
-def seeded(thing: Any, seed: int, *purpose: str) -> Any:
+def seeded(thing: Thing, seed: int, *purpose: str) -> Thing:
     """Return a connector or a distribution with a seed, made for its purpose if it has none.
 
     Args:
@@ -136,10 +139,10 @@ def seeded(thing: Any, seed: int, *purpose: str) -> Any:
     """
     if getattr(thing, "seed", 0) is not None:
         return thing
-    return replace(thing, seed=seed_for(seed, *purpose))
+    return replace(thing, seed=seed_for(seed, *purpose))  # pyright: ignore[reportArgumentType]
 
 
-def uniform(seed: int, stream: Stream, counter: tuple[Any, Any]) -> NDArray[np.float64]:
+def uniform(seed: int, stream: Stream, counter: Counter) -> NDArray[np.float64]:
     """Return numbers in (0, 1), with 52 random bits, keyed by seed, stream and counter.
 
     Args:
@@ -150,16 +153,16 @@ def uniform(seed: int, stream: Stream, counter: tuple[Any, Any]) -> NDArray[np.f
     return uniform_of(derive(seed, stream), counter)
 
 
-def uniform_of(key: Key, counter: tuple[Any, Any]) -> NDArray[np.float64]:
+def uniform_of(key: Key, counter: Counter) -> NDArray[np.float64]:
     """Return the numbers of `uniform` for a key of `derive`."""
-    found = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])))
-    for part, high, low in _words(key, counter, found.shape):
+    numbers = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])))
+    for part, high, low in _words(key, counter, numbers.shape):
         bits = (high.astype(np.uint64) << np.uint64(20)) | (low >> np.uint32(12))
-        found[part] = (bits.astype(np.float64) + 0.5) * 2.0**-52
-    return found
+        numbers[part] = (bits.astype(np.float64) + 0.5) * 2.0**-52
+    return numbers
 
 
-def below(bound: Any, key: Key, counter: tuple[Any, Any]) -> NDArray[np.int64]:
+def below(bound: Numbers, key: Key, counter: Counter) -> NDArray[np.int64]:
     """Return whole numbers from 0 to below `bound`, keyed by a key of `derive` and the counter.
 
     They are the integer part of bound*x/2**64 for a random word x of 64 bits, so no number's
@@ -170,17 +173,17 @@ def below(bound: Any, key: Key, counter: tuple[Any, Any]) -> NDArray[np.int64]:
         key: Of `derive`.
         counter: Two arrays of numbers below 2**32, of shapes that broadcast.
     """
-    found = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])), np.int64)
-    bounds = np.broadcast_to(np.asarray(bound, np.uint64), found.shape)
-    for part, high, low in _words(key, counter, found.shape):
+    numbers = np.empty(np.broadcast_shapes(np.shape(counter[0]), np.shape(counter[1])), np.int64)
+    bounds = np.broadcast_to(np.asarray(bound, np.uint64), numbers.shape)
+    for part, high, low in _words(key, counter, numbers.shape):
         carry = (low * bounds[part]) >> np.uint64(32)
-        found[part] = (high * bounds[part] + carry) >> np.uint64(32)
-    return found
+        numbers[part] = (high * bounds[part] + carry) >> np.uint64(32)
+    return numbers
 
 
 def _words(
-    key: Key, counter: tuple[Any, Any], shape: tuple[int, ...]
-) -> Iterator[tuple[Any, Words, Words]]:
+    key: Key, counter: Counter, shape: tuple[int, ...]
+) -> Iterator[tuple[slice | tuple[()], Words, Words]]:
     """Iterate over blocks of the words: where each belongs, and its two arrays."""
     if not shape:
         yield (), *threefry(key, counter)

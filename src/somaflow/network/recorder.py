@@ -1,7 +1,6 @@
 """Recorders: what to keep of a run, how often, and of which cells or synapses."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from somaflow import given, units
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import is_among, shown
+from somaflow.network.fields import Field, default
 from somaflow.units import Parameter
 
 OVER_CELLS = ("mean", "sum", "histogram")
@@ -17,7 +17,7 @@ OVER_TIME = ("mean", "max", "min")
 SPIKES = "spikes"
 
 
-def check_cells(cells: Any) -> NDArray[np.int64]:
+def check_cells(cells: object) -> NDArray[np.int64]:
     """Return indices of cells as an array that nobody can change.
 
     Raises:
@@ -31,7 +31,7 @@ def check_cells(cells: Any) -> NDArray[np.int64]:
     return array
 
 
-def check_name(name: Any) -> None:
+def check_name(name: object) -> None:
     """Check the name of a recording, which is the name of arrays in a store too.
 
     Raises:
@@ -48,25 +48,25 @@ def check_name(name: Any) -> None:
         )
 
 
-def check_edges(edges: Any) -> Parameter:
+def check_edges(edges: object) -> Parameter:
     """Return the edges of bins, ascending, with their unit; `"1"` where they have none.
 
     Raises:
         WrongTypeError, MissingValueError: They are no numbers.
         NetworkError: They are fewer than two, or do not ascend.
     """
-    held = units.parameter(edges, None, "edges", "a histogram")
-    if held.value.ndim != 1 or len(held.value) < 2:
+    borders = units.parameter(edges, None, "edges", "a histogram")
+    if borders.value.ndim != 1 or len(borders.value) < 2:
         raise NetworkError(
-            f"edges of a histogram have shape {list(held.value.shape)}; give at least two, such as "
-            "np.linspace(-80, 20, 11)*mV."
+            f"edges of a histogram have shape {list(borders.value.shape)}; give at least two, such "
+            "as np.linspace(-80, 20, 11)*mV."
         )
-    for bad in np.flatnonzero(np.diff(held.value) <= 0)[:1]:
-        shown = held.declared
+    for bad in np.flatnonzero(np.diff(borders.value) <= 0)[:1]:
+        numbers = borders.declared
         raise NetworkError(
-            f"edges of a histogram must ascend, but {shown[bad + 1]:g} follows {shown[bad]:g}."
+            f"edges of a histogram must ascend, but {numbers[bad + 1]:g} follows {numbers[bad]:g}."
         )
-    return held
+    return borders
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ class Recorder(Description):
     reduction: str | None = None
     over_time: str | None = None
     time_first: bool = False
-    edges: Any = None
+    edges: Field[Parameter | None] = default(None)
     of_projection: bool = False
     name: str | None = None
 
@@ -141,9 +141,9 @@ class Recorder(Description):
         pairs = (self.reduction, over_cells), (self.over_time, over_time)
         for asked, known in pairs:
             if asked is not None and not is_among(asked, known):
-                listed = ", ".join(repr(name) for name in known)
+                choices = ", ".join(repr(name) for name in known)
                 what = "spikes" if self.of_spikes else repr(self.variable)
-                raise NetworkError(f"{what} can be reduced by {listed}, not by {shown(asked)}.")
+                raise NetworkError(f"{what} can be reduced by {choices}, not by {shown(asked)}.")
         if self.over_time is not None and self.interval is None:
             raise NetworkError(
                 f"{self.over_time!r} over time needs an interval: every(1*ms, {self.over_time!r})."
@@ -192,7 +192,7 @@ class Recorder(Description):
         check_name(name)
         return replace(self, name=name)
 
-    def every(self, interval: Any, reduction: str | None = None) -> "Recorder":
+    def every(self, interval: object, reduction: str | None = None) -> "Recorder":
         """Return the recorder with a sample at each multiple of an interval.
 
         Sample 0 is the initial value. Spikes are counted: sample k holds the spikes of the steps
@@ -219,7 +219,7 @@ class Recorder(Description):
             reduction = "count"
         return replace(self, interval=interval, over_time=reduction)
 
-    def _over_cells(self, reduction: str, edges: Any = None) -> "Recorder":
+    def _over_cells(self, reduction: str, edges: Parameter | None = None) -> "Recorder":
         if self.reduction is not None:
             raise NetworkError(
                 f"{self.key!r} is reduced over cells already; record it once for each reduction."
@@ -243,7 +243,7 @@ class Recorder(Description):
         """
         return self._over_cells("sum")
 
-    def histogram(self, edges: Any) -> "Recorder":
+    def histogram(self, edges: object) -> "Recorder":
         """Return the recorder of how many cells or synapses are in each bin.
 
         Bin k holds edges[k] <= x < edges[k+1], and the last one its upper edge too; what is
@@ -268,7 +268,7 @@ class Recorder(Description):
         """
         return self._over_cells("rate")
 
-    def __getitem__(self, places: Any) -> "Recorder":
+    def __getitem__(self, places: object) -> "Recorder":
         """Return the recorder of some of its cells or synapses, by their places among them.
 
         Args:

@@ -7,14 +7,13 @@ as a first guess.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.network.random import Key, below, uniform_of
 
-Integers = NDArray[np.integer[Any]]
+Integers = NDArray[np.integer]
 BLOCK = 1 << 17  # numbers held at a time
 _LONGEST = 1 << 15  # gaps longer than this are made of several
 

@@ -4,19 +4,22 @@ One of them is the model of a population, which can then be presynaptic in proje
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
+from somaflow.network.fields import Field, default
 from somaflow.network.random import PARAMETER, named, seeded
 from somaflow.network.recorder import check_cells
 from somaflow.network.waveforms import Course, per_cell
+from somaflow.units import Parameter
 
+Rate = Course | Parameter | Distribution
 # Equations are never empty; those of cells that have none say nothing.
 NO_EQUATIONS = Equations("nothing = 0 : 1", {}, {})
 
@@ -41,7 +44,7 @@ class SpikeSourcePoisson(Description):
         NetworkError: It is negative somewhere.
     """
 
-    rate: Any
+    rate: Field[Rate]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", checked_rate(self.rate, "SpikeSourcePoisson"))
@@ -59,7 +62,7 @@ class SpikeSourcePoisson(Description):
         rate = self.rate
         if isinstance(rate, Distribution):
             cells = np.arange(size), np.zeros((), np.int64)
-            rate = self.seeded(name, 0).rate
+            rate = seeded(rate, 0, "population", name, "rate")
             return replace(self, rate=rate.draw(cells, (PARAMETER, *named("rate"))))
         check_rates(rate, name, size)
         return self
@@ -75,7 +78,7 @@ class SpikeSourcePoisson(Description):
         return highest_rate(self.rate)
 
 
-def checked_rate(rate: Any, kind: str) -> Any:
+def checked_rate(rate: object, kind: str) -> Rate:
     """Return a rate: a course, a distribution, or one number or one for each cell.
 
     Args:
@@ -87,13 +90,13 @@ def checked_rate(rate: Any, kind: str) -> Any:
         NetworkError: It is negative somewhere.
     """
     what = "waveform" if isinstance(rate, Course) else "distribution of rates"
-    if isinstance(rate, (Course, Distribution)):
+    if isinstance(rate, Course | Distribution):
         if units.dimensions(rate.unit) != units.dimensions("Hz"):
             raise UnitError(f"the rate of a {kind} is in {rate.unit}; give a {what} in Hz.")
         lowest = rate.extremes[0] if isinstance(rate, Course) else 0.0
     else:
         rate = per_cell(rate, "Hz", "rate", kind)
-        lowest = rate.value.min(initial=0)
+        lowest = float(rate.value.min(initial=0))
     if lowest < 0:
         raise NetworkError(
             f"the rate of a {kind} is {lowest / units.factor('Hz'):g} Hz somewhere; give at least "
@@ -102,7 +105,7 @@ def checked_rate(rate: Any, kind: str) -> Any:
     return rate
 
 
-def check_rates(rate: Any, name: str, size: int) -> None:
+def check_rates(rate: Rate, name: str, size: int) -> None:
     """Refuse rates that are given for another number of cells.
 
     Args:
@@ -118,7 +121,7 @@ def check_rates(rate: Any, name: str, size: int) -> None:
             raise NetworkError(f"{name!r} has {count} rates for {size} cells.")
 
 
-def highest_rate(rate: Any) -> float:
+def highest_rate(rate: Rate) -> float:
     """Return the highest rate of any cell at any time, in 1/ms."""
     return rate.extremes[1] if isinstance(rate, Course) else float(rate.value.max(initial=0))
 
@@ -141,31 +144,32 @@ class SpikeSourceArray(Description):
         UnitError, WrongTypeError: They are no times, or no cells.
     """
 
-    times: Any
-    cells: Any = None
+    times: Field[Parameter]
+    cells: Field[NDArray[np.int64] | None] = default(None)
 
     def __post_init__(self) -> None:
-        times = self.times
-        if isinstance(times, (list, tuple)) and any(map(_is_listed, times)):
+        times: object = self.times
+        if isinstance(times, (list, tuple)) and any(map(_is_several, times)):
             raise WrongTypeError(
                 "the times of a SpikeSourceArray are one list; give cells=[...], the cell of each."
             )
-        times = units.parameter(times, "ms", "times", "SpikeSourceArray")
-        if times.value.ndim != 1:
+        moments = units.parameter(times, "ms", "times", "SpikeSourceArray")
+        if moments.value.ndim != 1:
             raise NetworkError(
-                f"the times of a SpikeSourceArray have shape [n_spikes], not {times.value.shape}."
+                f"the times of a SpikeSourceArray have shape [n_spikes], not {moments.value.shape}."
             )
-        if (times.value < 0).any():
+        if (moments.value < 0).any():
             raise NetworkError(
-                f"a spike of a SpikeSourceArray is at {times.value.min():g} ms; a run begins at 0."
+                f"a spike of a SpikeSourceArray is at {moments.value.min():g} ms; a run begins at "
+                "0."
             )
-        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "times", moments)
         if self.cells is None:
             return
         cells = check_cells(self.cells)
-        if len(cells) != len(times.value):
+        if len(cells) != len(moments.value):
             raise NetworkError(
-                f"a SpikeSourceArray has {len(times.value)} times and {len(cells)} cells; give "
+                f"a SpikeSourceArray has {len(moments.value)} times and {len(cells)} cells; give "
                 "the cell of each spike."
             )
         object.__setattr__(self, "cells", cells)
@@ -192,7 +196,7 @@ class SpikeSourceArray(Description):
         """Return the source, in which nothing is random."""
         return self
 
-    def spikes(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def spikes(self, size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the time in ms and the cell of each spike of so many cells."""
         if self.cells is not None:
             return self.times.value, self.cells
@@ -200,7 +204,7 @@ class SpikeSourceArray(Description):
         return np.repeat(times, size), np.tile(np.arange(size), len(times))
 
 
-def _is_listed(times: Any) -> bool:
+def _is_several(times: object) -> bool:
     """Return whether an entry of a list of times is no single one."""
     return isinstance(times, (list, tuple)) or bool(getattr(times, "ndim", 0))
 

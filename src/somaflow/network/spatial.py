@@ -1,7 +1,6 @@
 """A connector that looks at the distance between the two cells."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,8 @@ from somaflow.description import Description
 from somaflow.equations.expression import render
 from somaflow.errors import NetworkError
 from somaflow.given import flag
-from somaflow.network.distances import Distances, probability_of_distance, values_at
+from somaflow.network.distances import Distances, Values, probability_of_distance, values_at
+from somaflow.network.fields import Field, default
 from somaflow.network.random import WIRING, below, check_own_seed, derive, uniform_of
 from somaflow.network.wiring import (
     Indices,
@@ -21,6 +21,7 @@ from somaflow.network.wiring import (
     joined,
     nothing,
 )
+from somaflow.units import Parameter
 
 _SAMPLE = 1 << 14  # pairs from which the number of synapses is estimated
 
@@ -46,7 +47,7 @@ class DistanceDependent(Description):
 
     probability: str
     seed: int | None = None
-    radius: Any = None
+    radius: Field[Parameter | None] = default(None)
     self_connections: bool = True
 
     def __post_init__(self) -> None:
@@ -65,15 +66,15 @@ class DistanceDependent(Description):
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Accept any sizes."""
 
-    def _probabilities(self, apart: Any) -> Any:
+    def _probabilities(self, apart: Values) -> Values:
         node = self._node  # pyright: ignore[reportAttributeAccessIssue]
-        found = values_at(node, apart, "the probability")
-        for bad in np.flatnonzero((found < 0) | (found > 1))[:1]:
+        chances = values_at(node, apart, "the probability")
+        for bad in np.flatnonzero((chances < 0) | (chances > 1))[:1]:
             raise NetworkError(
-                f"the probability {self.probability!r} is {found[bad]:.6g} at d = "
+                f"the probability {self.probability!r} is {chances[bad]:.6g} at d = "
                 f"{apart[bad] / 1e-4:g} um; it must be from 0 to 1, such as minimum(1, ...)."
             )
-        return found
+        return chances
 
     def expected(self, n_pre: int, n_post: int, distance: Distances | None = None) -> float:
         """Return about the mean number of synapses, from some pairs; all pairs without distances.
@@ -109,10 +110,10 @@ class DistanceDependent(Description):
         key = derive(self.seed, (WIRING, 0))
         radius = np.inf if self.radius is None else float(self.radius.value)
         parts = [nothing()]
-        for found_pre, found_post, apart in distance.near(rows, radius):
-            u = uniform_of(key, (post[found_post], pre[found_pre]))
+        for near_pre, near_post, apart in distance.near(rows, radius):
+            u = uniform_of(key, (post[near_post], pre[near_pre]))
             keep = u < self._probabilities(apart)
             if same and not self.self_connections:
-                keep &= post[found_post] != pre[found_pre]
-            parts.append(by_row(found_pre[keep], found_post[keep], len(pre)))
+                keep &= post[near_post] != pre[near_pre]
+            parts.append(by_row(near_pre[keep], near_post[keep], len(pre)))
         return joined(parts)

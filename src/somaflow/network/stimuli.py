@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.given import shown
+from somaflow.network.fields import Field, default
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.population import PopulationView, as_view, check_name
@@ -18,6 +18,7 @@ from somaflow.network.waveforms import (
     SaturatingPulse,
     Step,
     Waveform,
+    Windowed,
     set_window,
 )
 from somaflow.units import ms
@@ -46,7 +47,7 @@ class Stimulus(Description):
         UnitError: The current has another unit than the input.
     """
 
-    target: PopulationView
+    target: Field[PopulationView]
     waveform: Course | Noise
     name: str | None = None
 
@@ -74,7 +75,7 @@ class Stimulus(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class VoltageClamp(Description):
+class VoltageClamp(Windowed, Description):
     """Holds the membrane potential `v` of cells at a command, whatever currents flow.
 
     `v` follows the command at each stage of a step and at its end; all other states evolve under
@@ -100,10 +101,10 @@ class VoltageClamp(Description):
         UnitError: The command is no voltage.
     """
 
-    cells: PopulationView
-    voltage: Course
-    start: Any = 0 * ms
-    stop: Any = None
+    cells: Field[PopulationView]
+    voltage: Field[Course]
+    start: Field[float] = default(0 * ms)
+    stop: Field[float | None] = default(None)
 
     def __post_init__(self) -> None:
         target = as_view(self.cells, "what a VoltageClamp holds")
@@ -124,15 +125,15 @@ def labels(stimuli: Sequence[Stimulus]) -> list[str]:
 
     A label says nothing of stimuli of another kind or on another population.
     """
-    found, counts = [], Counter[str]()
+    names, counts = [], Counter[str]()
     for stimulus in stimuli:
         label = stimulus.name
         if label is None:
             label = f"{type(stimulus.waveform).__name__} on {stimulus.target.population.name}"
             counts[label] += 1
             label += f" ({counts[label]})" if counts[label] > 1 else ""
-        found.append(label)
-    return found
+        names.append(label)
+    return names
 
 
 def require_current_input(name: str, inputs: dict[str, str], what: str) -> str:
@@ -179,7 +180,7 @@ def _check_sizes(sizes: tuple[int, ...], target: PopulationView, what: str) -> N
 
 
 def CurrentClamp(  # noqa: N802 - the electrode's name, used like the classes beside it
-    cells: Any, amplitude: Any, start: Any = 0 * ms, stop: Any = None
+    cells: object, amplitude: object, start: object = 0 * ms, stop: object = None
 ) -> Stimulus:
     """Return a stimulus of constant current, as from an electrode.
 

@@ -7,7 +7,6 @@ step within which one piece ends and another begins has the mean of the shape ov
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,25 @@ from numpy.typing import NDArray
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import NetworkError
+from somaflow.network.fields import Field, default
 from somaflow.units import Parameter, ms
 
 Times = NDArray[np.float64]
 
 
-def set_times(thing: Any, *names: str) -> None:
+class Windowed:
+    """What begins at a time, and may end, both in ms.
+
+    Attributes:
+        start: When it begins.
+        stop: When it ends; None means never.
+    """
+
+    start: Field[float]
+    stop: Field[float | None]
+
+
+def set_times(thing: object, *names: str) -> None:
     """Hold fields of a frozen description as times in ms.
 
     Raises:
@@ -31,7 +43,7 @@ def set_times(thing: Any, *names: str) -> None:
         object.__setattr__(thing, name, value)
 
 
-def set_window(thing: Any, kind: str) -> None:
+def set_window(thing: Windowed, kind: str) -> None:
     """Hold the fields `start` and `stop` as times in ms; a `stop` of None means never.
 
     Raises:
@@ -45,12 +57,12 @@ def set_window(thing: Any, kind: str) -> None:
         )
 
 
-def within(thing: Any, middle: Times) -> NDArray[np.bool_]:
+def within(thing: Windowed, middle: Times) -> NDArray[np.bool_]:
     """Return whether steps, by their middles, lie between `start` and `stop`."""
     return (middle > thing.start) & (middle < _stop(thing))
 
 
-def share(thing: Any, middle: Times, dt: float) -> Times:
+def share(thing: Windowed, middle: Times, dt: float) -> Times:
     """Return which part of each step lies between `start` and `stop`: 0 to 1.
 
     Args:
@@ -81,7 +93,7 @@ def over_steps(course: "Course", times: Times, middle: Times, dt: float) -> Time
     return values
 
 
-def rounding(place: Any) -> Any:
+def rounding(place: Times) -> Times:
     """Return which part of a step may be rounding, at a time given in steps.
 
     What is closer to a border is on it.
@@ -89,27 +101,27 @@ def rounding(place: Any) -> Any:
     return 1e-9 + 4e-15 * place
 
 
-def _stop(thing: Any) -> float:
+def _stop(thing: Windowed) -> float:
     return np.inf if thing.stop is None else thing.stop
 
 
-def _cuts(border: Any, middle: Times, dt: float) -> NDArray[np.bool_]:
+def _cuts(border: Times | float, middle: Times, dt: float) -> NDArray[np.bool_]:
     """Return which steps have a border in their inside, not on an edge."""
     place = middle / dt
     return np.abs(place - border / dt) < 0.5 - rounding(np.abs(place))
 
 
-def per_cell(value: Any, unit: str | None, name: str, kind: str) -> Parameter:
+def per_cell(value: object, unit: str | None, name: str, kind: str) -> Parameter:
     """Return a value as one number, or one for each cell.
 
     Raises:
         NetworkError: It has more axes.
         UnitError, MissingValueError, WrongTypeError: It is no number in that unit.
     """
-    held = units.parameter(value, unit, name, kind)
-    if held.value.ndim > 1:
+    numbers = units.parameter(value, unit, name, kind)
+    if numbers.value.ndim > 1:
         raise NetworkError(f"the {name} of a {kind} is one number, or one for each cell.")
-    return held
+    return numbers
 
 
 def lengths(*values: Parameter | None) -> tuple[int, ...]:
@@ -118,7 +130,7 @@ def lengths(*values: Parameter | None) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Description):
+class Step(Windowed, Description):
     """A constant value between two times; 0 outside.
 
     A step of a run that it covers in part gets that part of the value: its integral is exact.
@@ -132,9 +144,9 @@ class Step(Description):
         NetworkError: It stops before it starts.
     """
 
-    amplitude: Any
-    start: Any = 0 * ms
-    stop: Any = None
+    amplitude: Field[Parameter]
+    start: Field[float] = default(0 * ms)
+    stop: Field[float | None] = default(None)
 
     def __post_init__(self) -> None:
         amplitude = per_cell(self.amplitude, None, "amplitude", "Step")
@@ -184,10 +196,10 @@ class Ramp(Description):
         UnitError: The two values have different units.
     """
 
-    start_value: Any
-    stop_value: Any
-    start: Any
-    stop: Any
+    start_value: Field[Parameter]
+    stop_value: Field[Parameter]
+    start: Field[float]
+    stop: Field[float]
 
     def __post_init__(self) -> None:
         first = per_cell(self.start_value, None, "start_value", "Ramp")
@@ -268,11 +280,11 @@ class SaturatingPulse(Description):
         NetworkError: It is off before it is on, or a time constant is not greater than 0.
     """
 
-    amplitude: Any
-    on: Any
-    off: Any
-    rise: Any
-    decay: Any
+    amplitude: Field[Parameter]
+    on: Field[float]
+    off: Field[float]
+    rise: Field[float]
+    decay: Field[float]
 
     def __post_init__(self) -> None:
         amplitude = per_cell(self.amplitude, None, "amplitude", "SaturatingPulse")
@@ -335,9 +347,9 @@ class Waveform(Description):
         NetworkError: The samples have another shape, or `every` is not greater than 0.
     """
 
-    samples: Any
-    every: Any = 1 * ms
-    start: Any = 0 * ms
+    samples: Field[Parameter]
+    every: Field[float] = default(1 * ms)
+    start: Field[float] = default(0 * ms)
 
     def __post_init__(self) -> None:
         samples = units.parameter(self.samples, None, "samples", "Waveform")

@@ -1,7 +1,5 @@
 """What all connectors share: ranges of rows, positions, and checks of their arguments."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +7,13 @@ from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import array, shown
 
 # Positions are int32, so that a synapse takes 8 bytes.
-Indices = NDArray[np.integer[Any]]
+Indices = NDArray[np.integer]
 MOST_CELLS = 2**31 - 1
 Pairs = tuple[Indices, Indices]
 Rows = tuple[int, int]
 
 
-def check_count(value: Any, what: str) -> int:
+def check_count(value: object, what: str) -> int:
     """Return a number of synapses as an int.
 
     Raises:
@@ -44,6 +42,24 @@ def check_rows(rows: Rows | None, n_post: int) -> Rows:
     if not 0 <= start <= stop <= n_post:
         raise NetworkError(f"there are rows 0 to {n_post}, not {start} to {stop}.")
     return start, stop
+
+
+def ascending(cells: Indices) -> bool:
+    """Return whether cells stand in ascending order, none of them twice."""
+    return bool(np.all(cells[1:] > cells[:-1]))
+
+
+def cells_at(places: Indices, cells: Indices, size: int) -> Indices:
+    """Return the cells at positions of a side, int32.
+
+    Args:
+        places: The positions.
+        cells: The cells of the side, indices into their population.
+        size: How many cells the population has.
+    """
+    if len(cells) == size and ascending(cells):
+        return places
+    return cells.astype(np.int32)[places]
 
 
 def own_positions(pre: Indices, post: Indices) -> Indices:
@@ -85,6 +101,7 @@ def joined(parts: list[Pairs]) -> Pairs:
     """Return the pairs of several blocks as one."""
     if len(parts) == 1:
         return parts[0]
-    found = zip(*parts, strict=True) if parts else ()
-    pre, post = (np.concatenate(side) for side in found) if parts else nothing()
+    if not parts:
+        return nothing()
+    pre, post = (np.concatenate(side) for side in zip(*parts, strict=True))
     return pre, post
