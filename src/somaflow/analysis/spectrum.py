@@ -9,10 +9,9 @@ olfactory system. J Neurosci 19:381-390, doi:10.1523/JNEUROSCI.19-01-00381.1999.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from somaflow.errors import MissingValueError, WrongTypeError
 from somaflow.given import array, shown
@@ -48,7 +47,7 @@ class Spectrum:
 
 
 def field_potential(
-    mean_voltage: Any, interval: float, start: float = 0.0, stop: float | None = None
+    mean_voltage: ArrayLike, interval: float, start: float = 0.0, stop: float | None = None
 ) -> Floats:
     """Return part of a recording of the mean voltage at 1 kHz.
 
@@ -81,7 +80,7 @@ def field_potential(
     return values[::stride][first:last]
 
 
-def power_spectrum(signal: Any, interval: float = 1.0) -> Spectrum:
+def power_spectrum(signal: ArrayLike, interval: float = 1.0) -> Spectrum:
     """Return the power spectral density of a signal, and its peak.
 
     The mean is taken off, a periodic Hann window put on, and zeros are appended so that
@@ -141,8 +140,8 @@ def _within(frequencies: Floats, band: tuple[float, float]) -> NDArray[np.bool_]
 
 
 def vector_strength(
-    times: Any,
-    signal: Any,
+    times: ArrayLike,
+    signal: ArrayLike,
     frequency: float,
     *,
     start: float = 0.0,
@@ -199,7 +198,7 @@ def vector_strength(
 # ---------------------------------------------------------------------- checks
 
 
-def _row(values: Any, name: str) -> Floats:
+def _row(values: object, name: str) -> Floats:
     row = array(values)
     if row is None or row.dtype.kind not in "iuf":
         raise WrongTypeError(f"{name} is a row of numbers, not {shown(values)}.")
@@ -212,7 +211,7 @@ def _row(values: Any, name: str) -> Floats:
     return row
 
 
-def _number(value: Any, name: str) -> float:
+def _number(value: object, name: str) -> float:
     number = None if isinstance(value, (str, bool)) else array(value)
     if number is None or number.ndim or number.dtype.kind not in "iuf":
         raise WrongTypeError(f"{name} is one finite number, not {shown(value)}.")

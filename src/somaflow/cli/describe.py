@@ -8,29 +8,29 @@ from rich.table import Table
 from rich.text import Text
 
 import somaflow as sf
-from somaflow.mechanisms.catalogue import KINDS, Mechanism, checks
+from somaflow.mechanisms.catalogue import KINDS, checks
 
 
 def models() -> RenderableType:
     """Return the list of models."""
-    shown = Table(box=None, pad_edge=False, header_style="dim")
+    grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("model", "what it is", "parameters"):
-        shown.add_column(heading)
+        grid.add_column(heading)
     for name, entry in sf.models.MODELS.items():
-        shown.add_row(Text(name, style="bold"), entry.description, "\n".join(entry.parameter_sets))
-    return Group(shown, "", Text("Run one with: somaflow run NAME", style="dim"))
+        grid.add_row(Text(name, style="bold"), entry.description, "\n".join(entry.parameter_sets))
+    return Group(grid, "", Text("Run one with: somaflow run NAME", style="dim"))
 
 
 def mechanisms() -> RenderableType:
     """Return the list of the catalogue, by kind."""
     parts: list[RenderableType] = []
     for folder in KINDS.values():
-        shown = Table(box=None, pad_edge=False, show_header=False)
-        shown.add_column(min_width=32, no_wrap=True)
-        shown.add_column()
+        grid = Table(box=None, pad_edge=False, show_header=False)
+        grid.add_column(min_width=32, no_wrap=True)
+        grid.add_column()
         for name in sf.catalogue(folder):
-            shown.add_row(Text(name, style="bold"), sf.load(name).title)
-        parts += [Text(folder, style="dim"), shown, ""]
+            grid.add_row(Text(name, style="bold"), sf.load(name).title)
+        parts += [Text(folder, style="dim"), grid, ""]
     return Group(*parts, Text("More of one with: somaflow mechanisms NAME", style="dim"))
 
 
@@ -47,11 +47,11 @@ def mechanism(name: str) -> RenderableType:
         raise sf.errors.UnknownMechanismError(
             f"{name!r} is a file; `somaflow mechanisms` shows the catalogue by name."
         )
-    found = sf.load(name)
-    equations = found.equations
+    entry = sf.load(name)
+    equations = entry.equations
     parts: list[RenderableType] = [
-        Text.assemble((found.name, "bold"), f"  ({found.kind})"),
-        Text(found.title),
+        Text.assemble((entry.name, "bold"), f"  ({entry.kind})"),
+        Text(entry.title),
         *_section("equations", Text(equations.source.strip())),
     ]
     if equations.inputs:
@@ -59,10 +59,10 @@ def mechanism(name: str) -> RenderableType:
     parts += _section("parameters", _pairs(equations.parameters))
     if equations.initial:
         parts += _section("initial values", _pairs(equations.initial))
-    if found.details:
-        parts += _section("details", _pairs(found.details))
-    parts += _section("source", Text(found.reference))
-    parts += _section("checks", _checks(found))
+    if entry.details:
+        parts += _section("details", _pairs(entry.details))
+    parts += _section("source", Text(entry.reference))
+    parts += _section("checks", _checks(entry.name))
     return Group(*parts)
 
 
@@ -76,29 +76,29 @@ def _section(title: str, body: RenderableType) -> list[RenderableType]:
 
 
 def _pairs(values: Mapping[str, object]) -> Table:
-    shown = Table(box=None, pad_edge=False, show_header=False)
-    shown.add_column(no_wrap=True)
-    shown.add_column()
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column()
     for key, value in values.items():
         text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        shown.add_row(key, Text(text))
-    return shown
+        grid.add_row(key, Text(text))
+    return grid
 
 
-def _checks(found: Mechanism) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="dim")
+def _checks(name: str) -> Table:
+    grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("of", "expected", "computed", "", "source"):
-        shown.add_column(heading)
-    for check in checks(found.name):
+        grid.add_column(heading)
+    for check in checks(name):
         scale = max(abs(check["expected"]), 1e-300)
         good = abs(check["found"] - check["expected"]) <= check["tolerance"] * scale or (
             check["expected"] == 0 and abs(check["found"]) <= check["tolerance"]
         )
-        shown.add_row(
+        grid.add_row(
             check["name"],
             f"{check['expected']:.6g}",
             f"{check['found']:.6g}",
             Text("agrees", style="green") if good else Text("DIFFERS", style="bold red"),
             Text(check["source"]),
         )
-    return shown
+    return grid

@@ -198,9 +198,9 @@ def check_run(
 ) -> None:
     """Look whether every byte of a run is what was written; exit code 1 if not."""
     with _plain_errors():
-        found = check.execute(place, repair, Console(stderr=True))
-    typer.echo(str(found))
-    raise typer.Exit(0 if found.sound else 1)
+        result = check.execute(place, repair, Console(stderr=True))
+    typer.echo(str(result))
+    raise typer.Exit(0 if result.sound else 1)
 
 
 @app.command("watch")
@@ -246,5 +246,5 @@ def mechanisms(
 ) -> None:
     """List the catalogue of channels, synapses, pools and neurons, or show one mechanism."""
     with _plain_errors():
-        shown = describe.mechanisms() if name is None else describe.mechanism(name)
-    describe.show(Console(), shown)
+        page = describe.mechanisms() if name is None else describe.mechanism(name)
+    describe.show(Console(), page)

@@ -7,10 +7,9 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import somaflow as sf
-from somaflow.cli.report import summary
+from somaflow.cli.report import Numbers, summary
 from somaflow.cli.request import SHORT
 
 _WHOLE = 2000.0  # ms; a run up to this long is drawn from its start to its end
@@ -32,7 +31,7 @@ class Outcome:
         figure: The picture, or None.
     """
 
-    numbers: dict[str, Any]
+    numbers: Numbers
     title: str
     provenance: str
     store: str

@@ -30,16 +30,16 @@ def find(place: str) -> str:
             f"{place} holds results, but {beside(store)}, which tells how they were made, is not "
             "beside it."
         )
-    found = _stores(folder)
-    if not found:
+    stores = _stores(folder)
+    if not stores:
         raise StoreError(
             f"{place} holds no run. A run is a store such as {folder / 'antennal-lobe.zarr'}, and "
             f"beside it a folder of the same name with {SUFFIX} at the end."
         )
-    if len(found) > 1:
-        listed = "".join(f"\n  {store}" for store in found)
-        raise StoreError(f"{place} holds {len(found)} runs; name one of them:{listed}")
-    return str(found[0])
+    if len(stores) > 1:
+        lines = "".join(f"\n  {store}" for store in stores)
+        raise StoreError(f"{place} holds {len(stores)} runs; name one of them:{lines}")
+    return str(stores[0])
 
 
 def command(name: str, store: str | Path) -> str:
@@ -49,10 +49,10 @@ def command(name: str, store: str | Path) -> str:
         name: Of the command, such as `resume`.
         store: The store of the run.
     """
-    shown, parent = str(store), Path(store).parent
-    if not is_address(shown) and parent != Path() and len(_stores(parent)) == 1:
-        shown = str(parent)
-    return f"somaflow {name} {shlex.quote(shown)}"
+    path, parent = str(store), Path(store).parent
+    if not is_address(path) and parent != Path() and len(_stores(parent)) == 1:
+        path = str(parent)
+    return f"somaflow {name} {shlex.quote(path)}"
 
 
 def _stores(folder: Path) -> list[Path]:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import somaflow as sf
 from somaflow.given import parsed
 from somaflow.solvers import catalogue
 from somaflow.storage.folder import REQUEST, Folder
+
+if TYPE_CHECKING:
+    from somaflow.solvers.base import Solver
 
 SHORT, LONG = 0.1, 1.0  # ms between samples
 _FORMAT = 1
@@ -114,7 +117,22 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
         raise sf.errors.StoreError(f"{folder}/{REQUEST} is damaged; remove it to go on.") from error
 
 
-def arguments(request: Request, model: sf.models.Model) -> dict[str, Any]:
+class Arguments(TypedDict):
+    """What `sf.simulate` and `sf.plan` are called with; times are quantities."""
+
+    network: sf.Network
+    duration: object
+    dt: object
+    solver: Solver
+    dtype: str
+    seed: int
+    initial: dict[str, dict[str, object]]
+    record: list[sf.Recorder]
+    sink: sf.ZarrSink
+    checkpoint: object
+
+
+def arguments(request: Request, model: sf.models.Model) -> Arguments:
     """Return what `sf.simulate` and `sf.plan` are called with."""
     pn, ln, ms = model.pn, model.ln, sf.units.ms
     sink = sf.ZarrSink(request.store, overwrite=request.overwrite)

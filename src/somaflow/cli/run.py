@@ -38,11 +38,11 @@ def execute(request: Request, console: Console) -> Outcome:
     model = build(request.model, request.parameters, request.seed)
     _refuse(request)
     load(console, request.quiet)
-    given = arguments(request, model)
+    settings = arguments(request, model)
     try:
-        run = sf.simulate(**given, progress=not request.quiet)
+        run = sf.simulate(**settings, progress=not request.quiet)
     except BaseException as error:
-        if given["sink"].begun:
+        if settings["sink"].begun:
             # What is there now is this run; a figure of an earlier one would lie beside it.
             if is_own_figure(request.figure):
                 request.figure.unlink()

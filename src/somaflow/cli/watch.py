@@ -209,8 +209,8 @@ class _Bar:
     def __init__(self, console: Console, store: str) -> None:
         self._store = store
         self._picture: Picture | None = None
-        self._shown: RenderableType = ""
-        self._live = Live(get_renderable=lambda: self._shown, console=console, transient=True)
+        self._picture_now: RenderableType = ""
+        self._live = Live(get_renderable=lambda: self._picture_now, console=console, transient=True)
 
     def __enter__(self) -> Callable[[Sight | None, float], None]:
         self._live.start()
@@ -221,10 +221,10 @@ class _Bar:
 
     def _show(self, sight: Sight | None, now: float) -> None:
         if sight is None or sight.progress is None:
-            self._shown = Group(Text(line(sight, self._store, now)))
+            self._picture_now = Group(Text(line(sight, self._store, now)))
             return
         old = Text("".join(f"  {words}" for words in _age(sight, now)), style="yellow")
         if self._picture is None:
             self._picture = Picture(sight.progress, sight.state)
         self._picture.take(sight.progress, sight.state)
-        self._shown = Group(self._picture, old) if old else self._picture
+        self._picture_now = Group(self._picture, old) if old else self._picture

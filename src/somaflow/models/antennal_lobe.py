@@ -10,13 +10,14 @@ come from.
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import somaflow as sf
 from somaflow.given import is_among, shown
+from somaflow.units import Parameter
 
 _FOLDER = Path(__file__).parent / "parameters"
 PARAMETER_SETS = ("al-20hz", "psst-2022")
@@ -39,7 +40,7 @@ class Model:
     """
 
     network: sf.Network
-    initial: dict[str, dict[str, Any]]
+    initial: dict[str, dict[str, object]]
     title: str
     provenance: str
     pn: sf.Population
@@ -47,7 +48,64 @@ class Model:
     odour: tuple[float, float]
 
 
-def parameter_set(name: str) -> dict[str, Any]:
+class _Scatter(TypedDict):
+    """An initial value that differs from cell to cell."""
+
+    mean: str
+    relative_sd: float
+
+
+class _Cells(TypedDict):
+    """One of the populations."""
+
+    size: int
+    C: str
+    threshold: str
+    mechanisms: dict[str, dict[str, str]]
+    initial: dict[str, str | _Scatter]
+
+
+class _Synapses(TypedDict):
+    """One of the projections."""
+
+    pre: str
+    post: str
+    synapse: str
+    weight: str
+    p: float
+
+
+class _Drive(TypedDict):
+    """What the odour does to a population: to how many cells, and how much, in a range."""
+
+    cells: int
+    lowest: str
+    highest: str
+
+
+class _Odour(TypedDict):
+    """The course of the odour."""
+
+    on: str
+    off: str
+    rise: str
+    decay: str
+
+
+class ParameterSet(TypedDict):
+    """The contents of a parameter file; quantities are texts."""
+
+    title: str
+    origin: str
+    reference: str
+    provenance: str
+    populations: dict[str, _Cells]
+    projections: list[_Synapses]
+    stimuli: dict[str, _Drive]
+    odour: _Odour
+
+
+def parameter_set(name: str) -> ParameterSet:
     """Return the contents of a parameter file.
 
     Args:
@@ -61,7 +119,8 @@ def parameter_set(name: str) -> dict[str, Any]:
             f"the antennal lobe has no parameter set {shown(name)}."
             f"{sf.errors.nearest(name, PARAMETER_SETS)}"
         )
-    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    return cast("ParameterSet", tomllib.loads(text))  # the files are ours
 
 
 def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> Model:
@@ -91,7 +150,8 @@ def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> Model:
         _stimulus(cells[name], entry, data["odour"], keys)
         for name, entry in data["stimuli"].items()
     ]
-    onset, offset = (sf.units.scalar(data["odour"][key], "ms", key) for key in ("on", "off"))
+    onset = sf.units.scalar(data["odour"]["on"], "ms", "on")
+    offset = sf.units.scalar(data["odour"]["off"], "ms", "off")
     initial = {
         name: {
             state: _initial(value, entry["size"], keys) for state, value in entry["initial"].items()
@@ -115,9 +175,9 @@ class _Keys:
     `SeedSequence` is part of NumPy's reproducibility promise (NEP 19), unlike the distributions.
     """
 
-    def __init__(self, seed: Any) -> None:
-        whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-        if not whole or not 0 <= seed <= _LARGEST_SEED:
+    def __init__(self, seed: object) -> None:
+        whole = (int, np.integer)
+        if isinstance(seed, bool) or not isinstance(seed, whole) or not 0 <= seed <= _LARGEST_SEED:
             raise sf.errors.WrongTypeError(
                 f"a seed is an integer from 0 to 2**63 - 1, not {shown(seed)}."
             )
@@ -129,13 +189,12 @@ class _Keys:
         return int(words[0] >> np.uint64(1))
 
 
-def _draw(distribution: sf.Uniform | sf.Normal, size: int) -> Any:
-    """Return one value a cell, as a quantity of shape [size]."""
-    drawn = distribution.draw((np.arange(size), 0), 0)
-    return drawn.declared * sf.units.parse_unit(drawn.unit)
+def _draw(distribution: sf.Uniform | sf.Normal, size: int) -> Parameter:
+    """Return one value a cell, of shape [size]."""
+    return distribution.draw((np.arange(size), 0), 0)
 
 
-def _population(name: str, entry: dict[str, Any]) -> sf.Population:
+def _population(name: str, entry: _Cells) -> sf.Population:
     mechanisms = {}
     for key, values in entry["mechanisms"].items():
         settings = {k: value for k, value in values.items() if k != "name"}
@@ -144,30 +203,26 @@ def _population(name: str, entry: dict[str, Any]) -> sf.Population:
     return sf.Population(name, entry["size"], neuron, threshold=entry["threshold"])
 
 
-def _projection(
-    entry: dict[str, Any], cells: dict[str, sf.Population], keys: _Keys
-) -> sf.Projection:
+def _projection(entry: _Synapses, cells: dict[str, sf.Population], keys: _Keys) -> sf.Projection:
     synapse = sf.load(entry["synapse"])
     connector = sf.FixedProbability(entry["p"], seed=keys.next(), self_connections=False)
     return sf.Projection(
-        cells[entry["pre"]][:],
-        cells[entry["post"]][:],
+        cells[entry["pre"]],
+        cells[entry["post"]],
         synapse(**{synapse.details["weight"]: entry["weight"]}),
         connector,
     )
 
 
-def _stimulus(
-    population: sf.Population, entry: dict[str, Any], odour: dict[str, str], keys: _Keys
-) -> sf.Stimulus:
-    chance = _draw(sf.Uniform(0, 1, seed=keys.next()), population.size).magnitude
+def _stimulus(population: sf.Population, entry: _Drive, odour: _Odour, keys: _Keys) -> sf.Stimulus:
+    chance = _draw(sf.Uniform(0, 1, seed=keys.next()), population.size).value
     driven: NDArray[np.int64] = np.sort(np.argsort(chance, kind="stable")[: entry["cells"]])
     amplitude = _draw(sf.Uniform(entry["lowest"], entry["highest"], seed=keys.next()), len(driven))
     return sf.Stimulus(population[driven], sf.SaturatingPulse(amplitude, **odour))
 
 
-def _initial(value: Any, size: int, keys: _Keys) -> Any:
+def _initial(value: str | _Scatter, size: int, keys: _Keys) -> object:
     if isinstance(value, str):
         return value
-    scatter = _draw(sf.Normal(1, value["relative_sd"], seed=keys.next()), size).magnitude
+    scatter = _draw(sf.Normal(1, value["relative_sd"], seed=keys.next()), size).value
     return sf.units.Quantity(value["mean"]) * scatter

@@ -1,11 +1,10 @@
 """Spike rasters."""
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
 
 from somaflow.errors import WrongTypeError
 from somaflow.given import shown
@@ -14,7 +13,7 @@ from somaflow.storage.solution import SpikeTrains
 INK = "#1d3557"
 
 
-def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: Any = INK) -> Axes:
+def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: ColorType = INK) -> Axes:
     """Draw one mark for each spike: time from left to right, cells from bottom to top.
 
     Args:

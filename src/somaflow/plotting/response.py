@@ -1,6 +1,6 @@
 """The response of an antennal lobe on one page."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ _ODOUR = "#f5eddc"
 _TEXT = "#3a3f47"
 _FAINT = "#9aa0a8"
 _TRACES = 3
-_SHOWN = 80.0  # Hz
+_HIGHEST = 80.0  # Hz
 _VOLTAGES = (-95.0, 62.0)  # mV
 _HEIGHTS = (1.15, 3.0, 0.62, 0.62, 0.62, 1.25)
 
@@ -126,7 +126,7 @@ def response(
     return figure
 
 
-def _pair(value: Any, name: str) -> tuple[float, float]:
+def _pair(value: object, name: str) -> tuple[float, float]:
     """Return two times in ms.
 
     Raises:
@@ -156,7 +156,9 @@ def _chosen(spikes: SpikeTrains) -> list[int]:
     return [int(cell) for cell in order[places]]
 
 
-def _voltage(ax: Axes, times: Any, voltage: Any, label: str) -> None:
+def _voltage(
+    ax: Axes, times: NDArray[np.float64], voltage: NDArray[np.float64], label: str
+) -> None:
     ax.plot(times, voltage, color=INK, linewidth=0.8)
     ax.set(ylim=_VOLTAGES, yticks=(-80, 0, 40))
     ax.text(0.008, 0.8, label, transform=ax.transAxes, fontsize=8, color=_TEXT)
@@ -164,15 +166,15 @@ def _voltage(ax: Axes, times: Any, voltage: Any, label: str) -> None:
 
 def _spectrum(ax: Axes, spectrum: PowerSpectrum | None) -> None:
     _dress(ax)
-    ax.set(xlim=(0, _SHOWN), xlabel="frequency (Hz)", ylabel="LFP power density (mV²/Hz)")
+    ax.set(xlim=(0, _HIGHEST), xlabel="frequency (Hz)", ylabel="LFP power density (mV²/Hz)")
     if spectrum is None:
         ax.set(yticks=())
         ax.text(
             0.5, 0.5, "too short\nfor a spectrum", ha="center", color=_FAINT, transform=ax.transAxes
         )
         return
-    shown = spectrum.frequencies <= _SHOWN
-    frequencies, density = spectrum.frequencies[shown], spectrum.density[shown]
+    inside = spectrum.frequencies <= _HIGHEST
+    frequencies, density = spectrum.frequencies[inside], spectrum.density[inside]
     ax.fill_between(frequencies, density, color=INK, alpha=0.18, linewidth=0)
     ax.plot(frequencies, density, color=INK, linewidth=1.2)
     top = float(density.max(initial=0.0))
