@@ -63,7 +63,7 @@ class Request:
 
     def text(self) -> bytes:
         """Return what is kept beside the results, so that their figure can be drawn again."""
-        kept = {
+        record = {
             "format": _FORMAT,
             "model": self.model,
             "parameters": self.parameters,
@@ -74,7 +74,7 @@ class Request:
             "seed": self.seed,
             "checkpoint_ms": self.checkpoint,
         }
-        return (json.dumps(kept, indent=2) + "\n").encode()
+        return (json.dumps(record, indent=2) + "\n").encode()
 
 
 def build(model: str, parameters: str | None, seed: int) -> sf.models.Model:
@@ -103,12 +103,12 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
         StoreError: What was kept cannot be read.
     """
     try:
-        kept = parsed(folder.read(REQUEST))
-        if kept["format"] != _FORMAT:
+        record = parsed(folder.read(REQUEST))
+        if record["format"] != _FORMAT:
             raise sf.errors.StoreError(
-                f"{folder}/{REQUEST} has format {kept['format']!r}; this version reads {_FORMAT}."
+                f"{folder}/{REQUEST} has format {record['format']!r}; this version reads {_FORMAT}."
             )
-        return build(kept["model"], kept["parameters"], kept["seed"])
+        return build(record["model"], record["parameters"], record["seed"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -76,17 +76,17 @@ def look(folder: Folder) -> Sight | None:
         raise StoreError(f"{folder}/{PROGRESS} is damaged, or of another version.") from error
 
 
-def _sight(told: dict[str, Any], claimed: bool) -> Sight:
-    fields, pid, updated = told["progress"], told["pid"], told["updated"]
+def _sight(record: dict[str, Any], claimed: bool) -> Sight:
+    fields, pid, updated = record["progress"], record["pid"], record["updated"]
     # A later version may tell more.
     known = None if fields is None else {k: v for k, v in fields.items() if k in _FIELDS}
     numbers = [updated, *(v for k, v in (known or {}).items() if v is not None or k != "spikes")]
     if not all(map(is_number, numbers)) or not is_whole(pid) or not 0 < pid < 2**31:
         raise ValueError("something in it is no number")
     return Sight(
-        state=str(told["state"]),
-        sentence=str(told["sentence"]),
-        host=str(told["host"]),
+        state=str(record["state"]),
+        sentence=str(record["sentence"]),
+        host=str(record["host"]),
         pid=pid,
         updated=float(updated),
         progress=None if known is None else Progress(**known),

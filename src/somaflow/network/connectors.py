@@ -41,13 +41,13 @@ from somaflow.network.wiring import (
 _ROWS, _SPLIT = 0, 1  # streams within that of the wiring
 
 
-def _without_self(columns: Indices, own: Indices, counts: Integers) -> Indices:
+def _without_self(columns: Indices, itself: Indices, counts: Integers) -> Indices:
     """Return columns drawn from all but one's own as columns of all."""
-    own = np.repeat(own, counts)
-    return columns + ((own >= 0) & (columns >= own))
+    itself = np.repeat(itself, counts)
+    return columns + ((itself >= 0) & (columns >= itself))
 
 
-def _own(pre: Indices, post: Indices, left_out: bool) -> Indices:
+def _itself(pre: Indices, post: Indices, left_out: bool) -> Indices:
     """Return the column that each row must leave out: that of the cell itself, -1 for none."""
     return own_positions(pre, post) if left_out else np.full(len(post), -1)
 
@@ -82,11 +82,11 @@ class AllToAll(Description):
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
         start, stop = check_rows(rows, len(post))
-        own = _own(pre, post[start:stop], same and not self.self_connections)
-        widths = len(pre) - (own >= 0)
+        itself = _itself(pre, post[start:stop], same and not self.self_connections)
+        widths = len(pre) - (itself >= 0)
         columns = np.tile(np.arange(len(pre), dtype=np.int32), stop - start)
-        if np.any(own >= 0):
-            columns = columns[columns != np.repeat(own, len(pre))]
+        if np.any(itself >= 0):
+            columns = columns[columns != np.repeat(itself, len(pre))]
         return expand(widths, columns, start)
 
 
@@ -167,16 +167,16 @@ class FixedProbability(Description):
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse."""
         start, stop = check_rows(rows, len(post))
-        own = _own(pre, post[start:stop], same and not self.self_connections)
+        itself = _itself(pre, post[start:stop], same and not self.self_connections)
         key = derive(self.seed, (WIRING, _ROWS))
         costs = np.full(stop - start, int(len(pre) * self.p) + 8)
         parts: list[tuple[Integers, Indices]] = [(np.zeros(0, np.int64), np.zeros(0, np.int32))]
         for block in blocks(costs, BLOCK):
             cells = post[start:stop][block]
             counts, columns = bernoulli(key, cells, len(pre), self.p)
-            if np.any(own[block] >= 0):
+            if np.any(itself[block] >= 0):
                 row = np.repeat(np.arange(len(cells)), counts)
-                keep = columns != own[block][row]
+                keep = columns != itself[block][row]
                 columns, counts = columns[keep], np.bincount(row[keep], minlength=len(cells))
             parts.append((counts, columns.astype(np.int32)))
         counts, columns = (np.concatenate(side) for side in zip(*parts, strict=True))
@@ -189,11 +189,13 @@ def _check(connector: "_Counted", what: str) -> None:
     flag(connector.self_connections, "self_connections")
 
 
-def _drawn(seed: int | None, rows: Integers, counts: Integers, own: Indices, width: int) -> Indices:
+def _drawn(
+    seed: int | None, rows: Integers, counts: Integers, itself: Indices, width: int
+) -> Indices:
     """Return the columns that rows draw, each of its own count and without one's own column."""
     key = derive(seed, (WIRING, _ROWS))
-    columns = choose(key, rows, counts, width - (own >= 0))
-    return _without_self(columns, own, counts) if np.any(own >= 0) else columns
+    columns = choose(key, rows, counts, width - (itself >= 0))
+    return _without_self(columns, itself, counts) if np.any(itself >= 0) else columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,12 +244,12 @@ class FixedInDegree(Description):
             NetworkError: There are fewer than `n` presynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(pre, post, same and not self.self_connections)
-        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
+        itself = _itself(pre, post, same and not self.self_connections)
+        self.fits(len(pre), len(post), int(np.sum(itself >= 0)))
         counts = np.full(stop - start, self.n)
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
-            cells, left_out = post[start:stop][block], own[start:stop][block]
+            cells, left_out = post[start:stop][block], itself[start:stop][block]
             columns = _drawn(self.seed, cells, counts[block], left_out, len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
@@ -300,12 +302,12 @@ class FixedOutDegree(Description):
             NetworkError: There are fewer than `n` postsynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(post, pre, same and not self.self_connections)
-        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
+        itself = _itself(post, pre, same and not self.self_connections)
+        self.fits(len(pre), len(post), int(np.sum(itself >= 0)))
         parts = []
         for block in blocks(np.full(len(pre), self.n + 1), BLOCK):
             counts = np.full(block.stop - block.start, self.n)
-            targets = _drawn(self.seed, pre[block], counts, own[block], len(post))
+            targets = _drawn(self.seed, pre[block], counts, itself[block], len(post))
             inside = (targets >= start) & (targets < stop)
             sources = np.repeat(np.arange(block.start, block.stop, dtype=np.int32), self.n)
             parts.append((sources[inside], targets[inside].astype(np.int32)))
@@ -376,14 +378,14 @@ class FixedTotal(Description):
             NetworkError: There are fewer than `n` pairs.
         """
         start, stop = check_rows(rows, len(post))
-        own = _own(pre, post, same and not self.self_connections)
-        self.fits(len(pre), len(post), int(np.sum(own >= 0)))
-        ends = np.concatenate([[0], np.cumsum(len(pre) - (own >= 0))])
+        itself = _itself(pre, post, same and not self.self_connections)
+        self.fits(len(pre), len(post), int(np.sum(itself >= 0)))
+        ends = np.concatenate([[0], np.cumsum(len(pre) - (itself >= 0))])
         counts = share(derive(self.seed, (WIRING, _SPLIT)), self.n, ends, (start, stop))
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
             places = np.arange(start, stop)[block]
-            columns = _drawn(self.seed, places, counts[block], own[start:stop][block], len(pre))
+            columns = _drawn(self.seed, places, counts[block], itself[start:stop][block], len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 

@@ -50,7 +50,7 @@ def explain(
         for part, pairs in section.entries:
             width = max((len(name) for name, _ in pairs), default=0)
             lines.append(f"  {part}")
-            lines += [f"    {name:<{width}}  {said}" for name, said in pairs]
+            lines += [f"    {name:<{width}}  {words}" for name, words in pairs]
     return "\n".join(lines)
 
 

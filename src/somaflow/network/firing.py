@@ -91,8 +91,8 @@ def read_firing(
     return firing._replace(held=_held(name, equations, firing, hold))
 
 
-def _period(name: str, size: int, given: Parameter | Distribution) -> Parameter:
-    period = drawn_of(given, name, size, "refractory", 0)
+def _period(name: str, size: int, refractory: Parameter | Distribution) -> Parameter:
+    period = drawn_of(refractory, name, size, "refractory", 0)
     if period.value.shape not in ((), (size,)):
         raise NetworkError(
             f"refractory of {name!r} is {period}; give one time >= 0 ms, or one for each of the "
@@ -105,8 +105,8 @@ def _period(name: str, size: int, given: Parameter | Distribution) -> Parameter:
         else:
             what += f" is {period}"
         hint = "give times >= 0 ms." if period.value.ndim else "give one time >= 0 ms."
-        if isinstance(given, Distribution):
-            hint = f"{given} goes below 0: give it a bound, low=."
+        if isinstance(refractory, Distribution):
+            hint = f"{refractory} goes below 0: give it a bound, low=."
         raise NetworkError(f"{what}; {hint}")
     return period
 

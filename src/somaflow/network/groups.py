@@ -46,16 +46,16 @@ def group(
     Raises:
         NetworkError: A synapse is of no form that can be computed.
     """
-    found: dict[tuple[str, str | None], Grouping] = {}
+    groupings: dict[tuple[str, str | None], Grouping] = {}
     for projection in both_ways(projections):
         form = take_apart(projection)
         key = _shared(projection, form), (apart or {}).get(str(projection.name))
-        if key not in found:
+        if key not in groupings:
             source = projection.pre.population.name
             name = f"{projection.synapse_name} of {source} ({projection.name})"
-            found[key] = Grouping(name, form)
-        found[key].projections.append(projection)
-    return list(found.values())
+            groupings[key] = Grouping(name, form)
+        groupings[key].projections.append(projection)
+    return list(groupings.values())
 
 
 def _shared(projection: Projection, form: Form) -> str:
@@ -114,8 +114,8 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
     total = 0.0
     for projection in projections:
         count = projection.expected()
-        own = len(projection.equations.states) if projection.equations.on_post_spike else 0
-        each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
+        states = len(projection.equations.states) if projection.equations.on_post_spike else 0
+        each = 4 + item_bytes + 4 * varied_delays(projection) + states * (item_bytes + 8)
         each += len(projection.varied) * item_bytes
         # Twice: what is built, and the copy that the compiled function is given.
         total += 2 * count * each * (1 + has_back(projection))

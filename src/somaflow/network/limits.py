@@ -46,7 +46,7 @@ class Limits:
         self,
         weight: NDArray[np.float64],
         unit: str,
-        given: object,
+        origin: object,
         where: str,
         pairs: Pairs | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Limits:
         Args:
             weight: The weights.
             unit: In which to show one.
-            given: What they come from.
+            origin: What they come from.
             where: Whose they are, for messages.
             pairs: The presynaptic and the postsynaptic cell of each, if they have any.
 
@@ -72,25 +72,25 @@ class Limits:
         value = Parameter(np.asarray(weight[bad], np.float64), unit)
         pair = "" if pairs is None else f" of the pair {tuple(int(side[bad]) for side in pairs)}"
         raise NetworkError(
-            f"{where}: the weight{pair} is {value}; {self._say(float(weight[bad]), unit, given)}"
+            f"{where}: the weight{pair} is {value}; {self._say(float(weight[bad]), unit, origin)}"
         )
 
-    def _say(self, weight: float, unit: str, given: object) -> str:
+    def _say(self, weight: float, unit: str, origin: object) -> str:
         """Say why a value is none."""
         lower = weight < self.low
         name, end = (self.below, self.low) if lower else (self.above, self.high)
         bound = Parameter(np.asarray(end), unit)
         if lower and name is None:
-            said = _NEGATIVE
+            reason = _NEGATIVE
         else:
             named = f"{name} = " if name and name.isidentifier() else ""
-            said = (
+            reason = (
                 f"that is {'below' if lower else 'above'} {named}{bound}, the bound that the "
                 "synapse keeps it within. Start within, or give the synapse another bound."
             )
-        if isinstance(given, Normal) and not np.isfinite(given.lowest if lower else given.highest):
-            said += f" A Normal takes a bound: {'low' if lower else 'high'}=... in {unit}."
-        return said
+        if isinstance(origin, Normal) and np.isinf(origin.lowest if lower else origin.highest):
+            reason += f" A Normal takes a bound: {'low' if lower else 'high'}=... in {unit}."
+        return reason
 
 
 def limits_of(equations: Equations, weight: str) -> Limits:

@@ -50,10 +50,10 @@ class Network(Description):
     parts: tuple[Part, ...]
     seed: int = 0
 
-    def __init__(self, *given: Part, parts: Sequence[Part] = (), seed: int = 0) -> None:
+    def __init__(self, *members: Part, parts: Sequence[Part] = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
             raise WrongTypeError(f"the parts of a Network are a tuple, not {shown(parts)}.")
-        parts = (*given, *parts)
+        parts = (*members, *parts)
         for part in parts:
             if not isinstance(part, (Population, Projection, Stimulus, VoltageClamp, PoissonInput)):
                 raise WrongTypeError(

@@ -84,9 +84,9 @@ class OfPair(Description):
         Raises:
             UnitError: They have another than `unit`.
         """
-        found = self._dimensions  # pyright: ignore[reportAttributeAccessIssue]
-        if found != units.dimensions(unit):
-            raise UnitError(f"{what} is in {unit}, but {self.text!r} is {describe(found)}.")
+        dimensions = self._dimensions  # pyright: ignore[reportAttributeAccessIssue]
+        if dimensions != units.dimensions(unit):
+            raise UnitError(f"{what} is in {unit}, but {self.text!r} is {describe(dimensions)}.")
 
     def require_axes(self, axes: tuple[int, int], what: str) -> None:
         """Check that the positions have the axes that are used.

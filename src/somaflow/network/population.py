@@ -126,9 +126,9 @@ class Population(Description):
         if isinstance(model, Source):
             self._set_source(model)
             return
-        own = model if isinstance(model, Equations) else model.equations
+        equations = model if isinstance(model, Equations) else model.equations
         setter(self, "_source", None)
-        setter(self, "_equations", drawn(own, self.name, self.size))
+        setter(self, "_equations", drawn(equations, self.name, self.size))
         self._check_equations()
         spikes = (self.threshold, self.reset, self.refractory, self.hold)
         setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes))
@@ -186,9 +186,9 @@ class Population(Description):
             source = model.seeded(self.name, seed)
             return self if source is model else replace(self, model=source)
         model = model.equations if isinstance(model, Neuron) else model
-        own = model if isinstance(model, Equations) else model.equations
-        before = {**own.parameters, **own.initial}
-        values = seeded_values(own, self.name, seed)
+        equations = model if isinstance(model, Equations) else model.equations
+        before = {**equations.parameters, **equations.initial}
+        values = seeded_values(equations, self.name, seed)
         period = seeded(self.refractory, seed, "population", self.name, "refractory")
         same = all(value is before[name] for name, value in values.items())
         if same and period is self.refractory:

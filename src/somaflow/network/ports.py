@@ -55,11 +55,11 @@ def check_ports(
                 f"{place}: synapse {synapse!r} reads {port!r}, but "
                 f"{where} has no state {variable or port!r}.{hint}"
             )
-        found = states[variable].unit
-        if units.dimensions(found) != units.dimensions(unit):
+        cell_unit = states[variable].unit
+        if units.dimensions(cell_unit) != units.dimensions(unit):
             raise UnitError(
                 f"{place}: synapse {synapse!r} reads {port!r} in "
-                f"{unit}, but {variable!r} of {ends[side].name!r} is in {found}."
+                f"{unit}, but {variable!r} of {ends[side].name!r} is in {cell_unit}."
             )
     waits = {"pre": equations.uses_pulse or equations.on_spike, "post": equations.on_post_spike}
     for side, waiting in waits.items():
@@ -85,12 +85,12 @@ def _check_current(place: str, synapse: str, equations: Equations, target: Popul
             "postsynaptic cell, as in 'on spike: v_post += w'."
         )
     inputs = getattr(target.equations, "inputs", {})
-    wanted = require_current_input(target.name, inputs, "a synapse")
-    found = equations.definitions["I"].unit
-    if units.dimensions(found) != units.dimensions(wanted):
+    input_unit = require_current_input(target.name, inputs, "a synapse")
+    unit = equations.definitions["I"].unit
+    if units.dimensions(unit) != units.dimensions(input_unit):
         raise UnitError(
             f"{place}: synapse {synapse!r} gives a current in "
-            f"{found}, but {target.name!r} takes {wanted}. Use the variant of the synapse "
+            f"{unit}, but {target.name!r} takes {input_unit}. Use the variant of the synapse "
             "whose name ends, or does not end, in _density."
         )
 

@@ -259,16 +259,16 @@ class Projection(Synaptic, Description):
         return self._with_seeds(seed) if seed else self
 
     def _with_seeds(self, seed: int) -> "Projection":
-        given = {key: getattr(self, key) for key in ("connector", "weight", "delay")}
-        found = {k: seeded(v, seed, "projection", str(self.name), k) for k, v in given.items()}
+        before = {key: getattr(self, key) for key in ("connector", "weight", "delay")}
+        after = {k: seeded(v, seed, "projection", str(self.name), k) for k, v in before.items()}
         values = {
             k: seeded(v, seed, "projection", str(self.name), f"parameter {k}")
             for k, v in self.varied.items()
         }
         if any(values[key] is not self.varied[key] for key in values):
-            found["synapse"], given["synapse"] = self.synapse(**values), self.synapse
-        changed = any(found[key] is not given[key] for key in given)
-        return replace(self, **found) if changed else self
+            after["synapse"], before["synapse"] = self.synapse(**values), self.synapse
+        changed = any(after[key] is not before[key] for key in before)
+        return replace(self, **after) if changed else self
 
     @cached_property
     def _drawn(self) -> "Projection":
@@ -303,7 +303,7 @@ class Projection(Synaptic, Description):
         place = _Place(rows, *places, pre, post)
         weight = self._values(self.weight, place, WEIGHT)
         delay = self._values(self.delay, place, DELAY)
-        own = {k: self._values(v, place, (PARAMETER, *named(k))) for k, v in self.varied.items()}
+        varied = {k: self._values(v, place, (PARAMETER, *named(k))) for k, v in self.varied.items()}
         for bad in np.flatnonzero(delay < 0)[:1] if delay.strides != (0,) else ():
             pair = int(pre[bad]), int(post[bad])
             raise NetworkError(
@@ -315,9 +315,9 @@ class Projection(Synaptic, Description):
             order = np.lexsort((pre, post))
             pre, post = pre[order], post[order]
             weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
-            own = {name: values[order] for name, values in own.items()}
+            varied = {name: values[order] for name, values in varied.items()}
         shape = source.size, target.size
-        return Connections(pre, post, weight, delay, shape, self._weight_unit, own)
+        return Connections(pre, post, weight, delay, shape, self._weight_unit, varied)
 
     def __getitem__(self, variable: str) -> Recorder:
         """Return the recorder of a state of the synapses, or of `"I"`.
@@ -382,9 +382,9 @@ class Projection(Synaptic, Description):
             if isinstance(self.connector, FromList) and self.connector.several:
                 again = repeats(place.pre, place.post)
                 for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
-                    one, own = again == k, stream if isinstance(stream, tuple) else (stream,)
+                    one, path = again == k, stream if isinstance(stream, tuple) else (stream,)
                     pair = first[one], second[one]
-                    numbers[one] = values.draw(pair, (*own, _AGAIN, k)).value
+                    numbers[one] = values.draw(pair, (*path, _AGAIN, k)).value
             return numbers
         if isinstance(values, OfPair):
             sizes = len(self.pre), len(self.post)

@@ -63,9 +63,9 @@ def bernoulli(key: Key, rows: Integers, width: int, p: float) -> tuple[Integers,
         hits = gaps < longest
         ends = place[open_rows][:, None] + np.cumsum(gaps + hits, axis=1)
         hits &= ends <= width
-        found, column = np.nonzero(hits)
-        row_parts.append(open_rows[found])
-        column_parts.append(ends[found, column] - 1)
+        line, column = np.nonzero(hits)
+        row_parts.append(open_rows[line])
+        column_parts.append(ends[line, column] - 1)
         place[open_rows] = ends[:, -1]
         open_rows = open_rows[ends[:, -1] < width]
         drawn, chunk = drawn + chunk, chunk // 8 + 4
@@ -121,7 +121,7 @@ def choose(key: Key, rows: Integers, counts: Integers, widths: Integers) -> Inte
 def _distinct(key: Key, rows: Integers, counts: Integers, widths: Integers, span: int) -> Integers:
     """Return row*span + column of the first `counts` different columns that each row draws."""
     drawn = np.zeros(len(rows), np.int64)
-    found = np.zeros(0, np.int64)
+    codes = np.zeros(0, np.int64)
     missing = counts
     while missing.any():
         row = np.repeat(np.arange(len(rows)), missing)
@@ -130,21 +130,21 @@ def _distinct(key: Key, rows: Integers, counts: Integers, widths: Integers, span
         drawn = drawn + missing
         new = np.sort(row * span + column)
         new = new[np.concatenate([[True], new[1:] != new[:-1]])] if len(new) else new
-        if len(found):
-            place = np.minimum(np.searchsorted(found, new), len(found) - 1)
-            new = new[found[place] != new]
+        if len(codes):
+            place = np.minimum(np.searchsorted(codes, new), len(codes) - 1)
+            new = new[codes[place] != new]
         missing = missing - np.bincount(new // span, minlength=len(rows))
-        found = np.sort(np.concatenate([found, new]), kind="stable") if len(found) else new
-    return found
+        codes = np.sort(np.concatenate([codes, new]), kind="stable") if len(codes) else new
+    return codes
 
 
 def _others(left: Integers, turned: NDArray[np.bool_], widths: Integers, span: int) -> Integers:
     """Return row*span + column of the columns, of the rows to turn, that are not left out."""
     sizes = np.where(turned, widths, 0)
     begins = np.cumsum(sizes) - sizes
-    kept = np.ones(int(sizes.sum()), bool)
-    kept[begins[left // span] + left % span] = False
-    place = np.nonzero(kept)[0]
+    free = np.ones(int(sizes.sum()), bool)
+    free[begins[left // span] + left % span] = False
+    place = np.nonzero(free)[0]
     row = np.repeat(np.arange(len(widths)), sizes)[place]
     return row * span + place - begins[row]
 
@@ -170,24 +170,24 @@ def share(key: Key, total: int, ends: Integers, rows: tuple[int, int]) -> Intege
     if start == stop:
         return counts
     low, high = np.array([0]), np.array([len(ends) - 1])
-    held = np.array([total])
+    totals = np.array([total])
     while len(low):
         single = high - low == 1
-        counts[low[single] - start] = held[single]
-        low, high, held = low[~single], high[~single], held[~single]
+        counts[low[single] - start] = totals[single]
+        low, high, totals = low[~single], high[~single], totals[~single]
         middle = (low + high) // 2
         size, first = ends[high] - ends[low], ends[middle] - ends[low]
         taken = np.zeros(len(low), np.int64)
         u = uniform_of(key, (middle, np.zeros_like(middle)))
-        for part in blocks(_reach(size, first, held) * 2 + 1, BLOCK):
-            taken[part] = hypergeometric(u[part], size[part], first[part], held[part])
-        low, high, held = (
+        for part in blocks(_reach(size, first, totals) * 2 + 1, BLOCK):
+            taken[part] = hypergeometric(u[part], size[part], first[part], totals[part])
+        low, high, totals = (
             np.concatenate([low, middle]),
             np.concatenate([middle, high]),
-            np.concatenate([taken, held - taken]),
+            np.concatenate([taken, totals - taken]),
         )
         wanted = (low < stop) & (high > start)
-        low, high, held = low[wanted], high[wanted], held[wanted]
+        low, high, totals = low[wanted], high[wanted], totals[wanted]
     return counts
 
 

@@ -163,10 +163,10 @@ def _require_membrane(target: PopulationView, what: str) -> None:
     states = owner.equations.states
     unit = states[MEMBRANE].unit if MEMBRANE in states else None
     if unit is None or units.dimensions(unit) != units.dimensions("mV"):
-        found = "none" if unit is None else f"one in {unit}"
+        state = "none" if unit is None else f"one in {unit}"
         raise NetworkError(
             f"{what} needs cells whose membrane potential is a state {MEMBRANE!r} in mV; "
-            f"{owner.name!r} has {found}."
+            f"{owner.name!r} has {state}."
         )
 
 
