@@ -16,7 +16,7 @@ from rich.text import Text
 
 from somaflow.cli import check, describe, resume, run, watch
 from somaflow.cli.durations import milliseconds
-from somaflow.cli.outcome import Outcome
+from somaflow.cli.outcome import Report
 from somaflow.cli.place import command
 from somaflow.cli.report import table
 from somaflow.cli.request import Request
@@ -151,8 +151,8 @@ def run_model(
             needed = run.plan(request, errors)
             typer.echo(needed.to_json() if as_json else str(needed))
             raise typer.Exit(0 if needed.fits else 1)
-        outcome = run.execute(request, errors)
-    _tell(outcome, as_json)
+        report = run.execute(request, errors)
+    _tell(report, as_json)
 
 
 @app.command("resume")
@@ -183,8 +183,8 @@ def resume_run(
         whole = None if duration is None else milliseconds(duration, "--duration")
         every = None if checkpoint is None else milliseconds(checkpoint, "--checkpoint")
         errors = Console(stderr=True)
-        outcome = resume.execute(place, whole, every, not not_exact, silent, errors)
-    _tell(outcome, as_json)
+        report = resume.execute(place, whole, every, not not_exact, silent, errors)
+    _tell(report, as_json)
 
 
 @app.command("check")
@@ -218,18 +218,18 @@ def watch_run(
     raise typer.Exit(code)
 
 
-def _tell(outcome: Outcome, as_json: bool) -> None:
+def _tell(report: Report, as_json: bool) -> None:
     """Print what a run leaves."""
     if as_json:
-        typer.echo(json.dumps(outcome.numbers))
+        typer.echo(json.dumps(report.numbers))
         return
     console = Console(highlight=False)
-    console.print(Text(outcome.title, style="bold"))
-    console.print(table(outcome.numbers))
-    if outcome.provenance:
-        console.print(Text(outcome.provenance, style="dim"))
+    console.print(Text(report.title, style="bold"))
+    console.print(table(report.numbers))
+    if report.provenance:
+        console.print(Text(report.provenance, style="dim"))
     console.print()
-    for what, path in (("figure", outcome.figure), ("results", outcome.store)):
+    for what, path in (("figure", report.figure), ("results", report.store)):
         if path is not None:
             console.print(Text(f"{what:<8} {path}"), soft_wrap=True)
 

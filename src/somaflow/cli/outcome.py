@@ -20,7 +20,7 @@ _HEAD = 1000  # bytes of a figure within which the mark stands
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Report:
     """What a run leaves.
 
     Attributes:
@@ -38,7 +38,7 @@ class Outcome:
     figure: Path | None
 
 
-def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float = 0.0) -> Outcome:
+def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float = 0.0) -> Report:
     """Draw the figure of a model's run beside its store, and return all that it leaves.
 
     Args:
@@ -61,7 +61,7 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     drawn = None if foreign else _draw(run, model, spectrum, path, begun, store)
     peak = None if spectrum is None else spectrum.peak
     numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
-    return Outcome(numbers, model.title, model.provenance, str(store), drawn)
+    return Report(numbers, model.title, model.provenance, str(store), drawn)
 
 
 def _draw(
@@ -104,7 +104,7 @@ def is_own_figure(path: Path) -> bool:
     return head.startswith(b"\x89PNG") and f"Software\0{_MARK}".encode() in head
 
 
-def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Outcome:
+def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Report:
     """Return what a run leaves of which no model is known: a table without a figure.
 
     Args:
@@ -113,7 +113,7 @@ def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Outcome:
         begun: Biological time in ms at which this process began.
     """
     numbers = summary(run.statistics, run.meta, None, run.duration - begun)
-    return Outcome(numbers, store, "", store, None)
+    return Report(numbers, store, "", store, None)
 
 
 def window(duration: float, odour: tuple[float, float]) -> tuple[float, float] | None:

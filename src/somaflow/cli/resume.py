@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 import somaflow as sf
-from somaflow.cli.outcome import Outcome, of_any, of_model
+from somaflow.cli.outcome import Report, of_any, of_model
 from somaflow.cli.place import find
 from somaflow.cli.request import kept_model
 from somaflow.cli.run import load
@@ -24,7 +24,7 @@ def execute(
     exact: bool,
     silent: bool,
     console: Console,
-) -> Outcome:
+) -> Report:
     """Go on with a run.
 
     Args:

@@ -8,7 +8,7 @@ import os
 from rich.console import Console
 
 import somaflow as sf
-from somaflow.cli.outcome import Outcome, is_own_figure, of_model
+from somaflow.cli.outcome import Report, is_own_figure, of_model
 from somaflow.cli.place import command
 from somaflow.cli.request import Request, arguments, build
 from somaflow.quiet import quiet
@@ -17,7 +17,7 @@ from somaflow.storage.checkpoint import names as checkpoints
 from somaflow.storage.folder import beside
 
 
-def execute(request: Request, console: Console) -> Outcome:
+def execute(request: Request, console: Console) -> Report:
     """Run a model and write its results.
 
     Args:
