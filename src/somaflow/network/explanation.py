@@ -20,17 +20,23 @@ from somaflow.units import factor
 _EXACT = "exact: affine in itself"
 
 
-class Section(NamedTuple):
-    """A part of an explanation.
+class Entry(NamedTuple):
+    """What is said of one part of a network.
 
     Attributes:
-        title: Its title, of one line.
-        entries: What each part of the network is called, and pairs of a name and what is said
-            of it.
+        part: What the part is called.
+        pairs: Names, and what is said of each.
     """
 
+    part: str
+    pairs: list[tuple[str, str]]
+
+
+class Section(NamedTuple):
+    """A part of an explanation: its title, of one line, and its entries."""
+
     title: str
-    entries: list[tuple[str, list[tuple[str, str]]]]
+    entries: list[Entry]
 
 
 def explain(
@@ -67,14 +73,10 @@ def exponential_methods(
             (state, _treatment(_problem(population, state, arriving)))
             for state in population.equations.states
         ]
-        entries.append((f"population {population.name}", pairs))
+        entries.append(Entry(f"population {population.name}", pairs))
     for each in synapses:
-        entries.append(
-            (
-                f"synapses {each.name} ({each.synapse_name})",
-                [(gate, _gate(each, gate)) for gate in each.equations.states],
-            )
-        )
+        gates = [(gate, _gate(each, gate)) for gate in each.equations.states]
+        entries.append(Entry(f"synapses {each.name} ({each.synapse_name})", gates))
     return Section("Exponential methods", entries)
 
 
@@ -85,25 +87,25 @@ def sums(projections: Sequence[Projection]) -> Section:
         members = ", ".join(str(projection.name) for projection in grouping.projections)
         kind = grouping.form.explain(place_of(grouping.projections[0]))
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
-        entries.append((grouping.key, pairs))
+        entries.append(Entry(grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)
 
 
 def counts(inputs: Sequence[PoissonInput]) -> Section:
     """Say of every Poisson input what it draws, what it keeps, and at what cost."""
     entries = []
-    for entry in inputs:
-        cells, states = len(entry.post), ", ".join(entry.equations.states)
-        drawn = 1 if entry.shared else cells
+    for source in inputs:
+        cells, states = len(source.post), ", ".join(source.equations.states)
+        drawn = 1 if source.shared else cells
         cost = drawn * costs()["poisson_number"] / 1000
-        train = "one train for all" if entry.shared else "a train for each"
+        train = "one train for all" if source.shared else "a train for each"
         pairs = [
-            ("cells", f"{cells:,} of {entry.post.population.name}, {train}"),
-            ("rate", f"up to {entry.highest / factor('Hz'):,.6g} Hz a cell, of all its sources"),
+            ("cells", f"{cells:,} of {source.post.population.name}, {train}"),
+            ("rate", f"up to {source.highest / factor('Hz'):,.6g} Hz a cell, of all its sources"),
             ("kept", f"{states} of each cell" if states else "nothing"),
             ("drawn", f"{drawn:,} numbers a step, about {cost:,.2f} us (more above a mean of 10)"),
         ]
-        entries.append((str(entry.name), pairs))
+        entries.append(Entry(str(source.name), pairs))
     return Section("Poisson inputs", entries)
 
 

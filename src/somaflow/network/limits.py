@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +94,14 @@ class Limits:
         return reason
 
 
+class _Bound(NamedTuple):
+    """A bound of a plastic weight: whether above, what it is in words, and its value."""
+
+    is_upper: bool
+    name: str
+    value: float
+
+
 def limits_of(equations: Equations, weight: str) -> Limits:
     """Return what a synapse's weight may be.
 
@@ -153,21 +162,21 @@ def _rises(equations: Equations, weight: str, driving: set[str]) -> bool:
     return bool(np.all(np.diff(current) > 0))
 
 
-def _bounds(equations: Equations, weight: str) -> Iterator[tuple[bool, str, float]]:
-    """Iterate over the bounds of a plastic weight: whether above, in words, and the value."""
+def _bounds(equations: Equations, weight: str) -> Iterator[_Bound]:
+    """Iterate over the bounds of a plastic weight."""
     if weight not in equations.states:
         return
     dimensions = units.dimensions(equations.unit(weight))
     for is_upper, name in ((False, f"{weight}_min"), (True, f"{weight}_max")):
         bound = equations.parameters.get(name)
         if bound is not None and units.dimensions(bound.unit) == dimensions:
-            yield is_upper, name, float(bound.value)
+            yield _Bound(is_upper, name, float(bound.value))
     for assignment in (*equations.on_spike, *equations.on_post_spike):
         if assignment.name == weight:
             yield from _clamps(equations, assignment.expression)
 
 
-def _clamps(equations: Equations, node: Node) -> Iterator[tuple[bool, str, float]]:
+def _clamps(equations: Equations, node: Node) -> Iterator[_Bound]:
     """Iterate over the constants to which the outer calls of minimum and maximum cut."""
     if not isinstance(node, Call) or node.function not in ("minimum", "maximum"):
         return
@@ -179,4 +188,4 @@ def _clamps(equations: Equations, node: Node) -> Iterator[tuple[bool, str, float
             yield from _clamps(equations, argument)
         else:
             value = float(evaluate(argument, NumberAlgebra(table)))
-            yield node.function == "minimum", render(argument), value
+            yield _Bound(node.function == "minimum", render(argument), value)

@@ -127,7 +127,7 @@ def repeats(pre: Indices, post: Indices) -> Indices:
     return place - np.maximum.accumulate(np.where(fresh, place, 0))
 
 
-class Entries(TypedDict):
+class SparseEntries(TypedDict):
     """The entries of a sparse matrix, by post and then pre.
 
     Attributes:
@@ -160,13 +160,13 @@ class FromSparse(Description):
         MissingValueError: A value is not finite.
     """
 
-    matrix: Field[Entries]
+    matrix: Field[SparseEntries]
 
     def __post_init__(self) -> None:
         matrix: object = self.matrix
         if type(matrix) is not dict:  # a matrix by keys of SciPy is a dict too
             object.__setattr__(self, "matrix", _entries(matrix))
-        elif set(matrix) != Entries.__required_keys__:
+        elif set(matrix) != SparseEntries.__required_keys__:
             raise WrongTypeError(f"FromSparse takes a sparse matrix of SciPy, not {shown(matrix)}.")
 
     @property
@@ -219,7 +219,7 @@ class FromSparse(Description):
         return f"FromSparse({n_pre} x {n_post}, {len(self.matrix['pre'])} synapses)"
 
 
-def _entries(matrix: Any) -> Entries:  # of SciPy, which need not be installed
+def _entries(matrix: Any) -> SparseEntries:  # of SciPy, which need not be installed
     """Return a sparse matrix as arrays, by post and then pre."""
     if not callable(getattr(matrix, "tocoo", None)) or isinstance(matrix, type):
         raise WrongTypeError(
