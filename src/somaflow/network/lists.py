@@ -1,7 +1,7 @@
 """Connectors whose pairs a user names: in a list, or as the entries of a sparse matrix."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
@@ -40,6 +40,7 @@ class FromList(Description):
 
     pairs: Field[NDArray[np.int64]]
     several: bool = False
+    _order: Indices = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         pairs: object = self.pairs
@@ -90,10 +91,8 @@ class FromList(Description):
 
     def order(self, rows: Rows) -> Indices:
         """Return the places in the list of the synapses of a range, by post and then pre."""
-        order: Indices = self._order  # pyright: ignore[reportAttributeAccessIssue]
-        post = self.pairs[:, 1]
-        ends = np.searchsorted(post, rows, sorter=order)
-        return order[ends[0] : ends[1]]
+        ends = np.searchsorted(self.pairs[:, 1], rows, sorter=self._order)
+        return self._order[ends[0] : ends[1]]
 
     def connect(
         self,

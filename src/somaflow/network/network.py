@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +49,7 @@ class Network(Description):
 
     parts: tuple[Part, ...]
     seed: int = 0
+    _drawn: tuple[Part, ...] = field(init=False, repr=False)
 
     def __init__(self, *members: Part, parts: Sequence[Part] = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
@@ -62,7 +63,7 @@ class Network(Description):
                 )
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "seed", check_seed(seed))
-        object.__setattr__(self, "_own", parts)
+        object.__setattr__(self, "_drawn", parts)
         if not self.populations:
             raise NetworkError("a Network needs at least one Population.")
         for group in (self.populations, (*self.projections, *self.inputs), self.stimuli):
@@ -84,12 +85,11 @@ class Network(Description):
         if warning := doubled(self.projections):
             warnings.warn(warning, SomaflowWarning, stacklevel=2)
         if self.seed:
-            object.__setattr__(self, "_own", _seeded(parts, self.seed))
+            object.__setattr__(self, "_drawn", _seeded(parts, self.seed))
 
     def _of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """Return the parts of a kind as this network draws them."""
-        own: tuple[Part, ...] = self._own  # pyright: ignore[reportAttributeAccessIssue]
-        return tuple(part for part in own if isinstance(part, kind))
+        return tuple(part for part in self._drawn if isinstance(part, kind))
 
     @property
     def populations(self) -> tuple[Population, ...]:

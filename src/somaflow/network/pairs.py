@@ -1,6 +1,6 @@
 """Weights and delays as expressions of the pair of cells that a synapse joins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pint
@@ -10,11 +10,11 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra, describe
 from somaflow.equations.drawing import Distribution
-from somaflow.equations.expression import evaluate, names, render
+from somaflow.equations.expression import Node, evaluate, names, render
 from somaflow.errors import NetworkError, UnitError
 from somaflow.network.distances import Distances, function_of
 from somaflow.network.wiring import Indices
-from somaflow.units import Parameter
+from somaflow.units import Dimensions, Parameter
 
 _AXES = "xyz"
 _COUNTS = {"i": "1", "j": "1", "N_pre": "1", "N_post": "1"}
@@ -51,6 +51,8 @@ class OfPair(Description):
     """
 
     text: str
+    _node: Node = field(init=False, repr=False)
+    _dimensions: Dimensions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         node, dimensions = function_of(self.text, "an expression of a pair", _KNOWN, _MEANING)
@@ -61,12 +63,12 @@ class OfPair(Description):
     @property
     def unit(self) -> str:
         """A unit of the values, of the size in which they were written."""
-        return units.named(self._dimensions)  # pyright: ignore[reportAttributeAccessIssue]
+        return units.named(self._dimensions)
 
     @property
     def used(self) -> set[str]:
         """What it uses of a pair."""
-        return names(self._node) & set(_KNOWN)  # pyright: ignore[reportAttributeAccessIssue]
+        return names(self._node) & set(_KNOWN)
 
     def constant(self) -> NDArray[np.float64]:
         """Return the one value of an expression that uses nothing of a pair, coherent."""
@@ -84,9 +86,10 @@ class OfPair(Description):
         Raises:
             UnitError: They have another than `unit`.
         """
-        dimensions = self._dimensions  # pyright: ignore[reportAttributeAccessIssue]
-        if dimensions != units.dimensions(unit):
-            raise UnitError(f"{what} is in {unit}, but {self.text!r} is {describe(dimensions)}.")
+        if self._dimensions != units.dimensions(unit):
+            raise UnitError(
+                f"{what} is in {unit}, but {self.text!r} is {describe(self._dimensions)}."
+            )
 
     def require_axes(self, axes: tuple[int, int], what: str) -> None:
         """Check that the positions have the axes that are used.
@@ -135,8 +138,7 @@ class OfPair(Description):
                 side = name[2:]
                 table[name] = getattr(apart, side)[sides[side], _AXES.index(name[0])]
         with np.errstate(all="ignore"):
-            node = self._node  # pyright: ignore[reportAttributeAccessIssue]
-            values = np.asarray(evaluate(node, NumberAlgebra(table)), np.float64)
+            values = np.asarray(evaluate(self._node, NumberAlgebra(table)), np.float64)
         values = np.broadcast_to(values, pre.shape)
         for bad in np.flatnonzero(~np.isfinite(values))[:1]:
             raise NetworkError(

@@ -1,7 +1,7 @@
 """Populations of cells, and views of some of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, overload
 
 import numpy as np
@@ -84,6 +84,9 @@ class Population(Description):
     refractory: Field[Parameter | Distribution | str] = default(None)
     positions: Field[Parameter | None] = default(None)
     hold: Field[tuple[str, ...] | None] = default(None)
+    _equations: Equations = field(init=False, repr=False)
+    _source: Source | None = field(init=False, repr=False)
+    _firing: Firing = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -198,12 +201,12 @@ class Population(Description):
     @property
     def equations(self) -> Equations:
         """The equations of a cell, with what is drawn for each; a source has no states."""
-        return self._equations  # pyright: ignore[reportAttributeAccessIssue]
+        return self._equations
 
     @property
     def source(self) -> Source | None:
         """The spike source, with what is drawn for each cell; None where cells have equations."""
-        return self._source  # pyright: ignore[reportAttributeAccessIssue]
+        return self._source
 
     @property
     def spiking(self) -> bool:
@@ -213,7 +216,7 @@ class Population(Description):
     @property
     def firing(self) -> Firing:
         """The threshold, the reset and the refractory period, read."""
-        return self._firing  # pyright: ignore[reportAttributeAccessIssue]
+        return self._firing
 
     @property
     def spikes(self) -> Recorder:

@@ -81,6 +81,7 @@ class Projection(Synaptic, Description):
     delay: Field[PerSynapse] = default(0 * ms)
     name: str | None = None
     varied: dict[str, PerSynapse] = field(init=False, repr=False)
+    _written: str | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -197,7 +198,7 @@ class Projection(Synaptic, Description):
     @property
     def _written_unit(self) -> str:
         """The unit in which the user wrote the weight, for messages."""
-        return self._written or self._weight_unit  # pyright: ignore[reportAttributeAccessIssue]
+        return self._written or self._weight_unit
 
     @property
     def one_delay(self) -> float | None:

@@ -1,12 +1,12 @@
 """A connector that looks at the distance between the two cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations.expression import render
+from somaflow.equations.expression import Node, render
 from somaflow.errors import NetworkError
 from somaflow.given import flag
 from somaflow.network.distances import Distances, Values, probability_of_distance, values_at
@@ -49,6 +49,7 @@ class DistanceDependent(Description):
     seed: int | None = None
     radius: Field[Parameter | None] = default(None)
     self_connections: bool = True
+    _node: Node = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         node = probability_of_distance(self.probability)
@@ -67,8 +68,7 @@ class DistanceDependent(Description):
         """Accept any sizes."""
 
     def _probabilities(self, apart: Values) -> Values:
-        node = self._node  # pyright: ignore[reportAttributeAccessIssue]
-        chances = values_at(node, apart, "the probability")
+        chances = values_at(self._node, apart, "the probability")
         for bad in np.flatnonzero((chances < 0) | (chances > 1))[:1]:
             raise NetworkError(
                 f"the probability {self.probability!r} is {chances[bad]:.6g} at d = "
