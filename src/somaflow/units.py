@@ -346,7 +346,7 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
         )
     array = _numbers(magnitude, f"{name!r}{place}", unit)
     if not isinstance(value, Parameter):  # which is in the coherent system already, to the bit
-        if own is not None:
+        if own not in (None, unit):
             array = cast("Any", Quantity(array, parse_unit(own))).to(parse_unit(unit)).magnitude
         array = np.asarray(array * factor(unit))
     array.flags.writeable = False

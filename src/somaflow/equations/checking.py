@@ -1,11 +1,11 @@
 """The check of units of a system of equations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from somaflow import units
-from somaflow.equations.algebras import UnitAlgebra, describe
-from somaflow.equations.expression import Node, evaluate
+from somaflow.equations.algebras import PURE, UnitAlgebra, describe
+from somaflow.equations.expression import Node, evaluate, names
 from somaflow.equations.inference import advice, wanted_units
 from somaflow.equations.statements import Variable
 from somaflow.errors import UnitError
@@ -56,6 +56,22 @@ def check(
                 variable.expression.column,
                 variable.number,
             )
+
+
+def is_pure(
+    states: Mapping[str, Variable], definitions: Mapping[str, Variable], declared: Iterable[str]
+) -> bool:
+    """Tell whether no unit occurs at all, so that time is a pure number too.
+
+    Args:
+        states: The states.
+        definitions: The definitions.
+        declared: The units of inputs and parameters.
+    """
+    both = (*states.values(), *definitions.values())
+    return all(
+        units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared)
+    ) and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
 
 
 def sides(

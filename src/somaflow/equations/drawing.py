@@ -111,6 +111,9 @@ class Negated(Distribution):
         return f"-{self.of!r}"
 
 
+Setting = Parameter | Distribution  # what a parameter or an initial value may be
+
+
 def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
     """Check a value that may be a distribution, and hold it in the declared unit.
 

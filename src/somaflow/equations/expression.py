@@ -238,33 +238,56 @@ def renamed(node: Node, change: Callable[[Name], Node]) -> Node:
 
 def render(node: Node) -> str:
     """Write a tree as text that `parse` reads back to an equal tree."""
-    return _render(node)[0]
+    return placed(node)[0]
 
 
-def _render(node: Node) -> tuple[str, int]:
+def placed(node: Node, column: int = 0) -> tuple[str, Node]:
+    """Write a tree as `render` does, and return it with the columns that it has there.
+
+    Args:
+        node: The tree.
+        column: Where its text begins in a line.
+    """
+    return _placed(node, column, False)
+
+
+def _placed(node: Node, column: int, enclosed: bool) -> tuple[str, Node]:
+    column += enclosed
     match node:
         case Number():
-            text = repr(node.value)
-            return text.removesuffix(".0"), 6
+            text, moved = repr(node.value).removesuffix(".0"), Number(node.value, column=column)
         case Name():
-            return node.name, 6
+            text, moved = node.name, Name(node.name, column=column)
         case Call():
-            return f"{node.function}({', '.join(render(a) for a in node.arguments)})", 6
+            text, arguments = f"{node.function}(", []
+            for argument in node.arguments:
+                text += ", " if arguments else ""
+                part, own = _placed(argument, column + len(text), False)
+                text += part
+                arguments.append(own)
+            text, moved = f"{text})", Call(node.function, tuple(arguments), column=column)
         case Negative():
-            text, rank = _render(node.operand)
-            return (f"-{text}" if rank >= 4 else f"-({text})"), 4
+            part, operand = _placed(node.operand, column + 1, _rank(node.operand) < 4)
+            text, moved = f"-{part}", Negative(operand, column=column)
         case Binary():
-            own = _RANK[node.operator]
-            left, left_rank = _render(node.left)
-            right, right_rank = _render(node.right)
+            own, first, second = _rank(node), _rank(node.left), _rank(node.right)
             # Python's ** groups to the right and binds tighter than a minus on its left.
-            left_open = left_rank > own if node.operator == "**" else left_rank >= own
-            right_open = right_rank >= 4 if node.operator == "**" else right_rank > own
-            left = left if left_open else f"({left})"
-            right = right if right_open else f"({right})"
-            space = "" if node.operator == "**" else " "
-            return f"{left}{space}{node.operator}{space}{right}", own
-    raise TypeError(f"not a node: {node!r}")
+            power = node.operator == "**"
+            text, left = _placed(node.left, column, first <= own if power else first < own)
+            text += node.operator if power else f" {node.operator} "
+            closed = second < 4 if power else second <= own
+            part, right = _placed(node.right, column + len(text), closed)
+            text, moved = text + part, Binary(node.operator, left, right, column=column)
+        case _:
+            raise TypeError(f"not a node: {node!r}")
+    return f"({text})" if enclosed else text, moved
+
+
+def _rank(node: Node) -> int:
+    """Return how tightly a tree binds as text."""
+    if isinstance(node, Binary):
+        return _RANK[node.operator]
+    return _RANK["neg"] if isinstance(node, Negative) else 6
 
 
 def parse(text: str, line: str | None = None, offset: int = 0, number: int | None = None) -> Node:

@@ -8,13 +8,13 @@ import numpy as np
 
 from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra
-from somaflow.equations.expression import evaluate, names, parse, render
+from somaflow.equations.expression import Node, evaluate, names, render
 from somaflow.equations.statements import Variable
-from somaflow.errors import MissingValueError
+from somaflow.errors import MissingValueError, point
 
 
 def resolve(
-    waiting: Mapping[str, str],
+    waiting: Mapping[str, Node],
     known: Mapping[str, Any],
     definitions: Mapping[str, Variable],
     where: str,
@@ -34,7 +34,7 @@ def resolve(
         MissingValueError: Some wait for each other.
     """
     table = dict(known)
-    nodes = {key: parse(value) for key, value in waiting.items()}
+    nodes = dict(waiting)
     trees = {**nodes, **{key: definition.expression for key, definition in definitions.items()}}
     lacking = {key: names(node) - set(units.NAMES) - table.keys() for key, node in trees.items()}
     users: dict[str, list[str]] = {}
@@ -57,3 +57,26 @@ def resolve(
             f"initial value of {sorted(names(node) - set(table) - set(units.NAMES))}."
         )
     return table
+
+
+def finite(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the initial values, of which none may be infinite or NaN.
+
+    Raises:
+        MissingValueError: One is.
+    """
+    for key, value in values.items():
+        if not np.all(np.isfinite(value)):
+            raise MissingValueError(f"the initial value of {key!r} of {where} is not finite.")
+    return dict(values)
+
+
+def lacking(state: Variable, where: str) -> MissingValueError:
+    """Return the error for a state without an initial value."""
+    message = (
+        f"state {state.name!r} of {where} has no initial value. Give {state.name}=... in "
+        f"{state.unit} to Equations.parse, or initial={{{where!r}: {{{state.name!r}: ...}}}} "
+        "to simulate."
+    )
+    column = len(state.line) - len(state.line.lstrip()) + 1
+    return MissingValueError(point(message, state.line, column, state.number))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -26,12 +26,12 @@ _LONGEST_TEXT, _MOST_STATEMENTS = 100_000, 3_000
 _SHOWN = 12  # names of a circle
 # Names that have a value where there are steps: the step, and what is drawn in each.
 STEPPED = ("dt", RAND)
-_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
-_DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
-_DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
-_INPUT = re.compile(rf"\s*({_NAME})\s*:(\s*\S.*)$")
+NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
+_DERIVATIVE = re.compile(rf"\s*d({NAME})\s*/\s*dt\s*=(?!=)(.*)$")
+_DEFINITION = re.compile(rf"\s*({NAME})\s*=(?!=)(.*)$")
+_INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
 _ON_SPIKE = re.compile(r"\s*on\s+(?:(post)\s+)?spike\s*:(.*)$")
-ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
+ASSIGNMENT = re.compile(rf"\s*({NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,14 @@ class Variable:
     unit: str
     line: str = field(compare=False)
     number: int = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What happens at a spike or a reset: `name = expression`; `+=` is written out."""
+
+    name: str
+    expression: Node
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,11 @@ def check_free(
 
 
 def check_names(
-    node: Node, own: AbstractSet[str], stepped: bool, line: str | None, number: int | None
+    node: Node,
+    own: AbstractSet[str],
+    stepped: bool,
+    line: str | None,
+    number: int | None = None,
 ) -> None:
     """Refuse names in a tree that mean nothing, or two things.
 
@@ -144,12 +156,15 @@ def check_names(
         raise kind(message, line, item.column, number)
 
 
-def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
+def read(
+    text: str, parameters: Mapping[str, units.Parameter], trees: Mapping[str, Node] | None = None
+) -> Statements:
     """Read a text of equations.
 
     Args:
         text: One statement a line; see `Equations`.
         parameters: The parameters, whose names are taken.
+        trees: Right-hand sides that are known as trees, by name, with the columns of their line.
 
     Raises:
         EquationError: A line that is no statement, a name that is taken, a syntax slip.
@@ -184,7 +199,7 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         declared = None if match else _INPUT.match(line)
         if match:
             _check_name(match, parameters, found, line, number)
-            table[name_of(match)] = _variable(match, line, number)
+            table[name_of(match)] = _variable(match, line, number, trees or {})
         elif declared:
             _check_name(declared, parameters, found, line, number, declared=True)
             found.inputs[name_of(declared)] = _unit(declared[2], line, number)
@@ -201,7 +216,7 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
 
 def _check_name(
     match: re.Match[str],
-    parameters: dict[str, units.Parameter],
+    parameters: Mapping[str, units.Parameter],
     found: Statements,
     line: str,
     number: int,
@@ -225,7 +240,7 @@ def _check_name(
         raise EquationError(f"{name!r} is defined twice.", line, column, number)
 
 
-def _variable(match: re.Match[str], line: str, number: int) -> Variable:
+def _variable(match: re.Match[str], line: str, number: int, trees: Mapping[str, Node]) -> Variable:
     text, colon, unit = match[2].rpartition(":")
     if not colon:
         raise EquationError(
@@ -235,10 +250,10 @@ def _variable(match: re.Match[str], line: str, number: int) -> Variable:
             len(line),
             number,
         )
-    unit = _unit(unit, line, number)
-    node = parse(text, line, match.start(2), number)
+    unit, name = _unit(unit, line, number), name_of(match)
+    node = trees.get(name) or parse(text, line, match.start(2), number)
     refuse_condition(node, line, number)
-    return Variable(name_of(match), node, unit, line, number)
+    return Variable(name, node, unit, line, number)
 
 
 def _unit(text: str, line: str, number: int) -> str:

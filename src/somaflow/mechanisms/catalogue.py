@@ -15,8 +15,8 @@ import numpy as np
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra
-from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Name, Node, evaluate, names, parse
+from somaflow.equations.equations import Equations, starts
+from somaflow.equations.expression import Name, Node, evaluate, names
 from somaflow.errors import (
     MechanismError,
     MissingValueError,
@@ -333,7 +333,7 @@ def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
         initial = equations.require_initial(name, "the equations")
         if isinstance(initial, Parameter):
             return float(initial.declared)
-        node = parse(initial)
+        node = starts(equations).get(name, node)
     if missing := names(node) - set(units.NAMES) - set(table):
         raise MissingValueError(f"{name!r} needs the value of {', '.join(sorted(missing))}.")
     return float(np.asarray(evaluate(node, NumberAlgebra(table))) / units.factor(unit))
