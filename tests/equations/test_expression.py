@@ -13,9 +13,9 @@ from somaflow.equations.expression import (
     children,
     names,
     parse,
-    placed,
     render,
     substitute,
+    typeset,
     walk,
 )
 from somaflow.errors import EquationError, UnknownNameError
@@ -45,7 +45,7 @@ def test_what_is_rendered_is_read_back_to_an_equal_tree(tree: Node) -> None:
 
 @given(trees, st.integers(0, 90))
 def test_a_tree_has_the_columns_of_the_text_that_is_written_from_it(tree: Node, at: int) -> None:
-    text, found = placed(tree, at)
+    text, found = typeset(tree, at)
     read = parse(text, " " * at + text, at)
     assert text == render(tree)
     assert [(n, n.column) for n in walk(found)] == [(n, n.column) for n in walk(read)]

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 from somaflow import units
 from somaflow.equations.algebras import PURE, UnitAlgebra, describe
+from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import Node, evaluate, names
 from somaflow.equations.inference import advice, wanted_units
 from somaflow.equations.statements import Variable
 from somaflow.errors import UnitError
-from somaflow.units import Dimensions, Parameter
+from somaflow.units import Dimensions
 
 Table = Mapping[str, Dimensions]
 # An expression, and the dimensions that it must have, or None for any.
@@ -20,7 +21,7 @@ def check(
     states: Mapping[str, Variable],
     definitions: Mapping[str, Variable],
     table: Table,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, Setting],
     pure: bool,
 ) -> None:
     """Check the unit of every right-hand side.
@@ -89,7 +90,7 @@ def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> D
 
 @contextmanager
 def advising(
-    parameters: Mapping[str, Parameter], table: Table, checked: Callable[[], list[Side]]
+    parameters: Mapping[str, Setting], table: Table, checked: Callable[[], list[Side]]
 ) -> Iterator[None]:
     """Say which unit parameters that are plain numbers must have, where units do not fit.
 

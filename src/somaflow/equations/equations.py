@@ -12,7 +12,7 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations import checking, noise, statements
 from somaflow.equations.affine import ZERO, Form, check_size
-from somaflow.equations.algebras import NOISE, PURE, UnitAlgebra, describe
+from somaflow.equations.algebras import NOISE, PURE, Numbers, UnitAlgebra, describe
 from somaflow.equations.drawing import Setting, held
 from somaflow.equations.expression import (
     RAND,
@@ -39,7 +39,7 @@ from somaflow.errors import (
     nearest,
 )
 from somaflow.given import is_among, shown
-from somaflow.units import Dimensions, Parameter
+from somaflow.units import Dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,8 @@ class Equations(Description):
     """
 
     text: str
-    parameters: dict[str, Parameter]
-    initial: dict[str, Any]
+    parameters: dict[str, Setting]
+    initial: dict[str, Setting | str]
     states: dict[str, Variable] = field(init=False)
     definitions: dict[str, Variable] = field(init=False)
     inputs: dict[str, str] = field(init=False)
@@ -120,7 +120,7 @@ class Equations(Description):
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], initial: Mapping[str, Any], **parameters: Any
+        cls, function: Callable[..., object], initial: Mapping[str, object], **parameters: object
     ) -> "Equations":
         """Trace a Python function into equations.
 
@@ -150,8 +150,6 @@ class Equations(Description):
 
     def _read(self, trees: Mapping[str, Node], starts: Mapping[str, Node]) -> None:
         """Set all fields from the text, and from those of its trees that are known."""
-        for name in self.parameters:
-            statements.check_free(name)
         found = statements.read(self.text, self.parameters, trees)
         states, definitions = found.states, found.definitions
         if not (states or definitions or found.spikes):
@@ -207,24 +205,28 @@ class Equations(Description):
         return checking.advising(self.parameters, table, lambda: [*own(), (node, wanted)])
 
     def _start(
-        self, kept: Mapping[str, Any], given: Mapping[str, Any], trees: Mapping[str, Node]
+        self,
+        kept: Mapping[str, Setting | str],
+        given: Mapping[str, object],
+        trees: Mapping[str, Node],
     ) -> None:
         """Set the initial values: what is given, once it is checked, in place of what was kept.
 
         Of what is given, `trees` has the expressions that are known as trees.
         """
-        setter, starts = object.__setattr__, self._starts
-        setter(self, "_starts", {key: starts[key] for key in starts if key not in given})
-        values = {**kept, **given}
-        for key in [key for key in values if key in given]:
-            values[key] = self._initial(key, given[key], trees.get(key))
-        setter(self, "initial", {key: values[key] for key in self.states if key in values})
+        values = {
+            key: self._initial(key, given[key], trees.get(key)) if key in given else kept[key]
+            for key in {**kept, **given}
+        }
+        ordered = {key: values[key] for key in self.states if key in values}
+        object.__setattr__(self, "initial", ordered)
 
-    def _initial(self, name: str, value: Any, tree: Node | None) -> Any:
+    def _initial(self, name: str, value: object, tree: Node | None) -> Setting | str:
         if name not in self.states:
             raise UnknownNameError(
                 f"there is no state {name!r} to give an initial value.{nearest(name, self.states)}"
             )
+        self._starts.pop(name, None)
         if isinstance(value, str):
             node = tree or parse(value)
             statements.refuse_condition(node, value)
@@ -325,7 +327,7 @@ class Equations(Description):
             found.append(Assignment(name, node))
         return tuple(found)
 
-    def __call__(self, **values: Any) -> "Equations":
+    def __call__(self, **values: object) -> "Equations":
         """Return the equations with other values for parameters or initial states.
 
         Raises:
@@ -344,7 +346,7 @@ class Equations(Description):
                 raise UnknownNameError(f"there is no parameter {name!r}.{nearest(name, known)}")
         # No unit can have changed, so nothing is checked again but the initial values given.
         new = object.__new__(type(self))
-        vars(new).update(vars(self), parameters=parameters)
+        vars(new).update(vars(self), parameters=parameters, _starts={**self._starts})
         new._start(self.initial, initial, {})
         return new
 
@@ -386,12 +388,11 @@ class Equations(Description):
     @property
     def uses_pulse(self) -> bool:
         """Whether an equation calls `pulse`, which only a synapse can answer."""
-        nodes = [v.expression for v in (*self.states.values(), *self.definitions.values())]
-        return any(
-            isinstance(item, Call) and item.function == "pulse" for n in nodes for item in walk(n)
-        )
+        both = (*self.states.values(), *self.definitions.values())
+        parts = (item for variable in both for item in walk(variable.expression))
+        return any(isinstance(item, Call) and item.function == "pulse" for item in parts)
 
-    def initial_values(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    def initial_values(self, given: Mapping[str, Numbers], where: str) -> dict[str, Numbers]:
         """Return the initial value of every state, in the coherent system.
 
         Args:
@@ -412,7 +413,7 @@ class Equations(Description):
         table = resolve(waiting, table, self.definitions, where)
         return finite({key: table[key] for key in self.states}, where)
 
-    def require_initial(self, name: str, where: str) -> Any:
+    def require_initial(self, name: str, where: str) -> Setting | str:
         """Return the initial value of a state.
 
         Raises:

@@ -10,6 +10,7 @@ from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.equations.algebras import PURE, is_condition, literal
+from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import (
     FUNCTIONS,
     Binary,
@@ -21,7 +22,7 @@ from somaflow.equations.expression import (
     evaluate,
 )
 from somaflow.notation import LARGEST_POWER
-from somaflow.units import Dimensions, Parameter
+from somaflow.units import Dimensions
 
 _MOST_WORK = 2e7  # of a solve; this is advice in a message, which must not take long
 _TINY = 1e-9  # of numbers that are 0 but for rounding
@@ -164,7 +165,7 @@ def _solved(
     return found
 
 
-def advice(parameters: Mapping[str, Parameter], wanted: Mapping[str, str]) -> str:
+def advice(parameters: Mapping[str, Setting], wanted: Mapping[str, str]) -> str:
     """Say how parameters that are plain numbers are written with their units."""
     said = []
     for name, unit in wanted.items():

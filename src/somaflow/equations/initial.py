@@ -2,12 +2,11 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from somaflow import units
-from somaflow.equations.algebras import NumberAlgebra
+from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.expression import Node, evaluate, names, render
 from somaflow.equations.statements import Variable
 from somaflow.errors import MissingValueError, point
@@ -15,10 +14,10 @@ from somaflow.errors import MissingValueError, point
 
 def resolve(
     waiting: Mapping[str, Node],
-    known: Mapping[str, Any],
+    known: Mapping[str, Numbers],
     definitions: Mapping[str, Variable],
     where: str,
-) -> dict[str, Any]:
+) -> dict[str, Numbers]:
     """Evaluate expressions until none waits for another.
 
     Args:
@@ -59,7 +58,7 @@ def resolve(
     return table
 
 
-def finite(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def finite(values: Mapping[str, Numbers], where: str) -> dict[str, Numbers]:
     """Return the initial values, of which none may be infinite or NaN.
 
     Raises:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from somaflow import units
 from somaflow.equations import dialects
+from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import (
     FUNCTIONS,
     RAND,
@@ -157,7 +158,7 @@ def check_names(
 
 
 def read(
-    text: str, parameters: Mapping[str, units.Parameter], trees: Mapping[str, Node] | None = None
+    text: str, parameters: Mapping[str, Setting], trees: Mapping[str, Node] | None = None
 ) -> Statements:
     """Read a text of equations.
 
@@ -170,6 +171,8 @@ def read(
         EquationError: A line that is no statement, a name that is taken, a syntax slip.
         UnitError: A text that names no unit.
     """
+    for name in parameters:
+        check_free(name)
     if len(text) > _LONGEST_TEXT:
         raise EquationError(
             f"this text of equations has {len(text):,} characters, and at most "
@@ -216,7 +219,7 @@ def read(
 
 def _check_name(
     match: re.Match[str],
-    parameters: Mapping[str, units.Parameter],
+    parameters: Mapping[str, Setting],
     found: Statements,
     line: str,
     number: int,

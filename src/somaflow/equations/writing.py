@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from somaflow import units
-from somaflow.equations.expression import Call, Node, names, placed, render, walk
+from somaflow.equations.expression import Call, Node, names, render, typeset, walk
 from somaflow.equations.statements import NAME, Assignment, Variable
 from somaflow.notation import DEEPEST, LONGEST
 
@@ -48,13 +48,13 @@ class Draft:
 
     def start(self, name: str, value: Node) -> str:
         """Keep the initial value of a state, and return it as text."""
-        text, tree = placed(value)
+        text, tree = typeset(value)
         if _is_readable(text, tree):
             self.starts[name] = tree
         return text
 
     def _write(self, name: str, head: str, expression: Node, unit: str) -> None:
-        text, tree = placed(expression, len(head))
+        text, tree = typeset(expression, len(head))
         self.lines.append(f"{head}{text} : {unit}")
         if _is_name(name) and _is_readable(text, tree):
             self.trees[name] = tree

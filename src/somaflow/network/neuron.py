@@ -15,7 +15,7 @@ from somaflow.equations.writing import Draft
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
-from somaflow.units import Parameter, mV
+from somaflow.units import mV
 
 # What a stimulus or a synapse drives, in every neuron of the catalogue and here.
 CURRENT_INPUT = "I_stim"
@@ -39,11 +39,11 @@ class Neuron(Description):
         MissingValueError: C is not greater than 0.
     """
 
-    C: Parameter
-    v: Parameter
+    C: Setting
+    v: Setting
     mechanisms: dict[str, Mechanism]
 
-    def __init__(self, C: Any, v: Any = -65 * mV, **mechanisms: Any) -> None:
+    def __init__(self, C: object, v: object = -65 * mV, **mechanisms: Any) -> None:
         capacitance = held(C, None, "C", "Neuron")
         # A description is rebuilt with its fields, so all of them may come under this one name.
         if isinstance(mechanisms.get("mechanisms"), dict):
