@@ -126,10 +126,10 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         fields = {key: thing(value) for key, value in item.items() if key != "$class"}
         if cls is Parameter:
             fields["value"] = np.asarray(fields["value"], dtype=np.float64)
-        made = cls(**fields)
+        whole = cls(**fields)
         if getattr(cls, "has_identity", False):
-            built[place] = made
-        return made
+            built[place] = whole
+        return whole
 
     return thing(data["root"])
 

@@ -154,13 +154,13 @@ def _lines(path: str, mine: str, theirs: str, here: str, there: str) -> str:
     """Tell which lines of two texts, each as `repr` wrote it, differ."""
     one, other = (text[1:-1].split("\\n") for text in (mine, theirs))
     sides = (one, other, here), (other, one, there)
-    told = [(word, [line for line in own if line not in rest]) for own, rest, word in sides]
-    told = [(word, f"'{'; '.join(lines)}'") for word, lines in told if lines]
-    if not told:
+    parts = [(word, [line for line in own if line not in rest]) for own, rest, word in sides]
+    parts = [(word, f"'{'; '.join(lines)}'") for word, lines in parts if lines]
+    if not parts:
         return f"{path}: the lines are in another order or number"
-    if len(told) == 1:
-        return f"{path}: only {told[0][0]} {told[0][1]}"
-    return f"{path}: {', '.join(f'{lines} {word}' for word, lines in told)}"
+    if len(parts) == 1:
+        return f"{path}: only {parts[0][0]} {parts[0][1]}"
+    return f"{path}: {', '.join(f'{lines} {word}' for word, lines in parts)}"
 
 
 # --------------------------------------------------------------------- the map
@@ -262,15 +262,15 @@ class _Walk:
             return None
         if numbers is None or numbers.dtype != np.float64:
             return None
-        shown = "(pure number)" if unit == "1" else unit
+        written = "(pure number)" if unit == "1" else unit
         if not _is_small(numbers):
-            return _array(numbers, f" {shown}")
+            return _array(numbers, f" {written}")
         # 0.3 nA is held as 0.0003 uA, and that is 0.30000000000000004 nA by division.
         short = [float(f"{number / scale:.15g}") for number in numbers.ravel().tolist()]
         declared = np.reshape(short, numbers.shape)
         exact = (declared * scale).tobytes() == numbers.tobytes()
-        held = "" if exact else f" (held as {numbers.tolist()})"
-        return f"{declared.tolist()} {shown}{held}"
+        exactly = "" if exact else f" (held as {numbers.tolist()})"
+        return f"{declared.tolist()} {written}{exactly}"
 
 
 def _class(item: object) -> str:

@@ -94,15 +94,15 @@ class Parameter:
         return Quantity(self.declared, parse_unit(self.unit))
 
     def __str__(self) -> str:
-        shown = self.declared
-        text = f"{shown:.10g}" if shown.ndim == 0 else f"array of shape {shown.shape}"
+        numbers = self.declared
+        text = f"{numbers:.10g}" if numbers.ndim == 0 else f"array of shape {numbers.shape}"
         return text if self.unit == "1" else f"{text} {self.unit}"
 
     def __repr__(self) -> str:
-        shown = self.declared
-        if shown.ndim == 0:
+        numbers = self.declared
+        if numbers.ndim == 0:
             return str(self)
-        text = np.array2string(shown, separator=", ", threshold=20)
+        text = np.array2string(numbers, separator=", ", threshold=20)
         return text if self.unit == "1" else f"{text} {self.unit}"
 
 
@@ -241,10 +241,10 @@ def _named_units() -> dict[UnitsContainer, list[str]]:
     for x in (*currents, *conductances, *capacities):
         texts += [f"{x}/cm**2", f"{x}/ms", f"{x}/cm**2/ms"]
     texts += [f"{x}**2" for x in (*voltages, *lengths)]
-    found: dict[UnitsContainer, list[str]] = {}
+    names: dict[UnitsContainer, list[str]] = {}
     for text in texts:
-        found.setdefault(parse_unit(text).dimensionality, []).append(text)
-    return found
+        names.setdefault(parse_unit(text).dimensionality, []).append(text)
+    return names
 
 
 def _products(powers: UnitsContainer) -> list[str]:

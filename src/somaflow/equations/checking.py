@@ -39,19 +39,21 @@ def check(
     """
     with advising(parameters, table, lambda: sides(states, definitions, pure)):
         for variable in (*definitions.values(), *states.values()):
-            found = evaluate(
+            dimensions = evaluate(
                 variable.expression, UnitAlgebra(table, variable.line, variable.number)
             )
             wanted = _wanted(variable, states, pure)
-            if found == wanted:
+            if dimensions == wanted:
                 continue
             is_state = variable.name in states
             what = f"d{variable.name}/dt" if is_state else variable.name
             hint = (
-                " Divide by a time constant." if is_state and found == table[variable.name] else ""
+                " Divide by a time constant."
+                if is_state and dimensions == table[variable.name]
+                else ""
             )
             raise UnitError(
-                f"the right-hand side is {describe(found)}, but {what} must be "
+                f"the right-hand side is {describe(dimensions)}, but {what} must be "
                 f"{describe(wanted)}.{hint}",
                 variable.line,
                 variable.expression.column,

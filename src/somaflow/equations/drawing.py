@@ -65,8 +65,8 @@ class Distribution(Description, ABC):
         return Negated(self)
 
     def __repr__(self) -> str:
-        shown = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        arguments = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def __str__(self) -> str:
         return repr(self)
@@ -143,6 +143,8 @@ def _shown_in(value: Distribution, unit: str) -> Distribution:
     if isinstance(value, Negated):
         return -_shown_in(value.of, unit)
     # Values are in the coherent system already, so only the unit that is shown changes.
-    own = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
-    own |= {key: Parameter(p.value, unit) for key, p in own.items() if isinstance(p, Parameter)}
-    return type(value)(**own)
+    arguments = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+    arguments |= {
+        key: Parameter(p.value, unit) for key, p in arguments.items() if isinstance(p, Parameter)
+    }
+    return type(value)(**arguments)

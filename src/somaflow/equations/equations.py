@@ -150,15 +150,15 @@ class Equations(Description):
 
     def _read(self, trees: Mapping[str, Node], starts: Mapping[str, Node]) -> None:
         """Set all fields from the text, and from those of its trees that are known."""
-        found = statements.read(self.text, self.parameters, trees)
-        states, definitions = found.states, found.definitions
-        if not (states or definitions or found.spikes):
+        lines = statements.read(self.text, self.parameters, trees)
+        states, definitions = lines.states, lines.definitions
+        if not (states or definitions or lines.spikes):
             raise EquationError("there are no equations in this text.")
         setter = object.__setattr__
         setter(self, "states", states)
-        setter(self, "inputs", found.inputs)
+        setter(self, "inputs", lines.inputs)
         setter(self, "definitions", definitions)
-        setter(self, "_own", frozenset({*states, *definitions, *found.inputs, *self.parameters}))
+        setter(self, "_own", frozenset({*states, *definitions, *lines.inputs, *self.parameters}))
         for variable in (*states.values(), *definitions.values()):
             check_names(variable.expression, self._own, False, variable.line, variable.number)
         setter(self, "definitions", statements.in_order(definitions))
@@ -166,11 +166,11 @@ class Equations(Description):
         declared = (*self.inputs.values(), *(p.unit for p in self.parameters.values()))
         setter(self, "pure_time", checking.is_pure(states, definitions, declared))
         checking.check(states, self.definitions, self.dimensions(), self.parameters, self.pure_time)
-        ports = frozenset(name for name in found.inputs if name.endswith("_post"))
+        ports = frozenset(name for name in lines.inputs if name.endswith("_post"))
         for attribute, side in (("on_spike", False), ("on_post_spike", True)):
             assigned = [
                 item
-                for line, number, start, post in found.spikes
+                for line, number, start, post in lines.spikes
                 if post == side
                 for item in self.assignments(line[start:], line, start, number, ports, True)
             ]
@@ -234,10 +234,10 @@ class Equations(Description):
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
             table = self._dimensions(False)
             with self._advising(table, node, table[name]):
-                found = evaluate(node, UnitAlgebra(table, value))
-                if found != table[name]:
+                dimensions = evaluate(node, UnitAlgebra(table, value))
+                if dimensions != table[name]:
                     raise UnitError(
-                        f"the initial value of {name!r} is {describe(found)}, not "
+                        f"the initial value of {name!r} is {describe(dimensions)}, not "
                         f"{self.states[name].unit}.",
                         value,
                     )
@@ -295,7 +295,7 @@ class Equations(Description):
             rows = text.split("\n")
             return tuple(item for row in rows for item in self.assignments(row, stepped=stepped))
         line = text if line is None else line
-        found: list[Assignment] = []
+        items: list[Assignment] = []
         table = self._dimensions(stepped)
         for match, start in statements.split_assignments(text, line, offset, number):
             name, operator = statements.name_of(match), match[2]
@@ -324,8 +324,8 @@ class Equations(Description):
                         node.column,
                         number,
                     )
-            found.append(Assignment(name, node))
-        return tuple(found)
+            items.append(Assignment(name, node))
+        return tuple(items)
 
     def __call__(self, **values: object) -> "Equations":
         """Return the equations with other values for parameters or initial states.

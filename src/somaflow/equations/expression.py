@@ -181,14 +181,14 @@ def is_noise(name: str) -> bool:
 
 def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
     """Return all names that a tree depends on, through definitions."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = [node]
     while waiting:
-        for name in names(waiting.pop()) - found:
-            found.add(name)
+        for name in names(waiting.pop()) - reached:
+            reached.add(name)
             if name in definitions:
                 waiting.append(definitions[name])
-    return found
+    return reached
 
 
 def in_need(name: str, definitions: Mapping[str, Node], known: Container[str]) -> list[str]:
@@ -327,7 +327,7 @@ class _Translator:
 
     def read(self) -> Node:
         try:
-            found = tree(self.text)
+            python = tree(self.text)
         except UnreadableError as error:
             raise EquationError(
                 f"this is not an expression: {error}. Powers are written x**2, products a*b.",
@@ -335,7 +335,7 @@ class _Translator:
                 self.offset + error.column,
                 self.number,
             ) from None
-        return self.convert(found, condition=True)
+        return self.convert(python, condition=True)
 
     def place(self, item: ast.AST) -> int:
         column = getattr(item, "col_offset", 0)

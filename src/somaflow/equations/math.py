@@ -55,8 +55,8 @@ def _apply(name: str, *arguments: object) -> Any:
 
 
 def _is_numeric(argument: object) -> bool:
-    found = array(argument)
-    return found is not None and found.dtype.kind in "biuf"
+    numbers = array(argument)
+    return numbers is not None and numbers.dtype.kind in "biuf"
 
 
 def exp(x: object) -> Any:

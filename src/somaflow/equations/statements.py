@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from somaflow import units
 from somaflow.equations import dialects
@@ -62,6 +63,15 @@ class Assignment:
     expression: Node
 
 
+class OnSpike(NamedTuple):
+    """A statement `on spike:` or `on post spike:`."""
+
+    line: str
+    number: int
+    start: int  # the column behind the colon
+    post: bool
+
+
 @dataclass(frozen=True)
 class Statements:
     """The statements of a text, by kind and in the order of the text.
@@ -70,14 +80,13 @@ class Statements:
         states: The derivative of each state.
         definitions: The definitions.
         inputs: Unit of each input.
-        spikes: Line, number and column of each `on spike:` statement, behind its colon, and whether
-            it says `on post spike:`.
+        spikes: What happens at spikes.
     """
 
     states: dict[str, Variable] = field(default_factory=dict)
     definitions: dict[str, Variable] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
-    spikes: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    spikes: list[OnSpike] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -178,12 +187,12 @@ def read(
             f"this text of equations has {len(text):,} characters, and at most "
             f"{_LONGEST_TEXT:,} are read."
         )
-    found = Statements()
+    tables = Statements()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("#")[0].rstrip()
         if not line.strip():
             continue
-        if found.count >= _MOST_STATEMENTS:
+        if tables.count >= _MOST_STATEMENTS:
             raise EquationError(
                 f"there are more than {_MOST_STATEMENTS:,} statements, which are too many for one "
                 "text of equations. What differs from cell to cell is a parameter with an array.",
@@ -194,18 +203,18 @@ def read(
         if said := dialects.statement(line):
             raise EquationError(said, line, len(line) - len(line.lstrip()), number)
         if match := _ON_SPIKE.match(line):
-            found.spikes.append((line, number, match.start(2), bool(match[1])))
+            tables.spikes.append(OnSpike(line, number, match.start(2), bool(match[1])))
             continue
         match = _DERIVATIVE.match(line)
-        table = found.states if match else found.definitions
+        table = tables.states if match else tables.definitions
         match = match or _DEFINITION.match(line)
         declared = None if match else _INPUT.match(line)
         if match:
-            _check_name(match, parameters, found, line, number)
+            _check_name(match, parameters, tables, line, number)
             table[name_of(match)] = _variable(match, line, number, trees or {})
         elif declared:
-            _check_name(declared, parameters, found, line, number, declared=True)
-            found.inputs[name_of(declared)] = _unit(declared[2], line, number)
+            _check_name(declared, parameters, tables, line, number, declared=True)
+            tables.inputs[name_of(declared)] = _unit(declared[2], line, number)
         else:
             raise EquationError(
                 "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
@@ -214,13 +223,13 @@ def read(
                 len(line) - len(line.lstrip()),
                 number,
             )
-    return found
+    return tables
 
 
 def _check_name(
     match: re.Match[str],
     parameters: Mapping[str, Setting],
-    found: Statements,
+    tables: Statements,
     line: str,
     number: int,
     declared: bool = False,
@@ -239,7 +248,7 @@ def _check_name(
             number,
         )
     check_free(name, line, column, number)
-    if any(name in table for table in (found.states, found.definitions, found.inputs)):
+    if any(name in table for table in (tables.states, tables.definitions, tables.inputs)):
         raise EquationError(f"{name!r} is defined twice.", line, column, number)
 
 
@@ -293,24 +302,24 @@ def in_order(definitions: dict[str, Variable]) -> dict[str, Variable]:
         name: sorted(names(variable.expression) & definitions.keys(), reverse=True)
         for name, variable in definitions.items()
     }
-    done: dict[str, Variable] = {}
+    ordered: dict[str, Variable] = {}
     for first in definitions:
         path: dict[str, None] = {}  # from the first to the one that is looked at
         waiting = [first]
         while waiting:
             name = waiting[-1]
-            if name in done:
+            if name in ordered:
                 waiting.pop()
             elif name not in path:
                 path[name] = None
-                waiting += [other for other in needs[name] if other not in done]
+                waiting += [other for other in needs[name] if other not in ordered]
                 for other in needs[name]:
                     if other in path:
                         raise _circle(definitions[other], [*path])
             else:
-                done[name] = definitions[waiting.pop()]
+                ordered[name] = definitions[waiting.pop()]
                 del path[name]
-    return done
+    return ordered
 
 
 def _circle(variable: Variable, path: list[str]) -> EquationError:

@@ -63,9 +63,9 @@ def trace_components(function: Callable[..., object], y: object, args: object = 
             f"an exponential method needs one name for each part of the state; {name} has "
             f"{', '.join(names)}, beside {', '.join(sorted(others))}. Rename what occurs twice."
         )
-    given = (_symbols(y, "y"),) if args is None else (_symbols(y, "y"), _symbols(args, "args"))
+    symbols = (_symbols(y, "y"),) if args is None else (_symbols(y, "y"), _symbols(args, "args"))
     try:
-        found = _flatten(y, function(Symbol(Name("t")), *given))
+        found = _flatten(y, function(Symbol(Name("t")), *symbols))
         if found is not None:
             return [as_node(value) for value in found]
     except Exception as error:
@@ -117,10 +117,10 @@ def _flatten(like: object, nest: object) -> list[object] | None:
         pairs = list(zip(like, nest, strict=True))
     else:
         return [nest]
-    found: list[object] = []
+    leaves: list[object] = []
     for part, value in pairs:
         below = _flatten(part, value)
         if below is None:
             return None
-        found += below
-    return found
+        leaves += below
+    return leaves

@@ -159,10 +159,10 @@ def load(name: str) -> Mechanism:
 def _path(name: object) -> Path:
     if isinstance(name, (str, Path)) and str(name).endswith(".toml"):
         return Path(name)
-    found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
-    if not is_among(name, found):
-        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, found)}")
-    return found[name]
+    paths = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
+    if not is_among(name, paths):
+        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, paths)}")
+    return paths[name]
 
 
 @cache
@@ -228,10 +228,10 @@ def _check_types(data: Toml, name: str) -> None:
     provided = data.get("provides", [])
     if not isinstance(provided, list) or not all(isinstance(ion, str) for ion in provided):
         raise MechanismError(f"{name}: provides is {shown(provided)}; it must be a list of names.")
-    given = data["check"]
-    if not isinstance(given, list) or not given:
+    all_checks = data["check"]
+    if not isinstance(all_checks, list) or not all_checks:
         raise MechanismError(f"{name}: the file lacks a [[check]].")
-    for number, check in enumerate(given, 1):
+    for number, check in enumerate(all_checks, 1):
         keys = set(check) if isinstance(check, dict) else set()
         if keys - _CHECK or not {"at", "expect", "source"} <= keys or not check["expect"]:
             raise MechanismError(
@@ -281,12 +281,12 @@ def checks(mechanism_name: str) -> list[Comparison]:
     results: list[Comparison] = []
     for check in read(_path(mechanism_name))["check"]:
         for name, expected in check["expect"].items():
-            found = value_at(mechanism.equations, name, check["at"])
+            value = value_at(mechanism.equations, name, check["at"])
             results.append(
                 {
                     "name": name,
                     "expected": expected,
-                    "found": found,
+                    "found": value,
                     "tolerance": check.get("tolerance", 1e-9),
                     "source": check["source"],
                 }
