@@ -94,7 +94,7 @@ def component_names(nest: object, single: str = "y") -> list[str]:
 def _symbols(nest: object, root: str) -> object:
     """Return a nest of the same structure, with a symbol for each component."""
 
-    def build(item: Any, path: tuple[str, ...]) -> object:
+    def build(item: object, path: tuple[str, ...]) -> Any:
         if isinstance(item, Mapping):
             return {key: build(value, (*path, str(key))) for key, value in item.items()}
         if isinstance(item, (list, tuple)):
