@@ -27,7 +27,7 @@ from somaflow.equations.expression import (
     render,
     walk,
 )
-from somaflow.equations.initial import finite, lacking, resolve
+from somaflow.equations.initial import Arrays, finite, lacking, resolve
 from somaflow.equations.statements import Assignment, Variable, check_names
 from somaflow.equations.tracing import trace_derivatives
 from somaflow.equations.writing import Draft, canonical
@@ -392,7 +392,7 @@ class Equations(Description):
         parts = (item for variable in both for item in walk(variable.expression))
         return any(isinstance(item, Call) and item.function == "pulse" for item in parts)
 
-    def initial_values(self, given: Mapping[str, Numbers], where: str) -> dict[str, Numbers]:
+    def initial_values(self, given: Mapping[str, Numbers], where: str) -> Arrays:
         """Return the initial value of every state, in the coherent system.
 
         Args:
@@ -400,13 +400,13 @@ class Equations(Description):
             where: What the equations belong to, for messages.
 
         Returns:
-            A NumPy value for each state, in the order of the states.
+            An array for each state, in the order of the states.
 
         Raises:
             MissingValueError: A state has no initial value, or one that is not finite.
         """
         own = {key: self.require_initial(key, where) for key in self.states if key not in given}
-        table = {key: p.value for key, p in self.parameters.items()}
+        table: dict[str, Numbers] = {key: p.value for key, p in self.parameters.items()}
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
         table |= {key: value.value for key, value in own.items() if not isinstance(value, str)}
         waiting = {key: self._starts[key] for key, value in own.items() if isinstance(value, str)}

@@ -4,12 +4,15 @@ from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.expression import Node, evaluate, names, render
 from somaflow.equations.statements import Variable
 from somaflow.errors import MissingValueError, point
+
+Arrays = dict[str, NDArray[np.float64]]
 
 
 def resolve(
@@ -58,8 +61,8 @@ def resolve(
     return table
 
 
-def finite(values: Mapping[str, Numbers], where: str) -> dict[str, Numbers]:
-    """Return the initial values, of which none may be infinite or NaN.
+def finite(values: Mapping[str, Numbers], where: str) -> Arrays:
+    """Return the initial values as arrays, of which none may be infinite or NaN.
 
     Raises:
         MissingValueError: One is.
@@ -67,7 +70,7 @@ def finite(values: Mapping[str, Numbers], where: str) -> dict[str, Numbers]:
     for key, value in values.items():
         if not np.all(np.isfinite(value)):
             raise MissingValueError(f"the initial value of {key!r} of {where} is not finite.")
-    return dict(values)
+    return {key: np.asarray(value, np.float64) for key, value in values.items()}
 
 
 def lacking(state: Variable, where: str) -> MissingValueError:
