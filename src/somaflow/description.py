@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from somaflow.given import parsed
 from somaflow.units import Parameter
 
 FORMAT = 1
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 _classes: dict[str, type] = {"Parameter": Parameter}
 
 
@@ -49,17 +51,17 @@ class Description:
     def __hash__(self) -> int:
         return hash(fingerprint(self))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, list[np.ndarray]]]:
         text, arrays = encode(self)
         return decode, (text, arrays)
 
 
-def encode(thing: Any) -> tuple[str, list[np.ndarray]]:
+def encode(thing: object) -> tuple[str, list[np.ndarray]]:
     """Return the canonical form of a description: JSON text and the arrays it refers to."""
     arrays: list[np.ndarray] = []
     seen: dict[int, int] = {}
 
-    def form(item: Any) -> Any:
+    def form(item: object) -> Json:
         if isinstance(item, np.ndarray):
             if item.ndim == 0 and item.dtype == np.float64:
                 return {"$float": float(item).hex()}
@@ -100,9 +102,9 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         raise StoreError(
             f"this description has format {data.get('format')!r}; this version reads {FORMAT}."
         )
-    built: list[Any] = []
+    built: list[object] = []
 
-    def thing(item: Any) -> Any:
+    def thing(item: object) -> Any:
         if isinstance(item, list):
             return tuple(thing(value) for value in item)
         if not isinstance(item, dict):
@@ -124,10 +126,10 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         fields = {key: thing(value) for key, value in item.items() if key != "$class"}
         if cls is Parameter:
             fields["value"] = np.asarray(fields["value"], dtype=np.float64)
-        made = cls(**fields)
+        whole = cls(**fields)
         if getattr(cls, "has_identity", False):
-            built[place] = made
-        return made
+            built[place] = whole
+        return whole
 
     return thing(data["root"])
 
@@ -137,7 +139,7 @@ def is_shared(class_name: str) -> bool:
     return bool(getattr(_classes.get(class_name), "has_identity", False))
 
 
-def fingerprint(thing: Any) -> str:
+def fingerprint(thing: object) -> str:
     """Return the SHA-256 of the canonical form, as 64 hexadecimal digits."""
     text, arrays = encode(thing)
     digest = hashlib.sha256(text.encode())
@@ -147,10 +149,10 @@ def fingerprint(thing: Any) -> str:
     return digest.hexdigest()
 
 
-def to_json(thing: Any) -> dict[str, Any]:
+def to_json(thing: object) -> dict[str, Json]:
     """Return a description as one JSON object, arrays compressed within it."""
     text, arrays = encode(thing)
-    packed = [
+    packed: list[Json] = [
         {
             "dtype": array.dtype.str,
             "shape": list(array.shape),
@@ -181,7 +183,7 @@ def from_json(data: Any) -> Any:
         raise StoreError(f"this is not a stored description ({error}).") from error
 
 
-def save(thing: Any, path: str | Path) -> None:
+def save(thing: object, path: str | Path) -> None:
     """Write a description to one file (JSON and arrays in a NumPy archive)."""
     path = given.path(path)
     text, arrays = encode(thing)

@@ -16,6 +16,7 @@ from somaflow.errors import UnitError, WrongTypeError
 from somaflow.given import shown
 from somaflow.units import factor
 
+Record = dict[str, Any]  # of the canonical form: the name of a class, and fields
 _WRITTEN_OUT = 8  # numbers of an array
 _SHOWN = 12  # differences
 _FIELDS = 4  # of a small thing that is shown within a sentence
@@ -29,7 +30,7 @@ _PARTS = {
 }
 
 
-def leaves(thing: Any) -> dict[str, str]:
+def leaves(thing: object) -> dict[str, str]:
     """Return the canonical form of a description as a flat map.
 
     Args:
@@ -51,7 +52,7 @@ def leaves(thing: Any) -> dict[str, str]:
     return _Walk(json.loads(text)["root"], arrays).found
 
 
-def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[str]:
+def diff(a: object, b: object, *, here: str = "here", there: str = "there") -> list[str]:
     """Return in what two descriptions differ, one sentence each.
 
     Args:
@@ -98,7 +99,7 @@ def diff(a: Any, b: Any, *, here: str = "here", there: str = "there") -> list[st
     return told if len(told) <= _SHOWN else [*told[:_SHOWN], f"and {len(told) - _SHOWN} more."]
 
 
-def _read(thing: Any) -> dict[str, str]:
+def _read(thing: object) -> dict[str, str]:
     if isinstance(thing, Description):
         return leaves(thing)
     if isinstance(thing, Mapping) and thing:
@@ -153,13 +154,13 @@ def _lines(path: str, mine: str, theirs: str, here: str, there: str) -> str:
     """Tell which lines of two texts, each as `repr` wrote it, differ."""
     one, other = (text[1:-1].split("\\n") for text in (mine, theirs))
     sides = (one, other, here), (other, one, there)
-    told = [(word, [line for line in own if line not in rest]) for own, rest, word in sides]
-    told = [(word, f"'{'; '.join(lines)}'") for word, lines in told if lines]
-    if not told:
+    parts = [(word, [line for line in own if line not in rest]) for own, rest, word in sides]
+    parts = [(word, f"'{'; '.join(lines)}'") for word, lines in parts if lines]
+    if not parts:
         return f"{path}: the lines are in another order or number"
-    if len(told) == 1:
-        return f"{path}: only {told[0][0]} {told[0][1]}"
-    return f"{path}: {', '.join(f'{lines} {word}' for word, lines in told)}"
+    if len(parts) == 1:
+        return f"{path}: only {parts[0][0]} {parts[0][1]}"
+    return f"{path}: {', '.join(f'{lines} {word}' for word, lines in parts)}"
 
 
 # --------------------------------------------------------------------- the map
@@ -172,15 +173,15 @@ class _Walk:
         found: The text of each path.
     """
 
-    def __init__(self, root: Any, arrays: list[np.ndarray]) -> None:
+    def __init__(self, root: object, arrays: list[np.ndarray]) -> None:
         self.found: dict[str, str] = {}
         self._arrays = arrays
-        self._shared: list[dict[str, Any]] = []
+        self._shared: list[dict[str, object]] = []
         self._homes: dict[int, str] = {}
         self._collect(root)
         self._visit(root, "")
 
-    def _collect(self, item: Any) -> None:
+    def _collect(self, item: object) -> None:
         """List what can be referred to, in the order in which the form counts it."""
         if isinstance(item, dict):
             if is_shared(item.get("$class", "")):
@@ -191,11 +192,11 @@ class _Walk:
             for value in item:
                 self._collect(value)
 
-    def _whole(self, item: Any) -> Any:
+    def _whole(self, item: object) -> object:
         """Return what a reference refers to, and anything else as it is."""
         return self._shared[item["$same"]] if isinstance(item, dict) and "$same" in item else item
 
-    def _visit(self, item: Any, path: str, named: bool = False) -> None:
+    def _visit(self, item: object, path: str, named: bool = False) -> None:
         item = self._whole(item)
         if isinstance(item, list):
             self._list(item, path)
@@ -214,7 +215,7 @@ class _Walk:
         else:
             self._record(item, path, named)
 
-    def _record(self, item: dict[str, Any], path: str, named: bool) -> None:
+    def _record(self, item: Record, path: str, named: bool) -> None:
         if id(item) in self._homes:
             self.found[path] = f"same as {self._homes[id(item)]}"
             return
@@ -226,9 +227,9 @@ class _Walk:
             if name != "$class" and not (named and name == "name"):
                 self._visit(value, f"{path}.{name}" if path else name)
 
-    def _list(self, items: list[Any], path: str) -> None:
+    def _list(self, items: list[object], path: str) -> None:
         items = [self._whole(item) for item in items]
-        groups: dict[str, list[Any]] = {}
+        groups: dict[str, list[object]] = {}
         for item in items:
             groups.setdefault(_group(item, path), []).append(item)
         by_name = {group for group, members in groups.items() if _have_names(members)}
@@ -236,7 +237,7 @@ class _Walk:
         counts = dict.fromkeys(groups, 0)
         for item in items:
             group = _group(item, path)
-            place = repr(item["name"]) if group in by_name else counts[group]
+            place = repr(_name(item)) if group in by_name else counts[group]
             labels.append(f"{group}[{place}]")
             counts[group] += 1
         if not items:
@@ -247,7 +248,7 @@ class _Walk:
         for k in sorted(range(len(items)), key=lambda k: not is_shared(_class(items[k]))):
             self._visit(items[k], labels[k], _group(items[k], path) in by_name)
 
-    def _parameter(self, item: dict[str, Any]) -> str | None:
+    def _parameter(self, item: Record) -> str | None:
         """Return a value in its declared unit; None for one that was not made by `parameter`."""
         value, unit = item["value"], item["unit"]
         numbers = None
@@ -261,30 +262,34 @@ class _Walk:
             return None
         if numbers is None or numbers.dtype != np.float64:
             return None
-        shown = "(pure number)" if unit == "1" else unit
+        written = "(pure number)" if unit == "1" else unit
         if not _is_small(numbers):
-            return _array(numbers, f" {shown}")
+            return _array(numbers, f" {written}")
         # 0.3 nA is held as 0.0003 uA, and that is 0.30000000000000004 nA by division.
         short = [float(f"{number / scale:.15g}") for number in numbers.ravel().tolist()]
         declared = np.reshape(short, numbers.shape)
         exact = (declared * scale).tobytes() == numbers.tobytes()
-        held = "" if exact else f" (held as {numbers.tolist()})"
-        return f"{declared.tolist()} {shown}{held}"
+        exactly = "" if exact else f" (held as {numbers.tolist()})"
+        return f"{declared.tolist()} {written}{exactly}"
 
 
-def _class(item: Any) -> str:
+def _class(item: object) -> str:
     return item.get("$class", "") if isinstance(item, dict) else ""
 
 
-def _group(item: Any, path: str) -> str:
+def _group(item: object, path: str) -> str:
     """Return the path below which an entry of a tuple is counted, or named."""
     if path.rpartition(".")[2] == "parts" and _class(item) in _PARTS:
         return path.removesuffix("parts") + _PARTS[_class(item)]
     return path
 
 
-def _have_names(items: list[Any]) -> bool:
-    names = [item.get("name") if _class(item) else None for item in items]
+def _name(item: object) -> object:
+    return item.get("name") if isinstance(item, dict) and _class(item) else None
+
+
+def _have_names(items: list[object]) -> bool:
+    names = [_name(item) for item in items]
     return all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
 
 

@@ -20,7 +20,7 @@ _short.maxother = 400
 _DEEPEST = 50
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value for a message, shortened where it is long.
 
     The message comes also where a value is nested deep, is in itself, or cannot be printed.
@@ -31,17 +31,17 @@ def shown(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def is_among(value: Any, names: Container[str]) -> TypeGuard[str]:
+def is_among(value: object, names: Container[str]) -> TypeGuard[str]:
     """Return whether a value is one of some names; what is no text is none, hashable or not."""
     return isinstance(value, str) and value in names
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> bool:
     """Return whether a value is one whole number."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Return whether a value is one finite real number."""
     kinds = (int, float, np.integer, np.floating)
     if not isinstance(value, kinds) or isinstance(value, bool):
@@ -49,7 +49,7 @@ def is_number(value: Any) -> bool:
     return bool(-sys.float_info.max <= value <= sys.float_info.max)
 
 
-def has(value: Any, name: str) -> bool:
+def has(value: object, name: str) -> bool:
     """Return whether a value has an attribute; where to ask for it fails, it has not."""
     try:
         return hasattr(value, name)
@@ -57,7 +57,7 @@ def has(value: Any, name: str) -> bool:
         return False
 
 
-def flag(value: Any, name: str) -> bool:
+def flag(value: object, name: str) -> bool:
     """Return an argument that is True or False.
 
     Raises:
@@ -68,7 +68,7 @@ def flag(value: Any, name: str) -> bool:
     return value
 
 
-def path(value: Any) -> str | Path:
+def path(value: object) -> str | Path:
     """Return an argument that is a path.
 
     Raises:
@@ -79,7 +79,7 @@ def path(value: Any) -> str | Path:
     return value
 
 
-def array(value: Any) -> NDArray[Any] | None:
+def array(value: object) -> NDArray[Any] | None:
     """Return a value as a new array, or None where NumPy can make none of it."""
     try:
         return np.array(value)
@@ -95,13 +95,13 @@ def listed(value: Any) -> list[Any] | None:
         return None
 
 
-def check_depth(value: Any, name: str) -> None:
+def check_depth(value: object, name: str) -> None:
     """Refuse dicts, lists and tuples in each other that are too deep, or in themselves.
 
     Raises:
         WrongTypeError: So it is.
     """
-    level = [value]
+    level: list[object] = [value]
     for _ in range(_DEEPEST):
         inside = (part for item in level for part in _inside(item))
         level = list({id(part): part for part in inside}.values())
@@ -112,7 +112,7 @@ def check_depth(value: Any, name: str) -> None:
     )
 
 
-def _inside(item: Any) -> Iterable[Any]:
+def _inside(item: object) -> Iterable[object]:
     if isinstance(item, Mapping):
         return item.values()
     return item if isinstance(item, (list, tuple)) else ()

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, wraps
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import pint
 from numpy.typing import NDArray
+from pint.facets.plain import PlainUnit
 from pint.util import UnitsContainer
 
 from somaflow import given
@@ -54,13 +55,14 @@ kelvin, coulomb = registry.kelvin, registry.coulomb
 
 # The units that equations may name. One-letter units are left out on purpose: in the
 # literature m, h, n, s and A are gates and parameters.
-NAMES: dict[str, Any] = {
+NAMES: dict[str, pint.Unit] = {
     name: value
     for name, value in list(globals().items())
     if isinstance(value, pint.Unit) and not name.startswith("_")
 }
 
 
+Meaning = TypeVar("Meaning")
 _LONGEST_VALUE = 1000  # characters of a number with its unit
 # What a unit may measure, and products of powers of these.
 _KINDS = ("mass", "length", "time", "current", "substance", "temperature")
@@ -87,20 +89,20 @@ class Parameter:
         return np.asarray(self.value / factor(self.unit))
 
     @property
-    def quantity(self) -> Any:
+    def quantity(self) -> pint.Quantity:
         """The value as a pint quantity in the declared unit."""
         return Quantity(self.declared, parse_unit(self.unit))
 
     def __str__(self) -> str:
-        shown = self.declared
-        text = f"{shown:.10g}" if shown.ndim == 0 else f"array of shape {shown.shape}"
+        numbers = self.declared
+        text = f"{numbers:.10g}" if numbers.ndim == 0 else f"array of shape {numbers.shape}"
         return text if self.unit == "1" else f"{text} {self.unit}"
 
     def __repr__(self) -> str:
-        shown = self.declared
-        if shown.ndim == 0:
+        numbers = self.declared
+        if numbers.ndim == 0:
             return str(self)
-        text = np.array2string(shown, separator=", ", threshold=20)
+        text = np.array2string(numbers, separator=", ", threshold=20)
         return text if self.unit == "1" else f"{text} {self.unit}"
 
 
@@ -138,7 +140,7 @@ class Dimensions:
         return Dimensions(self.powers**exponent, self.size * exponent)
 
 
-def unit_text(unit: Any) -> str:
+def unit_text(unit: PlainUnit) -> str:
     """Return the canonical text of a pint unit, for example `mS/cm**2`.
 
     Raises:
@@ -152,17 +154,12 @@ def unit_text(unit: Any) -> str:
     return text or "1"
 
 
-def canonical_text(text: str) -> str:
-    """Return the one text of a unit that may be written in several ways."""
-    return unit_text(parse_unit(text))
-
-
-def _of_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
+def _of_text(function: Callable[[str], Meaning]) -> Callable[[str], Meaning]:
     """Return a function of the text of a unit that remembers, and refuses what is no text."""
     remembered = lru_cache(maxsize=4096)(function)
 
     @wraps(function)
-    def call(text: str) -> Any:
+    def call(text: str) -> Meaning:
         if not isinstance(text, str):
             raise UnitError(f"a unit is given as a text such as 'mV/ms', not {shown(text)}.")
         return remembered(text)
@@ -171,7 +168,7 @@ def _of_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 @_of_text
-def parse_unit(text: str) -> Any:
+def parse_unit(text: str) -> pint.Unit:
     """Return the pint unit that a text names.
 
     Args:
@@ -188,7 +185,7 @@ def parse_unit(text: str) -> Any:
         plain = "*".join(f"{name}**{power!r}" for name, power in powers.items())
         unit = registry.parse_units(plain)
         unit_text(unit)  # which fails for products with logarithmic units
-        zero = cast("Any", Quantity(0.0, unit)).to_root_units().magnitude
+        zero = Quantity(0.0, unit).to_root_units().magnitude
     except Exception as error:
         why = f" ({error})" if isinstance(error, UnreadableError) else ""
         raise UnitError(
@@ -207,6 +204,12 @@ def parse_unit(text: str) -> Any:
     if not 0 < _factor(unit) < math.inf:
         raise UnitError(f"{text!r} is too large or too small a unit to compute with.")
     return unit
+
+
+@_of_text
+def canonical_text(text: str) -> str:
+    """Return the one text of a unit that may be written in several ways."""
+    return unit_text(parse_unit(text))
 
 
 @_of_text
@@ -238,10 +241,10 @@ def _named_units() -> dict[UnitsContainer, list[str]]:
     for x in (*currents, *conductances, *capacities):
         texts += [f"{x}/cm**2", f"{x}/ms", f"{x}/cm**2/ms"]
     texts += [f"{x}**2" for x in (*voltages, *lengths)]
-    found: dict[UnitsContainer, list[str]] = {}
+    names: dict[UnitsContainer, list[str]] = {}
     for text in texts:
-        found.setdefault(parse_unit(text).dimensionality, []).append(text)
-    return found
+        names.setdefault(parse_unit(text).dimensionality, []).append(text)
+    return names
 
 
 def _products(powers: UnitsContainer) -> list[str]:
@@ -297,18 +300,18 @@ def factor(text: str) -> float:
     return _factor(parse_unit(text))
 
 
-def _factor(unit: Any) -> float:
+def _factor(unit: pint.Unit) -> float:
     base = registry.dimensionless
     for name, power in _coherent_powers(unit.dimensionality).items():
         base = base * getattr(registry, name) ** power
     try:
-        ratio = cast("Any", Quantity(1.0, unit / base)).to_root_units().magnitude
+        ratio = Quantity(1.0, unit / base).to_root_units().magnitude
         return float(f"{ratio:.15g}")
     except (OverflowError, ValueError):  # a root of a negative constant is complex
         return math.inf
 
 
-def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Parameter:
+def parameter(value: object, unit: str | None, name: str, where: str = "") -> Parameter:
     """Check a user's value against a unit and hold it in the coherent system.
 
     Args:
@@ -346,14 +349,14 @@ def parameter(value: Any, unit: str | None, name: str, where: str = "") -> Param
         )
     array = _numbers(magnitude, f"{name!r}{place}", unit)
     if not isinstance(value, Parameter):  # which is in the coherent system already, to the bit
-        if own is not None:
-            array = cast("Any", Quantity(array, parse_unit(own))).to(parse_unit(unit)).magnitude
+        if own not in (None, unit):
+            array = Quantity(array, parse_unit(own)).to(parse_unit(unit)).magnitude
         array = np.asarray(array * factor(unit))
     array.flags.writeable = False
     return Parameter(array, unit)
 
 
-def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
+def _numbers(value: object, what: str, unit: str) -> NDArray[np.float64]:
     def wrong() -> WrongTypeError:
         return WrongTypeError(f"{what} must be a number or array in {unit}, not {shown(value)}.")
 
@@ -374,7 +377,7 @@ def _numbers(value: Any, what: str, unit: str) -> NDArray[np.float64]:
     return array
 
 
-def _from_text(text: str, name: str, place: str) -> Any:
+def _from_text(text: str, name: str, place: str) -> pint.Quantity:
     if len(text) > _LONGEST_VALUE:
         raise UnitError(
             f"{name!r}{place} is {quoted(text)}; write a number and a unit, such as '10 mV'."
@@ -395,7 +398,7 @@ def _from_text(text: str, name: str, place: str) -> Any:
         ) from error
 
 
-def scalar(value: Any, unit: str, name: str, *, positive: bool = False) -> float:
+def scalar(value: object, unit: str, name: str, *, positive: bool = False) -> float:
     """Return one number in the coherent system, checked like `parameter`.
 
     Raises:

@@ -15,6 +15,7 @@ from somaflow.equations.expression import (
     parse,
     render,
     substitute,
+    typeset,
     walk,
 )
 from somaflow.errors import EquationError, UnknownNameError
@@ -40,6 +41,14 @@ trees = st.recursive(leaves, _grow, max_leaves=25)
 @given(trees)
 def test_what_is_rendered_is_read_back_to_an_equal_tree(tree: Node) -> None:
     assert parse(render(tree)) == tree
+
+
+@given(trees, st.integers(0, 90))
+def test_a_tree_has_the_columns_of_the_text_that_is_written_from_it(tree: Node, at: int) -> None:
+    text, found = typeset(tree, at)
+    read = parse(text, " " * at + text, at)
+    assert text == render(tree)
+    assert [(n, n.column) for n in walk(found)] == [(n, n.column) for n in walk(read)]
 
 
 @given(trees, trees, st.sampled_from(["<", "<=", ">", ">="]))

@@ -1,9 +1,12 @@
+import ast
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import somaflow as sf
+from somaflow.equations import expression
 from somaflow.errors import (
     MissingValueError,
     NetworkError,
@@ -11,6 +14,7 @@ from somaflow.errors import (
     UnitError,
     WrongTypeError,
 )
+from somaflow.mechanisms import catalogue
 from somaflow.units import cm, ms, mV, nF, uF
 
 C = 1 * uF / cm**2
@@ -84,3 +88,32 @@ def test_a_neuron_that_does_not_fit(
 ) -> None:
     with pytest.raises(kind, match=words):
         build()
+
+
+def test_the_text_of_a_channel_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other values, other names and many neurons take the trees that were made of it."""
+    parsed: Counter[str] = Counter()
+    tree = expression.tree
+
+    def counted(text: str) -> ast.expr:
+        parsed[text] += 1
+        return tree(text)
+
+    monkeypatch.setattr(expression, "tree", counted)
+    catalogue._catalogued.cache_clear()
+    names = ["na_traub1991", "k_traub1991", "ka", "ca", "kca"]
+    channels = {name: getattr(CHANNELS, name) for name in names}
+    pool = sf.load("ca_decay")
+    expected: Counter[str] = Counter()
+    for name in (*names, "ca_decay"):
+        data = catalogue.read(catalogue._path(name))
+        lines = [line.partition("#")[0] for line in data["equations"].splitlines()]
+        sides = [line.partition("=")[2].rpartition(":")[0].strip() for line in lines]
+        expected.update([side for side in sides if side])
+        expected.update(text for text in data["initial"].values() if isinstance(text, str))
+    assert parsed == expected
+    for g in (1, 2):
+        others = {name: channel(g=g) for name, channel in channels.items()}
+        neuron = sf.Neuron(C, **others, pool=pool(tau=100 * ms))
+        assert neuron.equations(v=-50 * mV).initial_values({}, "here")["v"] == -50
+    assert parsed == expected

@@ -243,13 +243,13 @@ def not_affine(equations: Dynamics) -> dict[str, str]:
 
     The reason is one sentence, followed by the user's line and a caret.
     """
-    found = {}
+    reasons = {}
     for state in equations.states:
         try:
             affine_parts(equations, state)
         except EquationError as error:
-            found[state] = str(error)
-    return found
+            reasons[state] = str(error)
+    return reasons
 
 
 def not_affine_components(trees: Sequence[Node], components: Sequence[str]) -> dict[str, str]:
@@ -259,13 +259,13 @@ def not_affine_components(trees: Sequence[Node], components: Sequence[str]) -> d
         trees: The derivative of each component, as `trace_components` returns them.
         components: The name of each.
     """
-    found = {}
+    reasons = {}
     for name, tree in zip(components, trees, strict=True):
         try:
             evaluate(tree, AffineAlgebra(name, message=_because(name)))
         except EquationError as error:
-            found[name] = str(error)
-    return found
+            reasons[name] = str(error)
+    return reasons
 
 
 def _because(state: str) -> Callable[[str], str]:
@@ -296,9 +296,9 @@ def inlined(node: Node, definitions: Mapping[str, Variable], keep: AbstractSet[s
             for key in in_need(name, trees, written):
                 written[key] = renamed(trees[key], change)
                 check_size(written[key], sizes, key)
-    found = renamed(node, change)
-    check_size(found, sizes, "an expression")
-    return found
+    whole = renamed(node, change)
+    check_size(whole, sizes, "an expression")
+    return whole
 
 
 def check_size(node: Node, known: dict[int, tuple[int, int]], what: str) -> None:

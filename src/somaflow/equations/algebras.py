@@ -4,11 +4,13 @@
 function into a tree. `affine.AffineAlgebra` gives the form a*y + b.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 import pint
+from numpy.typing import ArrayLike, NDArray
 
 from somaflow import units
 from somaflow.equations.expression import (
@@ -30,6 +32,7 @@ from somaflow.notation import LARGEST_POWER
 from somaflow.units import Dimensions
 
 PURE = units.dimensions("1")
+Numbers = float | NDArray[np.float64]  # and booleans, where a condition is a part
 NOISE = units.dimensions("1/ms**0.5")  # of white noise: its integral over time grows as sqrt(t)
 
 
@@ -139,7 +142,7 @@ def literal(node: Node) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def exprel(x: Any) -> Any:
+def exprel(x: ArrayLike) -> NDArray[np.float64]:
     """Return (exp(x) - 1)/x, which is 1 at x = 0, for a NumPy array.
 
     Near 0 it is 1/B(x), B being the generating function of the Bernoulli numbers (Abramowitz
@@ -156,7 +159,7 @@ def exprel(x: Any) -> Any:
     return np.where(near, 1 / (1 - close / 2 + square * series), np.expm1(far) / far)
 
 
-NUMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
+NUMPY_FUNCTIONS: dict[str, Callable[..., Numbers]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "exprel": exprel,
@@ -177,39 +180,40 @@ NUMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
 class NumberAlgebra:
     """Evaluates magnitudes in the coherent system, with NumPy."""
 
-    def __init__(self, table: Mapping[str, Any]) -> None:
+    def __init__(self, table: Mapping[str, Numbers]) -> None:
         self.table = table
 
-    def number(self, node: Number) -> np.float64:
+    def number(self, node: Number) -> Numbers:
         return np.float64(node.value)  # 1/0 is inf here, not Python's exception
 
-    def name(self, node: Name) -> Any:
+    def name(self, node: Name) -> Numbers:
         if node.name in self.table:
             return self.table[node.name]
         return units.factor(node.name)
 
-    def negative(self, node: Negative, operand: Any) -> Any:
+    def negative(self, node: Negative, operand: Numbers) -> Numbers:
         return -operand
 
-    def binary(self, node: Binary, left: Any, right: Any) -> Any:
+    def binary(self, node: Binary, left: Numbers, right: Numbers) -> Numbers:
         return OPERATORS[node.operator](left, right)
 
-    def call(self, node: Call, arguments: tuple[Any, ...]) -> Any:
+    def call(self, node: Call, arguments: tuple[Numbers, ...]) -> Numbers:
         return NUMPY_FUNCTIONS[node.function](*arguments)
 
 
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
-    "**": lambda a, b: a**b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "and": lambda a, b: a & b,
-    "or": lambda a, b: a | b,
+# Over every type of values that Python's operators are defined for, tensors among them.
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "and": operator.and_,
+    "or": operator.or_,
 }
 
 
@@ -221,38 +225,38 @@ class Symbol:
     def __init__(self, node: Node) -> None:
         self.node = node
 
-    def _combine(self, operator: str, other: Any, reflected: bool = False) -> "Symbol":
+    def _combine(self, operator: str, other: object, reflected: bool = False) -> "Symbol":
         parts = (self.node, as_node(other))
         return Symbol(Binary(operator, *(reversed(parts) if reflected else parts)))
 
-    def __add__(self, other: Any) -> "Symbol":
+    def __add__(self, other: object) -> "Symbol":
         return self._combine("+", other)
 
-    def __radd__(self, other: Any) -> "Symbol":
+    def __radd__(self, other: object) -> "Symbol":
         return self._combine("+", other, True)
 
-    def __sub__(self, other: Any) -> "Symbol":
+    def __sub__(self, other: object) -> "Symbol":
         return self._combine("-", other)
 
-    def __rsub__(self, other: Any) -> "Symbol":
+    def __rsub__(self, other: object) -> "Symbol":
         return self._combine("-", other, True)
 
-    def __mul__(self, other: Any) -> "Symbol":
+    def __mul__(self, other: object) -> "Symbol":
         return self._combine("*", other)
 
-    def __rmul__(self, other: Any) -> "Symbol":
+    def __rmul__(self, other: object) -> "Symbol":
         return self._combine("*", other, True)
 
-    def __truediv__(self, other: Any) -> "Symbol":
+    def __truediv__(self, other: object) -> "Symbol":
         return self._combine("/", other)
 
-    def __rtruediv__(self, other: Any) -> "Symbol":
+    def __rtruediv__(self, other: object) -> "Symbol":
         return self._combine("/", other, True)
 
-    def __pow__(self, other: Any) -> "Symbol":
+    def __pow__(self, other: object) -> "Symbol":
         return self._combine("**", other)
 
-    def __rpow__(self, other: Any) -> "Symbol":
+    def __rpow__(self, other: object) -> "Symbol":
         return self._combine("**", other, True)
 
     def __neg__(self) -> "Symbol":
@@ -269,16 +273,16 @@ class Symbol:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
-    def __lt__(self, other: Any) -> "Symbol":
+    def __lt__(self, other: object) -> "Symbol":
         return self._combine("<", other)
 
-    def __le__(self, other: Any) -> "Symbol":
+    def __le__(self, other: object) -> "Symbol":
         return self._combine("<=", other)
 
-    def __gt__(self, other: Any) -> "Symbol":
+    def __gt__(self, other: object) -> "Symbol":
         return self._combine(">", other)
 
-    def __ge__(self, other: Any) -> "Symbol":
+    def __ge__(self, other: object) -> "Symbol":
         return self._combine(">=", other)
 
     def __bool__(self) -> bool:
@@ -297,7 +301,7 @@ class Symbol:
         )
 
 
-def as_node(value: Any) -> Node:
+def as_node(value: object) -> Node:
     """Return the tree of a symbol, a number or a pint quantity.
 
     Raises:

@@ -1,15 +1,16 @@
 """The check of units of a system of equations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from somaflow import units
-from somaflow.equations.algebras import UnitAlgebra, describe
-from somaflow.equations.expression import Node, evaluate
+from somaflow.equations.algebras import PURE, UnitAlgebra, describe
+from somaflow.equations.drawing import Setting
+from somaflow.equations.expression import Node, evaluate, names
 from somaflow.equations.inference import advice, wanted_units
 from somaflow.equations.statements import Variable
 from somaflow.errors import UnitError
-from somaflow.units import Dimensions, Parameter
+from somaflow.units import Dimensions
 
 Table = Mapping[str, Dimensions]
 # An expression, and the dimensions that it must have, or None for any.
@@ -20,7 +21,7 @@ def check(
     states: Mapping[str, Variable],
     definitions: Mapping[str, Variable],
     table: Table,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, Setting],
     pure: bool,
 ) -> None:
     """Check the unit of every right-hand side.
@@ -38,24 +39,42 @@ def check(
     """
     with advising(parameters, table, lambda: sides(states, definitions, pure)):
         for variable in (*definitions.values(), *states.values()):
-            found = evaluate(
+            dimensions = evaluate(
                 variable.expression, UnitAlgebra(table, variable.line, variable.number)
             )
             wanted = _wanted(variable, states, pure)
-            if found == wanted:
+            if dimensions == wanted:
                 continue
             is_state = variable.name in states
             what = f"d{variable.name}/dt" if is_state else variable.name
             hint = (
-                " Divide by a time constant." if is_state and found == table[variable.name] else ""
+                " Divide by a time constant."
+                if is_state and dimensions == table[variable.name]
+                else ""
             )
             raise UnitError(
-                f"the right-hand side is {describe(found)}, but {what} must be "
+                f"the right-hand side is {describe(dimensions)}, but {what} must be "
                 f"{describe(wanted)}.{hint}",
                 variable.line,
                 variable.expression.column,
                 variable.number,
             )
+
+
+def is_pure(
+    states: Mapping[str, Variable], definitions: Mapping[str, Variable], declared: Iterable[str]
+) -> bool:
+    """Tell whether no unit occurs at all, so that time is a pure number too.
+
+    Args:
+        states: The states.
+        definitions: The definitions.
+        declared: The units of inputs and parameters.
+    """
+    both = (*states.values(), *definitions.values())
+    return all(
+        units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared)
+    ) and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
 
 
 def sides(
@@ -73,7 +92,7 @@ def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> D
 
 @contextmanager
 def advising(
-    parameters: Mapping[str, Parameter], table: Table, checked: Callable[[], list[Side]]
+    parameters: Mapping[str, Setting], table: Table, checked: Callable[[], list[Side]]
 ) -> Iterator[None]:
     """Say which unit parameters that are plain numbers must have, where units do not fit.
 

@@ -2,12 +2,19 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.description import Description
 from somaflow.errors import MissingValueError, UnitError
 from somaflow.units import Parameter
+
+Whole = NDArray[np.integer] | int
+Counter = tuple[Whole, Whole]  # of shapes that broadcast
+Stream = int | tuple[int, ...]
 
 
 class Distribution(Description, ABC):
@@ -44,7 +51,7 @@ class Distribution(Description, ABC):
         )
 
     @abstractmethod
-    def draw(self, counter: tuple[Any, Any], stream: Any) -> Parameter:
+    def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter.
 
         Args:
@@ -58,8 +65,8 @@ class Distribution(Description, ABC):
         return Negated(self)
 
     def __repr__(self) -> str:
-        shown = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        arguments = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def __str__(self) -> str:
         return repr(self)
@@ -99,10 +106,10 @@ class Negated(Distribution):
         """A number that no value is above, in the coherent system."""
         return -self.of.lowest
 
-    def draw(self, counter: tuple[Any, Any], stream: Any) -> Parameter:
+    def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
-        made = self.of.draw(counter, stream)
-        return Parameter(-made.value, made.unit)
+        drawn = self.of.draw(counter, stream)
+        return Parameter(-drawn.value, drawn.unit)
 
     def __neg__(self) -> Distribution:
         return self.of
@@ -111,7 +118,10 @@ class Negated(Distribution):
         return f"-{self.of!r}"
 
 
-def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
+Setting = Parameter | Distribution  # what a parameter or an initial value may be
+
+
+def held(value: object, unit: str | None, name: str, where: str = "") -> Setting:
     """Check a value that may be a distribution, and hold it in the declared unit.
 
     Other values are held as by `units.parameter`, whose arguments these are.
@@ -124,11 +134,17 @@ def held(value: Any, unit: str | None, name: str, where: str = "") -> Any:
     if unit is not None and units.dimensions(value.unit) != units.dimensions(unit):
         place = f" of {where}" if where else ""
         raise UnitError(f"{name!r}{place} is in {unit}, but {value} is in {value.unit}.")
-    if unit is None or unit == value.unit:
+    return value if unit is None else _shown_in(value, unit)
+
+
+def _shown_in(value: Distribution, unit: str) -> Distribution:
+    if unit == value.unit:
         return value
     if isinstance(value, Negated):
-        return -held(value.of, unit, name, where)
+        return -_shown_in(value.of, unit)
     # Values are in the coherent system already, so only the unit that is shown changes.
-    own = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
-    own |= {key: Parameter(p.value, unit) for key, p in own.items() if isinstance(p, Parameter)}
-    return type(value)(**own)
+    arguments = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+    arguments |= {
+        key: Parameter(p.value, unit) for key, p in arguments.items() if isinstance(p, Parameter)
+    }
+    return type(value)(**arguments)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations import checking, noise, statements
 from somaflow.equations.affine import ZERO, Form, check_size
-from somaflow.equations.algebras import NOISE, PURE, UnitAlgebra, describe
-from somaflow.equations.drawing import held
+from somaflow.equations.algebras import NOISE, PURE, Numbers, UnitAlgebra, describe
+from somaflow.equations.drawing import Setting, held
 from somaflow.equations.expression import (
     RAND,
     Binary,
@@ -26,28 +27,19 @@ from somaflow.equations.expression import (
     render,
     walk,
 )
-from somaflow.equations.initial import resolve
-from somaflow.equations.statements import Variable
+from somaflow.equations.initial import Arrays, finite, lacking, resolve
+from somaflow.equations.statements import Assignment, Variable, check_names
 from somaflow.equations.tracing import trace_derivatives
+from somaflow.equations.writing import Draft, canonical
 from somaflow.errors import (
     EquationError,
-    MissingValueError,
     UnitError,
     UnknownNameError,
     WrongTypeError,
     nearest,
-    point,
 )
 from somaflow.given import is_among, shown
-from somaflow.units import Dimensions, Parameter
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What happens at a spike or a reset: `name = expression`; `+=` is written out."""
-
-    name: str
-    expression: Node
+from somaflow.units import Dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +75,8 @@ class Equations(Description):
     """
 
     text: str
-    parameters: dict[str, Parameter]
-    initial: dict[str, Any]
+    parameters: dict[str, Setting]
+    initial: dict[str, Setting | str]
     states: dict[str, Variable] = field(init=False)
     definitions: dict[str, Variable] = field(init=False)
     inputs: dict[str, str] = field(init=False)
@@ -94,6 +86,7 @@ class Equations(Description):
     pure_time: bool = field(init=False)
     source: str = field(init=False)
     _own: frozenset[str] = field(init=False)
+    _starts: dict[str, Node] = field(init=False, default_factory=dict)
     _tables: dict[bool, dict[str, Dimensions]] = field(init=False, default_factory=dict)
 
     @classmethod
@@ -127,7 +120,7 @@ class Equations(Description):
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], initial: Mapping[str, Any], **parameters: Any
+        cls, function: Callable[..., object], initial: Mapping[str, object], **parameters: object
     ) -> "Equations":
         """Trace a Python function into equations.
 
@@ -153,52 +146,40 @@ class Equations(Description):
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise WrongTypeError(f"equations are text, not {shown(self.text)}.")
-        for name in self.parameters:
-            statements.check_free(name)
-        found = statements.read(self.text, self.parameters)
-        states, definitions = found.states, found.definitions
-        if not (states or definitions or found.spikes):
+        self._read({}, {})
+
+    def _read(self, trees: Mapping[str, Node], starts: Mapping[str, Node]) -> None:
+        """Set all fields from the text, and from those of its trees that are known."""
+        lines = statements.read(self.text, self.parameters, trees)
+        states, definitions = lines.states, lines.definitions
+        if not (states or definitions or lines.spikes):
             raise EquationError("there are no equations in this text.")
         setter = object.__setattr__
         setter(self, "states", states)
-        setter(self, "inputs", found.inputs)
+        setter(self, "inputs", lines.inputs)
         setter(self, "definitions", definitions)
-        setter(self, "_own", frozenset({*states, *definitions, *found.inputs, *self.parameters}))
+        setter(self, "_own", frozenset({*states, *definitions, *lines.inputs, *self.parameters}))
         for variable in (*states.values(), *definitions.values()):
-            self._known(variable.expression, variable.line, variable.number)
+            check_names(variable.expression, self._own, False, variable.line, variable.number)
         setter(self, "definitions", statements.in_order(definitions))
         setter(self, "noises", noise.find(states, self.definitions))
-        setter(self, "pure_time", self._check_units())
-        ports = frozenset(name for name in found.inputs if name.endswith("_post"))
+        declared = (*self.inputs.values(), *(p.unit for p in self.parameters.values()))
+        setter(self, "pure_time", checking.is_pure(states, definitions, declared))
+        checking.check(states, self.definitions, self.dimensions(), self.parameters, self.pure_time)
+        ports = frozenset(name for name in lines.inputs if name.endswith("_post"))
         for attribute, side in (("on_spike", False), ("on_post_spike", True)):
             assigned = [
                 item
-                for line, number, start, post in found.spikes
+                for line, number, start, post in lines.spikes
                 if post == side
                 for item in self.assignments(line[start:], line, start, number, ports, True)
             ]
             setter(self, attribute, tuple(assigned))
-        checked = {key: self._initial(key, v) for key, v in self.initial.items()}
-        setter(self, "initial", {key: checked[key] for key in states if key in checked})
+        self._start({}, self.initial, starts)
         setter(self, "parameters", dict(sorted(self.parameters.items())))
         setter(self, "source", self.text)
-        setter(self, "text", self._canonical())
-
-    def _canonical(self) -> str:
-        """Write the trees as text, so that equal equations have one form, however written."""
-        lines = [f"{key} : {units.canonical_text(unit)}" for key, unit in self.inputs.items()]
-        for variable in self.definitions.values():
-            unit = units.canonical_text(variable.unit)
-            lines.append(f"{variable.name} = {render(variable.expression)} : {unit}")
-        for variable in self.states.values():
-            unit = units.canonical_text(variable.unit)
-            lines.append(f"d{variable.name}/dt = {render(variable.expression)} : {unit}")
-        for event, assigned in (("spike", self.on_spike), ("post spike", self.on_post_spike)):
-            lines += [f"on {event}: {a.name} = {render(a.expression)}" for a in assigned]
-        return "\n".join(lines)
-
-    def _known(self, node: Node, line: str, number: int | None, stepped: bool = False) -> None:
-        statements.check_names(node, self._own, stepped, line, number)
+        events = {"spike": self.on_spike, "post spike": self.on_post_spike}
+        setter(self, "text", canonical(self.inputs, self.definitions, self.states, events))
 
     def dimensions(self, pure_time: bool | None = None) -> dict[str, Dimensions]:
         """Return the dimensions of every name that the equations define or use."""
@@ -210,17 +191,6 @@ class Equations(Description):
         table |= {name: PURE if pure else NOISE for name in self.noises.values()}
         return table | {"t": PURE if pure else units.dimensions("ms")}
 
-    def _check_units(self) -> bool:
-        declared = [v.unit for v in (*self.states.values(), *self.definitions.values())]
-        declared += [*self.inputs.values(), *(p.unit for p in self.parameters.values())]
-        pure = all(units.dimensions(unit) == PURE for unit in declared) and not any(
-            isinstance(item, Name) and item.name in units.NAMES
-            for v in (*self.states.values(), *self.definitions.values())
-            for item in walk(v.expression)
-        )
-        checking.check(self.states, self.definitions, self.dimensions(pure), self.parameters, pure)
-        return pure
-
     def _advising(
         self, table: Mapping[str, Dimensions], node: Node, wanted: Dimensions | None = None
     ) -> AbstractContextManager[None]:
@@ -231,31 +201,47 @@ class Equations(Description):
             node: What is checked beside the equations.
             wanted: The dimensions that it must have, or None for any.
         """
+        own = partial(checking.sides, self.states, self.definitions, self.pure_time)
+        return checking.advising(self.parameters, table, lambda: [*own(), (node, wanted)])
 
-        def sides() -> list[checking.Side]:
-            return [*checking.sides(self.states, self.definitions, self.pure_time), (node, wanted)]
+    def _start(
+        self,
+        kept: Mapping[str, Setting | str],
+        given: Mapping[str, object],
+        trees: Mapping[str, Node],
+    ) -> None:
+        """Set the initial values: what is given, once it is checked, in place of what was kept.
 
-        return checking.advising(self.parameters, table, sides)
+        Of what is given, `trees` has the expressions that are known as trees.
+        """
+        values = {
+            key: self._initial(key, given[key], trees.get(key)) if key in given else kept[key]
+            for key in {**kept, **given}
+        }
+        ordered = {key: values[key] for key in self.states if key in values}
+        object.__setattr__(self, "initial", ordered)
 
-    def _initial(self, name: str, value: Any) -> Any:
+    def _initial(self, name: str, value: object, tree: Node | None) -> Setting | str:
         if name not in self.states:
             raise UnknownNameError(
                 f"there is no state {name!r} to give an initial value.{nearest(name, self.states)}"
             )
+        self._starts.pop(name, None)
         if isinstance(value, str):
-            node = parse(value)
+            node = tree or parse(value)
             statements.refuse_condition(node, value)
-            self._known(node, value, None)
+            check_names(node, self._own, False, value)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
             table = self._dimensions(False)
             with self._advising(table, node, table[name]):
-                found = evaluate(node, UnitAlgebra(table, value))
-                if found != table[name]:
+                dimensions = evaluate(node, UnitAlgebra(table, value))
+                if dimensions != table[name]:
                     raise UnitError(
-                        f"the initial value of {name!r} is {describe(found)}, not "
+                        f"the initial value of {name!r} is {describe(dimensions)}, not "
                         f"{self.states[name].unit}.",
                         value,
                     )
+            self._starts[name] = node
             return render(node)
         return held(value, self.states[name].unit, name, "the initial state")
 
@@ -271,7 +257,7 @@ class Equations(Description):
             EquationError, UnitError, UnknownNameError: As for equations.
         """
         node = parse(text)
-        self._known(node, text, None, stepped)
+        check_names(node, self._own, stepped, text)
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
@@ -309,7 +295,7 @@ class Equations(Description):
             rows = text.split("\n")
             return tuple(item for row in rows for item in self.assignments(row, stepped=stepped))
         line = text if line is None else line
-        found: list[Assignment] = []
+        items: list[Assignment] = []
         table = self._dimensions(stepped)
         for match, start in statements.split_assignments(text, line, offset, number):
             name, operator = statements.name_of(match), match[2]
@@ -325,7 +311,7 @@ class Equations(Description):
                 )
             node = parse(match[3], line, start + match.start(3), number)
             statements.refuse_condition(node, line, number)
-            self._known(node, line, number, stepped)
+            check_names(node, self._own, stepped, line, number)
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
@@ -338,17 +324,17 @@ class Equations(Description):
                         node.column,
                         number,
                     )
-            found.append(Assignment(name, node))
-        return tuple(found)
+            items.append(Assignment(name, node))
+        return tuple(items)
 
-    def __call__(self, **values: Any) -> "Equations":
+    def __call__(self, **values: object) -> "Equations":
         """Return the equations with other values for parameters or initial states.
 
         Raises:
             UnknownNameError: There is no such parameter or state.
             UnitError: A value has the wrong unit.
         """
-        parameters, initial = dict(self.parameters), dict(self.initial)
+        parameters, initial = dict(self.parameters), {}
         for name, value in values.items():
             if name in self.parameters:
                 unit = self.parameters[name].unit
@@ -358,7 +344,11 @@ class Equations(Description):
             else:
                 known = {*self.parameters, *self.states}
                 raise UnknownNameError(f"there is no parameter {name!r}.{nearest(name, known)}")
-        return Equations(self.source, parameters, initial)
+        # No unit can have changed, so nothing is checked again but the initial values given.
+        new = object.__new__(type(self))
+        vars(new).update(vars(self), parameters=parameters, _starts={**self._starts})
+        new._start(self.initial, initial, {})
+        return new
 
     def depends(self, node: Node) -> set[str]:
         """Return all names that a tree depends on, through definitions."""
@@ -398,12 +388,11 @@ class Equations(Description):
     @property
     def uses_pulse(self) -> bool:
         """Whether an equation calls `pulse`, which only a synapse can answer."""
-        nodes = [v.expression for v in (*self.states.values(), *self.definitions.values())]
-        return any(
-            isinstance(item, Call) and item.function == "pulse" for n in nodes for item in walk(n)
-        )
+        both = (*self.states.values(), *self.definitions.values())
+        parts = (item for variable in both for item in walk(variable.expression))
+        return any(isinstance(item, Call) and item.function == "pulse" for item in parts)
 
-    def initial_values(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    def initial_values(self, given: Mapping[str, Numbers], where: str) -> Arrays:
         """Return the initial value of every state, in the coherent system.
 
         Args:
@@ -411,40 +400,50 @@ class Equations(Description):
             where: What the equations belong to, for messages.
 
         Returns:
-            A NumPy value for each state, in the order of the states.
+            An array for each state, in the order of the states.
 
         Raises:
             MissingValueError: A state has no initial value, or one that is not finite.
         """
         own = {key: self.require_initial(key, where) for key in self.states if key not in given}
-        table: dict[str, Any] = {key: p.value for key, p in self.parameters.items()}
+        table: dict[str, Numbers] = {key: p.value for key, p in self.parameters.items()}
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
         table |= {key: value.value for key, value in own.items() if not isinstance(value, str)}
-        waiting = {key: value for key, value in own.items() if isinstance(value, str)}
+        waiting = {key: self._starts[key] for key, value in own.items() if isinstance(value, str)}
         table = resolve(waiting, table, self.definitions, where)
-        for key in self.states:
-            if not np.all(np.isfinite(table[key])):
-                raise MissingValueError(f"the initial value of {key!r} of {where} is not finite.")
-        return {key: table[key] for key in self.states}
+        return finite({key: table[key] for key in self.states}, where)
 
-    def require_initial(self, name: str, where: str) -> Any:
+    def require_initial(self, name: str, where: str) -> Setting | str:
         """Return the initial value of a state.
 
         Raises:
             MissingValueError: None was given.
         """
         if name not in self.initial:
-            variable = self.states[name]
-            message = (
-                f"state {name!r} of {where} has no initial value. Give {name}=... in "
-                f"{variable.unit} to Equations.parse, or initial={{{where!r}: {{{name!r}: ...}}}} "
-                "to simulate."
-            )
-            column = len(variable.line) - len(variable.line.lstrip()) + 1
-            raise MissingValueError(point(message, variable.line, column, variable.number))
+            raise lacking(self.states[name], where)
         return self.initial[name]
 
     def __repr__(self) -> str:
         lines = [line.strip() for line in self.source.strip().splitlines()]
         values = [f"{key} = {value}" for key, value in self.parameters.items()]
         return "Equations(\n  " + "\n  ".join(lines + values) + "\n)"
+
+
+def from_draft(
+    draft: Draft, parameters: Mapping[str, Setting], initial: Mapping[str, Setting | str]
+) -> Equations:
+    """Return the equations that a draft's text is, without reading its trees again.
+
+    Raises:
+        SomaflowError: As where the text is read.
+    """
+    new = object.__new__(Equations)
+    vars(new).update(text=draft.text, parameters={**parameters}, initial={**initial})
+    vars(new).update(_starts={}, _tables={})
+    new._read(draft.trees, draft.starts)
+    return new
+
+
+def starts(equations: Equations) -> Mapping[str, Node]:
+    """Return the trees of those initial values that are expressions."""
+    return equations._starts

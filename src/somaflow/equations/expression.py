@@ -8,7 +8,7 @@ import ast
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from somaflow.equations import dialects
 from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest, quoted
@@ -91,21 +91,24 @@ class Call(Node):
     arguments: tuple[Node, ...]
 
 
-class Algebra(Protocol):
+Value = TypeVar("Value")
+
+
+class Algebra(Protocol[Value]):
     """What a value type must offer so that a tree can be evaluated over it."""
 
-    def number(self, node: Number) -> Any: ...
+    def number(self, node: Number) -> Value: ...
 
-    def name(self, node: Name) -> Any: ...
+    def name(self, node: Name) -> Value: ...
 
-    def negative(self, node: Negative, operand: Any) -> Any: ...
+    def negative(self, node: Negative, operand: Value) -> Value: ...
 
-    def binary(self, node: Binary, left: Any, right: Any) -> Any: ...
+    def binary(self, node: Binary, left: Value, right: Value) -> Value: ...
 
-    def call(self, node: Call, arguments: tuple[Any, ...]) -> Any: ...
+    def call(self, node: Call, arguments: tuple[Value, ...]) -> Value: ...
 
 
-def evaluate(node: Node, algebra: Algebra) -> Any:
+def evaluate(node: Node, algebra: Algebra[Value]) -> Value:
     """Evaluate a tree over a value type."""
     match node:
         case Number():
@@ -178,14 +181,14 @@ def is_noise(name: str) -> bool:
 
 def dependencies(node: Node, definitions: Mapping[str, Node]) -> set[str]:
     """Return all names that a tree depends on, through definitions."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = [node]
     while waiting:
-        for name in names(waiting.pop()) - found:
-            found.add(name)
+        for name in names(waiting.pop()) - reached:
+            reached.add(name)
             if name in definitions:
                 waiting.append(definitions[name])
-    return found
+    return reached
 
 
 def in_need(name: str, definitions: Mapping[str, Node], known: Container[str]) -> list[str]:
@@ -238,33 +241,56 @@ def renamed(node: Node, change: Callable[[Name], Node]) -> Node:
 
 def render(node: Node) -> str:
     """Write a tree as text that `parse` reads back to an equal tree."""
-    return _render(node)[0]
+    return typeset(node)[0]
 
 
-def _render(node: Node) -> tuple[str, int]:
+def typeset(node: Node, column: int = 0) -> tuple[str, Node]:
+    """Write a tree as `render` does, and return it with the columns that it has there.
+
+    Args:
+        node: The tree.
+        column: Where its text begins in a line.
+    """
+    return _typeset(node, column, False)
+
+
+def _typeset(node: Node, column: int, enclosed: bool) -> tuple[str, Node]:
+    column += enclosed
     match node:
         case Number():
-            text = repr(node.value)
-            return text.removesuffix(".0"), 6
+            text, moved = repr(node.value).removesuffix(".0"), Number(node.value, column=column)
         case Name():
-            return node.name, 6
+            text, moved = node.name, Name(node.name, column=column)
         case Call():
-            return f"{node.function}({', '.join(render(a) for a in node.arguments)})", 6
+            text, arguments = f"{node.function}(", []
+            for argument in node.arguments:
+                text += ", " if arguments else ""
+                part, own = _typeset(argument, column + len(text), False)
+                text += part
+                arguments.append(own)
+            text, moved = f"{text})", Call(node.function, tuple(arguments), column=column)
         case Negative():
-            text, rank = _render(node.operand)
-            return (f"-{text}" if rank >= 4 else f"-({text})"), 4
+            part, operand = _typeset(node.operand, column + 1, _rank(node.operand) < 4)
+            text, moved = f"-{part}", Negative(operand, column=column)
         case Binary():
-            own = _RANK[node.operator]
-            left, left_rank = _render(node.left)
-            right, right_rank = _render(node.right)
+            own, first, second = _rank(node), _rank(node.left), _rank(node.right)
             # Python's ** groups to the right and binds tighter than a minus on its left.
-            left_open = left_rank > own if node.operator == "**" else left_rank >= own
-            right_open = right_rank >= 4 if node.operator == "**" else right_rank > own
-            left = left if left_open else f"({left})"
-            right = right if right_open else f"({right})"
-            space = "" if node.operator == "**" else " "
-            return f"{left}{space}{node.operator}{space}{right}", own
-    raise TypeError(f"not a node: {node!r}")
+            power = node.operator == "**"
+            text, left = _typeset(node.left, column, first <= own if power else first < own)
+            text += node.operator if power else f" {node.operator} "
+            closed = second < 4 if power else second <= own
+            part, right = _typeset(node.right, column + len(text), closed)
+            text, moved = text + part, Binary(node.operator, left, right, column=column)
+        case _:
+            raise TypeError(f"not a node: {node!r}")
+    return f"({text})" if enclosed else text, moved
+
+
+def _rank(node: Node) -> int:
+    """Return how tightly a tree binds as text."""
+    if isinstance(node, Binary):
+        return _RANK[node.operator]
+    return _RANK["neg"] if isinstance(node, Negative) else 6
 
 
 def parse(text: str, line: str | None = None, offset: int = 0, number: int | None = None) -> Node:
@@ -283,10 +309,10 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
     """
     if not isinstance(text, str):
         raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {shown(text)}.")
-    return _Reader(text, text if line is None else line, offset, number).read()
+    return _Translator(text, text if line is None else line, offset, number).read()
 
 
-class _Reader:
+class _Translator:
     """Turns Python's tree of a text into one of ours; its arguments are those of `parse`."""
 
     def __init__(self, text: str, line: str, offset: int, number: int | None) -> None:
@@ -301,7 +327,7 @@ class _Reader:
 
     def read(self) -> Node:
         try:
-            found = tree(self.text)
+            python = tree(self.text)
         except UnreadableError as error:
             raise EquationError(
                 f"this is not an expression: {error}. Powers are written x**2, products a*b.",
@@ -309,21 +335,21 @@ class _Reader:
                 self.offset + error.column,
                 self.number,
             ) from None
-        return self.convert(found, condition=True)
+        return self.convert(python, condition=True)
 
-    def place(self, item: Any) -> int:
+    def place(self, item: ast.AST) -> int:
         column = getattr(item, "col_offset", 0)
         return self.offset + (column if self.characters is None else self.characters[column])
 
     def error(
-        self, message: str, item: Any, kind: type[EquationError] = EquationError
+        self, message: str, item: ast.AST, kind: type[EquationError] = EquationError
     ) -> EquationError:
         return kind(message, self.line, self.place(item), self.number)
 
     def convert(self, item: ast.AST, condition: bool = False) -> Node:
         column = self.place(item)
         match item:
-            case ast.Constant(value=value) if type(value) in (int, float):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return Number(self.finite(value, item), column=column)
             case ast.Name(id=name):
                 return Name(name, column=column)
@@ -376,7 +402,7 @@ class _Reader:
         except RecursionError:  # which takes more frames than it takes to read
             return quoted(ast.get_source_segment(self.text, item) or self.text)
 
-    def finite(self, value: Any, item: ast.AST) -> float:
+    def finite(self, value: float, item: ast.AST) -> float:
         try:
             if (result := float(value)) < float("inf"):
                 return result

@@ -10,6 +10,7 @@ from pint.util import UnitsContainer
 
 from somaflow import units
 from somaflow.equations.algebras import PURE, is_condition, literal
+from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import (
     FUNCTIONS,
     Binary,
@@ -21,7 +22,7 @@ from somaflow.equations.expression import (
     evaluate,
 )
 from somaflow.notation import LARGEST_POWER
-from somaflow.units import Dimensions, Parameter
+from somaflow.units import Dimensions
 
 _MOST_WORK = 2e7  # of a solve; this is advice in a message, which must not take long
 _TINY = 1e-9  # of numbers that are 0 but for rounding
@@ -128,9 +129,9 @@ def wanted_units(
     names = sorted(set(unknown))
     algebra = OpenAlgebra(table, names)
     for node, wanted in sides:
-        found = evaluate(node, algebra)
+        side = evaluate(node, algebra)
         if wanted is not None:
-            algebra.alike(found, Open(wanted))
+            algebra.alike(side, Open(wanted))
     if not names or len(algebra.pure) * len(names) ** 2 > _MOST_WORK:
         return {}
     kinds = sorted({kind for ratio in algebra.pure for kind in ratio.known.powers})
@@ -155,25 +156,25 @@ def _solved(
     if np.abs(misfit).max(initial=0.0) > _TINY:
         return {}
     free = np.abs(np.eye(len(names)) - inverse @ matrix).max(axis=1) > _TINY
-    found = {}
+    units_of = {}
     for name, row, undecided in zip(names, powers, free, strict=True):
-        held = {k: round(float(p), 6) for k, p in zip(kinds, row[:-1], strict=True)}
-        held = {kind: int(p) if p == int(p) else p for kind, p in held.items() if p}
-        if held and not undecided:
-            found[name] = units.named(Dimensions(UnitsContainer(held), float(row[-1])))
-    return found
+        exponents = {k: round(float(p), 6) for k, p in zip(kinds, row[:-1], strict=True)}
+        exponents = {kind: int(p) if p == int(p) else p for kind, p in exponents.items() if p}
+        if exponents and not undecided:
+            units_of[name] = units.named(Dimensions(UnitsContainer(exponents), float(row[-1])))
+    return units_of
 
 
-def advice(parameters: Mapping[str, Parameter], wanted: Mapping[str, str]) -> str:
+def advice(parameters: Mapping[str, Setting], wanted: Mapping[str, str]) -> str:
     """Say how parameters that are plain numbers are written with their units."""
-    said = []
+    sentences = []
     for name, unit in wanted.items():
         value = parameters[name].value
         shown = "..." if value.size > 6 else np.array2string(value, separator=", ")
         factor, _, divisors = unit.partition("/")
         written = f"{shown}*{unit}" if factor != "1" else f"{shown}/{divisors}"
-        said.append(
+        sentences.append(
             f"{name!r} is a plain number, but the equations make it {unit}: "
             f"give its unit, as in {name}={written}."
         )
-    return " ".join(said)
+    return " ".join(sentences)

@@ -49,10 +49,10 @@ class LinearParts:
 
     def reaches(self, source: str, target: str) -> bool:
         """Tell whether a state moves another one, through others or not."""
-        found = {source}
+        reached = {source}
         for _ in self.states:
-            found |= {row for row, column in self.coefficients if column in found}
-        return target in found
+            reached |= {row for row, column in self.coefficients if column in reached}
+        return target in reached
 
 
 def _is_zero(node: Node, equations: Equations) -> bool:

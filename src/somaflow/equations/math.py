@@ -4,7 +4,7 @@ Written once in a user's function, `sf.math.exp(x)` gives a number for a NumPy a
 symbol, and a tensor for a tensor (registered by the compiler).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pint
@@ -30,15 +30,16 @@ __all__ = [
     "where",
 ]
 
-_tables: list[tuple[Callable[[Any], bool], dict[str, Callable[..., Any]]]] = []
+Functions = Mapping[str, Callable[..., Any]]
+_tables: list[tuple[Callable[[object], bool], Functions]] = []
 
 
-def register(applies: Callable[[Any], bool], table: dict[str, Callable[..., Any]]) -> None:
+def register(applies: Callable[[object], bool], table: Functions) -> None:
     """Add a value type: a test for its values, and its functions by name."""
     _tables.append((applies, table))
 
 
-def _apply(name: str, *arguments: Any) -> Any:
+def _apply(name: str, *arguments: object) -> Any:
     if any(isinstance(argument, Symbol) for argument in arguments):
         return Symbol(Call(name, tuple(as_node(argument) for argument in arguments)))
     for applies, table in _tables:
@@ -53,71 +54,71 @@ def _apply(name: str, *arguments: Any) -> Any:
     return NUMPY_FUNCTIONS[name](*arguments)
 
 
-def _is_numeric(argument: Any) -> bool:
-    found = array(argument)
-    return found is not None and found.dtype.kind in "biuf"
+def _is_numeric(argument: object) -> bool:
+    numbers = array(argument)
+    return numbers is not None and numbers.dtype.kind in "biuf"
 
 
-def exp(x: Any) -> Any:
+def exp(x: object) -> Any:
     """Return e to the power x."""
     return _apply("exp", x)
 
 
-def expm1(x: Any) -> Any:
+def expm1(x: object) -> Any:
     """Return exp(x) - 1, exact for small x."""
     return _apply("expm1", x)
 
 
-def exprel(x: Any) -> Any:
+def exprel(x: object) -> Any:
     """Return (exp(x) - 1)/x, finite at 0; a rate a*x/(exp(x) - 1) is a/exprel(x)."""
     return _apply("exprel", x)
 
 
-def log(x: Any) -> Any:
+def log(x: object) -> Any:
     """Return the natural logarithm."""
     return _apply("log", x)
 
 
-def sin(x: Any) -> Any:
+def sin(x: object) -> Any:
     """Return the sine."""
     return _apply("sin", x)
 
 
-def cos(x: Any) -> Any:
+def cos(x: object) -> Any:
     """Return the cosine."""
     return _apply("cos", x)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: object) -> Any:
     """Return the hyperbolic tangent."""
     return _apply("tanh", x)
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: object) -> Any:
     """Return 1/(1 + exp(-x))."""
     return _apply("sigmoid", x)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: object) -> Any:
     """Return the square root."""
     return _apply("sqrt", x)
 
 
-def absolute(x: Any) -> Any:
+def absolute(x: object) -> Any:
     """Return the absolute value; in text it is written `abs`."""
     return _apply("abs", x)
 
 
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: object, b: object) -> Any:
     """Return the smaller of two."""
     return _apply("minimum", a, b)
 
 
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: object, b: object) -> Any:
     """Return the larger of two."""
     return _apply("maximum", a, b)
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def where(condition: object, a: object, b: object) -> Any:
     """Return `a` where the condition holds, else `b`."""
     return _apply("where", condition, a, b)

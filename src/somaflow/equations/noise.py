@@ -23,7 +23,7 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
         EquationError: A noise that enters nonlinearly, drives two states or none, or shares its
             state with another.
     """
-    found: dict[str, str] = {}
+    of_state: dict[str, str] = {}
     driven: dict[str, str] = {}  # the state of each noise
     trees = {key: definition.expression for key, definition in definitions.items()}
     noisy = _noisy(trees)
@@ -54,7 +54,7 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
                 variable.number,
             )
         parts(variable, definitions, noise)
-        found[state] = noise
+        of_state[state] = noise
         driven[noise] = state
     for definition in definitions.values():
         for noise, column in _noises(definition.expression, {}).items():
@@ -66,7 +66,7 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
                     column,
                     definition.number,
                 )
-    return found
+    return of_state
 
 
 def parts(variable: Variable, definitions: Mapping[str, Variable], noise: str) -> Form:
@@ -120,12 +120,12 @@ def refuse(
 
 def _noisy(trees: Mapping[str, Node]) -> set[str]:
     """Return the definitions that depend on a noise; each stands after those that it needs."""
-    found: set[str] = set()
+    noisy: set[str] = set()
     for key, tree in trees.items():
         used = names(tree)
-        if used & found or any(map(is_noise, used)):
-            found.add(key)
-    return found
+        if used & noisy or any(map(is_noise, used)):
+            noisy.add(key)
+    return noisy
 
 
 def _noises(node: Node, trees: Mapping[str, Node]) -> dict[str, int]:
@@ -135,11 +135,11 @@ def _noises(node: Node, trees: Mapping[str, Node]) -> dict[str, int]:
         node: The tree.
         trees: Those of the definitions.
     """
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     if not any(map(is_noise, dependencies(node, trees))):
-        return found
+        return columns
     for item in walk(node):
         if isinstance(item, Name):
             for name in sorted(filter(is_noise, dependencies(item, trees))):
-                found.setdefault(name, item.column)
-    return found
+                columns.setdefault(name, item.column)
+    return columns

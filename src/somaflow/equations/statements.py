@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from somaflow import units
 from somaflow.equations import dialects
+from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import (
     FUNCTIONS,
     RAND,
@@ -26,12 +28,12 @@ _LONGEST_TEXT, _MOST_STATEMENTS = 100_000, 3_000
 _SHOWN = 12  # names of a circle
 # Names that have a value where there are steps: the step, and what is drawn in each.
 STEPPED = ("dt", RAND)
-_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
-_DERIVATIVE = re.compile(rf"\s*d({_NAME})\s*/\s*dt\s*=(?!=)(.*)$")
-_DEFINITION = re.compile(rf"\s*({_NAME})\s*=(?!=)(.*)$")
-_INPUT = re.compile(rf"\s*({_NAME})\s*:(\s*\S.*)$")
+NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
+_DERIVATIVE = re.compile(rf"\s*d({NAME})\s*/\s*dt\s*=(?!=)(.*)$")
+_DEFINITION = re.compile(rf"\s*({NAME})\s*=(?!=)(.*)$")
+_INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
 _ON_SPIKE = re.compile(r"\s*on\s+(?:(post)\s+)?spike\s*:(.*)$")
-ASSIGNMENT = re.compile(rf"\s*({_NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
+ASSIGNMENT = re.compile(rf"\s*({NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,23 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What happens at a spike or a reset: `name = expression`; `+=` is written out."""
+
+    name: str
+    expression: Node
+
+
+class OnSpike(NamedTuple):
+    """A statement `on spike:` or `on post spike:`."""
+
+    line: str
+    number: int
+    start: int  # the column behind the colon
+    post: bool
+
+
+@dataclass(frozen=True)
 class Statements:
     """The statements of a text, by kind and in the order of the text.
 
@@ -61,14 +80,13 @@ class Statements:
         states: The derivative of each state.
         definitions: The definitions.
         inputs: Unit of each input.
-        spikes: Line, number and column of each `on spike:` statement, behind its colon, and whether
-            it says `on post spike:`.
+        spikes: What happens at spikes.
     """
 
     states: dict[str, Variable] = field(default_factory=dict)
     definitions: dict[str, Variable] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
-    spikes: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    spikes: list[OnSpike] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -104,7 +122,11 @@ def check_free(
 
 
 def check_names(
-    node: Node, own: AbstractSet[str], stepped: bool, line: str | None, number: int | None
+    node: Node,
+    own: AbstractSet[str],
+    stepped: bool,
+    line: str | None,
+    number: int | None = None,
 ) -> None:
     """Refuse names in a tree that mean nothing, or two things.
 
@@ -144,28 +166,33 @@ def check_names(
         raise kind(message, line, item.column, number)
 
 
-def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
+def read(
+    text: str, parameters: Mapping[str, Setting], trees: Mapping[str, Node] | None = None
+) -> Statements:
     """Read a text of equations.
 
     Args:
         text: One statement a line; see `Equations`.
         parameters: The parameters, whose names are taken.
+        trees: Right-hand sides that are known as trees, by name, with the columns of their line.
 
     Raises:
         EquationError: A line that is no statement, a name that is taken, a syntax slip.
         UnitError: A text that names no unit.
     """
+    for name in parameters:
+        check_free(name)
     if len(text) > _LONGEST_TEXT:
         raise EquationError(
             f"this text of equations has {len(text):,} characters, and at most "
             f"{_LONGEST_TEXT:,} are read."
         )
-    found = Statements()
+    tables = Statements()
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("#")[0].rstrip()
         if not line.strip():
             continue
-        if found.count >= _MOST_STATEMENTS:
+        if tables.count >= _MOST_STATEMENTS:
             raise EquationError(
                 f"there are more than {_MOST_STATEMENTS:,} statements, which are too many for one "
                 "text of equations. What differs from cell to cell is a parameter with an array.",
@@ -176,18 +203,18 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
         if said := dialects.statement(line):
             raise EquationError(said, line, len(line) - len(line.lstrip()), number)
         if match := _ON_SPIKE.match(line):
-            found.spikes.append((line, number, match.start(2), bool(match[1])))
+            tables.spikes.append(OnSpike(line, number, match.start(2), bool(match[1])))
             continue
         match = _DERIVATIVE.match(line)
-        table = found.states if match else found.definitions
+        table = tables.states if match else tables.definitions
         match = match or _DEFINITION.match(line)
         declared = None if match else _INPUT.match(line)
         if match:
-            _check_name(match, parameters, found, line, number)
-            table[name_of(match)] = _variable(match, line, number)
+            _check_name(match, parameters, tables, line, number)
+            table[name_of(match)] = _variable(match, line, number, trees or {})
         elif declared:
-            _check_name(declared, parameters, found, line, number, declared=True)
-            found.inputs[name_of(declared)] = _unit(declared[2], line, number)
+            _check_name(declared, parameters, tables, line, number, declared=True)
+            tables.inputs[name_of(declared)] = _unit(declared[2], line, number)
         else:
             raise EquationError(
                 "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
@@ -196,13 +223,13 @@ def read(text: str, parameters: dict[str, units.Parameter]) -> Statements:
                 len(line) - len(line.lstrip()),
                 number,
             )
-    return found
+    return tables
 
 
 def _check_name(
     match: re.Match[str],
-    parameters: dict[str, units.Parameter],
-    found: Statements,
+    parameters: Mapping[str, Setting],
+    tables: Statements,
     line: str,
     number: int,
     declared: bool = False,
@@ -221,11 +248,11 @@ def _check_name(
             number,
         )
     check_free(name, line, column, number)
-    if any(name in table for table in (found.states, found.definitions, found.inputs)):
+    if any(name in table for table in (tables.states, tables.definitions, tables.inputs)):
         raise EquationError(f"{name!r} is defined twice.", line, column, number)
 
 
-def _variable(match: re.Match[str], line: str, number: int) -> Variable:
+def _variable(match: re.Match[str], line: str, number: int, trees: Mapping[str, Node]) -> Variable:
     text, colon, unit = match[2].rpartition(":")
     if not colon:
         raise EquationError(
@@ -235,10 +262,10 @@ def _variable(match: re.Match[str], line: str, number: int) -> Variable:
             len(line),
             number,
         )
-    unit = _unit(unit, line, number)
-    node = parse(text, line, match.start(2), number)
+    unit, name = _unit(unit, line, number), name_of(match)
+    node = trees.get(name) or parse(text, line, match.start(2), number)
     refuse_condition(node, line, number)
-    return Variable(name_of(match), node, unit, line, number)
+    return Variable(name, node, unit, line, number)
 
 
 def _unit(text: str, line: str, number: int) -> str:
@@ -275,24 +302,24 @@ def in_order(definitions: dict[str, Variable]) -> dict[str, Variable]:
         name: sorted(names(variable.expression) & definitions.keys(), reverse=True)
         for name, variable in definitions.items()
     }
-    done: dict[str, Variable] = {}
+    ordered: dict[str, Variable] = {}
     for first in definitions:
         path: dict[str, None] = {}  # from the first to the one that is looked at
         waiting = [first]
         while waiting:
             name = waiting[-1]
-            if name in done:
+            if name in ordered:
                 waiting.pop()
             elif name not in path:
                 path[name] = None
-                waiting += [other for other in needs[name] if other not in done]
+                waiting += [other for other in needs[name] if other not in ordered]
                 for other in needs[name]:
                     if other in path:
                         raise _circle(definitions[other], [*path])
             else:
-                done[name] = definitions[waiting.pop()]
+                ordered[name] = definitions[waiting.pop()]
                 del path[name]
-    return done
+    return ordered
 
 
 def _circle(variable: Variable, path: list[str]) -> EquationError:

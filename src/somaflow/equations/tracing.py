@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from somaflow.equations.algebras import Symbol, as_node
-from somaflow.equations.expression import Name, Node
+from somaflow.equations.expression import Name, Node, render
 from somaflow.errors import TraceError
 
 
 def trace_derivatives(
-    function: Callable[..., Any], states: Iterable[str], parameters: Iterable[str]
+    function: Callable[..., object], states: Iterable[str], parameters: Iterable[str]
 ) -> dict[str, Node]:
     """Trace `f(t, y)` or `f(t, y, p)`, where `y`, `p` and what it returns are dicts.
 
@@ -38,7 +38,7 @@ def trace_derivatives(
     return {key: as_node(derivatives[key]) for key in y}
 
 
-def trace_components(function: Callable[..., Any], y: Any, args: Any = None) -> list[Node]:
+def trace_components(function: Callable[..., object], y: object, args: object = None) -> list[Node]:
     """Trace a function of `sf.solve` into one tree for each component of its state.
 
     A component stands for all elements of its array: what a function does to single elements, such
@@ -63,9 +63,9 @@ def trace_components(function: Callable[..., Any], y: Any, args: Any = None) -> 
             f"an exponential method needs one name for each part of the state; {name} has "
             f"{', '.join(names)}, beside {', '.join(sorted(others))}. Rename what occurs twice."
         )
-    given = (_symbols(y, "y"),) if args is None else (_symbols(y, "y"), _symbols(args, "args"))
+    symbols = (_symbols(y, "y"),) if args is None else (_symbols(y, "y"), _symbols(args, "args"))
     try:
-        found = _flatten(y, function(Symbol(Name("t")), *given))
+        found = _flatten(y, function(Symbol(Name("t")), *symbols))
         if found is not None:
             return [as_node(value) for value in found]
     except Exception as error:
@@ -80,31 +80,32 @@ def trace_components(function: Callable[..., Any], y: Any, args: Any = None) -> 
     )
 
 
-def component_names(nest: Any, single: str = "y") -> list[str]:
+def component_names(nest: object, single: str = "y") -> list[str]:
     """Return the name of each component of a nest, such as `a.b`; dicts are sorted by key.
 
     Args:
         nest: Dicts, lists and tuples of anything.
         single: The name of a nest that is one component; other roots than `y` begin each name.
     """
-    return [leaf.node.name for leaf in _flatten(nest, _symbols(nest, single)) or ()]
+    leaves = _flatten(nest, _symbols(nest, single)) or ()
+    return [render(as_node(leaf)) for leaf in leaves]
 
 
-def _symbols(nest: Any, root: str) -> Any:
+def _symbols(nest: object, root: str) -> object:
     """Return a nest of the same structure, with a symbol for each component."""
 
-    def build(item: Any, path: tuple[str, ...]) -> Any:
+    def build(item: object, path: tuple[str, ...]) -> Any:
         if isinstance(item, Mapping):
             return {key: build(value, (*path, str(key))) for key, value in item.items()}
         if isinstance(item, (list, tuple)):
-            made = [build(value, (*path, str(k))) for k, value in enumerate(item)]
-            return type(item)(*made) if hasattr(item, "_fields") else type(item)(made)
+            parts = [build(value, (*path, str(k))) for k, value in enumerate(item)]
+            return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
         return Symbol(Name(".".join(path) or root))
 
     return build(nest, () if root == "y" else (root,))
 
 
-def _flatten(like: Any, nest: Any) -> list[Any] | None:
+def _flatten(like: object, nest: object) -> list[object] | None:
     """Return the components of a nest, or None where its structure is not that of `like`."""
     if isinstance(like, Mapping):
         if not isinstance(nest, Mapping) or set(nest) != set(like):
@@ -116,10 +117,10 @@ def _flatten(like: Any, nest: Any) -> list[Any] | None:
         pairs = list(zip(like, nest, strict=True))
     else:
         return [nest]
-    found = []
+    leaves: list[object] = []
     for part, value in pairs:
         below = _flatten(part, value)
         if below is None:
             return None
-        found += below
-    return found
+        leaves += below
+    return leaves

@@ -5,18 +5,19 @@ check: numbers from a paper or from an independent implementation.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations.algebras import NumberAlgebra
-from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Name, Node, evaluate, names, parse
+from somaflow.equations.algebras import NumberAlgebra, Numbers
+from somaflow.equations.equations import Equations, starts
+from somaflow.equations.expression import Name, Node, evaluate, names
 from somaflow.errors import (
     MechanismError,
     MissingValueError,
@@ -27,7 +28,7 @@ from somaflow.errors import (
     nearest,
 )
 from somaflow.given import is_among, is_number, shown
-from somaflow.mechanisms.files import read
+from somaflow.mechanisms.files import Toml, read
 from somaflow.units import Parameter
 
 KINDS = {"channel": "channels", "synapse": "synapses", "pool": "pools", "neuron": "neurons"}
@@ -82,7 +83,7 @@ class Mechanism(Description):
                 f"{shown(self.equations)} and {shown(self.details)}."
             )
 
-    def __call__(self, **values: Any) -> "Mechanism":
+    def __call__(self, **values: object) -> "Mechanism":
         """Return the mechanism with other parameters or initial values.
 
         Args:
@@ -122,7 +123,7 @@ class Catalogue:
             )
         return _catalogued(_FOLDER / self._folder / f"{name}.toml")
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(dir(self))
 
 
@@ -155,13 +156,13 @@ def load(name: str) -> Mechanism:
     return _catalogued(path) if path.is_relative_to(_FOLDER) else from_data(read(path), path.stem)
 
 
-def _path(name: Any) -> Path:
+def _path(name: object) -> Path:
     if isinstance(name, (str, Path)) and str(name).endswith(".toml"):
         return Path(name)
-    found = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
-    if not is_among(name, found):
-        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, found)}")
-    return found[name]
+    paths = {path.stem: path for path in sorted(_FOLDER.glob("*/*.toml"))}
+    if not is_among(name, paths):
+        raise UnknownMechanismError(f"there is no mechanism {shown(name)}.{nearest(name, paths)}")
+    return paths[name]
 
 
 @cache
@@ -169,7 +170,7 @@ def _catalogued(path: Path) -> Mechanism:
     return from_data(read(path), path.stem)
 
 
-def from_data(data: dict[str, Any], name: str) -> Mechanism:
+def from_data(data: Toml, name: str) -> Mechanism:
     """Build a mechanism from the contents of its file.
 
     Args:
@@ -214,7 +215,7 @@ def from_data(data: dict[str, Any], name: str) -> Mechanism:
     return Mechanism(name, kind, title, reference, equations, details)
 
 
-def _check_types(data: dict[str, Any], name: str) -> None:
+def _check_types(data: Toml, name: str) -> None:
     for key in ("title", "reference", "equations"):
         if not isinstance(data[key], str) or not data[key].strip():
             raise MechanismError(f"{name}: the {key} is {data[key]!r}; it must be a text.")
@@ -227,10 +228,10 @@ def _check_types(data: dict[str, Any], name: str) -> None:
     provided = data.get("provides", [])
     if not isinstance(provided, list) or not all(isinstance(ion, str) for ion in provided):
         raise MechanismError(f"{name}: provides is {shown(provided)}; it must be a list of names.")
-    given = data["check"]
-    if not isinstance(given, list) or not given:
+    all_checks = data["check"]
+    if not isinstance(all_checks, list) or not all_checks:
         raise MechanismError(f"{name}: the file lacks a [[check]].")
-    for number, check in enumerate(given, 1):
+    for number, check in enumerate(all_checks, 1):
         keys = set(check) if isinstance(check, dict) else set()
         if keys - _CHECK or not {"at", "expect", "source"} <= keys or not check["expect"]:
             raise MechanismError(
@@ -240,7 +241,7 @@ def _check_types(data: dict[str, Any], name: str) -> None:
         _check_numbers(check, f"{name}: check {number}")
 
 
-def _check_numbers(check: dict[str, Any], where: str) -> None:
+def _check_numbers(check: Toml, where: str) -> None:
     """Refuse a check whose numbers are none, or whose source is no text."""
     for key in ("at", "expect"):
         table = check[key]
@@ -257,26 +258,35 @@ def _check_numbers(check: dict[str, Any], where: str) -> None:
         raise MechanismError(f"{where}: source is {shown(check['source'])}; it must be a text.")
 
 
-def checks(mechanism_name: str) -> list[dict[str, Any]]:
+class Comparison(TypedDict):
+    """A number of a check, and what the equations give; both in the declared unit."""
+
+    name: str
+    expected: float
+    found: float
+    tolerance: float  # relative
+    source: str
+
+
+def checks(mechanism_name: str) -> list[Comparison]:
     """Run the checks of a mechanism.
 
     Args:
         mechanism_name: What `load` takes.
 
     Returns:
-        One dict a number: `name`, `expected`, `found`, `tolerance` (relative), `source`, both
-        values in the declared units.
+        One comparison a number.
     """
     mechanism = load(mechanism_name)
-    results = []
+    results: list[Comparison] = []
     for check in read(_path(mechanism_name))["check"]:
         for name, expected in check["expect"].items():
-            found = value_at(mechanism.equations, name, check["at"])
+            value = value_at(mechanism.equations, name, check["at"])
             results.append(
                 {
                     "name": name,
                     "expected": expected,
-                    "found": found,
+                    "found": value,
                     "tolerance": check.get("tolerance", 1e-9),
                     "source": check["source"],
                 }
@@ -284,7 +294,7 @@ def checks(mechanism_name: str) -> list[dict[str, Any]]:
     return results
 
 
-def _define(equations: Equations, table: dict[str, Any], given: set[str]) -> None:
+def _define(equations: Equations, table: dict[str, Numbers], given: set[str]) -> None:
     """Evaluate those definitions that are not given and whose names all have values."""
     for key, definition in equations.definitions.items():
         if key in given:
@@ -316,7 +326,7 @@ def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
     event = re.fullmatch(r"(.+) after (post )?spike", name)
     state = derivative[1] if derivative else event[1] if event else name
     unit = equations.unit(state)
-    table: dict[str, Any] = {key: p.value for key, p in equations.parameters.items()}
+    table: dict[str, Numbers] = {key: p.value for key, p in equations.parameters.items()}
     table |= {key: value * units.factor(equations.unit(key)) for key, value in at.items()}
     _define(equations, table, set(at))
     if event:
@@ -333,7 +343,7 @@ def value_at(equations: Equations, name: str, at: dict[str, float]) -> float:
         initial = equations.require_initial(name, "the equations")
         if isinstance(initial, Parameter):
             return float(initial.declared)
-        node = parse(initial)
+        node = starts(equations).get(name, node)
     if missing := names(node) - set(units.NAMES) - set(table):
         raise MissingValueError(f"{name!r} needs the value of {', '.join(sorted(missing))}.")
     return float(np.asarray(evaluate(node, NumberAlgebra(table))) / units.factor(unit))

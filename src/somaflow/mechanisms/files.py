@@ -6,13 +6,14 @@ from typing import Any
 
 from somaflow.errors import MechanismError
 
+Toml = dict[str, Any]  # texts, numbers, lists, and tables of these
 _LARGEST = 60_000  # bytes; those of the catalogue have some 2,000
 # The reader of TOML takes a time that grows with the square of the number of parts of a key, and
 # reads the parts of a table's name again for each key in it. A key stands in one line.
 _MOST_DOTS = 100
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Toml:
     """Return what a file of a mechanism says.
 
     Raises:

@@ -8,13 +8,14 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations.drawing import Distribution, held
-from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Binary, Name, Node, Number, parse, render, substitute
+from somaflow.equations.drawing import Distribution, Setting, held
+from somaflow.equations.equations import Equations, from_draft, starts
+from somaflow.equations.expression import Binary, Name, Node, Number, substitute
+from somaflow.equations.writing import Draft
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
-from somaflow.units import Parameter, mV
+from somaflow.units import mV
 
 # What a stimulus or a synapse drives, in every neuron of the catalogue and here.
 CURRENT_INPUT = "I_stim"
@@ -38,11 +39,11 @@ class Neuron(Description):
         MissingValueError: C is not greater than 0.
     """
 
-    C: Parameter
-    v: Parameter
+    C: Setting
+    v: Setting
     mechanisms: dict[str, Mechanism]
 
-    def __init__(self, C: Any, v: Any = -65 * mV, **mechanisms: Any) -> None:
+    def __init__(self, C: object, v: object = -65 * mV, **mechanisms: Any) -> None:
         capacitance = held(C, None, "C", "Neuron")
         # A description is rebuilt with its fields, so all of them may come under this one name.
         if isinstance(mechanisms.get("mechanisms"), dict):
@@ -75,12 +76,11 @@ class Neuron(Description):
         total: Node = Name(CURRENT_INPUT)
         for key in channels:
             total = Binary("-", total, Name(f"{key}.I"))
-        lines = [
-            f"{CURRENT_INPUT} : {unit}",
-            f"dv/dt = {render(Binary('/', total, Name('C')))} : mV",
-        ]
-        parameters: dict[str, Parameter] = {"C": self.C}
-        initial: dict[str, Any] = {"v": self.v}
+        draft = Draft()
+        draft.declare(CURRENT_INPUT, unit)
+        draft.derive("v", Binary("/", total, Name("C")), "mV")
+        parameters: dict[str, Setting] = {"C": self.C}
+        initial: dict[str, Setting | str] = {"v": self.v}
         for key, mechanism in self.mechanisms.items():
             own = mechanism.equations
             new = {
@@ -93,16 +93,16 @@ class Neuron(Description):
                 )
             } | {name: self._provider(key, name) for name in own.inputs}
             for name, variable in own.definitions.items():
-                text = render(substitute(variable.expression, new))
-                lines.append(f"{key}.{name} = {text} : {variable.unit}")
+                tree = substitute(variable.expression, new)
+                draft.define(f"{key}.{name}", tree, variable.unit)
             for name, variable in own.states.items():
-                text = render(substitute(variable.expression, new))
-                lines.append(f"d{key}.{name}/dt = {text} : {variable.unit}")
+                tree = substitute(variable.expression, new)
+                draft.derive(f"{key}.{name}", tree, variable.unit)
             parameters |= {f"{key}.{name}": value for name, value in own.parameters.items()}
             for name, value in own.initial.items():
-                text = render(substitute(parse(value), new)) if isinstance(value, str) else None
-                initial[f"{key}.{name}"] = value if text is None else text
-        return Equations("\n".join(lines), parameters, initial)
+                state, tree = f"{key}.{name}", starts(own).get(name)
+                initial[state] = draft.start(state, substitute(tree, new)) if tree else value
+        return from_draft(draft, parameters, initial)
 
     def _provider(self, reader: str, name: str) -> Node:
         """Return what stands for an input of a mechanism: v, an ion's current, a pool's state."""

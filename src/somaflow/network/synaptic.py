@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from somaflow.equations.drawing import Distribution
+from somaflow.equations.drawing import Distribution, Setting
 from somaflow.equations.equations import Equations
 from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
 from somaflow.given import shown
@@ -81,7 +81,7 @@ class Synaptic:
             or (isinstance(value, Parameter) and value.value.ndim)
         }
 
-    def _default_weight(self, name: str) -> Parameter:
+    def _default_weight(self, name: str) -> Setting:
         equations = self.equations
         if name in equations.parameters:
             return equations.parameters[name]
