@@ -6,12 +6,11 @@ the step is traced: the nodes lie far enough apart that rounding cannot take one
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from somaflow.errors import RunError
-from somaflow.solvers.base import Solver
+from somaflow.solvers.base import Solver, Time
 
 _APART = 1e-6  # of a step
 
@@ -32,7 +31,7 @@ class Stages:
         self.nodes = nodes_of(solver)
         self._name, self._dt = solver.name, dt
 
-    def number(self, offset: Any) -> int:
+    def number(self, offset: Time) -> int:
         """Return the number of the node at a time since the step's start.
 
         Raises:
