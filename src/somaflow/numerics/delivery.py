@@ -6,15 +6,19 @@ block to its targets. The order of additions to a target is therefore that of th
 whatever else there is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.types import Tensor
+
+Indices = NDArray[np.integer]
+Columns = dict[str, NDArray[np.generic]]
+State = TypeVar("State")  # a nest of tensors
 
 _WORD = 32
 # What may be left empty at the ends of blocks: little where memory matters, more where it does not.
@@ -30,9 +34,9 @@ class Part(NamedTuple):
         columns: What else is kept of each synapse, by name.
     """
 
-    pre: NDArray[Any]
-    post: NDArray[Any]
-    columns: dict[str, NDArray[Any]]
+    pre: Indices
+    post: Indices
+    columns: Columns
 
 
 Parts = Callable[[], Iterable[Part]]
@@ -55,7 +59,7 @@ class Lists:
 
     first: NDArray[np.int32]
     other: NDArray[np.int32]
-    columns: dict[str, NDArray[Any]]
+    columns: Columns
     count: int
     single: bool
 
@@ -76,7 +80,9 @@ def block_width(degrees: NDArray[np.int64]) -> tuple[int, bool]:
     return 8, False
 
 
-def out_lists(parts: Parts, n_pre: int, n_post: int, dtypes: dict[str, Any]) -> Lists:
+def out_lists(
+    parts: Parts, n_pre: int, n_post: int, dtypes: Mapping[str, np.dtype | type[np.generic]]
+) -> Lists:
     """Sort synapses by presynaptic cell, in memory of the result and of one part.
 
     Args:
@@ -126,7 +132,7 @@ def in_lists(out: Lists, n_pre: int, n_post: int) -> Lists:
     return made
 
 
-def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> Any:
+def for_each(mask: Tensor, body: Callable[[Tensor, State], State], state: State) -> State:
     """Run a loop over the places where a mask is true, in ascending order.
 
     Sixteen true among four thousand are found in a quarter of the time that a cumulative sum over
@@ -153,7 +159,9 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
 
     # The word's number is carried along rather than looked up where a place is needed: a slice that
     # begins at a number out of `order` would be compiled anew for each order.
-    def one(k: Tensor, number: Tensor, word: Tensor, state: Any) -> tuple[Any, ...]:
+    def one(
+        k: Tensor, number: Tensor, word: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
         lowest = tf.bitwise.bitwise_and(word, tf.bitwise.invert(word) + 1)
         below = tf.bitcast(lowest - 1, tf.int32)
         bit = tf.cast(tf.raw_ops.PopulationCount(x=below), tf.int32)
@@ -168,8 +176,8 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
 
 
 def over_blocks(
-    first: Tensor, single: bool, cell: Tensor, body: Callable[[Tensor, Any], Any], state: Any
-) -> Any:
+    first: Tensor, single: bool, cell: Tensor, body: Callable[[Tensor, State], State], state: State
+) -> State:
     """Run `(block, state) -> state` over the blocks of a cell."""
     if single:
         return body(cell, state)
@@ -207,7 +215,7 @@ def deliver_values(
     mask: Tensor,
     value: Value,
     height: int,
-    dtype: Any,
+    dtype: tf.DType | np.dtype,
 ) -> Tensor:
     """Return sum over j of weight[j, i]*value(j) for each i, for the j that a mask names.
 

@@ -7,11 +7,10 @@ float32 the distribution function would be rounded to 6e-8 near 1.
 """
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from somaflow.numerics.random import Key, threefry, uniforms_of
+from somaflow.numerics.random import Key, Integer, threefry, uniforms_of
 from somaflow.numerics.types import Tensor
 
 LARGE = 256.0  # the mean from which on rejection costs less
@@ -20,7 +19,7 @@ _TINY = 1e-18  # a term that changes no sum near 1
 _TRIES = 100  # of a rejection; one in five is refused
 
 
-def poisson_of(key: Key, step: Any, index: Any, mean: Tensor, most: float) -> Tensor:
+def poisson_of(key: Key, step: Integer, index: Integer, mean: Tensor, most: float) -> Tensor:
     """Return whole numbers with Poisson distributions, float64, one for each step and index.
 
     Args:
@@ -59,7 +58,7 @@ def _inverted(uniform: Tensor, mean: Tensor) -> Tensor:
     return tf.while_loop(unfinished, more, start)[3]
 
 
-def _rejected(key: Key, step: Any, index: Any, mean: Tensor, found: Tensor) -> Tensor:
+def _rejected(key: Key, step: Integer, index: Integer, mean: Tensor, found: Tensor) -> Tensor:
     """Return `found`, with numbers of large means in place of those of small ones.
 
     Hormann W (1993) The transformed rejection method for generating Poisson random variables.
