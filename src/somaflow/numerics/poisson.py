@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from somaflow.numerics.random import Key, Integer, threefry, uniforms_of
+from somaflow.numerics.random import Integer, Key, threefry, uniforms_of
 from somaflow.numerics.types import Tensor
 
 LARGE = 256.0  # the mean from which on rejection costs less
