@@ -127,9 +127,9 @@ def in_lists(out: Lists, n_pre: int, n_post: int) -> Lists:
     owner = np.repeat(np.arange(n_pre), np.diff(out.first)) if not out.single else np.arange(n_pre)
     pre = np.repeat(owner, out.other.shape[1])[place]
     part = Part(flat[place], pre, {"place": place})
-    made = out_lists(lambda: [part], n_post, n_pre, {"place": np.int32})
-    made.columns["place"][made.other == n_pre] = flat.size
-    return made
+    lists = out_lists(lambda: [part], n_post, n_pre, {"place": np.int32})
+    lists.columns["place"][lists.other == n_pre] = flat.size
+    return lists
 
 
 def for_each(mask: Tensor, body: Callable[[Tensor, State], State], state: State) -> State:
@@ -147,8 +147,8 @@ def for_each(mask: Tensor, body: Callable[[Tensor, State], State], state: State)
     n_words = -(-n // _WORD)
     bits = tf.constant((1 << np.arange(_WORD, dtype=np.uint64)).astype(np.uint32))
     padded = tf.pad(mask, [[0, n_words * _WORD - n]])
-    held = tf.where(tf.reshape(padded, [n_words, _WORD]), bits[None], tf.zeros_like(bits)[None])
-    words = tf.reduce_sum(held, axis=1)
+    ones = tf.where(tf.reshape(padded, [n_words, _WORD]), bits[None], tf.zeros_like(bits)[None])
+    words = tf.reduce_sum(ones, axis=1)
     busy = words != 0
     rank = tf.cumsum(tf.cast(busy, tf.int32)) - 1
     count = rank[-1] + 1
@@ -182,12 +182,12 @@ def over_blocks(
     if single:
         return body(cell, state)
     end = first[cell + 1]
-    made = tf.while_loop(
+    _, state = tf.while_loop(
         lambda block, _: block < end,
         lambda block, state: (block + 1, body(block, state)),
         (first[cell], state),
     )
-    return made[1]
+    return state
 
 
 def deliver(lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor) -> Tensor:

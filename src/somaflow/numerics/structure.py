@@ -98,8 +98,8 @@ class _StructureReader:
         unseen = {*getattr(kind, "unseen", ()), *_beside(kind)}
         names = [*getattr(kind, "_fields", ()), *slots(kind), *getattr(thing, "__dict__", ())]
         names = [n for n in names if n not in unseen and not _is_cached(kind, n)]
-        found = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
-        return f"{_named(kind)} {', '.join(found)}"
+        parts = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
+        return f"{_named(kind)} {', '.join(parts)}"
 
     def _function(self, function: types.FunctionType) -> str:
         cells = []
@@ -108,8 +108,8 @@ class _StructureReader:
                 cells.append(self.read(cell.cell_contents))
             except ValueError:  # a name that is not assigned yet
                 cells.append("nothing")
-        given = self.read([function.__defaults__, function.__kwdefaults__])
-        return f"{_code(function.__code__)} {', '.join(cells)} {given}"
+        defaults = self.read([function.__defaults__, function.__kwdefaults__])
+        return f"{_code(function.__code__)} {', '.join(cells)} {defaults}"
 
 
 def _named(kind: type) -> str:
@@ -138,10 +138,10 @@ def _code(code: types.CodeType) -> str:
 
 def slots(kind: type) -> list[str]:
     """Return the names of what a class keeps places for, as `getattr` takes them."""
-    found: list[str] = []
+    places: list[str] = []
     for base in kind.__mro__:
         names = vars(base).get("__slots__", ())
         for name in [names] if isinstance(names, str) else names:
             private = name.startswith("__") and not name.endswith("__")
-            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
-    return found
+            places.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return places

@@ -115,9 +115,9 @@ def refused(error: Exception) -> RunError:
             "f or an event refers to a tensor that a tf.GradientTape watches. What it refers to is "
             "a constant without a derivative: pass it in args= and take it from there."
         )
-    found = re.search(r"No registered '(\w+)' OpKernel", text)
-    if found:
-        text = f"{found[1]}. Where it is tf.linalg.lu, tf.linalg.solve would do."
+    operation = re.search(r"No registered '(\w+)' OpKernel", text)
+    if operation:
+        text = f"{operation[1]}. Where it is tf.linalg.lu, tf.linalg.solve would do."
     return RunError(f"f or an event uses an operation that XLA does not compile: {text}")
 
 

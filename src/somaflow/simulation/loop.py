@@ -268,8 +268,8 @@ class Advance:
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> Arguments:
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
-        given = self._system.inputs(steps, nodes_of(self._solver), self._dt)
-        drive = Inputs(*(self._whole(table) for table in given))
+        tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
+        drive = Inputs(*(self._whole(table) for table in tables))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * self._dt, self._dtype)
         return carry, self._parameters, drive, tf.constant(step, tf.int64), start, counts

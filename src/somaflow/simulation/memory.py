@@ -127,9 +127,9 @@ def restored(memory: Memory, key: str, arrays: Mapping[str, Array]) -> Memory:
         arrays: What the state keeps, by name.
     """
     leaves = tf.nest.flatten(memory)
-    found = [arrays.get(f"{key}/{k}") for k in range(len(leaves))]
+    candidates = [arrays.get(f"{key}/{k}") for k in range(len(leaves))]
     fits = (
         a is not None and (a.shape, a.dtype) == (leaf.shape, leaf.dtype)
-        for a, leaf in zip(found, leaves, strict=True)
+        for a, leaf in zip(candidates, leaves, strict=True)
     )
-    return tf.nest.pack_sequence_as(memory, found) if all(fits) else memory
+    return tf.nest.pack_sequence_as(memory, candidates) if all(fits) else memory

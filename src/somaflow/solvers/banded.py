@@ -128,10 +128,10 @@ class Factors:
         middle = tf.while_loop(lambda row, *_: row < n, down, start)[2]
 
         def up(row: Tensor, later: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            own = tf.gather(middle, row)
-            own = own - tf.reduce_sum(tf.gather(self.multiples, row) * later, axis=0)
+            x = tf.gather(middle, row)
+            x = x - tf.reduce_sum(tf.gather(self.multiples, row) * later, axis=0)
             first, rest = _exchanged(
-                tf.concat([own[None], later], axis=0), tf.gather(self.pivots, row)
+                tf.concat([x[None], later], axis=0), tf.gather(self.pivots, row)
             )
             window = tf.concat([first[None], rest], axis=0)
             return row - 1, window[:-1], put(out, row + lower, window[-1])

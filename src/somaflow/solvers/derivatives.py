@@ -63,11 +63,11 @@ def jacobians(problem: Problem[State], t: Time, y: State) -> tuple[State, Nest]:
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_matrix(problem, t, y)])
     with tf.GradientTape(persistent=True) as tape:
         slope, rows = _rows(problem, t, y, tape)
-    found = []
+    matrices = []
     for components, leaf in zip(rows, tf.nest.flatten(y), strict=True):
         matrix = tf.stack(list(_sweeps(tape, components, leaf)))
-        found.append(tf.transpose(matrix, [*range(2, matrix.shape.rank), 0, 1]))
-    return slope, tf.nest.pack_sequence_as(y, found)
+        matrices.append(tf.transpose(matrix, [*range(2, matrix.shape.rank), 0, 1]))
+    return slope, tf.nest.pack_sequence_as(y, matrices)
 
 
 def blocks(problem: Problem[State], t: Time, y: State) -> tuple[State, Nest, State]:
@@ -162,8 +162,8 @@ def _swept(
     def row(group: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
             slope = taped(tape)
-        found = sweep(tape, slope, group)
-        return tf.gather(found, group) if own else found
+        derivatives = sweep(tape, slope, group)
+        return tf.gather(derivatives, group) if own else derivatives
 
     like = tf.TensorSpec(block.shape[1:] if own else block.shape, block.dtype)
     return tf.map_fn(row, tf.range(count), fn_output_signature=like)

@@ -62,14 +62,14 @@ class ImplicitEuler:
     ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         end = t + 1.0 * dt
-        found, settled = _newton(problem, end, dt, y)
-        _, matrices = jacobians(problem, end, found)
+        solution, settled = _newton(problem, end, dt, y)
+        _, matrices = jacobians(problem, end, solution)
         matrices = tf.nest.map_structure(
             lambda jacobian: factorised(constant(identity_minus(dt, jacobian))), matrices
         )
         # From a constant that solves the equation, one more Newton step with a constant matrix
         # changes no digit, and its derivative is that of the solution.
-        y1 = tf.nest.map_structure(tf.stop_gradient, found)
+        y1 = tf.nest.map_structure(tf.stop_gradient, solution)
         for _ in range(1 if problem.local is None else _CORRECTIONS):
             update = _update(y, y1, problem.f(end, y1), matrices, dt)
             y1 = tf.nest.map_structure(tf.subtract, y1, update)
@@ -96,8 +96,8 @@ def _newton(problem: Problem[State], end: Time, dt: Time, y: State) -> tuple[Sta
     """Return the solution, and for each block which of its columns have converged."""
 
     def body(count: Tensor, iterate: State, sizes: Nest, settled: Nest) -> tuple[Nest, ...]:
-        slope, found = jacobians(problem, end, iterate)
-        matrices = tf.nest.map_structure(lambda j: factorised(identity_minus(dt, j)), found)
+        slope, derivatives = jacobians(problem, end, iterate)
+        matrices = tf.nest.map_structure(lambda j: factorised(identity_minus(dt, j)), derivatives)
         update = _update(y, iterate, slope, matrices, dt)
         # A settled column stays, so that its digits do not depend on its neighbours in a batch.
         later = tf.nest.map_structure(
@@ -116,10 +116,10 @@ def _newton(problem: Problem[State], end: Time, dt: Time, y: State) -> tuple[Sta
     settled = tf.nest.map_structure(lambda leaf: tf.zeros(leaf.shape[1:], tf.bool), y)
     start = tf.nest.map_structure(tf.stop_gradient, y)
     most = _NEWTON if problem.local is None else _JACOBI
-    _, found, _, settled = tf.while_loop(
+    _, solution, _, settled = tf.while_loop(
         going, body, (tf.constant(0), start, sizes, settled), maximum_iterations=most
     )
-    return found, settled
+    return solution, settled
 
 
 def _size(update: Tensor, iterate: Tensor, start: Tensor) -> Tensor:

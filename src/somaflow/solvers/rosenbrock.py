@@ -104,9 +104,9 @@ class RosenbrockTableau:
 
     def _check(self, part: str, b: Sequence[float], order: int, inexact: bool) -> None:
         for least, weight, wanted in _conditions(*self._matrices(), inexact):
-            found = np.dot(b, weight)
-            if least <= order and abs(found - wanted) > _ROUNDING:
-                raise ArithmeticError(f"{self.name}{part}: order condition {wanted} gives {found}.")
+            total = np.dot(b, weight)
+            if least <= order and abs(total - wanted) > _ROUNDING:
+                raise ArithmeticError(f"{self.name}{part}: order condition {wanted} gives {total}.")
 
 
 def _conditions(

@@ -54,8 +54,8 @@ class Stages:
 
 def nodes_of(solver: Solver) -> tuple[float, ...]:
     """Return the nodes of a method in a network: its own and the step's start."""
-    own = sorted(float(node) for node in solver.nodes)
-    return tuple([0.0] * (not own or own[0] > 0) + own)
+    nodes = sorted(float(node) for node in solver.nodes)
+    return tuple([0.0] * (not nodes or nodes[0] > 0) + nodes)
 
 
 def check_nodes(solver: Solver) -> None:

@@ -127,16 +127,16 @@ def _check(
     weights = np.array(b, dtype=object)
     for size in range(1, order + 1):
         for tree in _trees(size):
-            found = weights.dot(_elementary(tree, matrix))
+            total = weights.dot(_elementary(tree, matrix))
             wanted = Fraction(1, _density(tree)) if power in (None, size) else Fraction(0)
-            if not _equal(found, wanted):
-                raise ArithmeticError(f"{name}: order condition {wanted} gives {found}.")
+            if not _equal(total, wanted):
+                raise ArithmeticError(f"{name}: order condition {wanted} gives {total}.")
 
 
-def _equal(found: Number, wanted: Number) -> bool:
+def _equal(number: Number, wanted: Number) -> bool:
     """Compare exactly where both numbers are exact."""
-    exact = isinstance(found, (int, Fraction)) and isinstance(wanted, (int, Fraction))
-    return abs(found - wanted) <= (0 if exact else _ROUNDING)
+    exact = isinstance(number, (int, Fraction)) and isinstance(wanted, (int, Fraction))
+    return abs(number - wanted) <= (0 if exact else _ROUNDING)
 
 
 _half, _third, _sixth = Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)
