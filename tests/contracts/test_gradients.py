@@ -143,7 +143,7 @@ def accepted(compiled: Any, outcome: Outcome, parameters: Any, at: Any) -> list[
     """The accepted steps of an adaptive solve."""
     steps = []
     for stretch in outcome.stretches:
-        kept, _, count, _ = compiled.reverse._again(stretch.start, parameters, stretch.told)
+        kept, _, count, _ = compiled.reverse._again(stretch.start, parameters, stretch.timing)
         for k in range(int(count)):
             if kept.accepted[k, 0]:
                 steps.append((float(kept.s[k, 0]), float(kept.h[k, 0])))

@@ -6,15 +6,19 @@ block to its targets. The order of additions to a target is therefore that of th
 whatever else there is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.types import Tensor
+
+Indices = NDArray[np.integer]
+Columns = dict[str, NDArray[np.generic]]
+State = TypeVar("State")  # a nest of tensors
 
 _WORD = 32
 # What may be left empty at the ends of blocks: little where memory matters, more where it does not.
@@ -30,9 +34,9 @@ class Part(NamedTuple):
         columns: What else is kept of each synapse, by name.
     """
 
-    pre: NDArray[Any]
-    post: NDArray[Any]
-    columns: dict[str, NDArray[Any]]
+    pre: Indices
+    post: Indices
+    columns: Columns
 
 
 Parts = Callable[[], Iterable[Part]]
@@ -55,7 +59,7 @@ class Lists:
 
     first: NDArray[np.int32]
     other: NDArray[np.int32]
-    columns: dict[str, NDArray[Any]]
+    columns: Columns
     count: int
     single: bool
 
@@ -76,7 +80,9 @@ def block_width(degrees: NDArray[np.int64]) -> tuple[int, bool]:
     return 8, False
 
 
-def out_lists(parts: Parts, n_pre: int, n_post: int, dtypes: dict[str, Any]) -> Lists:
+def out_lists(
+    parts: Parts, n_pre: int, n_post: int, dtypes: Mapping[str, np.dtype | type[np.generic]]
+) -> Lists:
     """Sort synapses by presynaptic cell, in memory of the result and of one part.
 
     Args:
@@ -121,12 +127,12 @@ def in_lists(out: Lists, n_pre: int, n_post: int) -> Lists:
     owner = np.repeat(np.arange(n_pre), np.diff(out.first)) if not out.single else np.arange(n_pre)
     pre = np.repeat(owner, out.other.shape[1])[place]
     part = Part(flat[place], pre, {"place": place})
-    made = out_lists(lambda: [part], n_post, n_pre, {"place": np.int32})
-    made.columns["place"][made.other == n_pre] = flat.size
-    return made
+    lists = out_lists(lambda: [part], n_post, n_pre, {"place": np.int32})
+    lists.columns["place"][lists.other == n_pre] = flat.size
+    return lists
 
 
-def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> Any:
+def for_each(mask: Tensor, body: Callable[[Tensor, State], State], state: State) -> State:
     """Run a loop over the places where a mask is true, in ascending order.
 
     Sixteen true among four thousand are found in a quarter of the time that a cumulative sum over
@@ -141,8 +147,8 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
     n_words = -(-n // _WORD)
     bits = tf.constant((1 << np.arange(_WORD, dtype=np.uint64)).astype(np.uint32))
     padded = tf.pad(mask, [[0, n_words * _WORD - n]])
-    held = tf.where(tf.reshape(padded, [n_words, _WORD]), bits[None], tf.zeros_like(bits)[None])
-    words = tf.reduce_sum(held, axis=1)
+    ones = tf.where(tf.reshape(padded, [n_words, _WORD]), bits[None], tf.zeros_like(bits)[None])
+    words = tf.reduce_sum(ones, axis=1)
     busy = words != 0
     rank = tf.cumsum(tf.cast(busy, tf.int32)) - 1
     count = rank[-1] + 1
@@ -153,7 +159,9 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
 
     # The word's number is carried along rather than looked up where a place is needed: a slice that
     # begins at a number out of `order` would be compiled anew for each order.
-    def one(k: Tensor, number: Tensor, word: Tensor, state: Any) -> tuple[Any, ...]:
+    def one(
+        k: Tensor, number: Tensor, word: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
         lowest = tf.bitwise.bitwise_and(word, tf.bitwise.invert(word) + 1)
         below = tf.bitcast(lowest - 1, tf.int32)
         bit = tf.cast(tf.raw_ops.PopulationCount(x=below), tf.int32)
@@ -168,18 +176,18 @@ def for_each(mask: Tensor, body: Callable[[Tensor, Any], Any], state: Any) -> An
 
 
 def over_blocks(
-    first: Tensor, single: bool, cell: Tensor, body: Callable[[Tensor, Any], Any], state: Any
-) -> Any:
+    first: Tensor, single: bool, cell: Tensor, body: Callable[[Tensor, State], State], state: State
+) -> State:
     """Run `(block, state) -> state` over the blocks of a cell."""
     if single:
         return body(cell, state)
     end = first[cell + 1]
-    made = tf.while_loop(
+    _, state = tf.while_loop(
         lambda block, _: block < end,
         lambda block, state: (block + 1, body(block, state)),
         (first[cell], state),
     )
-    return made[1]
+    return state
 
 
 def deliver(lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor) -> Tensor:
@@ -207,7 +215,7 @@ def deliver_values(
     mask: Tensor,
     value: Value,
     height: int,
-    dtype: Any,
+    dtype: tf.DType | np.dtype,
 ) -> Tensor:
     """Return sum over j of weight[j, i]*value(j) for each i, for the j that a mask names.
 

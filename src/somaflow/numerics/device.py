@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 
 from somaflow.errors import RunError
 from somaflow.numerics.types import Tensor
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 # XLA asks LLVM for 256-bit vectors even where the processor has 512-bit ones; on such a processor
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the
@@ -27,7 +31,7 @@ LANES = 16
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
 # keeps the graph.
 @tf.RegisterGradient("XlaOptimizationBarrier")
-def _through(_: Any, upstream: Tensor) -> Tensor:
+def _through(_: tf.Operation, upstream: Tensor) -> Tensor:
     return upstream
 
 
@@ -37,11 +41,11 @@ def materialize(x: Tensor) -> Tensor:
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
-    held: Any = xla.optimization_barrier(x)
-    return held[0]
+    barrier: Tensor = xla.optimization_barrier(x)
+    return barrier[0]
 
 
-def cast(value: Any, dtype: Any) -> Tensor:
+def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:
     """Return a value as a tensor; `tf.cast` would round a Python number to float32 on the way."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
@@ -58,7 +62,7 @@ def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
     return xla.dynamic_update_slice(buffer, value[None], start)
 
 
-class _Process:
+class _Forking:
     """What this process has done: a child of `fork` has none of its parent's threads."""
 
     used = forked = False
@@ -70,7 +74,7 @@ class _Process:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_Process.born)
+    os.register_at_fork(after_in_child=_Forking.born)
 
 
 def begin_computing() -> None:
@@ -79,13 +83,13 @@ def begin_computing() -> None:
     Raises:
         RunError: It was forked from one that had computed.
     """
-    if _Process.forked:
+    if _Forking.forked:
         raise RunError(
             "this process was forked from one that had computed already, and TensorFlow's threads "
             "are not copied: it would wait for ever. Start processes with "
             "multiprocessing.get_context('spawn') (joblib: its default, 'loky')."
         )
-    _Process.used = True
+    _Forking.used = True
 
 
 # Below this many state variables one XLA thread is faster than two: XLA hands small kernels from
@@ -110,7 +114,7 @@ def choose_threads(variables: int) -> None:
             return  # too late to choose: something has run in this process before
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
     """Tell whether a value is a tensor or a variable, of Keras included."""
     return isinstance(value, (tf.Tensor, tf.Variable)) or (
         hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")
@@ -122,33 +126,35 @@ def recording() -> bool:
     return record.could_possibly_record()
 
 
-def watched(value: Any) -> bool:
+def watched(value: Tensor) -> bool:
     """Tell whether a gradient tape watches a tensor or a variable."""
     return record.should_record_backprop([tf.convert_to_tensor(value)])
 
 
-def traced(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+def traced(
+    function: Callable[[*Arguments], Result], *arguments: *Arguments
+) -> Callable[[*Arguments], Result]:
     """Return a function compiled by XLA for arguments of those shapes, without what it closes over.
 
     XLA compiles it when it is first called.
     """
-    made: Any = tf.function(function, jit_compile=True, autograph=False)
-    return made.get_concrete_function(*arguments)
+    program: Any = tf.function(function, jit_compile=True, autograph=False)
+    return program.get_concrete_function(*arguments)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:
     """Return a function compiled by XLA at its first call, for arguments of those shapes only.
 
     TensorFlow would look at every argument of every call, and warn of retracing where a process
     compiles many systems.
     """
-    held: list[Any] = []
+    programs: list[Callable[[*Arguments], Result]] = []
 
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: *Arguments) -> Result:
         if tf.config.functions_run_eagerly():  # somebody is looking for a fault
             return function(*arguments)
-        if not held:
-            held.append(traced(function, *arguments))
-        return held[0](*arguments)
+        if not programs:
+            programs.append(traced(function, *arguments))
+        return programs[0](*arguments)
 
     return call

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -112,7 +111,7 @@ def _turned(x: Tensor, quarters: float) -> Tensor:
     return tf.where(quarter < 2, value, -value)
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
+def where(condition: Tensor | bool, a: Tensor | float, b: Tensor | float) -> Tensor:
     """Return `a` where the condition holds, else `b`; numbers take the other's dtype."""
     like = next(item for item in (a, b, condition) if isinstance(item, tf.Tensor))
     if like is condition:
@@ -121,7 +120,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return tf.where(condition, a, b)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "exp": tf.exp,
     "expm1": tf.math.expm1,
     "exprel": exprel,

@@ -27,8 +27,8 @@ def available_bytes() -> int | None:
     The least of what Linux says is available, of what the control groups of this process leave (the
     limits of containers and of batch systems), and of a limit on its address space (`ulimit -v`).
     """
-    found = [*_of_machine(), *_of_groups(), *_of_address_space()]
-    return max(0, min(found)) if found else None
+    limits = [*_of_machine(), *_of_groups(), *_of_address_space()]
+    return max(0, min(limits)) if limits else None
 
 
 def free_in_words(free: int) -> str:
@@ -76,8 +76,8 @@ def _of_groups() -> Iterator[int]:
 
 def _number_of(name: str, path: Path) -> int:
     """Return a number that a file tells by name; 0 where it does not."""
-    found = (line.split() for line in _lines(path) if line.startswith(f"{name} "))
-    return sum(int(value) for _, value in found)
+    entries = (line.split() for line in _lines(path) if line.startswith(f"{name} "))
+    return sum(int(value) for _, value in entries)
 
 
 def _of_address_space() -> Iterator[int]:

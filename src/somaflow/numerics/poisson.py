@@ -7,11 +7,10 @@ float32 the distribution function would be rounded to 6e-8 near 1.
 """
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from somaflow.numerics.random import Key, threefry, uniforms_of
+from somaflow.numerics.random import Integer, Key, threefry, uniforms_of
 from somaflow.numerics.types import Tensor
 
 LARGE = 256.0  # the mean from which on rejection costs less
@@ -20,7 +19,7 @@ _TINY = 1e-18  # a term that changes no sum near 1
 _TRIES = 100  # of a rejection; one in five is refused
 
 
-def poisson_of(key: Key, step: Any, index: Any, mean: Tensor, most: float) -> Tensor:
+def poisson_of(key: Key, step: Integer, index: Integer, mean: Tensor, most: float) -> Tensor:
     """Return whole numbers with Poisson distributions, float64, one for each step and index.
 
     Args:
@@ -37,8 +36,8 @@ def poisson_of(key: Key, step: Any, index: Any, mean: Tensor, most: float) -> Te
     uniform = tf.cast(high, tf.float64) * 2.0**-32 + (tf.cast(low, tf.float64) + 0.5) * 2.0**-52
     if most < LARGE:
         return _inverted(uniform, mean)
-    found = _inverted(uniform, tf.where(mean < LARGE, mean, tf.zeros_like(mean)))
-    return _rejected(key, step, index, mean, found)
+    numbers = _inverted(uniform, tf.where(mean < LARGE, mean, tf.zeros_like(mean)))
+    return _rejected(key, step, index, mean, numbers)
 
 
 def _inverted(uniform: Tensor, mean: Tensor) -> Tensor:
@@ -59,8 +58,8 @@ def _inverted(uniform: Tensor, mean: Tensor) -> Tensor:
     return tf.while_loop(unfinished, more, start)[3]
 
 
-def _rejected(key: Key, step: Any, index: Any, mean: Tensor, found: Tensor) -> Tensor:
-    """Return `found`, with numbers of large means in place of those of small ones.
+def _rejected(key: Key, step: Integer, index: Integer, mean: Tensor, numbers: Tensor) -> Tensor:
+    """Return `numbers`, with numbers of large means in place of those of small ones.
 
     Hormann W (1993) The transformed rejection method for generating Poisson random variables.
     Insurance: Mathematics and Economics 12:39-45, doi:10.1016/0167-6687(93)90997-4, algorithm PTRS
@@ -70,7 +69,7 @@ def _rejected(key: Key, step: Any, index: Any, mean: Tensor, found: Tensor) -> T
     a = -0.059 + 0.02483 * b
     scale = 1.1239 + 1.1328 / (b - 3.4)
 
-    def attempt(t: Tensor, open_: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def attempt(t: Tensor, open_: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # A key for each try; counters are used up by step and index.
         u, v = uniforms_of(threefry(key, (tf.cast(t, tf.uint32), 1)), step, index, tf.float64)
         u = u - 0.5
@@ -88,8 +87,8 @@ def _rejected(key: Key, step: Any, index: Any, mean: Tensor, found: Tensor) -> T
         )
         hit = tf.math.log(v * scale / (a / edge**2 + b)) <= log_p
         hit = open_ & hit & (k >= 1)
-        return t + 1, open_ & ~hit, tf.where(hit, k, found)
+        return t + 1, open_ & ~hit, tf.where(hit, k, numbers)
 
-    wanted = tf.broadcast_to(mean >= LARGE, found.shape)
-    start = tf.constant(0), wanted, found
+    wanted = tf.broadcast_to(mean >= LARGE, numbers.shape)
+    start = tf.constant(0), wanted, numbers
     return tf.while_loop(lambda t, open_, _: (t < _TRIES) & tf.reduce_any(open_), attempt, start)[2]

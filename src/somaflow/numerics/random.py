@@ -5,7 +5,6 @@ device, eagerly or compiled. The generator of the wiring has the same bits (`net
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,11 +20,13 @@ _SINE = tuple((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for
 NOISE = 0x80000000
 
 Key = tuple[Tensor, Tensor]
+Integer = Tensor | int
+Words = tuple[Integer, Integer]
 # A stream is a number below 2**32, or several of them; an array of them makes an array of keys.
-Stream = int | tuple[Any, ...]
+Stream = int | tuple[Integer, ...]
 
 
-def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
+def threefry(key: Words, counter: Words) -> tuple[Tensor, Tensor]:
     """Return the two words of Threefry-2x32 with 20 rounds.
 
     Salmon JK, Moraes MA, Dror RO, Shaw DE (2011) Parallel random numbers: as easy as 1, 2, 3.
@@ -52,7 +53,7 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Tensor, Te
     return x0, x1
 
 
-def derive(seed_words: tuple[Any, Any], stream: Stream) -> Key:
+def derive(seed_words: Words, stream: Stream) -> Key:
     """Return the key of a stream of a run: that of `(NOISE, *stream)` in `network/random.py`.
 
     Args:
@@ -67,7 +68,7 @@ def derive(seed_words: tuple[Any, Any], stream: Stream) -> Key:
 
 
 def normal(
-    seed_words: tuple[Any, Any], stream: Stream, step: Any, index: Any, dtype: Any
+    seed_words: Words, stream: Stream, step: Integer, index: Integer, dtype: tf.DType | np.dtype
 ) -> Tensor:
     """Return standard normal numbers, one for each step and index.
 
@@ -84,7 +85,7 @@ def normal(
     return normal_of(derive(seed_words, stream), step, index, dtype)
 
 
-def normal_of(key: Key, step: Any, index: Any, dtype: Any) -> Tensor:
+def normal_of(key: Key, step: Integer, index: Integer, dtype: tf.DType | np.dtype) -> Tensor:
     """Return the numbers of `normal` for a key of `derive`.
 
     Box GEP, Muller ME (1958) A note on the generation of random normal deviates. Annals of
@@ -108,7 +109,9 @@ def _cosine(turn: Tensor) -> Tensor:
     return x * total
 
 
-def uniforms_of(key: Key, step: Any, index: Any, dtype: Any) -> tuple[Tensor, Tensor]:
+def uniforms_of(
+    key: Key, step: Integer, index: Integer, dtype: tf.DType | np.dtype
+) -> tuple[Tensor, Tensor]:
     """Return two independent numbers above 0 and at most 1 for each step and index.
 
     Args:
@@ -123,7 +126,7 @@ def uniforms_of(key: Key, step: Any, index: Any, dtype: Any) -> tuple[Tensor, Te
     return first, second
 
 
-def fraction_of(key: Key, step: Any, index: Any, dtype: Any) -> Tensor:
+def fraction_of(key: Key, step: Integer, index: Integer, dtype: tf.DType | np.dtype) -> Tensor:
     """Return a number for each step and index that is at least 0 and below 1.
 
     Its arguments are those of `uniforms_of`. A number is below p with probability p,
@@ -139,7 +142,7 @@ def _word(value: int) -> Tensor:
     return tf.constant(value, tf.uint32)
 
 
-def _as_words(value: Any) -> Tensor:
+def _as_words(value: Integer) -> Tensor:
     if isinstance(value, int):
         return _word(value)
     return tf.cast(value, tf.uint32)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-Rule = Callable[[Any], Any]
+Rule = Callable[[Any], object]
 _numbers = count()
 # Things of other libraries that are told by their text.
 _TOLD = (range, slice, types.BuiltinFunctionType, types.EllipsisType)
@@ -25,25 +25,25 @@ _TOLD += (np.dtype, np.ufunc, tf.DType, tf.TensorShape)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-def structure(thing: Any, rules: Mapping[type, Rule] | None = None) -> str:
+def structure(thing: object, rules: Mapping[type, Rule] | None = None) -> str:
     """Return a text that is equal for things of the same structure.
 
     Args:
         thing: A function, an object, or a nest of them.
         rules: For some classes and those below them, what is looked at instead.
     """
-    return _Reader(rules or {}).read(thing)
+    return _StructureReader(rules or {}).read(thing)
 
 
-class _Reader:
+class _StructureReader:
     """Reads things, each object once."""
 
     def __init__(self, rules: Mapping[type, Rule]) -> None:
         self._rules, self._kinds = rules, dict[type, Rule | None]()
         # Things are held, so that the address of one does not pass to another.
-        self._known: dict[int, tuple[Any, str]] = {}
+        self._known: dict[int, tuple[object, str]] = {}
 
-    def read(self, thing: Any) -> str:
+    def read(self, thing: object) -> str:
         if isinstance(thing, _PLAIN):
             return f"{type(thing).__name__} {thing!r}"
         if isinstance(thing, type):
@@ -58,7 +58,7 @@ class _Reader:
         self._known[id(thing)] = thing, text
         return text
 
-    def _parts(self, thing: Any) -> str:
+    def _parts(self, thing: object) -> str:
         rule = self._rule(type(thing))
         if rule is not None:
             return f"{_named(type(thing))} {self.read(rule(thing))}"
@@ -86,7 +86,7 @@ class _Reader:
             self._kinds[kind] = next(fitting, None)
         return self._kinds[kind]
 
-    def _object(self, thing: Any) -> str:
+    def _object(self, thing: object) -> str:
         kind = type(thing)
         if isinstance(thing, tf.Tensor) and hasattr(thing, "numpy"):
             return self.read(np.asarray(thing))
@@ -98,8 +98,8 @@ class _Reader:
         unseen = {*getattr(kind, "unseen", ()), *_beside(kind)}
         names = [*getattr(kind, "_fields", ()), *slots(kind), *getattr(thing, "__dict__", ())]
         names = [n for n in names if n not in unseen and not _is_cached(kind, n)]
-        found = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
-        return f"{_named(kind)} {', '.join(found)}"
+        parts = [f"{n}={self.read(getattr(thing, n))}" for n in names if hasattr(thing, n)]
+        return f"{_named(kind)} {', '.join(parts)}"
 
     def _function(self, function: types.FunctionType) -> str:
         cells = []
@@ -108,8 +108,8 @@ class _Reader:
                 cells.append(self.read(cell.cell_contents))
             except ValueError:  # a name that is not assigned yet
                 cells.append("nothing")
-        given = self.read([function.__defaults__, function.__kwdefaults__])
-        return f"{_code(function.__code__)} {', '.join(cells)} {given}"
+        defaults = self.read([function.__defaults__, function.__kwdefaults__])
+        return f"{_code(function.__code__)} {', '.join(cells)} {defaults}"
 
 
 def _named(kind: type) -> str:
@@ -138,10 +138,10 @@ def _code(code: types.CodeType) -> str:
 
 def slots(kind: type) -> list[str]:
     """Return the names of what a class keeps places for, as `getattr` takes them."""
-    found: list[str] = []
+    places: list[str] = []
     for base in kind.__mro__:
         names = vars(base).get("__slots__", ())
         for name in [names] if isinstance(names, str) else names:
             private = name.startswith("__") and not name.endswith("__")
-            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
-    return found
+            places.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return places

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from somaflow.simulation.flow import PILED, STOPPED, Flow, Tensor, Tree, outer_time, polynomial
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.flow import PILED, STOPPED, Flow, outer_time, polynomial
+from somaflow.simulation.rows import Rows
 from somaflow.solvers.base import Problem, Solver, Step
 
 _HALVINGS = 54  # down to the last bit of a fraction in float64
@@ -14,7 +16,10 @@ PARTS = 8  # of a step, between which each margin is looked at
 _NONE = 2.0  # a fraction of the step that no event has
 
 
-class Event(NamedTuple):
+Inner = Callable[[Tensor, Tensor], Tensor]  # `(s, y)`
+
+
+class BoundCondition(NamedTuple):
     """A condition over inner time, parameters filled in.
 
     Attributes:
@@ -24,8 +29,8 @@ class Event(NamedTuple):
         terminal: As in `Condition`.
     """
 
-    margin: Callable[[Tensor, Tensor], Tensor]
-    change: Callable[[Tensor, Tensor], Tensor] | None
+    margin: Inner
+    change: Inner | None
     direction: int
     terminal: bool
 
@@ -40,20 +45,24 @@ class Event(NamedTuple):
         return up if self.direction > 0 else down if self.direction < 0 else up | down
 
 
-def bind(flow: Flow, parameters: Tree, begin: Tensor, sign: float) -> tuple[Event, ...]:
+def bind(flow: Flow, parameters: Nest, begin: Tensor, sign: float) -> tuple[BoundCondition, ...]:
     """Return the events of a flow for one solve."""
 
-    def inner(function: Any) -> Any:
-        if function is None:
-            return None
+    def inner(function: Callable[[Tensor, Tensor, Nest], Tensor]) -> Inner:
         return lambda s, y: function(outer_time(begin, sign, s), y, parameters)
 
     return tuple(
-        Event(inner(c.margin), inner(c.change), c.direction, c.terminal) for c in flow.conditions
+        BoundCondition(
+            inner(c.margin),
+            None if c.change is None else inner(c.change),
+            c.direction,
+            c.terminal,
+        )
+        for c in flow.conditions
     )
 
 
-class Found(NamedTuple):
+class EventLog(NamedTuple):
     """The events of a stretch, in the order in which each column met them.
 
     The last slot takes what is to be forgotten.
@@ -71,7 +80,7 @@ class Found(NamedTuple):
     count: Tensor
 
     @classmethod
-    def empty(cls, slots: int, n: int, columns: int, dtype: Any) -> "Found":
+    def empty(cls, slots: int, n: int, columns: int, dtype: tf.DType) -> "EventLog":
         """Return room for events."""
         return cls(
             tf.zeros([slots + 1, columns], tf.float64),
@@ -86,15 +95,18 @@ class Found(NamedTuple):
         place = tf.where(hit, self.count, last)
         return tf.stack([place, tf.range(self.times.shape[1])], axis=1)
 
-    def put(self, hit: Tensor, time: Tensor, kind: int, state: Tensor) -> "Found":
+    def put(self, hit: Tensor, time: Tensor, kind: int, state: Tensor) -> "EventLog":
         """Add an event to the columns of a mask."""
         slot = self.slot(hit)
-        return Found(
+        return EventLog(
             tf.tensor_scatter_nd_update(self.times, slot, time),
             tf.tensor_scatter_nd_update(self.kinds, slot, tf.fill(time.shape, kind)),
             tf.tensor_scatter_nd_update(self.states, slot, tf.transpose(state)),
             self.count + tf.cast(hit, tf.int32),
         )
+
+
+Log = EventLog | tuple[()]  # () for a flow without conditions
 
 
 def window(h: Tensor) -> Tensor:
@@ -103,7 +115,7 @@ def window(h: Tensor) -> Tensor:
 
 
 def outset(
-    problem: Problem, events: tuple[Event, ...], s: Tensor, h: Tensor, y: Tensor
+    problem: Problem[Tensor], events: tuple[BoundCondition, ...], s: Tensor, h: Tensor, y: Tensor
 ) -> tuple[Tensor, ...]:
     """Return on which side of zero each margin sets out, as numbers of that sign.
 
@@ -120,16 +132,21 @@ def outset(
     if not events:
         return ()
     slope, probe = problem.f(s, y), h * 2.0**-10
-    found = []
+    sides = []
     for event in events:
         here = event.margin(s, y)
         pace = (event.margin(s + probe, y + probe * slope) - here) / probe
-        found.append(here + window(h) * pace)
-    return tuple(found)
+        sides.append(here + window(h) * pace)
+    return tuple(sides)
 
 
 def root(
-    margin: Any, side: Tensor, coefficients: Any, start: Tensor, span: Tensor, low: Tensor
+    margin: Inner,
+    side: Tensor,
+    coefficients: tuple[Tensor, ...],
+    start: Tensor,
+    span: Tensor,
+    low: Tensor,
 ) -> Tensor:
     """Return the fraction of a step just behind a crossing, by bisection, [R].
 
@@ -142,7 +159,7 @@ def root(
         low: Where the part of the step begins that has the crossing, [R].
     """
 
-    def halve(k: Tensor, low: Tensor, high: Tensor) -> Any:
+    def halve(k: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         middle = (low + high) / 2
         value = margin(start + middle * span, polynomial(coefficients, middle))
         not_yet = value * side > 0
@@ -165,11 +182,11 @@ class Crossings(NamedTuple):
     @classmethod
     def of(
         cls,
-        event: Event,
+        event: BoundCondition,
         accepted: Tensor,
         side: Tensor,
         after: Tensor,
-        coefficients: Any,
+        coefficients: tuple[Tensor, ...],
         start: Tensor,
         span: Tensor,
     ) -> "Crossings":
@@ -212,16 +229,16 @@ class Crossings(NamedTuple):
 
 
 def locate(
-    events: tuple[Event, ...],
-    problem: Problem,
+    events: tuple[BoundCondition, ...],
+    problem: Problem[Tensor],
     solver: Solver,
-    rows: Any,
-    made: Any,
-    step: Step,
+    rows: Rows,
+    after: Rows,
+    step: Step[Tensor],
     accepted: Tensor,
-    found: Found,
+    log: EventLog,
     clock: Callable[[Tensor, Tensor], Tensor],
-) -> tuple[Any, Found]:
+) -> tuple[Rows, EventLog]:
     """Find the events of a step, note them, and apply what the first that cuts it changes.
 
     Args:
@@ -229,29 +246,31 @@ def locate(
         problem: What the solver sees.
         solver: The method.
         rows: The columns before the step.
-        made: The columns after it.
+        after: The columns after it.
         step: The step.
         accepted: Which columns made it.
-        found: The events so far.
+        log: The events so far.
         clock: `(s, start)`, a time as the solver sees it in a step that starts there.
 
     Returns:
-        `made` with cuts and changes, and the events.
+        `after` with cuts and changes, and the events.
     """
-    dtype = made.y.dtype
-    after = [event.margin(clock(made.s, rows.s), made.y) for event in events]
+    dtype = after.y.dtype
+    margins = [event.margin(clock(after.s, rows.s), after.y) for event in events]
     coefficients = step.dense()
-    start, span = clock(rows.s, rows.s), tf.cast(made.span, dtype)
+    start, span = clock(rows.s, rows.s), tf.cast(after.span, dtype)
     crossings = tuple(
         Crossings.of(event, accepted, side, value, coefficients, start, span)
-        for event, side, value in zip(events, rows.side, after, strict=True)
+        for event, side, value in zip(events, rows.side, margins, strict=True)
     )
-    made = made._replace(side=tuple(after))
+    after = after._replace(side=tuple(margins))
 
     def some(crossings: tuple[Crossings, ...]) -> Tensor:
         return tf.reduce_any(tf.stack([tf.reduce_any(c.parts) for c in crossings]))
 
-    def note(crossings: Any, cut: Tensor, hits: Any, noted: Found) -> Any:
+    def note(
+        crossings: tuple[Crossings, ...], cut: Tensor, hits: tuple[Tensor, ...], log: EventLog
+    ) -> tuple[tuple[Crossings, ...], Tensor, tuple[Tensor, ...], EventLog]:
         """Note the next crossing of each event."""
         following = [c.next() for c in crossings]
         roots = [
@@ -265,46 +284,46 @@ def locate(
         limit = cut + (2.0**-28 if dtype == tf.float64 else 2.0**-11)
         now = [hit & (theta <= limit) for (hit, *_), theta in zip(following, roots, strict=True)]
         for kind, (hit, theta) in enumerate(zip(now, roots, strict=True)):
-            time = rows.s + tf.cast(theta, tf.float64) * made.span
-            noted = noted.put(hit, time, kind, polynomial(coefficients, theta))
+            time = rows.s + tf.cast(theta, tf.float64) * after.span
+            log = log.put(hit, time, kind, polynomial(coefficients, theta))
         crossings = tuple(
             c.without(part, limit) for c, (_, part, _) in zip(crossings, following, strict=True)
         )
         hits = tuple(old | new for old, new in zip(hits, now, strict=True))
-        return crossings, cut, hits, noted
+        return crossings, cut, hits, log
 
-    def happening() -> Any:
+    def happening() -> tuple[Rows, EventLog]:
         none = tuple(tf.zeros_like(accepted) for _ in events)
         cut = tf.fill(span.shape, tf.cast(_NONE, dtype))
-        _, cut, hits, noted = tf.while_loop(
-            lambda crossings, *_: some(crossings), note, (crossings, cut, none, found)
+        _, cut, hits, longer = tf.while_loop(
+            lambda crossings, *_: some(crossings), note, (crossings, cut, none, log)
         )
-        cut_short = _cut(events, problem, solver, rows, made, list(hits), cut, coefficients, clock)
-        return cut_short, noted
+        cut_short = _cut(events, problem, solver, rows, after, list(hits), cut, coefficients, clock)
+        return cut_short, longer
 
-    return tf.cond(some(crossings), happening, lambda: (made, found))
+    return tf.cond(some(crossings), happening, lambda: (after, log))
 
 
 def _cut(
-    events: tuple[Event, ...],
-    problem: Problem,
+    events: tuple[BoundCondition, ...],
+    problem: Problem[Tensor],
     solver: Solver,
-    rows: Any,
-    made: Any,
+    rows: Rows,
+    after: Rows,
     hits: list[Tensor],
     cut: Tensor,
     coefficients: tuple[Tensor, ...],
     clock: Callable[[Tensor, Tensor], Tensor],
-) -> Any:
+) -> Rows:
     """Return the columns with steps that end at an event, and the state changed there."""
     if not any(event.cuts for event in events):
-        return made
-    dtype, short = made.y.dtype, cut <= 1
+        return after
+    dtype, short = after.y.dtype, cut <= 1
     theta = tf.where(short, cut, tf.ones_like(cut))
-    time = rows.s + tf.cast(theta, tf.float64) * made.span
-    s, span = clock(time, rows.s), tf.cast(made.span, dtype)
-    y = tf.where(short, polynomial(coefficients, theta), made.y)
-    stop, status = tf.zeros_like(short), made.status
+    time = rows.s + tf.cast(theta, tf.float64) * after.span
+    s, span = clock(time, rows.s), tf.cast(after.span, dtype)
+    y = tf.where(short, polynomial(coefficients, theta), after.y)
+    stop, status = tf.zeros_like(short), after.status
     gap = 4 * tf.cast(window(span), tf.float64)
     for event, hit, recent in zip(events, hits, rows.recent, strict=True):
         status = tf.where(short & hit & (time - recent < gap), PILED, status)
@@ -322,20 +341,20 @@ def _cut(
     def pick(new: Tensor, old: Tensor) -> Tensor:
         return tf.where(short, new, old)
 
-    return made._replace(
+    return after._replace(
         y=y,
-        s=pick(time, made.s),
-        low=pick(tf.zeros_like(time), made.low),
+        s=pick(time, after.s),
+        low=pick(tf.zeros_like(time), after.low),
         grid=tf.nest.map_structure(
-            lambda old, new: tf.where(short & (time < made.s), old, new), rows.grid, made.grid
+            lambda old, new: tf.where(short & (time < after.s), old, new), rows.grid, after.grid
         ),
-        memory=tf.nest.map_structure(pick, solver.init(problem, s, y), made.memory),
-        side=tuple(pick(new, old) for new, old in zip(sides, made.side, strict=True)),
+        memory=tf.nest.map_structure(pick, solver.init(problem, s, y), after.memory),
+        side=tuple(pick(new, old) for new, old in zip(sides, after.side, strict=True)),
         recent=tuple(
             tf.where(short & hit, time, old) for hit, old in zip(hits, rows.recent, strict=True)
         ),
         smallest=tf.where(
-            short & (time > rows.s), tf.minimum(rows.smallest, time - rows.s), made.smallest
+            short & (time > rows.s), tf.minimum(rows.smallest, time - rows.s), after.smallest
         ),
         cut=short,
         status=tf.where(stop, STOPPED, status),

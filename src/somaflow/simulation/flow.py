@@ -6,15 +6,12 @@ the rows of a batch. Time inside begins at 0 and grows; backwards in time the sl
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.base import Problem
 from somaflow.solvers.pattern import Pattern
-
-Tree = Any
 
 # How a column stands.
 RUNNING, DONE, STOPPED, UNDERFLOW, PILED, BROKEN, SPENT = range(7)
@@ -33,10 +30,10 @@ class Condition:
     """
 
     name: str
-    margin: Callable[[Tensor, Tensor, Tree], Tensor]
+    margin: Callable[[Tensor, Tensor, Nest], Tensor]
     direction: int
     terminal: bool
-    change: Callable[[Tensor, Tensor, Tree], Tensor] | None
+    change: Callable[[Tensor, Tensor, Nest], Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ class Flow:
         pattern: As in `Problem`.
     """
 
-    field: Callable[[Tensor, Tensor, Tree], Tensor]
-    diffusion: Callable[[Tensor, Tensor, Tree], Tensor] | None = None
+    field: Callable[[Tensor, Tensor, Nest], Tensor]
+    diffusion: Callable[[Tensor, Tensor, Nest], Tensor] | None = None
     conditions: tuple[Condition, ...] = ()
     long: bool = False
     rounds: bool = False
@@ -61,11 +58,11 @@ class Flow:
 
     def problem(
         self,
-        parameters: Tree,
+        parameters: Nest,
         begin: Tensor,
         sign: float,
         within: tuple[Tensor, Tensor] | None = None,
-    ) -> Problem:
+    ) -> Problem[Tensor]:
         """Return what a solver sees: time from 0, growing.
 
         Args:

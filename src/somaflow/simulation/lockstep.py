@@ -4,14 +4,15 @@ One compiled function for each direction, for any number of steps: trip counts a
 which samples are due are arguments.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from somaflow.numerics.device import compiled, put
 from somaflow.numerics.random import normal
-from somaflow.simulation.flow import Flow, Tensor, Tree, outer_time
-from somaflow.solvers.base import Solver
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.flow import Flow, outer_time
+from somaflow.solvers.base import Solver, Step
 
 
 class Clock(NamedTuple):
@@ -61,7 +62,7 @@ class Lockstep:
         flow: Flow,
         solver: Solver,
         sign: float,
-        dtype: Any,
+        dtype: tf.DType,
         capacity: int,
         length: int,
         remembers: bool,
@@ -72,12 +73,14 @@ class Lockstep:
         self.forward = compiled(self._forward)
         self.backward = compiled(self._backward)
 
-    def _start(self, y: Tensor, parameters: Tree, clock: Clock) -> Any:
+    def _start(self, y: Tensor, parameters: Nest, clock: Clock) -> Nest:
         """Return the solver's memory before the first step."""
         problem = self.flow.problem(parameters, clock.scales[0], self.sign)
         return self.solver.init(problem, tf.zeros((), self.dtype), y)
 
-    def _step(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock, local: Tensor) -> Any:
+    def _step(
+        self, y: Tensor, memory: Nest | None, parameters: Nest, clock: Clock, local: Tensor
+    ) -> Step[Tensor]:
         step = clock.counts[0] + local
         dt = tf.cast(clock.scales[1], self.dtype)
         begin, t = clock.scales[0], tf.cast(step, tf.float64) * clock.scales[1]
@@ -97,17 +100,21 @@ class Lockstep:
         index = tf.range(n)[:, None] + n * tf.range(columns)[None]
         return normal(tuple(tf.unstack(seed)), 0, step, index, self.dtype)
 
-    def _forward(self, y: Tensor, memory: Any, parameters: Tree, clock: Clock) -> Any:
+    def _forward(
+        self, y: Tensor, memory: Nest, parameters: Nest, clock: Clock
+    ) -> tuple[Tensor, Nest, Tensor]:
         """Return the state and the solver's memory after a stretch, and its samples."""
         _, n_steps, n_rows = tf.unstack(clock.counts)
 
-        def inner(local: Tensor, y: Tensor, memory: Any) -> Any:
-            made = self._step(y, memory, parameters, clock, local)
-            return local + 1, made.y, made.memory
+        def inner(local: Tensor, y: Tensor, memory: Nest) -> tuple[Tensor, Tensor, Nest]:
+            step = self._step(y, memory, parameters, clock, local)
+            return local + 1, step.y, step.memory
 
         # One row more than there are samples: the way from the last sample to the stretch's end is
         # a row like the others, and the step stands in the compiled code once.
-        def outer(row: Tensor, local: Tensor, y: Tensor, memory: Any, out: Tensor) -> Any:
+        def outer(
+            row: Tensor, local: Tensor, y: Tensor, memory: Nest, out: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor, Nest, Tensor]:
             end = tf.where(row < n_rows, clock.marks[tf.minimum(row, self.capacity - 1)], n_steps)
             local, y, memory = tf.while_loop(
                 lambda local, *_: local < end, inner, (local, y, memory)
@@ -122,8 +129,8 @@ class Lockstep:
         return y, memory, out
 
     def _backward(
-        self, y: Tensor, parameters: Tree, clock: Clock, upstream: Tensor, later: Tensor
-    ) -> Any:
+        self, y: Tensor, parameters: Nest, clock: Clock, upstream: Tensor, later: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """Take derivatives back through a stretch.
 
         Args:
@@ -139,16 +146,16 @@ class Lockstep:
         _, n_steps, n_rows = tf.unstack(clock.counts)
         flat = tf.nest.flatten(parameters)
 
-        def again(local: Tensor, y: Tensor, kept: Tensor) -> Any:
-            kept = tf.tensor_scatter_nd_update(kept, [[local]], [y])
-            return local + 1, self._step(y, None, parameters, clock, local).y, kept
+        def again(local: Tensor, y: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            states = tf.tensor_scatter_nd_update(states, [[local]], [y])
+            return local + 1, self._step(y, None, parameters, clock, local).y, states
 
-        kept = tf.zeros([self.length, *y.shape], self.dtype)
-        _, _, kept = tf.while_loop(
-            lambda local, *_: local < n_steps, again, (tf.constant(0), y, kept)
+        states = tf.zeros([self.length, *y.shape], self.dtype)
+        _, _, states = tf.while_loop(
+            lambda local, *_: local < n_steps, again, (tf.constant(0), y, states)
         )
 
-        def arrived(count: Tensor, row: Tensor, bar: Tensor) -> Any:
+        def arrived(count: Tensor, row: Tensor, bar: Tensor) -> tuple[Tensor, Tensor]:
             """Add the derivative by a sample that was taken after so many steps."""
             place = tf.maximum(row, 0)
             # A slice at an index from a loop would be a constant to XLA, and the clock with it:
@@ -157,16 +164,18 @@ class Lockstep:
             sampled = tf.where(due, tf.gather(upstream, place), tf.zeros_like(bar))
             return row - tf.cast(due, tf.int32), bar + sampled
 
-        def back(local: Tensor, row: Tensor, bar: Tensor, sums: list[Tensor]) -> Any:
+        def back(
+            local: Tensor, row: Tensor, bar: Tensor, sums: list[Tensor]
+        ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
             row, bar = arrived(local + 1, row, bar)
-            before = kept[local]
+            before = states[local]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch([before, *flat])
                 after = self._step(before, None, parameters, clock, local).y
-            found = tape.gradient(
+            bars = tape.gradient(
                 after, [before, *flat], bar, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
-            return local - 1, row, found[0], [s + g for s, g in zip(sums, found[1:], strict=True)]
+            return local - 1, row, bars[0], [s + g for s, g in zip(sums, bars[1:], strict=True)]
 
         _, row, bar, sums = tf.while_loop(
             lambda local, *_: local >= 0,

@@ -9,20 +9,36 @@ all runs of one structure.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
 from somaflow.numerics.device import compiled, materialize, traced
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
-from somaflow.simulation.system import Array, Carry, Inputs, System, Tree
-from somaflow.solvers.base import Problem, Solver
+from somaflow.simulation.system import (
+    Array,
+    Blocks,
+    Carry,
+    Context,
+    Field,
+    Inputs,
+    Parameters,
+    Prepared,
+    System,
+)
+from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.solvers.stages import Stages, nodes_of
 
 # Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
 _SINCE = tf.float32
+
+Packed = TypeVar("Packed")  # a nest
+Since = Tensor | tuple[()]  # () for a system without events
+Arguments = tuple[Carry, Nest, Inputs, Tensor, Tensor, Tensor]
+Program = Callable[[*Arguments], tuple[Carry, Since, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -64,11 +80,11 @@ class _Now(NamedTuple):
         step: Steps made in all, int64.
     """
 
-    local: Any
-    step: Any
+    local: Tensor
+    step: Tensor
 
 
-def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
+def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     """Put all scalars of a nest into one vector, and return what takes them out again.
 
     A kernel's cost grows with the number of its arguments, and scalars are most of them.
@@ -82,7 +98,7 @@ def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
         return lambda: prepared
     packed = tf.stack([leaf for leaf, is_scalar in zip(leaves, scalar, strict=True) if is_scalar])
 
-    def unpack() -> Any:
+    def unpack() -> Packed:
         parts = iter(tf.unstack(packed))
         taken = [
             next(parts) if is_scalar else leaf
@@ -94,60 +110,61 @@ def _pack(prepared: Any, dtype: Any) -> Callable[[], Any]:
 
 
 def _stepper(
-    system: System, solver: Solver, dt: float, stages: Stages
-) -> Callable[..., tuple[Carry, Any]]:
+    system: System[Parameters, Prepared, Context], solver: Solver, dt: float, stages: Stages
+) -> Callable[[Carry, Tensor, Inputs, Tensor, Prepared], tuple[Carry, Tensor | None]]:
     """Return one step: `(carry, step, drive, t, prepared) -> (carry, since)`."""
 
     def one_step(
-        carry: Carry, step: tf.Tensor, drive: Inputs, t: Any, prepared: Any
-    ) -> tuple[Carry, Any]:
+        carry: Carry, step: Tensor, drive: Inputs, t: Tensor, prepared: Prepared
+    ) -> tuple[Carry, Tensor | None]:
         context = system.arrive(carry, step, drive.steps, prepared)
 
-        def at_node(field: Any) -> Any:
-            def f(offset: Any, y: Tree) -> Tree:
+        def at_node(field: Field[Context, Prepared]) -> Callable[[Time, Blocks], Blocks]:
+            def f(offset: Time, y: Blocks) -> Blocks:
                 k = stages.number(offset)
                 time = t + stages.nodes[k] * dt
                 return field(k, time, y, drive.nodes[k], context, prepared)
 
-            return None if field is None else f
+            return f
 
-        problem = Problem(at_node(system.vector_field), at_node(system.local))
+        local = None if system.local is None else at_node(system.local)
+        problem = Problem(at_node(system.vector_field), local)
         y = carry.flow
         if carry.memory:
-            found = memory.recalled(carry.memory, solver, problem, y)
+            remembered = memory.recalled(carry.memory, solver, problem, y)
         else:
-            found = solver.init(problem, 0.0, y)
-        made = solver.step(problem, 0.0, dt, y, found)
-        after = system.jump(carry, made.y, context, prepared)
-        noted = carry.memory and memory.noted(carry.memory, solver, made.memory, made.y, after.flow)
-        return Carry(after.flow, after.event, carry.kept, noted), after.since
+            remembered = solver.init(problem, 0.0, y)
+        end = solver.step(problem, 0.0, dt, y, remembered)
+        after = system.jump(carry, end.y, context, prepared)
+        left = carry.memory and memory.noted(carry.memory, solver, end.memory, end.y, after.flow)
+        return Carry(after.flow, after.event, carry.kept, left), after.since
 
     return one_step
 
 
 def _chunk(
-    system: System, solver: Solver, dt: float, schedule: Schedule, dtype: Any
-) -> Callable[..., Any]:
+    system: System, solver: Solver, dt: float, schedule: Schedule, dtype: tf.DType
+) -> Program:
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
     stages = Stages(solver, dt)
     one_step = _stepper(system, solver, dt, stages)
 
     def chunk(
         carry: Carry,
-        parameters: Tree,
+        parameters: Nest,
         drive: Inputs,
-        first: tf.Tensor,
-        start: tf.Tensor,
-        counts: tf.Tensor,
-    ) -> Any:
+        first: Tensor,
+        start: Tensor,
+        counts: Tensor,
+    ) -> tuple[Carry, Since, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
 
-        def start_of(local: tf.Tensor) -> Inputs:
+        def start_of(local: Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
-        def observe(carry: Carry, now: _Now) -> dict[str, tf.Tensor]:
+        def observe(carry: Carry, now: _Now) -> dict[str, Tensor]:
             return system.observe(carry, now.step, start_of(now.local), prepared)
 
         def follow(carry: Carry, now: _Now) -> Carry:
@@ -159,7 +176,7 @@ def _chunk(
             kept = system.follow(seen, now.step, start_of(now.local), unpack())
             return carry._replace(kept=kept)
 
-        def inner(now: _Now, carry: Carry, since: Any) -> tuple[Any, ...]:
+        def inner(now: _Now, carry: Carry, since: Since) -> tuple[_Now, Carry, Since]:
             t = start + tf.cast(now.local, dtype) * dt
             at = Inputs(*(table[now.local] for table in drive))
             carry, crossed = one_step(carry, now.step, at, t, unpack())
@@ -169,7 +186,9 @@ def _chunk(
             now = _Now(now.local + 1, now.step + 1)
             return now, follow(carry, now), since
 
-        def outer(row: tf.Tensor, now: _Now, carry: Carry, since: Any, out: Any) -> Any:
+        def outer(
+            row: Tensor, now: _Now, carry: Carry, since: Since, out: dict[str, Tensor]
+        ) -> tuple[Tensor, _Now, Carry, Since, dict[str, Tensor]]:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
             end = tf.minimum(now.local + ahead, n_steps)
             now, carry, since = tf.while_loop(
@@ -215,13 +234,13 @@ class Advance:
         solver: Solver,
         dt: float,
         schedule: Schedule,
-        dtype: Any,
+        dtype: tf.DType,
         key: Hashable,
     ) -> None:
         self._system, self._solver, self._dt = system, solver, dt
         self._schedule, self._dtype, self._key = schedule, dtype, key
         self._parameters = tf.nest.map_structure(tf.constant, system.parameters)
-        self._program: Callable[..., Any] | None = None
+        self._program: Program | None = None
         self.fresh = False
 
     def __call__(
@@ -247,28 +266,28 @@ class Advance:
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
-    ) -> tuple[Any, ...]:
+    ) -> Arguments:
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
-        given = self._system.inputs(steps, nodes_of(self._solver), self._dt)
-        drive = Inputs(*(self._whole(table) for table in given))
+        tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
+        drive = Inputs(*(self._whole(table) for table in tables))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * self._dt, self._dtype)
         return carry, self._parameters, drive, tf.constant(step, tf.int64), start, counts
 
-    def _whole(self, table: Any) -> tf.Tensor:
+    def _whole(self, table: Array) -> Tensor:
         """Return a table of inputs in the length of the longest chunk."""
         whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]), self._dtype.as_numpy_dtype)
         whole[: len(table)] = table
         return tf.constant(whole)
 
-    def _compiled(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        made = self._system, self._solver, self._dt, self._schedule, self._dtype
+    def _compiled(self, arguments: Arguments) -> Program:
+        parts = self._system, self._solver, self._dt, self._schedule, self._dtype
         if self._key is None or tf.config.functions_run_eagerly():
             self.fresh = True
-            return compiled(_chunk(*made))
+            return compiled(_chunk(*parts))
         shapes = tf.nest.map_structure(lambda leaf: (leaf.dtype, tuple(leaf.shape)), arguments)
         key = "loop", self._key, repr(shapes), self._dt, self._schedule, self._dtype
-        program, self.fresh = programs.kept(key, lambda: traced(_chunk(*made), *arguments))
+        program, self.fresh = programs.kept(key, lambda: traced(_chunk(*parts), *arguments))
         return program
 
 
@@ -277,7 +296,7 @@ def build(
     solver: Solver,
     dt: float,
     schedule: Schedule,
-    dtype: Any,
+    dtype: tf.DType,
     key: Hashable = None,
 ) -> Advance:
     """Compile a system and a solver into one function, or take what was compiled before.

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.errors import RunError
-from somaflow.simulation.system import Array, Tree
-from somaflow.solvers.base import Problem, Solver
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.system import Array
+from somaflow.solvers.base import Problem, Solver, Time
 
 
 class Memory(NamedTuple):
@@ -24,12 +25,12 @@ class Memory(NamedTuple):
         begun: Whether a step was made.
     """
 
-    kept: Tree
-    stale: Tree
-    begun: Any
+    kept: Nest
+    stale: Nest
+    begun: Tensor
 
 
-def empty(solver: Solver, flow: Tree) -> Memory | tuple[()]:
+def empty(solver: Solver, flow: Nest) -> Memory | tuple[()]:
     """Return the memory before the first step; () for a method without one.
 
     Args:
@@ -37,7 +38,7 @@ def empty(solver: Solver, flow: Tree) -> Memory | tuple[()]:
         flow: The first state, NumPy arrays `[n_components, ..., n_columns]`.
     """
 
-    def still(t: Any, y: Tree) -> Tree:
+    def still(t: Time, y: Nest) -> Nest:
         return tf.nest.map_structure(tf.zeros_like, y)
 
     kept = solver.init(Problem(still, still), 0.0, tf.nest.map_structure(tf.constant, flow))
@@ -48,13 +49,13 @@ def empty(solver: Solver, flow: Tree) -> Memory | tuple[()]:
     return Memory(zeros, stale, np.zeros((), np.bool_))
 
 
-def recalled(memory: Memory, solver: Solver, problem: Problem, flow: Tree) -> Any:
+def recalled(memory: Memory, solver: Solver, problem: Problem[Nest], flow: Nest) -> Nest:
     """Return what a method is handed at a step's start."""
     anew = solver.init(problem, 0.0, flow)
     return _chosen(memory, anew, memory.kept, flow)
 
 
-def noted(memory: Memory, solver: Solver, kept: Any, before: Tree, after: Tree) -> Memory:
+def noted(memory: Memory, solver: Solver, kept: Nest, before: Nest, after: Nest) -> Memory:
     """Return the memory at a step's end.
 
     Args:
@@ -81,7 +82,7 @@ def noted(memory: Memory, solver: Solver, kept: Any, before: Tree, after: Tree) 
     return Memory(kept, tf.nest.map_structure(jumped, before, after), tf.constant(True))
 
 
-def _chosen(memory: Memory, anew: Any, kept: Any, flow: Tree) -> Any:
+def _chosen(memory: Memory, anew: Any, kept: Any, flow: Nest) -> Nest:
     """Take the new where columns begin anew, in each part that has the structure of the state."""
     if _is_alike(kept, flow):
         return tf.nest.map_structure(
@@ -90,13 +91,13 @@ def _chosen(memory: Memory, anew: Any, kept: Any, flow: Tree) -> Any:
     if isinstance(kept, dict):
         return {key: _chosen(memory, anew[key], kept[key], flow) for key in kept}
     if isinstance(kept, (tuple, list)):
-        made = [_chosen(memory, a, k, flow) for a, k in zip(anew, kept, strict=True)]
-        return type(kept)(*made) if hasattr(kept, "_fields") else type(kept)(made)
+        parts = [_chosen(memory, a, k, flow) for a, k in zip(anew, kept, strict=True)]
+        return type(kept)(*parts) if hasattr(kept, "_fields") else type(kept)(parts)
     # It belongs to no column: such as a count of steps.
     return tf.where(memory.begun, kept, anew)
 
 
-def _is_alike(part: Any, flow: Tree) -> bool:
+def _is_alike(part: Nest, flow: Nest) -> bool:
     """Return whether a part of a memory has the structure and the shapes of the state."""
     try:
         tf.nest.assert_same_structure(part, flow)
@@ -126,9 +127,9 @@ def restored(memory: Memory, key: str, arrays: Mapping[str, Array]) -> Memory:
         arrays: What the state keeps, by name.
     """
     leaves = tf.nest.flatten(memory)
-    found = [arrays.get(f"{key}/{k}") for k in range(len(leaves))]
+    candidates = [arrays.get(f"{key}/{k}") for k in range(len(leaves))]
     fits = (
         a is not None and (a.shape, a.dtype) == (leaf.shape, leaf.dtype)
-        for a, leaf in zip(found, leaves, strict=True)
+        for a, leaf in zip(candidates, leaves, strict=True)
     )
-    return tf.nest.pack_sequence_as(memory, found) if all(fits) else memory
+    return tf.nest.pack_sequence_as(memory, candidates) if all(fits) else memory

@@ -77,28 +77,28 @@ def _replay(
     """Find the first bad step by bisection: a state that is not finite stays so."""
 
     def after(count: int, known: tuple[int, Carry]) -> Carry:
-        done, last = known
-        more = count - done
+        steps_before, last = known
+        more = count - steps_before
         if not more:
             return last
-        return advance(last, step + done, more, -(-more // schedule.stride), False)[0]
+        return advance(last, step + steps_before, more, -(-more // schedule.stride), False)[0]
 
     good, bad = (0, carry), steps
     while bad - good[0] > 1:
         middle = (good[0] + bad) // 2
-        found = after(middle, good)
-        if finite(found):
-            good = middle, found
+        state = after(middle, good)
+        if finite(state):
+            good = middle, state
         else:
             bad = middle
-    held = [(0, carry)]
+    states = [(0, carry)]
 
     def earlier(back: int) -> Carry:
         # The caller comes nearer and nearer, mostly.
         count = good[0] - back
-        known = held[-1] if held[-1][0] <= count else held[0]
-        held[1:] = [(count, after(count, known))]
-        return held[-1][1]
+        known = states[-1] if states[-1][0] <= count else states[0]
+        states[1:] = [(count, after(count, known))]
+        return states[-1][1]
 
     return Failure(good[1], after(bad, good), step + good[0], dt, earlier, good[0])
 

@@ -1,15 +1,17 @@
 """One stretch of steps of each column's own, backwards."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
 from somaflow.numerics.device import compiled
-from somaflow.simulation.events import Event
-from somaflow.simulation.flow import RUNNING, Flow, Tensor, Tree, polynomial, slope_of
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.events import BoundCondition, EventLog, Log
+from somaflow.simulation.flow import RUNNING, Flow, polynomial, slope_of
+from somaflow.simulation.rows import Attempt, Rows, Timetable
 
 if TYPE_CHECKING:
-    from somaflow.simulation.rowwise import Plan, Rows, Rowwise
+    from somaflow.simulation.rowwise import Rowwise
 
 _ZERO = tf.UnconnectedGradients.ZERO
 _TANGENT = 1e-6
@@ -33,13 +35,13 @@ class Bars(NamedTuple):
     span: Tensor
 
     @classmethod
-    def zero(cls, degree: int, shape: Any, dtype: Any) -> "Bars":
+    def zero(cls, degree: int, shape: tf.TensorShape, dtype: tf.DType) -> "Bars":
         """Return zeros for polynomials of a degree."""
         block, row = tf.zeros(shape, dtype), tf.zeros(shape[1:], dtype)
         return cls(block, row, (block,) * (degree + 1), row, row)
 
 
-class Kept(NamedTuple):
+class Trail(NamedTuple):
     """What is noted of a stretch while it is recomputed.
 
     Attributes:
@@ -85,16 +87,18 @@ class Reverse:
         self.timed = frame.cuts
         self.backward = compiled(self._backward)
 
-    def _again(self, rows: "Rows", parameters: Tree, plan: "Plan") -> tuple[Kept, Any, Any, Any]:
+    def _again(
+        self, rows: Rows, parameters: Nest, plan: Timetable
+    ) -> tuple[Trail, Tensor, Tensor, Log]:
         """Recompute a stretch as it went forward, and note what each step began with."""
         frame, (n, columns) = self.frame, rows.y.shape
         length, capacity, dtype = frame.length, frame.capacity, frame.dtype
 
-        def zeros(*shape: int, of: Any = dtype) -> Tensor:
+        def zeros(*shape: int, of: tf.DType = dtype) -> Tensor:
             return tf.zeros(shape, of)
 
         masks = [zeros(length, columns, of=tf.bool) for _ in range(3)]
-        kept = Kept(
+        trail = Trail(
             zeros(length, n, columns),
             zeros(length, columns, of=tf.float64),
             zeros(length, columns),
@@ -107,49 +111,57 @@ class Reverse:
             pace=zeros(capacity, n, columns) if self.timed else zeros(0),
         )
 
-        def attempted(count: Tensor, before: Any, size: Any, after: Any, found: Any, kept: Kept):
+        def attempted(
+            count: Tensor, before: Rows, size: Attempt, after: Rows, log: Log, trail: Trail
+        ) -> Trail:
             def put(where: Tensor, value: Tensor) -> Tensor:
                 return tf.tensor_scatter_nd_update(where, [[count]], [value])
 
-            met = kept.met
-            if self.flow.conditions:
-                met = tf.tensor_scatter_nd_update(met, [[count + 1]], [found.count])
-            return kept._replace(
-                y=put(kept.y, before.y),
-                s=put(kept.s, before.s),
-                h=put(kept.h, frame.length_of(size.h)),
-                ends=put(kept.ends, size.last),
-                accepted=put(kept.accepted, after.accepted > before.accepted),
-                cut=put(kept.cut, after.cut & (after.accepted > before.accepted))
+            met = trail.met
+            if isinstance(log, EventLog):
+                met = tf.tensor_scatter_nd_update(met, [[count + 1]], [log.count])
+            return trail._replace(
+                y=put(trail.y, before.y),
+                s=put(trail.s, before.s),
+                h=put(trail.h, frame.length_of(size.h)),
+                ends=put(trail.ends, size.last),
+                accepted=put(trail.accepted, after.accepted > before.accepted),
+                cut=put(trail.cut, after.cut & (after.accepted > before.accepted))
                 if self.timed
-                else kept.cut,
-                piece=put(kept.piece, before.piece) if frame.jumps else (),
+                else trail.cut,
+                piece=put(trail.piece, before.piece) if frame.jumps else (),
                 met=met,
             )
 
-        def sampled(row: Tensor, count: Tensor, mark: Tensor, rows: Any, kept: Kept) -> Kept:
+        def sampled(row: Tensor, count: Tensor, mark: Tensor, rows: Rows, trail: Trail) -> Trail:
             def put(where: Tensor, value: Tensor) -> Tensor:
                 return tf.tensor_scatter_nd_update(where, [[row]], [value])
 
-            pace = kept.pace
+            pace = trail.pace
             if self.timed:
                 coefficients = frame.dense(rows, parameters, plan)
                 pace = put(pace, slope_of(coefficients, frame.theta(rows, mark)))
-            return kept._replace(
-                taken=put(kept.taken, count),
-                theta=put(kept.theta, frame.theta(rows, mark)),
-                valid=put(kept.valid, (rows.status == RUNNING) | (mark <= rows.s)),
+            return trail._replace(
+                taken=put(trail.taken, count),
+                theta=put(trail.theta, frame.theta(rows, mark)),
+                valid=put(trail.valid, (rows.status == RUNNING) | (mark <= rows.s)),
                 pace=pace,
             )
 
-        _, _, row, count, found, kept = frame.stretch(
-            rows, parameters, plan, kept, attempted, sampled
+        _, _, row, count, log, trail = frame.stretch(
+            rows, parameters, plan, trail, attempted, sampled
         )
-        return kept, row, count, found
+        return trail, row, count, log
 
     def _backward(
-        self, rows: "Rows", parameters: Tree, plan: "Plan", upstream: Tensor, met: Any, bars: Bars
-    ) -> Any:
+        self,
+        rows: Rows,
+        parameters: Nest,
+        plan: Timetable,
+        upstream: Tensor,
+        event_bars: tuple[Tensor, ...],
+        bars: Bars,
+    ) -> tuple[Bars, list[Tensor], Tensor]:
         """Take derivatives back through a stretch.
 
         Args:
@@ -157,29 +169,32 @@ class Reverse:
             parameters: As forward.
             plan: As forward.
             upstream: Derivative by each sample, [capacity, n, R].
-            met: Derivatives by times and states of its events, in the shape of the slots.
+            event_bars: Derivatives by times and states of its events, in the shape of the slots;
+                () without conditions.
             bars: Derivatives by what the stretch handed on.
 
         Returns:
             Derivatives by what it began with, by each parameter, and whether an event's margin
             was tangential.
         """
-        kept, row, count, found = self._again(rows, parameters, plan)
+        trail, row, count, log = self._again(rows, parameters, plan)
         flat = tf.nest.flatten(parameters)
         sums = [tf.zeros_like(leaf) for leaf in flat]
 
         def samples(count: Tensor, row: Tensor, bars: Bars) -> tuple[Tensor, Bars]:
             """Add the derivatives by the samples taken after so many attempts."""
             return tf.while_loop(
-                lambda row, bars: (row >= 0) & (kept.taken[tf.maximum(row, 0)] == count),
-                lambda row, bars: (row - 1, self._sample(row, upstream, kept, bars)),
+                lambda row, bars: (row >= 0) & (trail.taken[tf.maximum(row, 0)] == count),
+                lambda row, bars: (row - 1, self._sample(row, upstream, trail, bars)),
                 (row, bars),
             )
 
-        def back(k: Tensor, row: Tensor, bars: Bars, sums: list[Tensor], tangent: Tensor) -> Any:
+        def back(
+            k: Tensor, row: Tensor, bars: Bars, sums: list[Tensor], tangent: Tensor
+        ) -> tuple[Tensor, Tensor, Bars, list[Tensor], Tensor]:
             row, bars = samples(k + 1, row, bars)
-            bars, found_sums, flat_angle = self._step(k, kept, parameters, plan, found, met, bars)
-            sums = [total + part for total, part in zip(sums, found_sums, strict=True)]
+            bars, parts, flat_angle = self._step(k, trail, parameters, plan, log, event_bars, bars)
+            sums = [total + part for total, part in zip(sums, parts, strict=True)]
             return k - 1, row, bars, sums, tangent | flat_angle
 
         _, row, bars, sums, tangent = tf.while_loop(
@@ -190,8 +205,8 @@ class Reverse:
         _, bars = samples(tf.constant(0), row, bars)
         return bars, sums, tangent
 
-    def _sample(self, row: Tensor, upstream: Tensor, kept: Kept, bars: Bars) -> Bars:
-        valid, theta = kept.valid[row], kept.theta[row]
+    def _sample(self, row: Tensor, upstream: Tensor, trail: Trail, bars: Bars) -> Bars:
+        valid, theta = trail.valid[row], trail.theta[row]
         bar = tf.where(valid, upstream[row], tf.zeros_like(bars.y))
         dense, power = [], tf.ones_like(theta)
         for old in bars.dense:
@@ -199,47 +214,49 @@ class Reverse:
             power = power * theta
         bars = bars._replace(dense=tuple(dense))
         if self.timed:  # theta = (mark - start)/span; the span is filled in by the step
-            along = tf.reduce_sum(bar * kept.pace[row], axis=0)
+            along = tf.reduce_sum(bar * trail.pace[row], axis=0)
             bars = bars._replace(start=bars.start - along, span=bars.span - theta * along)
         return bars
 
     def _step(
         self,
         k: Tensor,
-        kept: Kept,
-        parameters: Tree,
-        plan: "Plan",
-        found: Any,
-        met: Any,
+        trail: Trail,
+        parameters: Nest,
+        plan: Timetable,
+        log: Log,
+        event_bars: tuple[Tensor, ...],
         bars: Bars,
-    ) -> Any:
+    ) -> tuple[Bars, list[Tensor], Tensor]:
         """Take derivatives back through one attempt; columns that waited hand theirs on."""
-        made, flat = kept.accepted[k], tf.nest.flatten(parameters)
-        y, start = kept.y[k], kept.s[k]
+        made, flat = trail.accepted[k], tf.nest.flatten(parameters)
+        y, start = trail.y[k], trail.s[k]
         s = self.frame.time(start, start)
-        h = tf.where(made, kept.h[k], tf.zeros_like(s))
+        h = tf.where(made, trail.h[k], tf.zeros_like(s))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([y, s, *flat])
             begin = tf.identity(s)
-            size = tf.where(kept.ends[k], tf.stop_gradient(s + h) - s, h)
+            size = tf.where(trail.ends[k], tf.stop_gradient(s + h) - s, h)
             size = tf.where(made, size, tf.zeros_like(size))
-            piece = kept.piece[k] if self.frame.jumps else ()
+            piece = trail.piece[k] if self.frame.jumps else ()
             problem = self.frame.problem(parameters, plan, start, piece)
             step = self.frame.solver.step(
                 problem, s, size, y, self.frame.solver.init(problem, s, y)
             )
             coefficients = step.dense()
-            y1, s1 = step.y, tf.where(kept.ends[k], tf.stop_gradient(s + h), s + size)
-            if self.timed:
-                y1, s1 = self._cut(k, kept, parameters, plan, found, s, size, coefficients, y1, s1)
-        noted = None
-        if self.flow.conditions:
-            noted = self._noted(k, kept, parameters, plan, found, met, s, size, coefficients)
+            y1, s1 = step.y, tf.where(trail.ends[k], tf.stop_gradient(s + h), s + size)
+            if isinstance(log, EventLog) and self.timed:
+                y1, s1 = self._cut(k, trail, parameters, plan, log, s, size, coefficients, y1, s1)
+        at_events = None
+        if isinstance(log, EventLog):
+            at_events = self._through_events(
+                k, trail, parameters, plan, log, event_bars, s, size, coefficients
+            )
         step_bars = (bars.y, bars.s, *bars.dense)
         targets = [y1, s1, *coefficients]
-        if noted is not None:
+        if at_events is not None:
             length = tf.where(made & (h > 0), h, tf.ones_like(h))
-            moved = noted.bars
+            moved = at_events.bars
             targets += [begin, size]
             step_bars = (
                 *step_bars[:2],
@@ -248,11 +265,11 @@ class Reverse:
                 moved.span + bars.span / length,
             )
         step_bars = [tf.where(made, bar, tf.zeros_like(bar)) for bar in step_bars]
-        found_bars, sums = self._collect(tape, targets, step_bars, [y, s, *flat], made, bars)
-        if noted is None:
-            return found_bars, sums, tf.constant(False)
-        sums = [a + b for a, b in zip(sums, noted.sums, strict=True)]
-        return found_bars, sums, noted.tangent
+        earlier, sums = self._collect(tape, targets, step_bars, [y, s, *flat], made, bars)
+        if at_events is None:
+            return earlier, sums, tf.constant(False)
+        sums = [a + b for a, b in zip(sums, at_events.sums, strict=True)]
+        return earlier, sums, at_events.tangent
 
     @staticmethod
     def _collect(
@@ -262,25 +279,25 @@ class Reverse:
         sources: list[Tensor],
         made: Tensor,
         bars: Bars,
-    ) -> Any:
-        found: Any = tape.gradient(targets, sources, step_bars, unconnected_gradients=_ZERO)
+    ) -> tuple[Bars, list[Tensor]]:
+        gradients: Tensor = tape.gradient(targets, sources, step_bars, unconnected_gradients=_ZERO)
         zero, none = tf.zeros_like(bars.y), tf.zeros_like(bars.s)
         back = Bars(
-            tf.where(made, found[0], bars.y),
-            tf.where(made, found[1], bars.s),
+            tf.where(made, gradients[0], bars.y),
+            tf.where(made, gradients[1], bars.s),
             tuple(tf.where(made, zero, bar) for bar in bars.dense),
             tf.where(made, none, bars.start),
             tf.where(made, none, bars.span),
         )
-        return back, found[2:]
+        return back, gradients[2:]
 
     def _cut(
         self,
         k: Tensor,
-        kept: Kept,
-        parameters: Tree,
-        plan: "Plan",
-        found: Any,
+        trail: Trail,
+        parameters: Nest,
+        plan: Timetable,
+        log: EventLog,
         s: Tensor,
         size: Tensor,
         coefficients: tuple[Tensor, ...],
@@ -288,20 +305,20 @@ class Reverse:
         s1: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return a step's end as the events that cut it moved it."""
-        start = kept.s[k]
+        start = trail.s[k]
         events = self.frame.events(parameters, plan, start)
-        columns, last = tf.range(kept.s.shape[1]), found.times.shape[0] - 1
-        places = kept.met[k] + tf.range(self.frame.room)[:, None]
+        columns, last = tf.range(trail.s.shape[1]), log.times.shape[0] - 1
+        places = trail.met[k] + tf.range(self.frame.room)[:, None]
         index = tf.stack([tf.minimum(places, last), tf.broadcast_to(columns, places.shape)], axis=2)
-        kinds = tf.where(places < kept.met[k + 1], tf.gather_nd(found.kinds, index), -1)
-        late: list[tuple[Event, Tensor]] = []
+        kinds = tf.where(places < trail.met[k + 1], tf.gather_nd(log.kinds, index), -1)
+        late: list[tuple[BoundCondition, Tensor]] = []
         for kind, event in enumerate(events):
             if not event.cuts:
                 continue
             here = kinds == kind
             slot = tf.argmax(here, axis=0, output_type=tf.int32)
-            time = tf.gather_nd(found.times, tf.gather_nd(index, tf.stack([slot, columns], 1)))
-            hit = kept.cut[k] & tf.reduce_any(here, axis=0)
+            time = tf.gather_nd(log.times, tf.gather_nd(index, tf.stack([slot, columns], 1)))
+            hit = trail.cut[k] & tf.reduce_any(here, axis=0)
             when, state, _ = self._at(event, hit, time, start, s, size, coefficients)
             late.append((event, hit))
             y1, s1 = tf.where(hit, state, y1), tf.where(hit, when, s1)
@@ -312,7 +329,7 @@ class Reverse:
 
     def _at(
         self,
-        event: Event,
+        event: BoundCondition,
         hit: Tensor,
         time: Tensor,
         start: Tensor,
@@ -331,29 +348,32 @@ class Reverse:
         theta, flat_angle = _moved(event, hit, fraction, s, size, coefficients)
         return s + theta * size, polynomial(coefficients, theta), flat_angle
 
-    def _noted(
+    def _through_events(
         self,
         k: Tensor,
-        kept: Kept,
-        parameters: Tree,
-        plan: "Plan",
-        found: Any,
-        met: Any,
+        trail: Trail,
+        parameters: Nest,
+        plan: Timetable,
+        log: EventLog,
+        event_bars: tuple[Tensor, ...],
         s: Tensor,
         size: Tensor,
         coefficients: tuple[Tensor, ...],
-    ) -> "Noted":
+    ) -> "EventBars":
         """Take derivatives back through the times and states of all events of an attempt."""
-        columns, last = tf.range(kept.s.shape[1]), found.times.shape[0] - 1
-        start = kept.s[k]
+        columns, last = tf.range(trail.s.shape[1]), log.times.shape[0] - 1
+        start = trail.s[k]
         flat, degree = tf.nest.flatten(parameters), len(coefficients)
 
-        def body(offset: Tensor, old: Noted) -> Any:
-            place = kept.met[k] + offset
-            mine = place < kept.met[k + 1]
+        def body(offset: Tensor, old: EventBars) -> tuple[Tensor, EventBars]:
+            place = trail.met[k] + offset
+            mine = place < trail.met[k + 1]
             index = tf.stack([tf.where(mine, place, last), columns], axis=1)
-            kind, time = tf.gather_nd(found.kinds, index), tf.gather_nd(found.times, index)
-            bars = [tf.gather_nd(met[0], index), tf.transpose(tf.gather_nd(met[1], index))]
+            kind, time = tf.gather_nd(log.kinds, index), tf.gather_nd(log.times, index)
+            bars = [
+                tf.gather_nd(event_bars[0], index),
+                tf.transpose(tf.gather_nd(event_bars[1], index)),
+            ]
             bars = [tf.where(mine, bar, tf.zeros_like(bar)) for bar in bars]
             sources = [tf.identity(x) for x in (s, size, *coefficients, *flat)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -368,7 +388,7 @@ class Reverse:
                     )
                     when, state = tf.where(hit, moved, when), tf.where(hit, there, state)
                     tangent = tangent | flat_angle
-            new: Any = tape.gradient([when, state], sources, bars, unconnected_gradients=_ZERO)
+            new: Tensor = tape.gradient([when, state], sources, bars, unconnected_gradients=_ZERO)
             moved = Bars(
                 old.bars.y,
                 old.bars.s,
@@ -377,15 +397,15 @@ class Reverse:
                 old.bars.span + new[1],
             )
             sums = [a + b for a, b in zip(old.sums, new[2 + degree :], strict=True)]
-            return offset + 1, Noted(moved, sums, old.tangent | tangent)
+            return offset + 1, EventBars(moved, sums, old.tangent | tangent)
 
-        none = Bars.zero(degree - 1, kept.y.shape[1:], kept.y.dtype)
-        nothing = Noted(none, [tf.zeros_like(leaf) for leaf in flat], tf.constant(False))
-        most = tf.reduce_max(kept.met[k + 1] - kept.met[k])
+        none = Bars.zero(degree - 1, trail.y.shape[1:], trail.y.dtype)
+        nothing = EventBars(none, [tf.zeros_like(leaf) for leaf in flat], tf.constant(False))
+        most = tf.reduce_max(trail.met[k + 1] - trail.met[k])
         return tf.while_loop(lambda offset, _: offset < most, body, (tf.constant(0), nothing))[1]
 
 
-class Noted(NamedTuple):
+class EventBars(NamedTuple):
     """Derivatives by the times and states of events.
 
     Attributes:
@@ -400,7 +420,7 @@ class Noted(NamedTuple):
 
 
 def _moved(
-    event: Event,
+    event: BoundCondition,
     hit: Tensor,
     fraction: Tensor,
     s: Tensor,

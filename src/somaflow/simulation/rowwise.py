@@ -4,12 +4,14 @@ A column is active until it has passed the next sample; the others wait. So a co
 depend on those beside it, and a sample is one polynomial in the step that every column made last.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TypeVar
 
 import tensorflow as tf
 
 from somaflow.numerics.device import compiled
-from somaflow.simulation.events import PARTS, Event, Found, bind, locate, outset
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.events import PARTS, BoundCondition, EventLog, Log, bind, locate, outset
 from somaflow.simulation.flow import (
     BROKEN,
     DONE,
@@ -17,104 +19,17 @@ from somaflow.simulation.flow import (
     SPENT,
     UNDERFLOW,
     Flow,
-    Tensor,
-    Tree,
     outer_time,
     polynomial,
 )
 from somaflow.simulation.reverse import Reverse
+from somaflow.simulation.rows import Attempt, Rows, Timetable
 from somaflow.solvers import control
 from somaflow.solvers.base import Problem, Solver, Step
 
+Notes = TypeVar("Notes")  # what is written down of a stretch, a nest
 _EPSILON = 2.0**-52
 _SAME = 1e-9  # of a fixed step: a jump that near to a time of the grid lies on it
-
-
-class Plan(NamedTuple):
-    """What a compiled stretch is told.
-
-    Attributes:
-        scales: float64 [6]: the user's time at 0, the last time, dt (fixed steps), rtol, the
-            longest step (infinite for any), the first step (0 where it is to be chosen).
-        atol: Absolute tolerance, [n, 1].
-        counts: int32 [3]: the most attempts in this stretch, samples in it, and the most attempts
-            of a column in all.
-        marks: float64 [capacity]: times of the samples, ascending, from 0.
-        pieces: float64 [3, n_pieces]: where each piece between two jumps of the field ends, from 0,
-            and the least and the greatest of the user's times that belong to it; () without jumps.
-    """
-
-    scales: Tensor
-    atol: Tensor
-    counts: Tensor
-    marks: Tensor
-    pieces: Tensor
-
-
-class Rows(NamedTuple):
-    """What a step of every column hands to the next.
-
-    Attributes:
-        y: State, [n, R].
-        memory: The solver's.
-        s: Time, float64 [R]; `low` is what adding up has lost of it.
-        low: See `s`.
-        h: Size of the next step, float64 [R].
-        error: Logarithm of the scaled error of the last accepted step, [R].
-        repeated: Whether the last attempt was rejected, [R].
-        status: One of the constants of this module, int32 [R].
-        grid: Steps of a fixed grid that are complete, int32 [R]; () for adaptive steps.
-        before: State at the start of the last step made, [n, R].
-        start: Its time, float64 [R].
-        span: Its size, before an event cut it, float64 [R].
-        cut: Whether an event cut it, [R]; () where none can.
-        side: Margin of each condition at `s`, [R] each.
-        recent: Time at which each event last cut a step, float64 [R]; () where none can.
-        piece: The piece between jumps in which the next step lies, int32 [R]; () without jumps.
-        piece_before: That of the last step made.
-        worst: The component with the largest error at the last attempt, int32 [R].
-        accepted: Steps made, int32 [R].
-        rejected: Attempts in vain, int32 [R].
-        smallest: The smallest step made, float64 [R].
-    """
-
-    y: Tensor
-    memory: Any
-    s: Tensor
-    low: Tensor
-    h: Tensor
-    error: Tensor
-    repeated: Tensor
-    status: Tensor
-    grid: Tensor
-    before: Tensor
-    start: Tensor
-    span: Tensor
-    cut: Tensor
-    side: tuple[Tensor, ...]
-    recent: tuple[Tensor, ...]
-    piece: Tensor
-    piece_before: Tensor
-    worst: Tensor
-    accepted: Tensor
-    rejected: Tensor
-    smallest: Tensor
-
-
-class Attempt(NamedTuple):
-    """The size of an attempted step.
-
-    Attributes:
-        h: float64 [R]; 0 for columns that wait.
-        target: Where the step ends if it is the last before a set time, float64 [R].
-        last: Whether it is, [R].
-        active: Whether the column does not wait, [R].
-    """
-
-    h: Tensor
-    target: Tensor
-    last: Tensor
-    active: Tensor
 
 
 class Rowwise:
@@ -139,7 +54,7 @@ class Rowwise:
         solver: Solver,
         adaptive: bool,
         sign: float,
-        dtype: Any,
+        dtype: tf.DType,
         capacity: int,
         slots: int,
         length: int,
@@ -156,7 +71,9 @@ class Rowwise:
         self.forward = compiled(self._forward)
         self.reverse = Reverse(self, degree)
 
-    def problem(self, parameters: Tree, plan: Plan, start: Tensor, piece: Tensor) -> Problem:
+    def problem(
+        self, parameters: Nest, plan: Timetable, start: Tensor, piece: Tensor
+    ) -> Problem[Tensor]:
         """Return what the solver sees in a step that starts at a time [R].
 
         Args:
@@ -182,15 +99,17 @@ class Rowwise:
         """Return the size of a step in the dtype of the state."""
         return tf.cast(h, self.dtype)
 
-    def events(self, parameters: Tree, plan: Plan, start: Tensor) -> tuple[Event, ...]:
+    def events(
+        self, parameters: Nest, plan: Timetable, start: Tensor
+    ) -> tuple[BoundCondition, ...]:
         """Return the events as they are seen in a step that starts at a time [R]."""
         return bind(self.flow, parameters, self._begin(plan, start), self.sign)
 
-    def _begin(self, plan: Plan, start: Tensor) -> Tensor:
+    def _begin(self, plan: Timetable, start: Tensor) -> Tensor:
         begin = plan.scales[0]
         return outer_time(begin, self.sign, start) if self.dtype == tf.float32 else begin
 
-    def _start(self, y: Tensor, parameters: Tree, plan: Plan) -> Rows:
+    def _start(self, y: Tensor, parameters: Nest, plan: Timetable) -> Rows:
         """Return the columns before their first step."""
         columns = y.shape[1]
         zero = tf.zeros([columns], tf.float64)
@@ -230,7 +149,7 @@ class Rowwise:
             smallest=zero + plan.scales[1],
         )
 
-    def attempt(self, rows: Rows, plan: Plan, active: Tensor) -> Attempt:
+    def attempt(self, rows: Rows, plan: Timetable, active: Tensor) -> Attempt:
         """Return how far each column goes next."""
         target = tf.zeros_like(rows.s) + plan.scales[1]
         if not self.adaptive:
@@ -245,19 +164,21 @@ class Rowwise:
         h = tf.where(last, left, rows.h)
         return Attempt(tf.where(active, h, tf.zeros_like(h)), target, last, active)
 
-    def _grid(self, rows: Rows, plan: Plan) -> Tensor:
+    def _grid(self, rows: Rows, plan: Timetable) -> Tensor:
         """Return the next time of a fixed grid."""
         target = tf.cast(rows.grid + 1, tf.float64) * plan.scales[2]
         # The last step ends at the end, wherever rounding would put it.
         near = target >= plan.scales[1] - 0.5 * plan.scales[2]
         return tf.where(near, plan.scales[1], target)
 
-    def take(self, rows: Rows, size: Attempt, problem: Problem) -> Step:
+    def take(self, rows: Rows, size: Attempt, problem: Problem[Tensor]) -> Step[Tensor]:
         """Take a step of every column; those that wait go nowhere."""
         s, h = self.time(rows.s, rows.s), self.length_of(size.h)
         return self.solver.step(problem, s, h, rows.y, rows.memory)
 
-    def advance(self, rows: Rows, size: Attempt, parameters: Tree, plan: Plan, found: Any) -> Any:
+    def advance(
+        self, rows: Rows, size: Attempt, parameters: Nest, plan: Timetable, log: Log
+    ) -> tuple[Rows, Log]:
         """Attempt a step of every active column, and judge it."""
         problem = self.problem(parameters, plan, rows.s, rows.piece)
         step = self.take(rows, size, problem)
@@ -275,7 +196,7 @@ class Rowwise:
         elif not self.adaptive:
             grid = rows.grid + 1
         missed = size.active & ~accepted
-        made = rows._replace(
+        after = rows._replace(
             y=step.y,
             memory=step.memory,
             s=s,
@@ -290,17 +211,17 @@ class Rowwise:
             smallest=tf.where(size.h > 0, tf.minimum(rows.smallest, size.h), rows.smallest),
         )
         events = self.events(parameters, plan, rows.s)
-        if events:
-            made, found = locate(
-                events, problem, self.solver, rows, made, step, accepted, found, self.time
+        if isinstance(log, EventLog):
+            after, log = locate(
+                events, problem, self.solver, rows, after, step, accepted, log, self.time
             )
-        kept = _choose(accepted, made, rows)
+        after = _choose(accepted, after, rows)
         if self.jumps:
-            kept = self._over_jumps(kept, parameters, plan, accepted)
+            after = self._over_jumps(after, parameters, plan, accepted)
         # At t = 0 still above the denormal numbers, which XLA takes for 0.
-        floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * kept.s), 1e-290)
-        status = tf.where(kept.s >= plan.scales[1], DONE, kept.status)
-        status, worst = tf.where(kept.status == RUNNING, status, kept.status), rows.worst
+        floor = 16 * _EPSILON * tf.maximum(tf.abs(plan.scales[0] + self.sign * after.s), 1e-290)
+        status = tf.where(after.s >= plan.scales[1], DONE, after.status)
+        status, worst = tf.where(after.status == RUNNING, status, after.status), rows.worst
         spent = (status == RUNNING) & (rows.accepted + rows.rejected + 1 >= plan.counts[2])
         status = tf.where(spent, SPENT, status)
         if self.adaptive:
@@ -309,7 +230,7 @@ class Rowwise:
             status = tf.where(small, why, status)
             worst = self._worst(rows, step, plan, small | (spent & size.active))
         return (
-            kept._replace(
+            after._replace(
                 h=tf.where(size.active, h, rows.h),
                 repeated=tf.where(size.active, missed, rows.repeated),
                 status=tf.where(size.active, status, rows.status),
@@ -317,25 +238,27 @@ class Rowwise:
                 accepted=rows.accepted + tf.cast(accepted, tf.int32),
                 rejected=rows.rejected + tf.cast(missed, tf.int32),
             ),
-            found,
+            log,
         )
 
-    def _over_jumps(self, kept: Rows, parameters: Tree, plan: Plan, accepted: Tensor) -> Rows:
+    def _over_jumps(self, rows: Rows, parameters: Nest, plan: Timetable, accepted: Tensor) -> Rows:
         """Return the columns with the next step on the far side of a jump that one ended at."""
-        over = accepted & (kept.s >= tf.gather(plan.pieces[0], kept.piece))
-        piece = tf.minimum(kept.piece + tf.cast(over, tf.int32), plan.pieces.shape[1] - 1)
-        memory = kept.memory
+        over = accepted & (rows.s >= tf.gather(plan.pieces[0], rows.piece))
+        piece = tf.minimum(rows.piece + tf.cast(over, tf.int32), plan.pieces.shape[1] - 1)
+        memory = rows.memory
 
-        def anew() -> Any:
-            problem = self.problem(parameters, plan, kept.s, piece)
-            begun = self.solver.init(problem, self.time(kept.s, kept.s), kept.y)
+        def anew() -> Nest:
+            problem = self.problem(parameters, plan, rows.s, piece)
+            begun = self.solver.init(problem, self.time(rows.s, rows.s), rows.y)
             return tf.nest.map_structure(lambda a, b: tf.where(over, a, b), begun, memory)
 
         if tf.nest.flatten(memory):  # a slope before the jump is none behind it
             memory = tf.cond(tf.reduce_any(over), anew, lambda: memory)
-        return kept._replace(piece=piece, memory=memory)
+        return rows._replace(piece=piece, memory=memory)
 
-    def _judge(self, rows: Rows, size: Attempt, step: Step, plan: Plan) -> tuple[Tensor, ...]:
+    def _judge(
+        self, rows: Rows, size: Attempt, step: Step[Tensor], plan: Timetable
+    ) -> tuple[Tensor, ...]:
         """Return who is accepted, the next sizes and the errors to remember."""
         rtol = tf.cast(plan.scales[3], self.dtype)
         order = self.solver.error_order or 1
@@ -347,75 +270,87 @@ class Rowwise:
         h = tf.minimum(h, plan.scales[4])
         return size.active & (error <= 0), h, control.remembered(error)
 
-    def _worst(self, rows: Rows, step: Step, plan: Plan, small: Tensor) -> Tensor:
+    def _worst(self, rows: Rows, step: Step[Tensor], plan: Timetable, small: Tensor) -> Tensor:
         """Return the component for which a step became too small."""
         rtol = tf.cast(plan.scales[3], self.dtype)
 
-        def found() -> Tensor:
+        def largest() -> Tensor:
             worst = control.worst(step.error, rows.y, step.y, rtol, plan.atol)
             return tf.where(small, worst, rows.worst)
 
-        return tf.cond(tf.reduce_any(small), found, lambda: rows.worst)
+        return tf.cond(tf.reduce_any(small), largest, lambda: rows.worst)
 
-    def _forward(self, rows: Rows, parameters: Tree, plan: Plan) -> Any:
+    def _forward(
+        self, rows: Rows, parameters: Nest, plan: Timetable
+    ) -> tuple[Rows, Tensor, Tensor, Tensor, Log]:
         """Return the columns after a stretch, its samples, how many are complete, and events."""
         return self.stretch(rows, parameters, plan, (), _nothing, _nothing)[:-1]
 
     def stretch(
-        self, rows: Rows, parameters: Tree, plan: Plan, kept: Any, attempted: Any, sampled: Any
-    ) -> Any:
+        self,
+        rows: Rows,
+        parameters: Nest,
+        plan: Timetable,
+        notes: Notes,
+        attempted: Callable[[Tensor, Rows, Attempt, Rows, Log, Notes], Notes],
+        sampled: Callable[[Tensor, Tensor, Tensor, Rows, Notes], Notes],
+    ) -> tuple[Rows, Tensor, Tensor, Tensor, Log, Notes]:
         """Make the steps of a stretch.
 
         Args:
             rows: The columns at its start.
             parameters: Nest of tensors.
             plan: When and how far.
-            kept: What `attempted` and `sampled` write to.
-            attempted: `(count, before, size, after, found, kept) -> kept`, after each attempt.
-            sampled: `(row, count, mark, rows, kept) -> kept`, at each sample.
+            notes: What `attempted` and `sampled` write to.
+            attempted: `(count, before, size, after, log, notes) -> notes`, after each attempt.
+            sampled: `(row, count, mark, rows, notes) -> notes`, at each sample.
 
         Returns:
-            The columns, samples, number of samples and of attempts, events, and `kept`.
+            The columns, samples, number of samples and of attempts, events, and `notes`.
         """
         limit, n_rows, _ = tf.unstack(plan.counts)
         n, columns = rows.y.shape
-        found = Found.empty(self.slots, n, columns, self.dtype) if self.flow.conditions else ()
+        log = EventLog.empty(self.slots, n, columns, self.dtype) if self.flow.conditions else ()
 
-        def active(rows: Rows, mark: Tensor, found: Any) -> Tensor:
+        def active(rows: Rows, mark: Tensor, log: Log) -> Tensor:
             waits = (rows.status != RUNNING) | (rows.s >= mark)
-            if self.flow.conditions:
-                waits = waits | (found.count > self.slots - self.room)  # a step may have as many
+            if isinstance(log, EventLog):
+                waits = waits | (log.count > self.slots - self.room)  # a step may have as many
             return ~waits
 
-        def inner(count: Tensor, rows: Rows, found: Any, kept: Any, mark: Tensor) -> Any:
-            size = self.attempt(rows, plan, active(rows, mark, found))
-            after, found = self.advance(rows, size, parameters, plan, found)
-            kept = attempted(count, rows, size, after, found, kept)
-            return count + 1, after, found, kept, mark
+        def inner(
+            count: Tensor, rows: Rows, log: Log, notes: Notes, mark: Tensor
+        ) -> tuple[Tensor, Rows, Log, Notes, Tensor]:
+            size = self.attempt(rows, plan, active(rows, mark, log))
+            after, log = self.advance(rows, size, parameters, plan, log)
+            notes = attempted(count, rows, size, after, log, notes)
+            return count + 1, after, log, notes, mark
 
-        def going(count: Tensor, rows: Rows, found: Any, kept: Any, mark: Tensor) -> Tensor:
-            return (count < limit) & tf.reduce_any(active(rows, mark, found))
+        def going(count: Tensor, rows: Rows, log: Log, notes: Notes, mark: Tensor) -> Tensor:
+            return (count < limit) & tf.reduce_any(active(rows, mark, log))
 
-        def outer(row: Any, count: Any, rows: Rows, found: Any, kept: Any, out: Any, _: Any) -> Any:
+        def outer(
+            row: Tensor, count: Tensor, rows: Rows, log: Log, notes: Notes, out: Tensor, _: Tensor
+        ) -> tuple[Tensor, Tensor, Rows, Log, Notes, Tensor, Tensor]:
             mark = plan.marks[row]
-            start = (count, rows, found, kept, mark)
-            count, rows, found, kept, _ = tf.while_loop(going, inner, start)
+            start = (count, rows, log, notes, mark)
+            count, rows, log, notes, _ = tf.while_loop(going, inner, start)
             ready = tf.reduce_all((rows.status != RUNNING) | (rows.s >= mark))
             value = self.sample(rows, mark, parameters, plan)
             out = tf.tensor_scatter_nd_update(out, [[row]], [value])
-            kept = sampled(row, count, mark, rows, kept)
-            return row + tf.cast(ready, tf.int32), count, rows, found, kept, out, ready
+            notes = sampled(row, count, mark, rows, notes)
+            return row + tf.cast(ready, tf.int32), count, rows, log, notes, out, ready
 
         out = tf.zeros([self.capacity, n, columns], self.dtype)
         zero = tf.constant(0)
-        row, count, rows, found, kept, out, _ = tf.while_loop(
+        row, count, rows, log, notes, out, _ = tf.while_loop(
             lambda row, *rest: (row < n_rows) & rest[-1],
             outer,
-            (zero, zero, rows, found, kept, out, tf.constant(True)),
+            (zero, zero, rows, log, notes, out, tf.constant(True)),
         )
-        return rows, out, row, count, found, kept
+        return rows, out, row, count, log, notes
 
-    def sample(self, rows: Rows, mark: Tensor, parameters: Tree, plan: Plan) -> Tensor:
+    def sample(self, rows: Rows, mark: Tensor, parameters: Nest, plan: Timetable) -> Tensor:
         """Return the state of every column at one time, within the last step that each made."""
         whole = (mark >= rows.s) & ~rows.cut if self.cuts else mark >= rows.s
         theta = self.theta(rows, mark)
@@ -432,7 +367,7 @@ class Rowwise:
         span = tf.where(rows.span > 0, rows.span, tf.ones_like(rows.span))
         return self.length_of(tf.clip_by_value((mark - rows.start) / span, 0.0, 1.0))
 
-    def dense(self, rows: Rows, parameters: Tree, plan: Plan) -> tuple[Tensor, ...]:
+    def dense(self, rows: Rows, parameters: Nest, plan: Timetable) -> tuple[Tensor, ...]:
         """Return the polynomial of the last step that each column made, by taking it again."""
         problem = self.problem(parameters, plan, rows.start, rows.piece_before)
         s, span = self.time(rows.start, rows.start), self.length_of(rows.span)
@@ -440,9 +375,9 @@ class Rowwise:
         return self.solver.step(problem, s, span, rows.before, memory).dense()
 
 
-def _nothing(*given: Any) -> Any:
-    """Keep what was kept."""
-    return given[-1]
+def _nothing(*_: object) -> tuple[()]:
+    """Write nothing down."""
+    return ()
 
 
 def _choose(mask: Tensor, new: Rows, old: Rows) -> Rows:

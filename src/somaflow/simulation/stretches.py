@@ -5,39 +5,43 @@ The state at the start of each stretch is all that a derivative backwards needs 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.errors import NonFiniteState
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation.blame import Bad, Place
-from somaflow.simulation.events import Found
-from somaflow.simulation.flow import DONE, RUNNING, Tensor, Tree
+from somaflow.simulation.events import EventLog, Log
+from somaflow.simulation.flow import DONE, RUNNING
 from somaflow.simulation.lockstep import Clock, Lockstep
-from somaflow.simulation.rowwise import Plan, Rows, Rowwise
+from somaflow.simulation.rows import Rows, Timetable
+from somaflow.simulation.rowwise import Rowwise
+from somaflow.simulation.system import Array
 
-Array = NDArray[Any]
+Start = TypeVar("Start")  # a tensor or `Rows`
+Timing = TypeVar("Timing")  # `Clock` or `Timetable`
 
 _STRETCH = 10_000  # steps or attempts of a compiled call, so that a long solve can be interrupted
 
 
 @dataclass
-class Stretch:
+class Stretch(Generic[Start, Timing]):
     """What a derivative backwards needs of one compiled call.
 
     Attributes:
         start: The state, or the columns, at its start.
-        told: The clock or plan it was called with.
+        timing: The clock or timetable it was called with.
         rows: Its first sample, and how many samples it has.
-        found: The events in it, `Found`, or None.
+        log: The events in it.
     """
 
-    start: Any
-    told: Any
+    start: Start
+    timing: Timing
     rows: tuple[int, int]
-    found: Any = None
+    log: Log = ()
 
 
 @dataclass
@@ -57,7 +61,7 @@ class Outcome:
         place: `column -> Place`, where a column stopped; None where nothing can stop.
     """
 
-    samples: Any
+    samples: Tensor | Array
     accepted: Array
     rejected: Array
     smallest: Array
@@ -111,7 +115,7 @@ class Grid:
 def run_lockstep(
     compiled: Lockstep,
     y: Tensor,
-    parameters: Tree,
+    parameters: Nest,
     grid: Grid,
     labels: Labels,
     keep: bool,
@@ -132,8 +136,8 @@ def run_lockstep(
     longest = compiled.length if keep else _STRETCH
     first, row, total = 0, 0, len(grid.marks)
     samples = np.empty((total, *y.shape), y.dtype.as_numpy_dtype)
-    kept = []
-    memory: Any = ()
+    stretches = []
+    memory: Nest = ()
     if compiled.remembers:
         memory = compiled.start(y, parameters, _clock(compiled, grid, 0, 0, []))
     while first < grid.steps or row < total:
@@ -144,7 +148,7 @@ def run_lockstep(
             steps = int(grid.marks[row + due - 1]) - first
         clock = _clock(compiled, grid, first, steps, grid.marks[row : row + due] - first)
         if keep:
-            kept.append(Stretch(y, clock, (row, due)))
+            stretches.append(Stretch(y, clock, (row, due)))
         before = y, memory
         y, memory, out = compiled.forward(*before, parameters, clock)
         if not np.isfinite(y.numpy()).all():
@@ -160,11 +164,13 @@ def run_lockstep(
         status=ones * DONE,
         end=ones * (grid.dt * grid.steps),
         worst=ones * 0,
-        stretches=kept,
+        stretches=stretches,
     )
 
 
-def _clock(compiled: Lockstep, grid: Grid, first: int, steps: int, marks: Any) -> Clock:
+def _clock(
+    compiled: Lockstep, grid: Grid, first: int, steps: int, marks: NDArray[np.int64] | list[int]
+) -> Clock:
     whole = np.zeros(5 + compiled.capacity, np.int64)
     whole[:5] = first, steps, len(marks), grid.seed & 0xFFFFFFFF, grid.seed >> 32
     whole[5 : 5 + len(marks)] = marks
@@ -174,8 +180,8 @@ def _clock(compiled: Lockstep, grid: Grid, first: int, steps: int, marks: Any) -
 def _diagnose(
     compiled: Lockstep,
     y: Tensor,
-    memory: Any,
-    parameters: Tree,
+    memory: Nest,
+    parameters: Nest,
     grid: Grid,
     first: int,
     steps: int,
@@ -190,13 +196,13 @@ def _diagnose(
     good, bad, last = 0, steps, y.numpy()
     while bad - good > 1:
         middle = (good + bad) // 2
-        found = after(middle)
-        if np.isfinite(found).all():
-            good, last = middle, found
+        state = after(middle)
+        if np.isfinite(state).all():
+            good, last = middle, state
         else:
             bad = middle
-    found = after(bad)
-    component, column = (int(k) for k in np.argwhere(~np.isfinite(found))[0])
+    state = after(bad)
+    component, column = (int(k) for k in np.argwhere(~np.isfinite(state))[0])
     time = grid.begin + compiled.sign * (first + bad) * grid.dt
     tensors = tf.nest.map_structure(tf.convert_to_tensor, parameters)
     begin = tf.constant(grid.begin, tf.float64)
@@ -208,7 +214,7 @@ def _diagnose(
     columns = np.ones(last.shape[1])
     place = Place(slope, columns * (first + good) * grid.dt, last, columns * grid.dt, column)
     clock = grid.begin, compiled.sign
-    return _not_finite(found, place, component, time, grid.dt, clock, labels)
+    return _not_finite(state, place, component, time, grid.dt, clock, labels)
 
 
 @dataclass(frozen=True)
@@ -222,7 +228,7 @@ class Span:
         rtol: Relative tolerance.
         atol: Absolute tolerance, [n, 1].
         marks: Times of the samples from the start, ascending.
-        pieces: As in `Plan`; None where the field does not jump.
+        pieces: As in `Timetable`; None where the field does not jump.
         longest: The longest step.
         first: The first step, or 0 for one that is to be chosen.
         most: The most attempts of a column.
@@ -243,7 +249,7 @@ class Span:
 def run_rowwise(
     compiled: Rowwise,
     y: Tensor,
-    parameters: Tree,
+    parameters: Nest,
     span: Span,
     labels: Labels,
     keep: bool,
@@ -263,27 +269,27 @@ def run_rowwise(
     Raises:
         NonFiniteState: With fixed steps, a component became infinite or not a number.
     """
-    plan = _plan(compiled, span, 0, [])
+    plan = _timetable(compiled, span, 0, [])
     rows = compiled.start(y, parameters, plan)
     # A solve goes on to its end, whatever is sampled last.
     ends = span.marks if span.marks[-1] >= span.length else np.append(span.marks, span.length)
     limit, row, total = length if keep else _STRETCH, 0, len(ends)
     samples = np.empty((total, *y.shape), y.dtype.as_numpy_dtype)
-    kept, met = [], []
+    stretches, logs = [], []
     while row < total:
         marks = ends[row : row + compiled.capacity]
-        plan = _plan(compiled, span, limit, marks)
+        plan = _timetable(compiled, span, limit, marks)
         start = rows
-        rows, out, done, count, found = compiled.forward(rows, parameters, plan)
+        rows, out, complete, count, log = compiled.forward(rows, parameters, plan)
         if not compiled.adaptive and not np.isfinite(rows.y.numpy()).all():
             raise _diagnose_rows(compiled, start, parameters, span, plan, int(count), labels)
-        done = int(done)
-        if compiled.flow.conditions:
-            met.append(found)
+        due = int(complete)
+        if isinstance(log, EventLog):
+            logs.append(log)
         if keep:
-            kept.append(Stretch(start, plan, (row, done), found or None))
-        samples[row : row + done] = out.numpy()[:done]
-        row += done
+            stretches.append(Stretch(start, plan, (row, due), log))
+        samples[row : row + due] = out.numpy()[:due]
+        row += due
     status = rows.status.numpy()
     return Outcome(
         samples=samples[: len(span.marks)],
@@ -293,13 +299,13 @@ def run_rowwise(
         status=np.where(status == RUNNING, DONE, status),
         end=rows.s.numpy(),
         worst=rows.worst.numpy(),
-        events=_gather(met) if compiled.flow.conditions else None,
-        stretches=kept,
+        events=_gather(logs) if compiled.flow.conditions else None,
+        stretches=stretches,
         place=lambda column: _place(compiled, rows, parameters, plan, column),
     )
 
 
-def _place(compiled: Rowwise, rows: Rows, parameters: Tree, plan: Plan, column: int) -> Place:
+def _place(compiled: Rowwise, rows: Rows, parameters: Nest, plan: Timetable, column: int) -> Place:
     # Eagerly: what is compiled stays in memory for good, and f is asked a few times only.
     tensors = tf.nest.map_structure(tf.convert_to_tensor, parameters)
     problem = compiled.problem(tensors, plan, tf.zeros_like(rows.s), rows.piece)
@@ -313,9 +319,9 @@ def _place(compiled: Rowwise, rows: Rows, parameters: Tree, plan: Plan, column: 
 def _diagnose_rows(
     compiled: Rowwise,
     rows: Rows,
-    parameters: Tree,
+    parameters: Nest,
     span: Span,
-    plan: Plan,
+    plan: Timetable,
     attempts: int,
     labels: Labels,
 ) -> NonFiniteState:
@@ -328,21 +334,21 @@ def _diagnose_rows(
     good, bad, last = 0, attempts, rows
     while bad - good > 1:
         middle = (good + bad) // 2
-        found = after(middle)
-        if np.isfinite(found.y.numpy()).all():
-            good, last = middle, found
+        ahead = after(middle)
+        if np.isfinite(ahead.y.numpy()).all():
+            good, last = middle, ahead
         else:
             bad = middle
-    found = after(bad)
-    component, column = (int(k) for k in np.argwhere(~np.isfinite(found.y.numpy()))[0])
-    time = span.begin + compiled.sign * float(found.s[column])
+    ahead = after(bad)
+    component, column = (int(k) for k in np.argwhere(~np.isfinite(ahead.y.numpy()))[0])
+    time = span.begin + compiled.sign * float(ahead.s[column])
     place = _place(compiled, last, parameters, plan, column)
     clock = span.begin, compiled.sign
-    return _not_finite(found.y.numpy(), place, component, time, span.dt, clock, labels)
+    return _not_finite(ahead.y.numpy(), place, component, time, span.dt, clock, labels)
 
 
 def _not_finite(
-    found: Array,
+    state: Array,
     place: Place,
     component: int,
     time: float,
@@ -351,24 +357,26 @@ def _not_finite(
     labels: Labels,
 ) -> NonFiniteState:
     column, last = place.column, place.y[component, place.column]
-    where = f" of problem {column}" if found.shape[1] > 1 else ""
+    where = f" of problem {column}" if state.shape[1] > 1 else ""
     bad = place.not_finite()
     blame = ""
     if bad is not None and bad.s - place.s[column] <= dt:
         when = clock[0] + clock[1] * bad.s
         blame = f" f is {labels.not_finite(bad, when)}."
     return NonFiniteState(
-        f"{labels.component(component)}{where} is {found[component, column]} at t = {time:g} (one "
+        f"{labels.component(component)}{where} is {state[component, column]} at t = {time:g} (one "
         f"step before it was {last:.6g}).{blame} Is dt = {dt:g} too large? A smaller dt, rtol= "
         "with an adaptive method, or sf.Rosenbrock() for stiff equations would tell."
     )
 
 
-def _plan(compiled: Rowwise, span: Span, limit: int, marks: Any) -> Plan:
+def _timetable(
+    compiled: Rowwise, span: Span, limit: int, marks: NDArray[np.float64] | list[float]
+) -> Timetable:
     padded = np.full(compiled.capacity, span.length)
     padded[: len(marks)] = marks
     scales = [span.begin, span.length, span.dt, span.rtol, span.longest, span.first]
-    return Plan(
+    return Timetable(
         tf.constant(scales, tf.float64),
         tf.constant(span.atol, compiled.dtype),
         tf.constant([limit, len(marks), span.most], tf.int32),
@@ -377,21 +385,21 @@ def _plan(compiled: Rowwise, span: Span, limit: int, marks: Any) -> Plan:
     )
 
 
-def slots_of(found: Found) -> Array:
+def slots_of(log: EventLog) -> Array:
     """Return place and column of each event of a stretch, int [M, 2], in the order of columns."""
-    counts = found.count.numpy()
+    counts = log.count.numpy()
     return np.array([(k, r) for r, count in enumerate(counts) for k in range(count)], int).reshape(
         -1, 2
     )
 
 
-def _gather(met: list[Found]) -> tuple[Tensor, Array, Array, Tensor]:
+def _gather(logs: list[EventLog]) -> tuple[Tensor, Array, Array, Tensor]:
     """Return times, kinds, columns and states of all events, stretch after stretch."""
     times, kinds, columns, states = [], [], [], []
-    for found in met:
-        slots = slots_of(found)
-        times.append(tf.gather_nd(found.times, slots))
-        kinds.append(tf.gather_nd(found.kinds, slots).numpy())
-        states.append(tf.gather_nd(found.states, slots))
+    for log in logs:
+        slots = slots_of(log)
+        times.append(tf.gather_nd(log.times, slots))
+        kinds.append(tf.gather_nd(log.kinds, slots).numpy())
+        states.append(tf.gather_nd(log.states, slots))
         columns.append(slots[:, 1])
     return tf.concat(times, 0), np.concatenate(kinds), np.concatenate(columns), tf.concat(states, 0)

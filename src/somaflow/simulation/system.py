@@ -10,29 +10,38 @@ end comes a jump. One step, in this order:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Tree = Any  # a nest of arrays or tensors
+from somaflow.numerics.types import Tensor
+
+if TYPE_CHECKING:
+    from somaflow.simulation.memory import Memory
+    from somaflow.simulation.replay import Failure
+
+Array = NDArray[Any]  # of numbers of any type
+Blocks = tuple[Tensor, ...]
+Parameters = TypeVar("Parameters")  # a nest
+Prepared = TypeVar("Prepared")
+Context = TypeVar("Context")
 
 
 class Carry(NamedTuple):
     """What a step hands to the next.
 
     Attributes:
-        flow: The continuous state, a nest.
-        event: What only events and the clock change, a nest.
+        flow: The continuous state, in blocks.
+        event: What only events and the clock change, a dict of nests.
         kept: What recordings over time keep, a nest; no state depends on it.
         memory: What the method remembers of earlier steps, a nest (`memory.Memory`).
     """
 
-    flow: Tree
-    event: Tree
-    kept: Tree = ()
-    memory: Tree = ()
+    flow: Blocks
+    event: dict[str, Any]
+    kept: Any = ()
+    memory: "Memory | tuple[()]" = ()
 
 
 class Inputs(NamedTuple):
@@ -43,8 +52,8 @@ class Inputs(NamedTuple):
         steps: What holds for a whole step, `[n_steps, n_numbers]`.
     """
 
-    nodes: Any
-    steps: Any
+    nodes: Tensor
+    steps: Tensor
 
 
 class Jump(NamedTuple):
@@ -57,9 +66,12 @@ class Jump(NamedTuple):
             `[..., n_sources]`; None where a system has no events.
     """
 
-    flow: Tree
-    event: Tree
-    since: Any
+    flow: Blocks
+    event: dict[str, Any]
+    since: Tensor | None
+
+
+Field = Callable[[int, Tensor, Blocks, Tensor, Context, Prepared], Blocks]
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Row:
     """
 
     name: str
-    pick: Callable[[Tree], Array]
+    pick: Callable[[Blocks], Array]
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class System:
+class System(Generic[Parameters, Prepared, Context]):
     """A model as pure functions of tensors.
 
     Attributes:
@@ -118,16 +130,16 @@ class System:
     """
 
     initial: Carry
-    parameters: Tree
+    parameters: Parameters
     inputs: Callable[[NDArray[np.int64], tuple[float, ...], float], Inputs]
-    prepare: Callable[..., Any]
-    arrive: Callable[..., Any]
-    vector_field: Callable[..., Tree]
-    jump: Callable[..., Jump]
-    observe: Callable[..., dict[str, Any]]
+    prepare: Callable[[Parameters, float, tuple[float, ...]], Prepared]
+    arrive: Callable[[Carry, Tensor, Tensor, Prepared], Context]
+    vector_field: Field[Context, Prepared]
+    jump: Callable[[Carry, Blocks, Context, Prepared], Jump]
+    observe: Callable[[Carry, Tensor, Inputs, Prepared], dict[str, Tensor]]
     rows: tuple[Row, ...]
     sources: tuple[Source, ...]
     crossings: tuple[int, ...] | None
-    local: Callable[..., Tree] | None = None
-    follow: Callable[..., Tree] | None = None
-    doctor: Callable[[Any], str] | None = None
+    local: Field[Context, Prepared] | None = None
+    follow: Callable[[Carry, Tensor, Inputs, Prepared], dict[str, Tensor]] | None = None
+    doctor: "Callable[[Failure], str] | None" = None

@@ -4,14 +4,16 @@ One loop over the rows, all columns at once. Golub GH, Van Loan CF (2013) Matrix
 section 4.3; the exchange of rows widens the upper part by the lower one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from somaflow.numerics.device import put
 from somaflow.numerics.types import Tensor
+from somaflow.solvers.base import Time
 from somaflow.solvers.pattern import Pattern
 
 
@@ -27,7 +29,7 @@ class Banded:
     pattern: Pattern
     rows: Tensor
 
-    def identity_minus(self, factor: Any) -> "Banded":
+    def identity_minus(self, factor: Time) -> "Banded":
         """Return I - factor*J for a factor of shape [] or [R]."""
         lower, _ = self.pattern.reach
         unit = tf.one_hot(lower, self.rows.shape[1], dtype=self.rows.dtype)
@@ -63,12 +65,14 @@ class Factors:
         back = np.argsort(order).astype(np.int32)
         beside = np.clip(natural[:, None] + np.arange(width) - lower, 0, n - 1)
 
-        def moved(block: Tensor, places: Any) -> Tensor:
+        def moved(block: Tensor, places: NDArray[np.int32]) -> Tensor:
             return block if np.array_equal(order, natural) else tf.gather(block, places)
 
         # Within the gradient's border: that of a gather is sparse, which a loop does not take.
         @tf.custom_gradient
-        def solved(rows: Tensor, block: Tensor) -> Any:
+        def solved(
+            rows: Tensor, block: Tensor
+        ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
             x = self._back(self._forth(moved(block, order)))
 
             def gradient(bar: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +89,7 @@ class Factors:
         n, lower, _ = self.multiples.shape
         padded = tf.pad(block, [[0, lower + 1], [0, 0]])
 
-        def body(row: Tensor, window: Tensor, out: Tensor) -> Any:
+        def body(row: Tensor, window: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             first, rest = _exchanged(window, tf.gather(self.pivots, row))
             rest = rest - tf.gather(self.multiples, row) * first
             window = tf.concat([rest, tf.gather(padded, row + lower + 1)[None]], axis=0)
@@ -98,7 +102,7 @@ class Factors:
         """Solve with the upper factor."""
         n, width, columns = self.upper.shape
 
-        def body(row: Tensor, later: Tensor, out: Tensor) -> Any:
+        def body(row: Tensor, later: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             u = tf.gather(self.upper, row)
             known = tf.reduce_sum(u[1:] * later, axis=0)
             x = (tf.gather(block, row) - known) / u[0]
@@ -113,7 +117,7 @@ class Factors:
         n, lower, columns = self.multiples.shape
         width = self.upper.shape[1]
 
-        def down(row: Tensor, owed: Tensor, out: Tensor) -> Any:
+        def down(row: Tensor, owed: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             u = tf.gather(self.upper, row)
             x = (tf.gather(block, row) - owed[0]) / u[0]
             owed = tf.pad(owed[1:], [[0, 1], [0, 0]]) + u[1:] * x
@@ -123,11 +127,11 @@ class Factors:
         start = (tf.constant(0), owed, tf.zeros_like(block))
         middle = tf.while_loop(lambda row, *_: row < n, down, start)[2]
 
-        def up(row: Tensor, later: Tensor, out: Tensor) -> Any:
-            own = tf.gather(middle, row)
-            own = own - tf.reduce_sum(tf.gather(self.multiples, row) * later, axis=0)
+        def up(row: Tensor, later: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            x = tf.gather(middle, row)
+            x = x - tf.reduce_sum(tf.gather(self.multiples, row) * later, axis=0)
             first, rest = _exchanged(
-                tf.concat([own[None], later], axis=0), tf.gather(self.pivots, row)
+                tf.concat([x[None], later], axis=0), tf.gather(self.pivots, row)
             )
             window = tf.concat([first[None], rest], axis=0)
             return row - 1, window[:-1], put(out, row + lower, window[-1])
@@ -149,7 +153,9 @@ def _eliminate(rows: Tensor, lower: int, upper: int) -> tuple[Tensor, Tensor, Te
         [tf.pad(padded[k, lower - k :], [[0, lower - k], [0, 0]]) for k in range(lower + 1)]
     )
 
-    def body(row: Tensor, window: Tensor, out: Tensor, multiples: Tensor, pivots: Tensor) -> Any:
+    def body(
+        row: Tensor, window: Tensor, out: Tensor, multiples: Tensor, pivots: Tensor
+    ) -> tuple[Tensor, ...]:
         pivot = tf.argmax(tf.abs(window[:, 0]), axis=0, output_type=tf.int32)
         first, rest = _exchanged(window, pivot)
         multiple = rest[:, 0] / first[0]

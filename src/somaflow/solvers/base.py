@@ -5,20 +5,22 @@ vector field always; derivatives of the vector field within each cell for expone
 methods (`derivatives.py`); a diffusion for stochastic ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import tensorflow as tf
 
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.pattern import Pattern
 
-State = Any  # a nest of blocks `[n_components, ...]`: columns are cells or rows of a batch
-Time = Any  # a tensor, or a Python number where steps are fixed
+# A nest of blocks `[n_components, ...]`: columns are cells or rows of a batch.
+State = TypeVar("State")
+Time = Tensor | float  # a number where steps are fixed
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Generic[State]):
     """What a solver may ask about the system.
 
     Attributes:
@@ -40,7 +42,7 @@ class Problem:
     pattern: Pattern | None = None
 
 
-class Step(NamedTuple):
+class Step(NamedTuple, Generic[State]):
     """One step's outcome.
 
     Attributes:
@@ -57,7 +59,7 @@ class Step(NamedTuple):
     y: State
     error: State | None
     dense: Callable[[], tuple[State, ...]]
-    memory: Any
+    memory: Nest
 
 
 class Solver(Protocol):
@@ -93,13 +95,19 @@ class Solver(Protocol):
     @property
     def calculus(self) -> str | None: ...
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> Nest:
         """Return what the first step is handed as its memory; () for a method without one."""
         ...
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: Nest,
+        noise: State | None = None,
+    ) -> Step[State]:
         """Advance the state by one step.
 
         Args:
@@ -114,11 +122,11 @@ class Solver(Protocol):
         ...
 
 
-def combine(y: State, dt: Time, weights: tuple[float, ...], slopes: list[State]) -> State:
+def combine(y: State, dt: Time, weights: tuple[float, ...], slopes: Sequence[State]) -> State:
     """Return y + dt * (sum of weights times slopes), leaf by leaf, skipping zero weights."""
     terms = [(w, k) for w, k in zip(weights, slopes, strict=True) if w]
 
-    def leaf(value: tf.Tensor, *ks: tf.Tensor) -> tf.Tensor:
+    def leaf(value: Tensor, *ks: Tensor) -> Tensor:
         total = (dt * terms[0][0]) * ks[0]
         for (weight, _), k in zip(terms[1:], ks[1:], strict=True):
             total = total + (dt * weight) * k

@@ -102,6 +102,6 @@ def first_step(
     flat = ~(steep > 1e-15)  # also where f is not finite a little later
     root = (0.01 / tf.where(flat, tf.ones_like(steep), steep)) ** (1 / (order + 1))
     h1 = tf.where(flat, tf.maximum(1e-6 * tf.ones_like(h0), h0 * 1e-3), root)
-    found = tf.minimum(tf.minimum(100 * h0, h1), most)
+    size = tf.minimum(tf.minimum(100 * h0, h1), most)
     # Where f is not finite at the start: a step to be refused, and to be seen as too small.
-    return tf.where(tf.math.is_finite(found), found, 1e-6 * most)
+    return tf.where(tf.math.is_finite(size), size, 1e-6 * most)

@@ -8,21 +8,23 @@ Where it is known which component depends on which, one sweep takes all that hav
 A few sweeps are written out one by one, many are a loop.
 """
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
 from somaflow.solvers.pattern import Pattern
 
+Matrix = Tensor | Banded  # of each column
 _ZERO = tf.UnconnectedGradients.ZERO
 WRITTEN_OUT = 24  # sweeps; 100 take 26 s and 0.75 GB to compile
 
 
-def diagonal(problem: Problem, t: Time, y: State) -> tuple[State, State]:
+def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     """Return the slope f and the derivative of each component of f by the same component of y.
 
     Args:
@@ -45,7 +47,7 @@ def diagonal(problem: Problem, t: Time, y: State) -> tuple[State, State]:
     return slope, tf.nest.pack_sequence_as(y, rates)
 
 
-def jacobians(problem: Problem, t: Time, y: State) -> tuple[State, State]:
+def jacobians(problem: Problem[State], t: Time, y: State) -> tuple[State, Nest]:
     """Return the slope f and the Jacobian of each column.
 
     Args:
@@ -61,14 +63,14 @@ def jacobians(problem: Problem, t: Time, y: State) -> tuple[State, State]:
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_matrix(problem, t, y)])
     with tf.GradientTape(persistent=True) as tape:
         slope, rows = _rows(problem, t, y, tape)
-    found = []
+    matrices = []
     for components, leaf in zip(rows, tf.nest.flatten(y), strict=True):
         matrix = tf.stack(list(_sweeps(tape, components, leaf)))
-        found.append(tf.transpose(matrix, [*range(2, matrix.shape.rank), 0, 1]))
-    return slope, tf.nest.pack_sequence_as(y, found)
+        matrices.append(tf.transpose(matrix, [*range(2, matrix.shape.rank), 0, 1]))
+    return slope, tf.nest.pack_sequence_as(y, matrices)
 
 
-def blocks(problem: Problem, t: Time, y: State) -> tuple[State, State, State]:
+def blocks(problem: Problem[State], t: Time, y: State) -> tuple[State, Nest, State]:
     """Return the slope f, the Jacobian of each column, and df/dt at constant y.
 
     Args:
@@ -82,7 +84,7 @@ def blocks(problem: Problem, t: Time, y: State) -> tuple[State, State, State]:
     return *jacobians(problem, t, y), time_slope(problem, t, y)
 
 
-def time_slope(problem: Problem, t: Time, y: State) -> State:
+def time_slope(problem: Problem[State], t: Time, y: State) -> State:
     """Return df/dt at constant y, in the structure of `y`; zero where `t` is a Python number."""
     if not isinstance(t, tf.Tensor):
         return tf.nest.map_structure(tf.zeros_like, y)
@@ -93,36 +95,43 @@ def time_slope(problem: Problem, t: Time, y: State) -> State:
         outer.watch(start)
         with tf.GradientTape() as tape:
             tape.watch(t)
-            slope = problem.f(t, y)
-        swept: Any = tape.gradient(slope, t, start, unconnected_gradients=_ZERO)
+            slope = tf.nest.flatten(problem.f(t, y))
+        swept: Tensor = tape.gradient(slope, t, tf.nest.flatten(start), unconnected_gradients=_ZERO)
     return outer.gradient(swept, start, unconnected_gradients=_ZERO)
 
 
-def _rows(problem: Problem, t: Time, y: State, tape: Any) -> tuple[State, list[list[Tensor]]]:
+def _rows(
+    problem: Problem[State], t: Time, y: State, tape: tf.GradientTape
+) -> tuple[State, list[list[Tensor]]]:
     """Return the slope, and for each block the components that the tape can differentiate.
 
     The slope itself is that of `f`: an outer tape has to see what comes from other columns, too.
     """
-    tape.watch(y)
+    tape.watch(tf.nest.flatten(y))
     slope = problem.f(t, y)
     inside = slope if problem.local is None else problem.local(t, y)
     return slope, [tf.unstack(block) for block in tf.nest.flatten(inside)]
 
 
-def _sweeps(tape: Any, components: list[Tensor], leaf: Tensor) -> Any:
+def _sweeps(tape: tf.GradientTape, components: list[Tensor], leaf: Tensor) -> Iterator[Tensor]:
     """Yield the derivatives of each component by its block, [n, ...] each."""
     for component in components:
         yield tape.gradient(component, leaf, unconnected_gradients=_ZERO)
 
 
-def _many(problem: Problem, y: State) -> bool:
+def _many(problem: Problem[State], y: State) -> bool:
     """Tell whether sweeps are a loop: those of one large block that holds the whole system."""
     leaves = tf.nest.flatten(y)
     return problem.local is None and len(leaves) == 1 and leaves[0].shape[0] > WRITTEN_OUT
 
 
 def _swept(
-    problem: Problem, t: Time, y: State, groups: Any, count: int, own: bool = False
+    problem: Problem[State],
+    t: Time,
+    y: State,
+    groups: NDArray[np.int32],
+    count: int,
+    own: bool = False,
 ) -> Tensor:
     """Return for each group the derivatives of the sum of its components, [count, n, ...].
 
@@ -135,14 +144,14 @@ def _swept(
         own: Keep of each only that by the component of its number, [count, ...].
     """
     block = tf.nest.flatten(y)[0]
-    groups = tf.reshape(tf.constant(groups, tf.int32), [-1, *[1] * (block.shape.rank - 1)])
+    numbers = tf.reshape(tf.constant(groups, tf.int32), [-1, *[1] * (block.shape.rank - 1)])
 
-    def taped(tape: Any) -> Tensor:
+    def taped(tape: tf.GradientTape) -> Tensor:
         tape.watch(block)
         return tf.nest.flatten(problem.f(t, tf.nest.pack_sequence_as(y, [block])))[0]
 
-    def sweep(tape: Any, slope: Tensor, group: Any) -> Tensor:
-        start = tf.cast(groups == group, block.dtype) + tf.zeros_like(block)
+    def sweep(tape: tf.GradientTape, slope: Tensor, group: Tensor | int) -> Tensor:
+        start = tf.cast(numbers == group, block.dtype) + tf.zeros_like(block)
         return tape.gradient(slope, block, start, unconnected_gradients=_ZERO)
 
     if count <= WRITTEN_OUT:
@@ -153,25 +162,25 @@ def _swept(
     def row(group: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
             slope = taped(tape)
-        found = sweep(tape, slope, group)
-        return tf.gather(found, group) if own else found
+        derivatives = sweep(tape, slope, group)
+        return tf.gather(derivatives, group) if own else derivatives
 
     like = tf.TensorSpec(block.shape[1:] if own else block.shape, block.dtype)
     return tf.map_fn(row, tf.range(count), fn_output_signature=like)
 
 
-def _compressed(problem: Problem, pattern: Pattern, t: Time, y: State) -> Tensor:
+def _compressed(problem: Problem[State], pattern: Pattern, t: Time, y: State) -> Tensor:
     """Return the products that hold all entries of a Jacobian, a row each, and a row of zeros."""
     swept = _swept(problem, t, y, pattern.colours, pattern.products)
     flat = tf.reshape(swept, [-1, *swept.shape[2:]])
     return tf.pad(flat, [[0, 1], *[[0, 0]] * (flat.shape.rank - 1)])
 
 
-def _matrix(problem: Problem, t: Time, y: State) -> Any:
+def _matrix(problem: Problem[State], t: Time, y: State) -> Matrix:
     block, pattern = tf.nest.flatten(y)[0], problem.pattern
     if pattern is None:
         n = block.shape[0]
-        matrix = _swept(problem, t, y, np.arange(n), n)
+        matrix = _swept(problem, t, y, np.arange(n, dtype=np.int32), n)
     else:
         matrix = tf.gather(_compressed(problem, pattern, t, y), pattern.places)
         if pattern.banded:
@@ -179,27 +188,27 @@ def _matrix(problem: Problem, t: Time, y: State) -> Any:
     return tf.transpose(matrix, [*range(2, matrix.shape.rank), 0, 1])
 
 
-def _diagonal(problem: Problem, t: Time, y: State) -> Tensor:
+def _diagonal(problem: Problem[State], t: Time, y: State) -> Tensor:
     pattern = problem.pattern
     if pattern is not None:
         return tf.gather(_compressed(problem, pattern, t, y), pattern.diagonal)
     n = tf.nest.flatten(y)[0].shape[0]
-    return _swept(problem, t, y, np.arange(n), n, own=True)
+    return _swept(problem, t, y, np.arange(n, dtype=np.int32), n, own=True)
 
 
-def constant(matrices: Any) -> Any:
+def constant(matrices: Matrix) -> Matrix:
     """Return the same matrices without derivatives."""
     if isinstance(matrices, Banded):
         return Banded(matrices.pattern, tf.stop_gradient(matrices.rows))
     return tf.stop_gradient(matrices)
 
 
-def factorised(matrices: Any) -> Any:
+def factorised(matrices: Matrix) -> Tensor | Factors:
     """Return what `solve_columns` takes, for several systems with one matrix."""
     return matrices.factorised() if isinstance(matrices, Banded) else matrices
 
 
-def solve_columns(matrices: Any, block: Tensor) -> Tensor:
+def solve_columns(matrices: Tensor | Factors, block: Tensor) -> Tensor:
     """Return x with M x = b in each column.
 
     Args:
@@ -217,7 +226,7 @@ def solve_columns(matrices: Any, block: Tensor) -> Tensor:
     return tf.transpose(solved, [rank - 1, *range(rank - 1)])
 
 
-def identity_minus(factor: Time, matrices: Any) -> Any:
+def identity_minus(factor: Time, matrices: Matrix) -> Matrix:
     """Return I - factor*J for matrices [..., n, n] or a `Banded`; the factor is [] or [R]."""
     if isinstance(matrices, Banded):
         return matrices.identity_minus(factor)

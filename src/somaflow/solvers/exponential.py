@@ -5,11 +5,11 @@ method. A component that is affine in itself, others held constant, is integrate
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
 from somaflow.numerics.functions import exprel
+from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem, State, Step, Time
 from somaflow.solvers.derivatives import diagonal
 from somaflow.solvers.runge_kutta import linear
@@ -35,13 +35,19 @@ class ExponentialEuler:
     stiff = False
     calculus = None
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: object = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         y1 = _advanced(y, dt, *diagonal(problem, t, y))
         return Step(y1, None, linear(y, y1), ())
@@ -64,13 +70,19 @@ class ExponentialMidpoint:
     stiff = False
     calculus = None
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: object = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         middle = _advanced(y, 0.5 * dt, *diagonal(problem, t, y))
         slope, rates = diagonal(problem, t + 0.5 * dt, middle)
@@ -89,10 +101,10 @@ class ExponentialMidpoint:
 
 
 def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
-    def advanced(start: Any, f: Any, a: Any) -> Any:
+    def advanced(start: Tensor, f: Tensor, a: Tensor) -> Tensor:
         return start + dt * exprel(dt * a) * f
 
-    def block(*leaves: Any) -> Any:
+    def block(*leaves: Tensor) -> Tensor:
         # Row by row, and stacked last: XLA leaves a loop over stacked rows unvectorised.
         if leaves[0].shape.rank < 2 or leaves[0].shape[0] > _ROWS:
             return advanced(*leaves)

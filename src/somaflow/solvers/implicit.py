@@ -1,11 +1,10 @@
 """The implicit Euler method, solved by Newton's iteration to round-off."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.base import Problem, State, Step, Time
 from somaflow.solvers.derivatives import (
     constant,
@@ -48,23 +47,29 @@ class ImplicitEuler:
     stiff = True
     calculus = None
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: object = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         end = t + 1.0 * dt
-        found, settled = _newton(problem, end, dt, y)
-        _, matrices = jacobians(problem, end, found)
+        solution, settled = _newton(problem, end, dt, y)
+        _, matrices = jacobians(problem, end, solution)
         matrices = tf.nest.map_structure(
             lambda jacobian: factorised(constant(identity_minus(dt, jacobian))), matrices
         )
         # From a constant that solves the equation, one more Newton step with a constant matrix
         # changes no digit, and its derivative is that of the solution.
-        y1 = tf.nest.map_structure(tf.stop_gradient, found)
+        y1 = tf.nest.map_structure(tf.stop_gradient, solution)
         for _ in range(1 if problem.local is None else _CORRECTIONS):
             update = _update(y, y1, problem.f(end, y1), matrices, dt)
             y1 = tf.nest.map_structure(tf.subtract, y1, update)
@@ -77,7 +82,7 @@ class ImplicitEuler:
         return Step(y1, None, linear(y, y1), ())
 
 
-def _update(y: State, iterate: State, slope: State, matrices: State, dt: Time) -> State:
+def _update(y: State, iterate: State, slope: State, matrices: Nest, dt: Time) -> State:
     return tf.nest.map_structure(
         lambda start, now, f, matrix: solve_columns(matrix, now - start - dt * f),
         y,
@@ -87,12 +92,12 @@ def _update(y: State, iterate: State, slope: State, matrices: State, dt: Time) -
     )
 
 
-def _newton(problem: Problem, end: Time, dt: Time, y: State) -> tuple[State, State]:
+def _newton(problem: Problem[State], end: Time, dt: Time, y: State) -> tuple[State, Nest]:
     """Return the solution, and for each block which of its columns have converged."""
 
-    def body(count: Tensor, iterate: State, sizes: State, settled: State) -> tuple[Any, ...]:
-        slope, found = jacobians(problem, end, iterate)
-        matrices = tf.nest.map_structure(lambda j: factorised(identity_minus(dt, j)), found)
+    def body(count: Tensor, iterate: State, sizes: Nest, settled: Nest) -> tuple[Nest, ...]:
+        slope, derivatives = jacobians(problem, end, iterate)
+        matrices = tf.nest.map_structure(lambda j: factorised(identity_minus(dt, j)), derivatives)
         update = _update(y, iterate, slope, matrices, dt)
         # A settled column stays, so that its digits do not depend on its neighbours in a batch.
         later = tf.nest.map_structure(
@@ -104,17 +109,17 @@ def _newton(problem: Problem, end: Time, dt: Time, y: State) -> tuple[State, Sta
         new = tf.nest.map_structure(_converged, new_sizes, sizes)
         return count + 1, later, new_sizes, tf.nest.map_structure(tf.logical_or, settled, new)
 
-    def going(count: Tensor, iterate: State, sizes: State, settled: State) -> Tensor:
+    def going(count: Tensor, iterate: State, sizes: Nest, settled: Nest) -> Tensor:
         return ~tf.reduce_all([tf.reduce_all(mask) for mask in tf.nest.flatten(settled)])
 
     sizes = tf.nest.map_structure(lambda leaf: tf.fill(leaf.shape[1:], leaf.dtype.max), y)
     settled = tf.nest.map_structure(lambda leaf: tf.zeros(leaf.shape[1:], tf.bool), y)
     start = tf.nest.map_structure(tf.stop_gradient, y)
     most = _NEWTON if problem.local is None else _JACOBI
-    _, found, _, settled = tf.while_loop(
+    _, solution, _, settled = tf.while_loop(
         going, body, (tf.constant(0), start, sizes, settled), maximum_iterations=most
     )
-    return found, settled
+    return solution, settled
 
 
 def _size(update: Tensor, iterate: Tensor, start: Tensor) -> Tensor:
@@ -129,7 +134,7 @@ def _converged(size: Tensor, before: Tensor) -> Tensor:
     return (size <= 8 * epsilon) | ((size >= before) & (size <= epsilon**0.5))
 
 
-def _together(sizes: State) -> State:
+def _together(sizes: Nest) -> Nest:
     """Return the largest of the cells, the last axis, and of the blocks of each row of a batch."""
     leaves = tf.nest.flatten(sizes)
     rows = [tf.reduce_max(leaf, axis=-1, keepdims=True) for leaf in leaves]

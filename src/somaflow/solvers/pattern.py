@@ -42,12 +42,12 @@ class Pattern:
             return place % width if self.banded else np.arange(self.n, dtype=np.int32)
         by_row = _lists(self.rows, self.columns, self.n)
         by_column = _lists(self.columns, self.rows, self.n)
-        found = np.full(self.n, -1, np.int32)
+        colours = np.full(self.n, -1, np.int32)
         for row in self.order:
-            near = [found[by_column[column]] for column in by_row[row]]
+            near = [colours[by_column[column]] for column in by_row[row]]
             taken = set(np.concatenate(near).tolist()) if near else set()
-            found[row] = next(colour for colour in count() if colour not in taken)
-        return found
+            colours[row] = next(colour for colour in count() if colour not in taken)
+        return colours
 
     @property
     def products(self) -> int:
@@ -84,17 +84,17 @@ class Pattern:
             place, (lower, upper) = _inverse(self.order), self.reach
             row, column = place[row], place[column] - place[row] + lower
             width = lower + upper + 1
-        found = np.full((self.n, width), self.products * self.n, np.int32)
-        found[row, column] = self.colours[self.rows] * self.n + self.columns
-        return found
+        places = np.full((self.n, width), self.products * self.n, np.int32)
+        places[row, column] = self.colours[self.rows] * self.n + self.columns
+        return places
 
     @property
     def diagonal(self) -> Whole:
         """Where each entry of the diagonal stands among the products, [n]; after them if zero."""
-        found = np.full(self.n, self.products * self.n, np.int32)
-        own = self.rows[self.rows == self.columns]
-        found[own] = self.colours[own] * self.n + own
-        return found
+        places = np.full(self.n, self.products * self.n, np.int32)
+        rows = self.rows[self.rows == self.columns]
+        places[rows] = self.colours[rows] * self.n + rows
+        return places
 
     def _reach(self, order: Whole) -> tuple[int, int]:
         place = _inverse(order)

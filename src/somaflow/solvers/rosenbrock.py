@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.solvers.banded import Factors
 from somaflow.solvers.base import Problem, State, Step, Time, combine
 from somaflow.solvers.derivatives import blocks, factorised, identity_minus, solve_columns
 from somaflow.solvers.runge_kutta import increment
@@ -103,9 +104,9 @@ class RosenbrockTableau:
 
     def _check(self, part: str, b: Sequence[float], order: int, inexact: bool) -> None:
         for least, weight, wanted in _conditions(*self._matrices(), inexact):
-            found = np.dot(b, weight)
-            if least <= order and abs(found - wanted) > _ROUNDING:
-                raise ArithmeticError(f"{self.name}{part}: order condition {wanted} gives {found}.")
+            total = np.dot(b, weight)
+            if least <= order and abs(total - wanted) > _ROUNDING:
+                raise ArithmeticError(f"{self.name}{part}: order condition {wanted} gives {total}.")
 
 
 def _conditions(
@@ -210,13 +211,19 @@ class RosenbrockW:
         """Not for stochastic equations."""
         return None
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: object = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         table = self.tableau
         first, jacobians, time_slopes = blocks(problem, t, y)
@@ -241,7 +248,7 @@ class RosenbrockW:
         return Step(y1, error, dense, ())
 
     def _stage(
-        self, i: int, slope: State, stages: list[State], matrices: State, lag: Time, later: State
+        self, i: int, slope: State, stages: list[State], matrices: Nest, lag: Time, later: State
     ) -> State:
         """Solve for stage i: `slope` is f there, `later` df/dt, and `lag` its weight.
 
@@ -251,7 +258,7 @@ class RosenbrockW:
         gamma = self.tableau.gamma_diagonal
         row = self.tableau.gamma[i - 1] if i else ()
 
-        def leaf(f: Any, matrix: Any, f_t: Any, *ks: Any) -> Any:
+        def leaf(f: Tensor, matrix: Tensor | Factors, f_t: Tensor, *ks: Tensor) -> Tensor:
             right, shift = f + lag * f_t, None
             for weight, k in zip(row, ks, strict=True):
                 term = (weight / gamma) * k

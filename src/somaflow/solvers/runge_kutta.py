@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from somaflow.numerics.types import Tensor
 from somaflow.solvers import tableaux
 from somaflow.solvers.base import Problem, State, Step, Time, combine
 from somaflow.solvers.tableaux import Number, Tableau
@@ -58,13 +59,19 @@ class ExplicitRungeKutta:
     def _hands_on(self) -> bool:
         return self.tableau.first_same_as_last and self.tableau.b_error is not None
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> State | tuple[()]:
         """Return the memory before the first step: its first slope, or nothing."""
         return problem.f(t, y) if self._hands_on else ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: Any,
+        noise: object = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         table = self.tableau
         slopes, stage = (self._rolled if problem.long else self._stages)(problem, t, dt, y, memory)
@@ -86,7 +93,7 @@ class ExplicitRungeKutta:
         return Step(y1, error, dense, slopes[-1] if self._hands_on else ())
 
     def _stages(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any
+        self, problem: Problem[State], t: Time, dt: Time, y: State, memory: Any
     ) -> tuple[list[State], State]:
         """Return the slope of every stage, and the state of the last."""
         table, slopes, stage = self.tableau, [], y
@@ -97,8 +104,8 @@ class ExplicitRungeKutta:
         return slopes, stage
 
     def _rolled(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any
-    ) -> tuple[list[State], State]:
+        self, problem: Problem[Tensor], t: Time, dt: Time, y: Tensor, memory: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
         """Return the same by a loop over the stages: f stands in the compiled code once."""
         table, count = self.tableau, len(self.tableau.b)
         rows = [[*_floats(row), *[0.0] * (count - len(row))] for row in ((), *table.a)]
@@ -109,7 +116,7 @@ class ExplicitRungeKutta:
         if first:
             slopes = tf.concat([memory[None], slopes[1:]], axis=0)
 
-        def body(k: Any, slopes: Any, _: Any) -> Any:
+        def body(k: Tensor, slopes: Tensor, _: Tensor) -> tuple[Tensor, ...]:
             stage = y + dt * tf.tensordot(a[k], slopes, 1)
             slope = problem.f(t + c[k] * dt, stage)
             return k + 1, tf.tensor_scatter_nd_update(slopes, [[k]], [slope]), stage
@@ -131,7 +138,7 @@ def increment(dt: Time, weights: Sequence[Number], slopes: Sequence[State]) -> S
     """Return dt * (sum of weights times slopes), leaf by leaf; some weight is not zero."""
     terms = [(float(w), k) for w, k in zip(weights, slopes, strict=True) if w]
 
-    def leaf(*ks: tf.Tensor) -> tf.Tensor:
+    def leaf(*ks: Tensor) -> Tensor:
         total = (dt * terms[0][0]) * ks[0]
         for (weight, _), k in zip(terms[1:], ks[1:], strict=True):
             total = total + (dt * weight) * k
@@ -148,7 +155,7 @@ def linear(y: State, y1: State) -> Callable[[], tuple[State, ...]]:
 def hermite(y: State, y1: State, dt: Time, slope: State, slope1: State) -> tuple[State, ...]:
     """Return the coefficients of the cubic through both ends with the slopes there."""
 
-    def leaf(start: Any, end: Any, k0: Any, k1: Any) -> tuple[Any, ...]:
+    def leaf(start: Tensor, end: Tensor, k0: Tensor, k1: Tensor) -> tuple[Tensor, ...]:
         rise, d0, d1 = end - start, dt * k0, dt * k1
         return start, d0, 3 * rise - 2 * d0 - d1, d0 + d1 - 2 * rise
 

@@ -6,12 +6,11 @@ the step is traced: the nodes lie far enough apart that rounding cannot take one
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from somaflow.errors import RunError
-from somaflow.solvers.base import Solver
+from somaflow.solvers.base import Solver, Time
 
 _APART = 1e-6  # of a step
 
@@ -32,7 +31,7 @@ class Stages:
         self.nodes = nodes_of(solver)
         self._name, self._dt = solver.name, dt
 
-    def number(self, offset: Any) -> int:
+    def number(self, offset: Time) -> int:
         """Return the number of the node at a time since the step's start.
 
         Raises:
@@ -55,8 +54,8 @@ class Stages:
 
 def nodes_of(solver: Solver) -> tuple[float, ...]:
     """Return the nodes of a method in a network: its own and the step's start."""
-    own = sorted(float(node) for node in solver.nodes)
-    return tuple([0.0] * (not own or own[0] > 0) + own)
+    nodes = sorted(float(node) for node in solver.nodes)
+    return tuple([0.0] * (not nodes or nodes[0] > 0) + nodes)
 
 
 def check_nodes(solver: Solver) -> None:

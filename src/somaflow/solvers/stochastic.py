@@ -7,7 +7,6 @@ Kloeden PE, Platen E (1992) Numerical solution of stochastic differential equati
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
@@ -31,13 +30,19 @@ class EulerMaruyama:
     stiff = False
     calculus = "Ito"
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: State | None = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         y1 = combine(y, dt, (1.0,), [problem.f(t, y)])
         if problem.diffusion is not None:
@@ -62,13 +67,19 @@ class Milstein:
     stiff = False
     calculus = "Ito"
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: State | None = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         y1 = combine(y, dt, (1.0,), [problem.f(t, y)])
         if problem.diffusion is not None:
@@ -98,13 +109,19 @@ class StochasticHeun:
     stiff = False
     calculus = "Stratonovich"
 
-    def init(self, problem: Problem, t: Time, y: State) -> Any:
+    def init(self, problem: Problem[State], t: Time, y: State) -> tuple[()]:
         """Return the memory before the first step: none."""
         return ()
 
     def step(
-        self, problem: Problem, t: Time, dt: Time, y: State, memory: Any, noise: Any = None
-    ) -> Step:
+        self,
+        problem: Problem[State],
+        t: Time,
+        dt: Time,
+        y: State,
+        memory: object,
+        noise: State | None = None,
+    ) -> Step[State]:
         """Advance `y` from `t` by `dt`."""
         f, end = problem.f(t, y), t + 1.0 * dt
         guess = combine(y, dt, (1.0,), [f])

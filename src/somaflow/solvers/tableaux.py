@@ -1,15 +1,16 @@
 """Butcher tableaux of explicit Runge-Kutta methods; each checks itself when it is made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations_with_replacement
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Number = Fraction | int | float
+Exact = NDArray[np.object_]  # of numbers
 Tree = tuple["Tree", ...]  # a rooted tree is the tuple of its root's subtrees
 
 # What rounding may leave of a condition where a paper prints decimals: weights of the dense output
@@ -73,7 +74,7 @@ class Tableau:
         if self.dense_order is not None:
             self._check_dense(matrix, self.dense_order)
 
-    def _check_dense(self, matrix: Any, order: int) -> None:
+    def _check_dense(self, matrix: Exact, order: int) -> None:
         weights = np.array(self.dense, dtype=object)
         for stage, (end, b) in enumerate(zip(weights.sum(axis=1), self.b, strict=True)):
             if not _equal(end, b):
@@ -108,7 +109,7 @@ def _density(tree: Tree) -> int:
     return _size(tree) * prod(map(_density, tree))
 
 
-def _elementary(tree: Tree, matrix: Any) -> Any:
+def _elementary(tree: Tree, matrix: Exact) -> Exact:
     """Return each stage's elementary weight."""
     weight = np.full(len(matrix), Fraction(1), dtype=object)
     for child in tree:
@@ -116,7 +117,9 @@ def _elementary(tree: Tree, matrix: Any) -> Any:
     return weight
 
 
-def _check(name: str, matrix: Any, b: Any, order: int, power: int | None = None) -> None:
+def _check(
+    name: str, matrix: Exact, b: Sequence[Number] | Exact, order: int, power: int | None = None
+) -> None:
     """Raise unless `b` meets the order conditions, or their part with one power of theta.
 
     Hairer E, Norsett SP, Wanner G (1993) Solving ordinary differential equations I, section II.2.
@@ -124,16 +127,16 @@ def _check(name: str, matrix: Any, b: Any, order: int, power: int | None = None)
     weights = np.array(b, dtype=object)
     for size in range(1, order + 1):
         for tree in _trees(size):
-            found: Any = weights.dot(_elementary(tree, matrix))
+            total = weights.dot(_elementary(tree, matrix))
             wanted = Fraction(1, _density(tree)) if power in (None, size) else Fraction(0)
-            if not _equal(found, wanted):
-                raise ArithmeticError(f"{name}: order condition {wanted} gives {found}.")
+            if not _equal(total, wanted):
+                raise ArithmeticError(f"{name}: order condition {wanted} gives {total}.")
 
 
-def _equal(found: Number, wanted: Number) -> bool:
+def _equal(number: Number, wanted: Number) -> bool:
     """Compare exactly where both numbers are exact."""
-    exact = isinstance(found, (int, Fraction)) and isinstance(wanted, (int, Fraction))
-    return abs(found - wanted) <= (0 if exact else _ROUNDING)
+    exact = isinstance(number, (int, Fraction)) and isinstance(wanted, (int, Fraction))
+    return abs(number - wanted) <= (0 if exact else _ROUNDING)
 
 
 _half, _third, _sixth = Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)

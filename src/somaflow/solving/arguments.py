@@ -199,7 +199,7 @@ def _jumps(jumps: Any, unit: str, begin: float, end: float) -> np.ndarray:
 
 
 def pieces(times: Times, floats: tf.DType) -> np.ndarray | None:
-    """Return the pieces between jumps as `rowwise.Plan` has them, or None without jumps.
+    """Return the pieces between jumps as `rows.Timetable` has them, or None without jumps.
 
     A field is asked for times strictly between two jumps, by a few units in the last place, so
     that it does not matter to which side a function counts the jump itself.
