@@ -3,26 +3,21 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from somaflow.compiler.final import FinalState
 from somaflow.errors import Interrupted, RunError, StoreError
-from somaflow.network.network import Network
-from somaflow.network.recorder import Recorder
+from somaflow.notation import Json
 from somaflow.numerics.memory import in_words
 from somaflow.planning.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
 from somaflow.planning.stored import Measured, measure, spikes_at_end
 from somaflow.running.execution import Prepared, execute, prepare
-from somaflow.running.job import check_checkpoints, read_job, read_sink, to_json
+from somaflow.running.job import Job, to_json
 from somaflow.running.progress import Progress, span
-from somaflow.solvers.base import Solver
+from somaflow.running.writers import ends_early
 from somaflow.storage.sinks import Column, Measurable, MemorySink, Resumable, Sink
 from somaflow.storage.store import ZarrSink
-from somaflow.units import ms
 
 _SECONDS = 2.0  # of calibration
 _ROOM = "more room there, or a shorter duration"
@@ -142,61 +137,16 @@ class Plan:
         return rows
 
 
-def plan(
-    network: Network,
-    duration: Any,
-    *,
-    dt: Any = 0.01 * ms,
-    solver: Solver | None = None,
-    dtype: str = "float64",
-    seed: int = 0,
-    record: Iterable[Recorder] | Recorder = (),
-    initial: Mapping[str, Mapping[str, Any]] | FinalState | None = None,
-    sink: Sink | str | Path | None = None,
-    checkpoint: Any = None,
-) -> Plan:
-    """Say what a run would need: memory, disk and time.
-
-    The network is built and compiled, and its first chunks are run for about two seconds (one
-    chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
-    results is not written to.
+def estimate(job: Job, target: Sink) -> Plan:
+    """Return what a run would need.
 
     Args:
-        network: What to simulate.
-        duration: Biological time; a whole number of steps.
-        dt: The step.
-        solver: A fixed-step method; default `RK4()`.
-        dtype: `"float64"` or `"float32"`.
-        seed: Of all that is drawn during the run.
-        record: Recorders.
-        initial: Initial values, or `run.final` of another run.
-        sink: Where recordings would go. What a sink of your own would hold is counted if it says
-            that (`somaflow.storage.sinks.Measurable`); nothing is written to it.
-        checkpoint: Biological time from one checkpoint to the next.
-
-    Returns:
-        The plan; `print(plan)` shows it as a table.
+        job: The run.
+        target: Where its recordings would go.
 
     Raises:
-        RunError, NetworkError, WrongTypeError: As `simulate`, but for what does not fit: that is
-            in the plan.
-        StoreError: The temporary folder cannot be written to.
-        NonFiniteState: A state became infinite or not a number.
-        Interrupted: A signal asked to stop.
+        NetworkError, RunError, StoreError, NonFiniteState, Interrupted: As `sf.plan`.
     """
-    target = read_sink(sink)
-    job = read_job(
-        network,
-        duration,
-        dt=dt,
-        solver=solver,
-        dtype=dtype,
-        seed=seed,
-        record=record,
-        initial=initial,
-        checkpoint=checkpoint,
-    )
-    check_checkpoints(job, target)
     prepared = prepare(job)
     known = Known(description=_description(prepared, target))
     room, sizes = room_for(prepared, target), sizes_of(prepared, target, known)
@@ -230,7 +180,7 @@ def plan(
         shortage=shortage(sizes, room, target),
         remedies=remedies(prepared, target, room, known),
         calibrated_ms=0.0 if found is None else found.steps * job.dt,
-        samples_end_ms=prepared.statistics["samples_end_ms"],
+        samples_end_ms=ends_early(prepared.columns, job.duration),
     )
 
 
@@ -364,7 +314,7 @@ class _Timed(ZarrSink):
 
     made = 0.0
 
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def create(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         super().create(columns, header)
         self.made = time.perf_counter()
 

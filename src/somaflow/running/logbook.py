@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from somaflow import settings
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.running.progress import Progress
 from somaflow.storage.folder import JOB, LOG, PROGRESS, Folder
 from somaflow.storage.ownership import job_of
@@ -35,7 +35,7 @@ class Logbook:
         self.folder = folder
         self._last = 0.0
 
-    def begin(self, job: dict[str, Any]) -> None:
+    def begin(self, job: dict[str, Json]) -> None:
         """Keep what the run is."""
         self.folder.write(JOB, json.dumps(job).encode())
         self.line(f"begun on {platform.node()}, process {os.getpid()}, {made_with()}")

@@ -6,6 +6,7 @@ from typing import Any
 from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
 from somaflow.given import parsed
+from somaflow.running.arguments import Changes
 from somaflow.running.execution import Prepared, part_of, prepare, state_of
 from somaflow.running.job import Job, digests, from_json
 from somaflow.settings import positive
@@ -51,20 +52,19 @@ class Stopped:
         return replace(prepared, meta=self.meta)
 
 
-def find(sink: Resumable, duration: Any = None, every: Any = None, solver: Any = None) -> Stopped:
+def find(sink: Resumable, changes: Changes) -> Stopped:
     """Read what is left of a run.
 
     Args:
         sink: Its store.
-        duration: As for `resume`.
-        every: Of checkpoints, as for `resume`.
-        solver: Its method, if it is not of this library.
+        changes: What is to be other than it was asked for.
 
     Raises:
         StoreError, RunError: As `resume`.
     """
     told = _told(sink)
-    job = from_json(told, f"{sink.beside}/{JOB}", solver)
+    job = from_json(told, f"{sink.beside}/{JOB}", changes.solver)
+    duration, every = changes.duration, changes.checkpoint
     if duration is not None:
         steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
         job = replace(job, n_steps=steps)

@@ -16,6 +16,7 @@ import numpy as np
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import CHECKPOINT, Folder
 
@@ -149,7 +150,7 @@ def decode(data: bytes) -> Checkpoint:
         raise Damaged("it is not a checkpoint") from error
 
 
-def _digest(form: Any, body: bytes) -> str:
+def _digest(form: Json, body: bytes) -> str:
     digest = hashlib.sha256(json.dumps(form).encode())
     digest.update(body)
     return digest.hexdigest()

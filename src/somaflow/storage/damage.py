@@ -1,12 +1,15 @@
 """Damage: what in a store is not what a run has written to it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import zarr
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import METADATA, Folder
 from somaflow.storage.growing import Growing
@@ -43,7 +46,7 @@ class Damage(NamedTuple):
 def of_store(
     store: Folder,
     layouts: list[ArrayLayout],
-    told: dict[str, Any],
+    told: dict[str, Json],
     cursors: dict[str, Array],
     *,
     ended: bool,
@@ -76,7 +79,7 @@ def _of_array(
     if _is_folder(store, f"{layout.name}/{METADATA}"):
         return [Damage(layout.name, None, f"its {METADATA} is a folder; move it", False)]
     if agrees(store, layout):
-        array: Any = zarr.open_array(f"{store}/{layout.name}", mode="r")
+        array = zarr.open_array(f"{store}/{layout.name}", mode="r")
     else:
         found.append(Damage(layout.name, None, "its metadata are missing or damaged"))
         array = None
@@ -99,7 +102,7 @@ def _of_array(
     return found
 
 
-def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Any]) -> set[str]:
+def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Json]) -> set[str]:
     """Return the arrays whose metadata are damaged, and "" if those of the store itself are.
 
     Since version 3.1, Zarr replaces files as a whole; a disk can fail in spite of it.
@@ -130,7 +133,9 @@ def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Any]) -> set
     return {"", *wrong}
 
 
-def refuse_another(store: Any, there: dict[str, Any] | None, told: dict[str, Any]) -> None:
+def refuse_another(
+    store: Folder | str | Path, there: Mapping[str, Json] | None, told: Mapping[str, Json]
+) -> None:
     """Refuse the store of another run.
 
     Args:
@@ -166,7 +171,7 @@ def cursors_of(cursors: dict[str, Array], name: str) -> tuple[int, Array, Array]
     return int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"], cursors[f"{name}/checksums"]
 
 
-def holds(array: Any, values: Array) -> bool:
+def holds(array: zarr.Array, values: Array) -> bool:
     """Return whether an array has just these values; False too where it cannot be read."""
     try:
         return np.array_equal(array[...], values)
@@ -182,7 +187,7 @@ def agrees(store: Folder, layout: ArrayLayout) -> bool:
         return False
 
 
-def differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def differing(there: Mapping[str, Json], here: Mapping[str, Json]) -> list[str]:
     """Return the names of what two stores say of themselves, and should be one in both."""
     # These change where a run is made longer or goes on elsewhere.
     names = (there.keys() | here.keys()) - {"duration_ms", "statistics", "not_exact"}

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
+import zarr
 
 from somaflow.errors import StoreError
 from somaflow.simulation.system import Array
@@ -36,7 +36,7 @@ class Growing:
         self,
         path: str | Path,
         name: str,
-        array: Any,
+        array: zarr.Array,
         rows: int | None,
         known: Callable[[int, int], Array] | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.storage.claim import is_lock
 from somaflow.storage.folder import (
     CHECKPOINT,
@@ -65,7 +66,7 @@ def check_beside(folder: Folder) -> None:
         )
 
 
-def job_of(folder: Folder) -> dict[str, Any] | None:
+def job_of(folder: Folder) -> dict[str, Json] | None:
     """Return what the folder beside a store tells of its run; None where that is not recognised."""
     try:
         told = parsed(folder.read(JOB))

@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 
 from somaflow import given
 from somaflow.errors import StoreError
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage import damage
 from somaflow.storage.checkpoint import names as checkpoints
@@ -128,7 +128,7 @@ class ZarrSink(Resumable, Measurable):
             if isinstance(self.path, Path):
                 self._check_parent(self.path)
 
-    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Write the empty columns.
 
         Raises:
@@ -147,7 +147,7 @@ class ZarrSink(Resumable, Measurable):
         with self._guard():
             clear_store(self._store)
 
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def create(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Write the empty columns where nothing is, or what this run itself has begun.
 
         Raises:
@@ -169,7 +169,7 @@ class ZarrSink(Resumable, Measurable):
                     settle(place)
 
     def reopen(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> None:
         """Go on with a store from what `cursors` told; what was written later is taken away.
 
@@ -198,10 +198,10 @@ class ZarrSink(Resumable, Measurable):
                     part.restore(*found[name], wrong[name])
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
-            self._group.attrs.put(told)
+            self._group.attrs.put(dict(told))
 
     def is_complete(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> bool:
         """Return whether the store holds all that `cursors` tell of; then it can be read."""
         self._columns = columns
@@ -223,7 +223,7 @@ class ZarrSink(Resumable, Measurable):
     def damage(
         self,
         columns: tuple[Column, ...],
-        header: dict[str, Any],
+        header: dict[str, Json],
         cursors: dict[str, Array],
         *,
         ended: bool,
@@ -297,7 +297,7 @@ class ZarrSink(Resumable, Measurable):
 
     # ----------------------------------------------------------------------- details
 
-    def _told(self, header: dict[str, Any]) -> dict[str, Any]:
+    def _told(self, header: dict[str, Json]) -> dict[str, Json]:
         """Return what the store says of itself."""
         arrays = sorted(layout.name for layout in self._layouts())
         return json.loads(json.dumps(header)) | {ARRAYS: arrays}
@@ -374,7 +374,7 @@ class ZarrSink(Resumable, Measurable):
             files[file] = json.dumps(told, indent=2).encode()
         Folder(self.path).write_all(files)
         for name, part in longer.items():
-            part.array = self._group[name]
+            part.array = _array_in(self._group, name)
 
     def _layouts(self) -> list[ArrayLayout]:
         return [made for column in self._columns for made in layouts_of(column, CHUNK_BYTES)]
@@ -390,12 +390,11 @@ class ZarrSink(Resumable, Measurable):
         """
         self._parts = {}
         for layout in self._layouts():
-            array: Any
             if torn is None or layout.name in torn:
                 array = layout.create(self._group)
             else:
                 with zarr.config.set(WHOLE):
-                    array = self._group[layout.name]
+                    array = _array_in(self._group, layout.name)
             if layout.values is None:
                 part = Growing(self.path, layout.name, array, layout.rows, layout.known)
                 self._parts[layout.name] = part
@@ -403,6 +402,18 @@ class ZarrSink(Resumable, Measurable):
                 if array.read_only:
                     raise KeyError(layout.name)
                 array[...] = layout.values
+
+
+def _array_in(group: zarr.Group, name: str) -> zarr.Array:
+    """Return an array of a store.
+
+    Raises:
+        KeyError: There is none of that name.
+    """
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise KeyError(name)
+    return array
 
 
 def _waiting(column: Column, spikes: int) -> int:
