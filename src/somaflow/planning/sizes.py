@@ -6,7 +6,6 @@ measured as the growth of the process, with networks of 60 to 190 MB of each kin
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -290,11 +289,11 @@ def _instead(new: float, old: float) -> str:
 # ------------------------------------------------------------------------------- details
 
 
-def _bytes(tree: Any, narrow: bool = False) -> int:
+def _bytes(tree: object, narrow: bool = False) -> int:
     return sum(_sizes(tree, narrow))
 
 
-def _sizes(tree: Any, narrow: bool) -> Iterator[int]:
+def _sizes(tree: object, narrow: bool) -> Iterator[int]:
     for leaf in tf.nest.flatten(tree):
         array = np.asarray(leaf)
         yield array.nbytes // 2 if narrow and array.dtype == np.float64 else array.nbytes

@@ -8,13 +8,13 @@ better; where the last quarter is smaller than the one before, the rest is by as
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 
 from somaflow.running.execution import Prepared, part_of
 from somaflow.storage import checkpoint
+from somaflow.storage.layout import array_in
 from somaflow.storage.sinks import Column, Sink
 from somaflow.storage.store import ZarrSink
 
@@ -71,7 +71,7 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
             rows = spikes_at_end(sink, column, prepared, steps)
             names = f"{column.key}.times", f"{column.key}.cells"
         for name in names:
-            array: Any = group[name]
+            array = array_in(group, name)
             if missing := rows - array.shape[0]:
                 total += round(missing * _row_bytes(array, sink.path, name))
             width = int(np.prod(array.shape[1:], initial=1)) * array.dtype.itemsize
@@ -81,7 +81,7 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     return Measured(total, size)
 
 
-def _row_bytes(array: Any, path: Path, name: str) -> float:
+def _row_bytes(array: zarr.Array, path: Path, name: str) -> float:
     """Return the bytes on the disk of a row that is to come."""
     rows = array.shape[0]
     before, late = (
@@ -90,7 +90,7 @@ def _row_bytes(array: Any, path: Path, name: str) -> float:
     return late * min(1.0, max(0.5, late / before)) if before else late
 
 
-def _part_bytes(array: Any, path: Path, name: str, begin: int, end: int) -> float:
+def _part_bytes(array: zarr.Array, path: Path, name: str, begin: int, end: int) -> float:
     """Return the bytes on the disk of each of some rows."""
     chunk = array.chunks[0]
     whole = range(-(-begin // chunk), end // chunk)

@@ -79,6 +79,18 @@ class ArrayLayout:
         return isinstance(length, int) and length >= 0 and same
 
 
+def array_in(group: zarr.Group, name: str) -> zarr.Array:
+    """Return an array of a store.
+
+    Raises:
+        KeyError: There is none of that name.
+    """
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise KeyError(name)
+    return array
+
+
 def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
     """Iterate over the arrays of a recording; those that grow come first.
 

@@ -25,7 +25,7 @@ from somaflow.storage.checkpoint import names as checkpoints
 from somaflow.storage.damage import Damage
 from somaflow.storage.folder import METADATA, Folder, beside, failed, located, settle
 from somaflow.storage.growing import Growing
-from somaflow.storage.layout import WHOLE, ArrayLayout, layouts_of
+from somaflow.storage.layout import WHOLE, ArrayLayout, array_in, layouts_of
 from somaflow.storage.ownership import (
     ARRAYS,
     attributes_of,
@@ -374,7 +374,7 @@ class ZarrSink(Resumable, Measurable):
             files[file] = json.dumps(told, indent=2).encode()
         Folder(self.path).write_all(files)
         for name, part in longer.items():
-            part.array = _array_in(self._group, name)
+            part.array = array_in(self._group, name)
 
     def _layouts(self) -> list[ArrayLayout]:
         return [made for column in self._columns for made in layouts_of(column, CHUNK_BYTES)]
@@ -394,7 +394,7 @@ class ZarrSink(Resumable, Measurable):
                 array = layout.create(self._group)
             else:
                 with zarr.config.set(WHOLE):
-                    array = _array_in(self._group, layout.name)
+                    array = array_in(self._group, layout.name)
             if layout.values is None:
                 part = Growing(self.path, layout.name, array, layout.rows, layout.known)
                 self._parts[layout.name] = part
@@ -402,18 +402,6 @@ class ZarrSink(Resumable, Measurable):
                 if array.read_only:
                     raise KeyError(layout.name)
                 array[...] = layout.values
-
-
-def _array_in(group: zarr.Group, name: str) -> zarr.Array:
-    """Return an array of a store.
-
-    Raises:
-        KeyError: There is none of that name.
-    """
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise KeyError(name)
-    return array
 
 
 def _waiting(column: Column, spikes: int) -> int:
