@@ -115,13 +115,13 @@ def _marked(stopped: Stopped, exact: bool) -> dict[str, Json]:
     differ = [name for name in now if was.get(name) != now[name]]
     # What was made after the checkpoint is made again.
     parts = [part for part in meta.get("not_exact", []) if part["from_ms"] < stopped.time]
-    kept: dict[str, Json] = {name: value for name, value in meta.items() if name != "not_exact"}
+    rest: dict[str, Json] = {name: value for name, value in meta.items() if name != "not_exact"}
     if not differ:
-        return {**kept, "not_exact": parts} if parts else kept
+        return {**rest, "not_exact": parts} if parts else rest
     if exact:
-        listed = "; ".join(f"{name} was {was.get(name)} and is {now[name]}" for name in differ)
+        changes = "; ".join(f"{name} was {was.get(name)} and is {now[name]}" for name in differ)
         raise RunError(
-            f"this run would not go on exactly as it began: {listed}. Go on where it began, or "
+            f"this run would not go on exactly as it began: {changes}. Go on where it began, or "
             "accept other last digits with exact=False (--not-exact); the store then says so."
         )
     part: Json = {
@@ -129,4 +129,4 @@ def _marked(stopped: Stopped, exact: bool) -> dict[str, Json]:
         "was": {name: was.get(name) for name in differ},
         "now": {name: now[name] for name in differ},
     }
-    return {**kept, "not_exact": [*parts, part]}
+    return {**rest, "not_exact": [*parts, part]}

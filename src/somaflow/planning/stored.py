@@ -61,8 +61,8 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     assert isinstance(sink.path, Path)
     total = sink.taken()
     size = len(sink.beside.read(checkpoint.names(sink.beside)[-1]))
-    kept, _ = checkpoint.newest(sink.beside)
-    waiting = part_of(kept.arrays, "sink")
+    newest, _ = checkpoint.newest(sink.beside)
+    waiting = part_of(newest.arrays, "sink")
     size -= sum(array.nbytes for path, array in waiting.items() if path.endswith("/tail"))
     group = zarr.open_group(sink.path, mode="r")
     for column in prepared.columns:
@@ -100,7 +100,7 @@ def _part_bytes(array: zarr.Array, path: Path, name: str, begin: int, end: int) 
     if begin == end:
         return 0.0
     probe = path.parent / "probe.zarr"
-    made = zarr.create_array(
+    copy = zarr.create_array(
         probe,
         shape=(end - begin, *array.shape[1:]),
         chunks=array.chunks,
@@ -109,7 +109,7 @@ def _part_bytes(array: zarr.Array, path: Path, name: str, begin: int, end: int) 
         fill_value=array.fill_value,
         overwrite=True,
     )
-    made[:] = array[begin:end]
+    copy[:] = array[begin:end]
     return _total(probe / "c") / (end - begin)
 
 

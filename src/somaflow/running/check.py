@@ -150,9 +150,9 @@ def _before(damage: list[Damage], whole: dict[str, Checkpoint]) -> list[str]:
     lost = [item for item in damage if item.rows[1] and not item.mendable]
     return [
         name
-        for name, found in whole.items()
-        if not found.step
-        or all(int(found.arrays[f"sink/{item.array}/rows"]) <= item.rows[0] for item in lost)
+        for name, snapshot in whole.items()
+        if not snapshot.step
+        or all(int(snapshot.arrays[f"sink/{item.array}/rows"]) <= item.rows[0] for item in lost)
     ]
 
 
@@ -187,10 +187,10 @@ def _removed(
     names = _before(damage, whole)
     if not names or any(item.chunk is None and not item.mendable for item in damage):
         return None
-    done = []
+    sentences = []
     for name in checkpoint.names(sink.beside):
         if name not in whole or name > names[-1]:
             with writing(sink.beside):
                 sink.beside.remove(name)
-            done.append(f"{name} was removed.")
-    return done
+            sentences.append(f"{name} was removed.")
+    return sentences

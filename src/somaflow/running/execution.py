@@ -144,15 +144,15 @@ def execute(
     return run.solution(carry)
 
 
-def finished(prepared: Prepared, sink: Sink, found: Checkpoint) -> Solution:
+def finished(prepared: Prepared, sink: Sink, snapshot: Checkpoint) -> Solution:
     """Return what a run left that is over: nothing is computed or written.
 
     Args:
         prepared: The run, built with the state of its last checkpoint.
         sink: Where its recordings are.
-        found: That checkpoint.
+        snapshot: That checkpoint.
     """
-    return _Run(prepared, sink, found).solution(prepared.compiled.system.initial)
+    return _Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
 
 
 class _Run:
@@ -388,32 +388,32 @@ class _Run:
         return Checkpoint(step, header, arrays)
 
     def _progress(self) -> Progress:
-        found = [write.spikes for write in self.writers if write.spikes is not None]
+        spikes = [write.spikes for write in self.writers if write.spikes is not None]
         return Progress(
             done=self.done * self.job.dt,
             total=self.job.duration,
             begun=self.begun * self.job.dt,
             seconds=self.seconds["run_seconds"],
-            spikes=sum(found) if found else None,
+            spikes=sum(spikes) if spikes else None,
             memory=resident_bytes(),
         )
 
 
-def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
+def state_of(snapshot: Checkpoint, begin: int, dt: float) -> FinalState:
     """Return the state that a checkpoint holds.
 
     Args:
-        found: The checkpoint.
+        snapshot: The checkpoint.
         begin: Steps made before the run.
         dt: The step in ms.
     """
-    states: dict[str, dict[str, Array]] = {name: {} for name in found.header["populations"]}
-    for path, value in part_of(found.arrays, "states").items():
+    states: dict[str, dict[str, Array]] = {name: {} for name in snapshot.header["populations"]}
+    for path, value in part_of(snapshot.arrays, "states").items():
         name, _, state = path.partition("/")  # a population's name has no "/"
         states[name][state] = value
-    groups = {k: KeptGroup.from_json(told) for k, told in found.header["groups"].items()}
-    events, sizes = part_of(found.arrays, "events"), found.header["sizes"]
-    return FinalState(begin + found.step, dt, states, events, sizes, groups)
+    groups = {k: KeptGroup.from_json(told) for k, told in snapshot.header["groups"].items()}
+    events, sizes = part_of(snapshot.arrays, "events"), snapshot.header["sizes"]
+    return FinalState(begin + snapshot.step, dt, states, events, sizes, groups)
 
 
 def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:

@@ -105,9 +105,11 @@ def _flags() -> str:
 @cache
 def _accelerators() -> str:
     """Return the names of the devices that compute in place of the processor."""
-    found = tf.config.list_physical_devices("GPU") + tf.config.list_physical_devices("TPU")
+    devices = tf.config.list_physical_devices("GPU") + tf.config.list_physical_devices("TPU")
     details = tf.config.experimental.get_device_details
-    return ", ".join(details(device).get("device_name", device.name) for device in found) or "none"
+    return (
+        ", ".join(details(device).get("device_name", device.name) for device in devices) or "none"
+    )
 
 
 @cache
@@ -117,13 +119,13 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return f"{platform.machine()} {platform.processor()}".strip()
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    flags = (found.get("flags") or found.get("Features") or "").split()
+        facts.setdefault(name.strip(), value.strip())
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
     vectors = sorted(
         flag for flag in flags if flag.startswith(("avx", "fma", "sve", "asimd", "amx"))
     )
-    model = found.get("model name") or platform.machine()
+    model = facts.get("model name") or platform.machine()
     return f"{model} ({' '.join(vectors)})"

@@ -54,8 +54,8 @@ class Progress:
     @property
     def real_time_factor(self) -> float | None:
         """Seconds of computing for each biological second; None before anything is computed."""
-        made = self.done - self.begun
-        return self.seconds / (made / 1000) if made > 0 else None
+        computed = self.done - self.begun
+        return self.seconds / (computed / 1000) if computed > 0 else None
 
     @property
     def seconds_left(self) -> float | None:

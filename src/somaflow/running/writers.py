@@ -82,7 +82,7 @@ def columns_of(
         RunError: A run that goes on begins within an interval of a recording over time, or two
             recordings would have arrays of one name.
     """
-    made = []
+    columns = []
     for recorder in recorders:
         every = steps_between(recorder, dt)
         if recorder.over_time is not None and start % every:
@@ -92,11 +92,11 @@ def columns_of(
             )
         times = _Sampling(every * dt, n_steps // every + 1, start * dt)
         if recorder.of_spikes:
-            made.append(_spike_column(network, compiled, recorder, times))
+            columns.append(_spike_column(network, compiled, recorder, times))
         else:
-            made.append(_state_column(compiled, recorder, times, dtype))
-    _check_names(made)
-    return tuple(made)
+            columns.append(_state_column(compiled, recorder, times, dtype))
+    _check_names(columns)
+    return tuple(columns)
 
 
 def _check_names(columns: list[Column]) -> None:
@@ -190,15 +190,15 @@ def writers(
 ) -> list[Writer]:
     """Return what takes the recordings out of each chunk, in order of time, and stores them."""
     sources = {source.name: source for source in system.sources}
-    made: list[Writer] = []
+    takers: list[Writer] = []
     for recorder, column in zip(recorders, columns, strict=True):
         if not recorder.of_spikes:
-            made.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
+            takers.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
         elif recorder.over_time is None:
-            made.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
+            takers.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
         else:
-            made.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
-    return made
+            takers.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
+    return takers
 
 
 class _Samples:
@@ -270,9 +270,9 @@ class _Spikes:
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))
-        found = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
+        places = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
         self.spikes += len(times)
-        self.sink.spikes(self.column.key, times[order], found if problems else found[:, 0])
+        self.sink.spikes(self.column.key, times[order], places if problems else places[:, 0])
 
 
 class _Counts:
@@ -306,8 +306,8 @@ class _Counts:
         else:
             first += 1
         if len(counts):
-            made = self._reduced(counts).astype(self.column.dtype, copy=False)
-            self.sink.rows(self.column.key, first, made)
+            rows = self._reduced(counts).astype(self.column.dtype, copy=False)
+            self.sink.rows(self.column.key, first, rows)
 
     def _counted(self, chunk: Chunk, first: int, intervals: int) -> Array:
         since, width = chunk.samples.since, math.prod(self.shape)

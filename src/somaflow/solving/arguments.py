@@ -132,8 +132,8 @@ def read_times(
     times = [("t0", t0), ("t1", t1), ("dt", dt), ("every", every)]
     times += [("max_step", max_step), ("first_step", first_step)]
     for name, value in (("at", at), ("jumps", jumps)):
-        listed = isinstance(value, (list, tuple))
-        times += [(name, part) for part in (value if listed else [] if value is None else [value])]
+        several = isinstance(value, (list, tuple))
+        times += [(name, part) for part in (value if several else [] if value is None else [value])]
     with_units = [isinstance(value, units.Quantity) for _, value in times]
     unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
     if any(with_units):
@@ -188,8 +188,8 @@ def _limits(
     if max_step is None and first_step is None:
         return np.inf, 0.0
     if dt is not None:
-        given = "max_step" if max_step is not None else "first_step"
-        raise RunError(f"{given}= is for steps that follow the tolerances; with dt= all are dt.")
+        name = "max_step" if max_step is not None else "first_step"
+        raise RunError(f"{name}= is for steps that follow the tolerances; with dt= all are dt.")
     longest = np.inf if max_step is None else positive(max_step, "max_step", unit)
     if first_step is None:
         return longest, 0.0
@@ -241,12 +241,12 @@ def pieces(times: Times, dtype: str) -> NDArray[np.float64] | None:
     first = np.concatenate([[-times.sign * np.inf], behind])
     last = np.concatenate([before, [times.sign * np.inf]])
     least, greatest = (first, last) if times.sign > 0 else (last, first)
-    found = np.stack([np.abs(ends[1:] - times.t0), least, greatest])
+    bounds = np.stack([np.abs(ends[1:] - times.t0), least, greatest])
     if times.jumps[0] == times.t0:
-        found = found[:, 1:]
+        bounds = bounds[:, 1:]
     # Few lengths, so that another number of jumps seldom compiles anew.
-    size = 1 << int(np.ceil(np.log2(found.shape[1])))
-    return np.pad(found, [(0, 0), (0, size - found.shape[1])], mode="edge")
+    size = 1 << int(np.ceil(np.log2(bounds.shape[1])))
+    return np.pad(bounds, [(0, 0), (0, size - bounds.shape[1])], mode="edge")
 
 
 def step_limit(max_steps: int | None, times: Times) -> int:
@@ -284,12 +284,12 @@ def _time(value: object, unit: str, name: str) -> float:
     return units.scalar(value, unit, name)
 
 
-def _times(given: object, unit: str, name: str) -> NDArray[np.float64]:
+def _times(value: object, unit: str, name: str) -> NDArray[np.float64]:
     """Return a list of times."""
-    if isinstance(given, (list, tuple)):
-        values = np.array([units.scalar(value, unit, name) for value in given])
+    if isinstance(value, (list, tuple)):
+        values = np.array([units.scalar(time, unit, name) for time in value])
     else:
-        values = np.atleast_1d(units.parameter(given, unit, name).value).astype(float)
+        values = np.atleast_1d(units.parameter(value, unit, name).value).astype(float)
     if values.ndim != 1 or not len(values):
         raise RunError(f"{name} is a list of times such as [1.0, 2.0].")
     return values

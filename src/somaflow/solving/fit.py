@@ -12,25 +12,25 @@ from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
 
-def choose_solver(solver: Solver | None, adaptive: bool, made: Model) -> Solver:
+def choose_solver(solver: Solver | None, adaptive: bool, model: Model) -> Solver:
     """Return the method of a solve.
 
     Args:
         solver: The method that was asked for, or None.
         adaptive: Whether steps follow the tolerances.
-        made: The model.
+        model: The model.
 
     Raises:
         RunError: It does not go with such steps, or with the noise.
     """
     default = Tsitouras if adaptive else RK4
     chosen = default() if solver is None else solver
-    if made.diffusion is not None and chosen.calculus is None:
+    if model.diffusion is not None and chosen.calculus is None:
         raise RunError(
             "equations with noise need a stochastic solver, which also sets how the noise is read: "
             "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
         )
-    if made.diffusion is None and chosen.calculus is not None:
+    if model.diffusion is None and chosen.calculus is not None:
         raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
     if adaptive and chosen.error_order is None:
         own = [m for m in catalogue.METHODS if m.steps == "own"]
@@ -45,26 +45,26 @@ def choose_solver(solver: Solver | None, adaptive: bool, made: Model) -> Solver:
     return chosen
 
 
-def refuse_rowwise(made: Model, lockstep: bool) -> None:
+def refuse_rowwise(model: Model, lockstep: bool) -> None:
     """Refuse what steps of each problem's own cannot do.
 
     Raises:
         RunError: So it is.
     """
-    if made.diffusion is not None and not lockstep:
+    if model.diffusion is not None and not lockstep:
         raise RunError(
             "with noise, samples lie on whole steps, and there are no events and no jumps=."
         )
-    if not lockstep and made.blocks.batch and len({len(s) for s in made.blocks.shapes}) > 1:
+    if not lockstep and model.blocks.batch and len({len(s) for s in model.blocks.shapes}) > 1:
         raise RunError(
             "with batch= every problem has a time of its own, which has to fit every part of y0: "
             "give all parts the same number of axes, such as [rows, 1] beside [rows, 5]; they "
-            f"have {[len(s) + len(made.blocks.batch) for s in made.blocks.shapes]}."
+            f"have {[len(s) + len(model.blocks.batch) for s in model.blocks.shapes]}."
         )
 
 
 def tolerances(
-    rtol: float | None, atol: object, made: Model, floats: tf.DType
+    rtol: float | None, atol: object, model: Model, floats: tf.DType
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the relative tolerance, and the absolute one of each component, [n, 1].
 
@@ -80,25 +80,26 @@ def tolerances(
             f"rtol is {relative:g}; in {floats.name} it cannot be below {10 * epsilon:.1g}. Where "
             "the solution passes zero, atol sets the precision."
         )
-    blocks = made.blocks
+    blocks = model.blocks
     given.check_depth(atol, "atol")
     if tf.nest.is_nested(atol):
         try:
-            tf.nest.assert_same_structure(made.state, atol)
+            tf.nest.assert_same_structure(model.state, atol)
         except (TypeError, ValueError) as error:
             raise RunError(f"atol has another structure than y0, {list(blocks.names)}.") from error
         leaves = tf.nest.flatten(atol)
     else:
         leaves = [1e-3 * relative if atol is None else atol] * len(blocks.names)
     rows = []
-    for leaf, name, unit, size in zip(leaves, blocks.names, made.units, blocks.sizes, strict=True):
-        held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
-        if (held.value < 0).any():
-            raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
-        if held.value.size not in (1, size):
+    for leaf, name, unit, size in zip(leaves, blocks.names, model.units, blocks.sizes, strict=True):
+        own = unit if isinstance(leaf, units.Quantity) else "1"
+        limit = units.parameter(leaf, own, "atol")
+        if (limit.value < 0).any():
+            raise RunError(f"atol of {name!r} is {limit}; it cannot be negative.")
+        if limit.value.size not in (1, size):
             raise RunError(
-                f"atol of {name!r} has {held.value.size} numbers; it is one number, or one for "
+                f"atol of {name!r} has {limit.value.size} numbers; it is one number, or one for "
                 f"each of the {size} components of a problem."
             )
-        rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
+        rows.append(np.broadcast_to(np.reshape(limit.value, -1), [size]))
     return relative, np.concatenate(rows)[:, None]

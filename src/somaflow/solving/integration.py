@@ -62,28 +62,28 @@ def integrate(order: SolveArguments) -> Solution:
     begin_computing()
     f, y0, args, times = order.f, order.y0, order.args, order.times
     floats, events = tf.as_dtype(order.dtype), conditions.named(order.events)
-    made = ode.model(f, y0, args, order.noise, order.batch, floats.as_numpy_dtype)
-    chosen = fit.choose_solver(order.solver, times.dt is None, made)
+    model = ode.model(f, y0, args, order.noise, order.batch, floats.as_numpy_dtype)
+    chosen = fit.choose_solver(order.solver, times.dt is None, model)
     pieces = arguments.pieces(times, order.dtype)
     if isinstance(chosen, (ExponentialEuler, ExponentialMidpoint)):
-        ode.refuse_not_affine(made, f, args, chosen.name)
+        ode.refuse_not_affine(model, f, args, chosen.name)
     on_grid = arguments.whole_steps(times)
     lockstep = on_grid is not None and not events and pieces is None
-    fit.refuse_rowwise(made, lockstep)
-    checks.refuse_watched_references(made, events)
-    rtols, atols = fit.tolerances(order.rtol, order.atol, made, floats)
-    choose_threads(made.blocks.columns * sum(made.blocks.sizes))
+    fit.refuse_rowwise(model, lockstep)
+    checks.refuse_watched_references(model, events)
+    rtols, atols = fit.tolerances(order.rtol, order.atol, model, floats)
+    choose_threads(model.blocks.columns * sum(model.blocks.sizes))
     begin = time.perf_counter()
     n_pieces = 0 if pieces is None else pieces.shape[1]
     kind = _Kind(times.sign, times.dt is None, lockstep, events, args, floats, n_pieces)
-    compiled, fresh = _compiled(made, chosen, kind)
+    compiled, fresh = _compiled(model, chosen, kind)
     differentiable = _has_tensors(y0) or _has_tensors(args)
     if differentiable:
-        y = made.blocks.pack(tf.nest.map_structure(tf.convert_to_tensor, made.state))
-        parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+        y = model.blocks.pack(tf.nest.map_structure(tf.convert_to_tensor, model.state))
+        parameters = tf.nest.map_structure(tf.convert_to_tensor, model.parameters)
     else:
-        y, parameters = tf.constant(made.blocks.pack_arrays(made.state)), made.parameters
-    labels = Labels(made.blocks.component, made.shown)
+        y, parameters = tf.constant(model.blocks.pack_arrays(model.state)), model.parameters
+    labels = Labels(model.blocks.component, model.shown)
     if isinstance(compiled, Lockstep):
         assert times.dt is not None and on_grid is not None
         steps = round(abs(times.t1 - times.t0) / times.dt)
@@ -96,7 +96,7 @@ def integrate(order: SolveArguments) -> Solution:
         span = _span(times, rtols, atols, pieces, order.most)
 
         def run(y: Tensor, parameters: object, keep: bool) -> Outcome:
-            return run_rowwise(compiled, y, parameters, span, labels, keep, _length(made))
+            return run_rowwise(compiled, y, parameters, span, labels, keep, _length(model))
 
     try:
         if differentiable:
@@ -109,12 +109,12 @@ def integrate(order: SolveArguments) -> Solution:
         step = times.dt or abs(times.t1 - times.t0) / max(int(outcome.accepted.max()), 1)
         warn_of_rounding(times.t0, times.t1, step)
     statistics = results.statistics(outcome, chosen, time.perf_counter() - begin, fresh)
-    statistics |= dependence.told(made, chosen, compiled.flow.pattern)
-    described = {} if made.equations is None else {"equations": made.equations}
-    kept = meta(described, _settings(order, made, rtols, atols), chosen)
+    statistics |= dependence.told(model, chosen, compiled.flow.pattern)
+    described = {} if model.equations is None else {"equations": model.equations}
+    kept = meta(described, _settings(order, model, rtols, atols), chosen)
     status = sentence(outcome, labels, chosen, times.t0, times.sign, times.t1, rtols, atols)
     names = [condition.name for condition in compiled.flow.conditions]
-    return results.solution(made, times, outcome, statistics, names, kept, status)
+    return results.solution(model, times, outcome, statistics, names, kept, status)
 
 
 def _span(
@@ -140,7 +140,7 @@ def _span(
 
 
 def _settings(
-    order: SolveArguments, made: Model, rtol: float, atol: NDArray[np.float64]
+    order: SolveArguments, model: Model, rtol: float, atol: NDArray[np.float64]
 ) -> dict[str, Json]:
     """Return what a result keeps of what was asked for."""
     times = order.times
@@ -152,15 +152,15 @@ def _settings(
         kept |= {"first_step": times.first} if times.first else {}
     if len(times.jumps):
         kept["jumps"] = times.jumps.tolist()
-    return kept | {"dtype": order.dtype, "seed": order.seed, "batch": list(made.blocks.batch)}
+    return kept | {"dtype": order.dtype, "seed": order.seed, "batch": list(model.blocks.batch)}
 
 
 # ---------------------------------------------------------------------- compiled functions
 
 
-def _length(made: Model) -> int:
+def _length(model: Model) -> int:
     """Return how many steps a stretch has that is recomputed backwards."""
-    return int(np.clip(_NUMBERS // (made.blocks.columns * sum(made.blocks.sizes)), 16, 512))
+    return int(np.clip(_NUMBERS // (model.blocks.columns * sum(model.blocks.sizes)), 16, 512))
 
 
 class _Kind(NamedTuple):
@@ -188,7 +188,7 @@ class _Kind(NamedTuple):
 Loop = Lockstep | Rowwise
 
 
-def _compiled(made: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
+def _compiled(model: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
     """Return the compiled functions of a model, and whether they are new."""
     parts = [
         (name, event.condition, event.change, event.terminal, event.direction)
@@ -196,18 +196,18 @@ def _compiled(made: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
     ]
     key = (
         "solve",
-        made.key,
+        model.key,
         signature(*(part for event in parts for part in event)),
-        repr(made.blocks),
-        repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), made.parameters)),
+        repr(model.blocks),
+        repr(tf.nest.map_structure(lambda x: (x.dtype, x.shape), model.parameters)),
         signature(solver),
         (kind.sign, kind.adaptive, kind.lockstep, kind.floats.name, kind.n_pieces, _NUMBERS),
-        dependence.choices(made),
+        dependence.choices(model),
     )
-    functions = (*made.functions, *(part for event in parts for part in event[1:3]))
+    functions = (*model.functions, *(part for event in parts for part in event[1:3]))
 
     def make() -> tuple[Loop, tuple[object, ...]]:
-        return _loop(made, solver, kind), functions
+        return _loop(model, solver, kind), functions
 
     (loop, before), fresh = programs.kept(key, make)
     if not fresh and signature(*before) != signature(*functions):
@@ -217,27 +217,27 @@ def _compiled(made: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
     return loop, fresh
 
 
-def _loop(made: Model, solver: Solver, kind: _Kind) -> Loop:
+def _loop(model: Model, solver: Solver, kind: _Kind) -> Loop:
     """Return the loop over the steps of a model."""
     floats, lockstep = kind.floats, kind.lockstep
-    operations = checks.check_field(made, made.field, "f", floats, not lockstep)
-    if made.diffusion is not None:
-        checks.check_field(made, made.diffusion, "noise", floats, False)
-    field, diffusion, rounds = made.field, made.diffusion, False
-    if made.equations is None:
-        field, rounds = fitted(made, field, floats, not lockstep)
+    operations = checks.check_field(model, model.field, "f", floats, not lockstep)
+    if model.diffusion is not None:
+        checks.check_field(model, model.diffusion, "noise", floats, False)
+    field, diffusion, rounds = model.field, model.diffusion, False
+    if model.equations is None:
+        field, rounds = fitted(model, field, floats, not lockstep)
         if diffusion is not None:
-            diffusion, _ = fitted(made, diffusion, floats, not lockstep)
-    diffusion = None if diffusion is None else made.on_block(diffusion)
-    lowered = conditions.lower(kind.events, made, kind.args, floats)
-    block = made.on_block(field)
-    pattern = dependence.of_model(made, solver, diffusion or block, floats, lockstep)
+            diffusion, _ = fitted(model, diffusion, floats, not lockstep)
+    diffusion = None if diffusion is None else model.on_block(diffusion)
+    lowered = conditions.lower(kind.events, model, kind.args, floats)
+    block = model.on_block(field)
+    pattern = dependence.of_model(model, solver, diffusion or block, floats, lockstep)
     flow = Flow(block, diffusion, lowered, operations > _LONG, rounds, pattern)
-    numbers = made.blocks.columns * sum(made.blocks.sizes)
+    numbers = model.blocks.columns * sum(model.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:
         remembers = bool(tf.nest.flatten(results.traits(solver).memory))
-        return Lockstep(flow, solver, kind.sign, floats, capacity, _length(made), remembers)
+        return Lockstep(flow, solver, kind.sign, floats, capacity, _length(model), remembers)
     slots = int(np.clip(_NUMBERS // numbers, 8, 256))
     return Rowwise(
         flow,
@@ -247,7 +247,7 @@ def _loop(made: Model, solver: Solver, kind: _Kind) -> Loop:
         floats,
         capacity,
         slots,
-        _length(made),
+        _length(model),
         results.traits(solver).degree,
         kind.n_pieces > 0,
     )

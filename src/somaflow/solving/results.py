@@ -82,7 +82,7 @@ def statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) ->
 
 
 def solution(
-    made: Model,
+    model: Model,
     times: Times,
     outcome: Outcome,
     counts: dict[str, object],
@@ -93,7 +93,7 @@ def solution(
     """Return the results of a solve, in the structure and the units of its state.
 
     Args:
-        made: The model.
+        model: The model.
         times: When.
         outcome: What the loop left.
         counts: What `statistics` returned.
@@ -101,14 +101,14 @@ def solution(
         kept: All that is needed to repeat it.
         status: How it ended.
     """
-    blocks = made.blocks
-    scaled = [units.factor(unit) for unit in made.units]
+    blocks = model.blocks
+    scaled = [units.factor(unit) for unit in model.units]
     if isinstance(outcome.samples, np.ndarray):
         arrays = blocks.unpack_arrays(outcome.samples)
     else:
         arrays = blocks.unpack_arrays(outcome.samples.numpy())
     columns, stored = [], []
-    for name, unit, leaf, scale in zip(blocks.names, made.units, arrays, scaled, strict=True):
+    for name, unit, leaf, scale in zip(blocks.names, model.units, arrays, scaled, strict=True):
         shape, dtype = tuple(leaf.shape[1:]), leaf.dtype.name
         axes = tuple(f"axis_{k}" for k in range(len(shape)))
         columns.append(Column(name, unit, shape, axes, None, 0.0, len(times.at), dtype, times.at))
@@ -124,7 +124,7 @@ def solution(
     y = tensors() if not isinstance(outcome.samples, np.ndarray) else tensors
     events = None
     if outcome.events is not None:
-        events = _occurrences(made, times, outcome, names)
+        events = _occurrences(model, times, outcome, names)
     return Solution(
         tuple(columns),
         sink,
@@ -138,25 +138,27 @@ def solution(
 
 
 def _occurrences(
-    made: Model, times: Times, outcome: Outcome, names: list[str]
+    model: Model, times: Times, outcome: Outcome, names: list[str]
 ) -> dict[str, Occurrences]:
     assert outcome.events is not None
     inner, kinds, columns, states = outcome.events
     t = times.t0 + times.sign * inner
     plain = inner.numpy()
-    found = {}
+    occurrences = {}
     for kind, name in enumerate(names):
         place = np.flatnonzero(kinds == kind)
         place = place[np.lexsort((plain[place], columns[place]))]
         values = tf.gather(states, place)
         rows, leaves = 0, []
         for shape, size, unit in zip(
-            made.blocks.shapes, made.blocks.sizes, made.units, strict=True
+            model.blocks.shapes, model.blocks.sizes, model.units, strict=True
         ):
             part = tf.reshape(values[:, rows : rows + size], [-1, *shape])
             leaves.append(part / units.factor(unit))
             rows += size
-        y = tf.nest.pack_sequence_as(made.blocks.nest, leaves)
-        index = np.stack(np.unravel_index(columns[place], made.blocks.batch or (1,)), axis=-1)
-        found[name] = Occurrences(tf.gather(t, place), y, index if made.blocks.batch else None)
-    return found
+        y = tf.nest.pack_sequence_as(model.blocks.nest, leaves)
+        index = np.stack(np.unravel_index(columns[place], model.blocks.batch or (1,)), axis=-1)
+        occurrences[name] = Occurrences(
+            tf.gather(t, place), y, index if model.blocks.batch else None
+        )
+    return occurrences

@@ -60,46 +60,46 @@ def of_store(
         cursors: How far each array is.
         ended: Whether that is all of the run.
     """
-    found, there = [], attributes_of(store)
+    damage, there = [], attributes_of(store)
     if _is_folder(store, METADATA):
-        found.append(Damage("", None, f"{METADATA} is a folder; move it", False))
+        damage.append(Damage("", None, f"{METADATA} is a folder; move it", False))
     elif there is None:
-        found.append(Damage("", None, "what the store says of itself is missing or damaged"))
+        damage.append(Damage("", None, "what the store says of itself is missing or damaged"))
     elif names := differing(there, told):
-        found.append(Damage("", None, f"{FOREIGN}: {', '.join(names)} differ", False))
+        damage.append(Damage("", None, f"{FOREIGN}: {', '.join(names)} differ", False))
     for layout in layouts:
-        found += _of_array(store, layout, cursors, ended=ended)
-    return found
+        damage += _of_array(store, layout, cursors, ended=ended)
+    return damage
 
 
 def _of_array(
     store: Folder, layout: ArrayLayout, cursors: dict[str, Array], *, ended: bool
 ) -> list[Damage]:
-    found = []
+    damage = []
     if _is_folder(store, f"{layout.name}/{METADATA}"):
         return [Damage(layout.name, None, f"its {METADATA} is a folder; move it", False)]
     if agrees(store, layout):
         array = zarr.open_array(f"{store}/{layout.name}", mode="r")
     else:
-        found.append(Damage(layout.name, None, "its metadata are missing or damaged"))
+        damage.append(Damage(layout.name, None, "its metadata are missing or damaged"))
         array = None
     if layout.values is not None:
         if array is not None and not holds(array, layout.values):
-            found.append(Damage(layout.name, 0, "is missing or damaged"))
-        return found
+            damage.append(Damage(layout.name, 0, "is missing or damaged"))
+        return damage
     if array is None:  # its chunks can be looked at all the same
         array = layout.create(zarr.create_group({}, zarr_format=3))
     part = Growing(store.place, layout.name, array, layout.rows, layout.known)
     part.done, tail, checksums = cursors_of(cursors, layout.name)
     chunk, mendable = layout.chunks[0], layout.known is not None
-    found += [
+    damage += [
         Damage(layout.name, k, why, mendable, (k * chunk, (k + 1) * chunk))
         for k, why in part.damage(checksums).items()
     ]
     # The checkpoint holds the rows behind them; until the end nobody counts on those in the store.
-    if ended and not found and (wrong := part.wrong_end(tail)):
-        found.append(Damage(layout.name, len(checksums), wrong))
-    return found
+    if ended and not damage and (wrong := part.wrong_end(tail)):
+        damage.append(Damage(layout.name, len(checksums), wrong))
+    return damage
 
 
 def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Json]) -> set[str]:

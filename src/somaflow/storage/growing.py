@@ -150,14 +150,14 @@ class Growing:
         Args:
             checksums: Of the chunks, uint32.
         """
-        found = {}
+        wrongs = {}
         for number, file in enumerate(self._files(len(checksums))):
             wrong = _wrong(file)
             if wrong is None and self._checksum_of(number) != int(checksums[number]):
                 wrong = "is of another run"
             if wrong is not None:
-                found[number] = wrong
-        return found
+                wrongs[number] = wrong
+        return wrongs
 
     def read(self, rows: slice) -> Array:
         """Return some rows.

@@ -50,16 +50,16 @@ def check_beside(folder: Folder) -> None:
             f"{folder}, where a run keeps its checkpoints, is a link or no folder; move it, or "
             "choose another path."
         )
-    found = folder.shallow()
-    strange = [name for name in found if not _BESIDE.fullmatch(name) and name != LOCK]
-    if LOCK in found and not is_lock(folder):
+    files = folder.shallow()
+    strange = [name for name in files if not _BESIDE.fullmatch(name) and name != LOCK]
+    if LOCK in files and not is_lock(folder):
         strange.append(LOCK)
     if strange:
         raise StoreError(
             f"{folder}, where a run keeps its checkpoints, holds what no run has written: "
             f"{listed(strange)}. Move it, or choose another path."
         )
-    if set(found) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
+    if set(files) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
         raise StoreError(
             f"nothing in {folder} says of which run it is: {JOB} is missing or damaged. Move that "
             "folder, or choose another path."

@@ -191,11 +191,11 @@ class ZarrSink(Resumable, Measurable):
                 if torn is None:
                     damage.refuse_another(self.path, dict(self._group.attrs), told)
                 self._make(torn or set())
-                found = {name: damage.cursors_of(cursors, name) for name in self._parts}
+                places = {name: damage.cursors_of(cursors, name) for name in self._parts}
                 # All are looked at before one is changed.
-                wrong = {name: part.check(found[name][2]) for name, part in self._parts.items()}
+                wrong = {name: part.check(places[name][2]) for name, part in self._parts.items()}
                 for name, part in self._parts.items():
-                    part.restore(*found[name], wrong[name])
+                    part.restore(*places[name], wrong[name])
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
             self._group.attrs.put(dict(told))
@@ -270,12 +270,12 @@ class ZarrSink(Resumable, Measurable):
 
     def cursors(self) -> dict[str, Array]:
         """Return how far each array is in whole chunks, and what waits for the next one."""
-        found = {}
+        arrays = {}
         for name, part in self._parts.items():
-            found[f"{name}/rows"] = np.array(part.done, np.int64)
-            found[f"{name}/tail"] = part.tail()
-            found[f"{name}/checksums"] = np.array(part.checksums, np.uint32)
-        return found
+            arrays[f"{name}/rows"] = np.array(part.done, np.int64)
+            arrays[f"{name}/tail"] = part.tail()
+            arrays[f"{name}/checksums"] = np.array(part.checksums, np.uint32)
+        return arrays
 
     def close(self) -> None:
         """Write what is left. A run that ended early leaves no empty rows."""
@@ -377,7 +377,7 @@ class ZarrSink(Resumable, Measurable):
             part.array = array_in(self._group, name)
 
     def _layouts(self) -> list[ArrayLayout]:
-        return [made for column in self._columns for made in layouts_of(column, CHUNK_BYTES)]
+        return [layout for column in self._columns for layout in layouts_of(column, CHUNK_BYTES)]
 
     def _make(self, torn: set[str] | None) -> None:
         """Make the arrays, or find them.
