@@ -24,14 +24,14 @@ The rooms, from the ground up:
 - `planning`: what a run would need of memory, disk and time.
 - `solving`: what `sf.solve` does beside its loops.
 - `quiet`: loads TensorFlow without its chatter.
-- `run`: `sf.simulate` and `sf.resume`.
+- `run`: runs of networks, begun and gone on with.
+- `facade`: `sf.simulate`, `sf.resume` and `sf.plan`: arguments, checked before TensorFlow is
+  loaded.
 - `models`: published networks.
 - `analysis`: spectra, rates, synchrony.
 - `plotting`: figures.
 - `cli`: the command line.
 """
-
-from typing import Any
 
 import lazy_loader
 
@@ -40,5 +40,5 @@ from somaflow.quiet import loaded
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     return loaded(_load, name)

@@ -8,6 +8,9 @@ from .compiler.final import FinalState as FinalState
 from .difference import diff as diff
 from .equations import math as math
 from .equations.equations import Equations as Equations
+from .facade import plan as plan
+from .facade import resume as resume
+from .facade import simulate as simulate
 from .mechanisms.catalogue import Mechanism as Mechanism
 from .mechanisms.catalogue import catalogue as catalogue
 from .mechanisms.catalogue import load as load
@@ -44,9 +47,6 @@ from .network.waveforms import SaturatingPulse as SaturatingPulse
 from .network.waveforms import Step as Step
 from .network.waveforms import Waveform as Waveform
 from .planning.plan import Plan as Plan
-from .planning.plan import plan as plan
-from .run import resume as resume
-from .run import simulate as simulate
 from .running.check import Check as Check
 from .running.check import check as check
 from .running.progress import Progress as Progress

@@ -5,7 +5,6 @@ Every class is also the builtin kind that a Python programmer would catch.
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
 __all__ = [
     "EquationError",
@@ -144,7 +143,7 @@ def point(message: str, line: str, column: int, number: int | None = None) -> st
     return f"{message}\n{label}{line}\n{' ' * (len(label) + column)}^"
 
 
-def nearest(name: Any, known: Iterable[str], also: Iterable[str] = ()) -> str:
+def nearest(name: object, known: Iterable[str], also: Iterable[str] = ()) -> str:
     """Return a `did you mean` clause for a misspelt name, or the names there are.
 
     Args:
@@ -156,10 +155,10 @@ def nearest(name: Any, known: Iterable[str], also: Iterable[str] = ()) -> str:
         A clause that begins with a space, or an empty string where nothing is known.
     """
     names = sorted(set(known))
-    spelt = isinstance(name, str) and len(name) <= _LONGEST_NAME
+    spelt = name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
     for choices in (names, sorted(set(also))) if spelt else ():
         short = [choice for choice in choices if len(choice) <= _LONGEST_NAME][:_MOST_NAMES]
-        if close := difflib.get_close_matches(name, short, n=1, cutoff=0.5):
+        if close := difflib.get_close_matches(spelt, short, n=1, cutoff=0.5):
             return f" Did you mean {close[0]!r}?"
     if not names:
         return ""

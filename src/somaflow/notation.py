@@ -7,7 +7,7 @@ computes with numbers, whose powers may be too large for any machine.
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from pint.util import string_preprocessor
 
@@ -18,6 +18,8 @@ LARGEST_POWER = 100  # of a unit
 # has 1000, of which whoever calls needs some.
 DEEPEST = 500
 _CALL = 3
+# What a text in JSON says, or will say.
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | None
 _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 
 

@@ -2,16 +2,36 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 _STANDARD_ERROR = 2
 _LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "2"  # of TensorFlow's log: from 2 on errors alone
 
 
-def loaded(load: Any, name: str) -> Any:
+class _Late(ModuleType):
+    """A module that is loaded when something in it is first asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(loaded(import_module, self.__name__), name)
+
+
+def late(name: str) -> ModuleType:
+    """Return what stands for a module that loads TensorFlow, until something in it is needed.
+
+    Args:
+        name: Such as `somaflow.run`.
+    """
+    return _Late(name)
+
+
+def loaded(load: Callable[[str], _T], name: str) -> _T:
     """Return what a name stands for; if that loads TensorFlow, without the lines that it writes.
 
     A user's own choice of the level stands, and so does a TensorFlow that is loaded already.
@@ -21,20 +41,20 @@ def loaded(load: Any, name: str) -> Any:
         name: The name.
     """
     # What was set here goes on to child processes, and is the user's choice no more than here.
-    kept = os.environ.get(_LEVEL)
-    if "tensorflow" in sys.modules or kept not in (None, _QUIET):
+    chosen = os.environ.get(_LEVEL)
+    if "tensorflow" in sys.modules or chosen not in (None, _QUIET):
         return load(name)
     os.environ[_LEVEL] = _QUIET
     try:
         with quiet():
-            found = load(name)
+            value = load(name)
             tensorflow = sys.modules.get("tensorflow")
             # Where there is no GPU, TensorFlow tells as an error that it has looked for one.
             if tensorflow is not None and not list(Path("/dev").glob("nvidia*")):
                 tensorflow.config.list_physical_devices()
-            return found
+            return value
     finally:
-        if "tensorflow" not in sys.modules and kept is None:
+        if "tensorflow" not in sys.modules and chosen is None:
             del os.environ[_LEVEL]
 
 

@@ -1,19 +1,29 @@
 """What `simulate` and `solve` share: checks of their arguments, and what a result keeps."""
 
+# Annotations stay text: `Solver` would load TensorFlow, before which arguments are checked.
+from __future__ import annotations
+
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+import pint
 
 from somaflow import description, units
 from somaflow.errors import RunError, WrongTypeError
-from somaflow.given import has, shown
-from somaflow.solvers.base import Solver
+from somaflow.given import has, is_among, shown
+from somaflow.notation import Json
+
+if TYPE_CHECKING:
+    from somaflow.solvers.base import Solver
+
+_FLOATS = ("float64", "float32")
+Duration = float | pint.Quantity  # a time as users give it; a number is in ms, in a network
 
 
-def positive(value: Any, name: str, unit: str = "ms") -> float:
+def positive(value: object, name: str, unit: str = "ms") -> float:
     """Return a time that must be greater than 0.
 
     Args:
@@ -37,36 +47,36 @@ def positive(value: Any, name: str, unit: str = "ms") -> float:
     return number
 
 
-def method(solver: Any, default: Solver) -> Solver:
-    """Return the solver, or the default for None.
+def method(solver: Solver | None) -> Solver | None:
+    """Return the solver, if it is one; None where none is given.
 
     Raises:
         WrongTypeError: It is none.
     """
     if solver is None:
-        return default
+        return None
     parts = ("step", "init", "nodes", "order")
     if isinstance(solver, type) or not all(has(solver, part) for part in parts):
         name = getattr(solver, "__name__", "")
         if callable(solver) and getattr(solver, "__module__", "").startswith("somaflow."):
-            solver = f"sf.{name} without brackets: write solver=sf.{name}()"
+            meant = f"sf.{name} without brackets: write solver=sf.{name}()"
         else:
-            solver = shown(solver)
-        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {solver}.")
+            meant = shown(solver)
+        raise WrongTypeError(f"solver is a method such as sf.RK4(), not {meant}.")
     return solver
 
 
-def float_type(dtype: Any) -> tf.DType:
-    """Return the dtype of a run.
+def float_type(dtype: object) -> str:
+    """Return the name of the dtype of a run.
 
     Raises:
         WrongTypeError: It is neither of the two.
     """
-    if not isinstance(dtype, str) or dtype not in ("float64", "float32"):
+    if not is_among(dtype, _FLOATS):
         meant = getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
-        advice = f": write dtype={meant!r}" if meant in ("float64", "float32") else ""
+        advice = f": write dtype={meant!r}" if is_among(meant, _FLOATS) else ""
         raise WrongTypeError(f"dtype is 'float64' or 'float32', not {shown(dtype)}{advice}.")
-    return tf.as_dtype(dtype)
+    return dtype
 
 
 @cache
@@ -79,7 +89,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def meta(described: dict[str, Any], settings: dict[str, Any], solver: Solver) -> dict[str, Any]:
+def meta(
+    described: Mapping[str, object], settings: dict[str, Json], solver: Solver
+) -> dict[str, Json]:
     """Return all that is needed to repeat a run, as plain JSON."""
     return settings | {
         "solver": solver.name,

@@ -50,7 +50,7 @@ class OwnSink:
     def rows(self, key: str, first: int, values: Any) -> None:
         self.threads.add(threading.get_ident())
         self._note("rows", key, first)
-        assert first == sum(len(part) for part in self.memory._parts[key])
+        assert first == sum(len(part) for part in self.memory._rows[key])
         self.memory.rows(key, first, values)
 
     def spikes(self, key: str, times: Any, cells: Any) -> None:
@@ -91,7 +91,7 @@ def test_an_own_sink_is_closed_when_the_run_fails(small: Any, stopping: Callable
         small(sink=sink, progress=stopping(20))
     assert sink.calls[-1] == ("close", "", 0)
     # All that was computed has arrived.
-    assert sum(len(part) for part in sink.memory._parts["lif.v"]) == 20 / 0.3 // 1 + 1
+    assert sum(len(part) for part in sink.memory._rows["lif.v"]) == 20 / 0.3 // 1 + 1
 
 
 @pytest.mark.parametrize("name", ["rows", "spikes"])
@@ -191,10 +191,10 @@ class OwnStore(MemorySink, Resumable):
         for column in columns:
             kept, n = pickle.loads(self.file.read_bytes())[column.key], int(cursors[column.key])
             if column.shape is None:
-                self._parts[column.key] = [(kept[0][:n], kept[1][:n])]
+                self._spikes[column.key] = [(kept[0][:n], kept[1][:n])]
                 self.cut[column.key] = len(kept[0]) - n
             else:
-                self._parts[column.key] = [kept[:n]]
+                self._rows[column.key] = [kept[:n]]
                 self.cut[column.key] = len(kept) - n
 
     def is_complete(
@@ -204,7 +204,7 @@ class OwnStore(MemorySink, Resumable):
         return not any(self.cut.values())
 
     def everything(self) -> dict[str, Any]:
-        shapes = {key: column.shape for key, column in self._shapes.items()}
+        shapes = {key: column.shape for key, column in self._columns.items()}
         return {k: self.read_spikes(k) if s is None else self.read(k) for k, s in shapes.items()}
 
     def flush(self) -> None:

@@ -18,7 +18,7 @@ from somaflow.errors import RunError
 from somaflow.numerics import programs
 from somaflow.simulation import stretches
 from somaflow.solvers import catalogue
-from somaflow.solving import solve as integrate
+from somaflow.solving import integration as integrate
 
 SOLVERS = {method.name: method.make for method in catalogue.METHODS}
 EXPONENTIAL = ("ExponentialEuler", "ExponentialMidpoint")

@@ -9,7 +9,7 @@ import somaflow as sf
 from somaflow.errors import RunError
 from somaflow.numerics import programs
 from somaflow.simulation import stretches
-from somaflow.solving import solve as integrate
+from somaflow.solving import integration as integrate
 from somaflow.units import ms
 
 PATHS = 4000

@@ -89,7 +89,7 @@ def load(console: Console, silent: bool) -> None:
     if not silent:
         console.print("loading TensorFlow", style="dim")
     with quiet():
-        getattr(sf, "simulate")  # noqa: B009 - names are loaded on first use
+        getattr(sf, "RK4")  # noqa: B009 - a method loads it, on first use
 
 
 def _refuse(request: Request) -> None:

@@ -3,26 +3,21 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from somaflow.compiler.final import FinalState
 from somaflow.errors import Interrupted, RunError, StoreError
-from somaflow.network.network import Network
-from somaflow.network.recorder import Recorder
+from somaflow.notation import Json
 from somaflow.numerics.memory import in_words
 from somaflow.planning.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
 from somaflow.planning.stored import Measured, measure, spikes_at_end
 from somaflow.running.execution import Prepared, execute, prepare
-from somaflow.running.job import check_checkpoints, read_job, read_sink, to_json
+from somaflow.running.job import Job, to_json
 from somaflow.running.progress import Progress, span
-from somaflow.solvers.base import Solver
+from somaflow.running.writers import ends_early
 from somaflow.storage.sinks import Column, Measurable, MemorySink, Resumable, Sink
 from somaflow.storage.store import ZarrSink
-from somaflow.units import ms
 
 _SECONDS = 2.0  # of calibration
 _ROOM = "more room there, or a shorter duration"
@@ -142,68 +137,25 @@ class Plan:
         return rows
 
 
-def plan(
-    network: Network,
-    duration: Any,
-    *,
-    dt: Any = 0.01 * ms,
-    solver: Solver | None = None,
-    dtype: str = "float64",
-    seed: int = 0,
-    record: Iterable[Recorder] | Recorder = (),
-    initial: Mapping[str, Mapping[str, Any]] | FinalState | None = None,
-    sink: Sink | str | Path | None = None,
-    checkpoint: Any = None,
-) -> Plan:
-    """Say what a run would need: memory, disk and time.
-
-    The network is built and compiled, and its first chunks are run for about two seconds (one
-    chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
-    results is not written to.
+def estimate(job: Job, target: Sink) -> Plan:
+    """Return what a run would need.
 
     Args:
-        network: What to simulate.
-        duration: Biological time; a whole number of steps.
-        dt: The step.
-        solver: A fixed-step method; default `RK4()`.
-        dtype: `"float64"` or `"float32"`.
-        seed: Of all that is drawn during the run.
-        record: Recorders.
-        initial: Initial values, or `run.final` of another run.
-        sink: Where recordings would go. What a sink of your own would hold is counted if it says
-            that (`somaflow.storage.sinks.Measurable`); nothing is written to it.
-        checkpoint: Biological time from one checkpoint to the next.
-
-    Returns:
-        The plan; `print(plan)` shows it as a table.
+        job: The run.
+        target: Where its recordings would go.
 
     Raises:
-        RunError, NetworkError, WrongTypeError: As `simulate`, but for what does not fit: that is
-            in the plan.
-        StoreError: The temporary folder cannot be written to.
-        NonFiniteState: A state became infinite or not a number.
-        Interrupted: A signal asked to stop.
+        NetworkError, RunError, StoreError, NonFiniteState, Interrupted: As `sf.plan`.
     """
-    target = read_sink(sink)
-    job = read_job(
-        network,
-        duration,
-        dt=dt,
-        solver=solver,
-        dtype=dtype,
-        seed=seed,
-        record=record,
-        initial=initial,
-        checkpoint=checkpoint,
-    )
-    check_checkpoints(job, target)
     prepared = prepare(job)
     known = Known(description=_description(prepared, target))
     room, sizes = room_for(prepared, target), sizes_of(prepared, target, known)
-    found = None
+    forecast = None
     if room.memory is None or sizes.fixed <= room.memory:
-        found = _calibrate(prepared, target)
-        known = found.known(sizes_of(prepared, target, replace(known, spikes=found.spikes or 0)))
+        forecast = _calibrate(prepared, target)
+        known = forecast.known(
+            sizes_of(prepared, target, replace(known, spikes=forecast.spikes or 0))
+        )
         sizes = sizes_of(prepared, target, known)
     steps = min(prepared.schedule.steps, job.n_steps)
     if job.every is not None:  # a chunk ends at a checkpoint too
@@ -215,22 +167,22 @@ def plan(
         recordings_in_memory=sizes.recordings,
         buffers=sizes.buffers,
         working=sizes.working + sizes.joined,
-        recordings_on_disk=found.stored if found is not None else sizes.stored,
+        recordings_on_disk=forecast.stored if forecast is not None else sizes.stored,
         before_compression=round(sizes.stored / known.packed),
         description=sizes.beside,
-        checkpoint=found.checkpoint if found is not None else sizes.checkpoint,
+        checkpoint=forecast.checkpoint if forecast is not None else sizes.checkpoint,
         chunk_steps=steps,
         chunk_ms=steps * job.dt,
-        compile_seconds=None if found is None else found.compile_seconds,
-        run_seconds=None if found is None else found.run_seconds,
-        spikes=None if found is None else found.spikes,
+        compile_seconds=None if forecast is None else forecast.compile_seconds,
+        run_seconds=None if forecast is None else forecast.run_seconds,
+        spikes=None if forecast is None else forecast.spikes,
         free_memory=room.memory,
         free_disk=room.disk,
         fits=room.holds(sizes),
         shortage=shortage(sizes, room, target),
         remedies=remedies(prepared, target, room, known),
-        calibrated_ms=0.0 if found is None else found.steps * job.dt,
-        samples_end_ms=prepared.statistics["samples_end_ms"],
+        calibrated_ms=0.0 if forecast is None else forecast.steps * job.dt,
+        samples_end_ms=ends_early(prepared.columns, job.duration),
     )
 
 
@@ -245,7 +197,7 @@ def _seconds(seconds: float) -> str:
 # -------------------------------------------------------------------------------- refusal
 
 
-def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
+def refuse(prepared: Prepared, sink: Sink, step: int = 0) -> None:
     """Refuse a run that cannot fit, before anything of it is written.
 
     Where a disk would be too small for recordings as they are, the beginning of the run says how
@@ -254,7 +206,7 @@ def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
     Args:
         prepared: The run.
         sink: Where its recordings go.
-        done: Steps whose recordings are in the store already.
+        step: Steps whose recordings are in the store already.
 
     Raises:
         RunError: Memory is too small.
@@ -263,22 +215,24 @@ def refuse(prepared: Prepared, sink: Sink, done: int = 0) -> None:
     known = Known(description=_description(prepared, sink))
     sizes, room = sizes_of(prepared, sink, known), room_for(prepared, sink)
     if room.lacks_memory(sizes):
-        advice = (_ROOM,) if done else remedies(prepared, sink, room, known)
+        advice = (_ROOM,) if step else remedies(prepared, sink, room, known)
         raise RunError(_refusal(shortage(sizes, room, sink), advice))
     if not room.lacks_disk(sizes):
         return
-    if done and isinstance(sink, Measurable):
-        left = 1 - done / prepared.job.n_steps
+    if step and isinstance(sink, Measurable):
+        left = 1 - step / prepared.job.n_steps
         packed = min(1.0, sink.taken() / max(sizes.stored * (1 - left), 1))
         sizes = replace(sizes, stored=round(sizes.stored * left * packed), beside=0, checkpoints=1)
     else:
         with suppress(StoreError):  # without room for the beginning there is none for the rest
-            found = _calibrate(prepared, sink)
-            known = found.known(sizes_of(prepared, sink, replace(known, spikes=found.spikes or 0)))
+            forecast = _calibrate(prepared, sink)
+            known = forecast.known(
+                sizes_of(prepared, sink, replace(known, spikes=forecast.spikes or 0))
+            )
         sizes = sizes_of(prepared, sink, known)
     if room.lacks_disk(sizes):
         # What a run records is fixed once it has begun.
-        advice = (_ROOM,) if done else remedies(prepared, sink, room, known)
+        advice = (_ROOM,) if step else remedies(prepared, sink, room, known)
         raise StoreError(_refusal(shortage(sizes, room, sink), advice))
 
 
@@ -290,7 +244,7 @@ def _refusal(reason: str, advice: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Forecast:
     """What a calibration says of the whole run.
 
     Attributes:
@@ -364,7 +318,7 @@ class _Timed(ZarrSink):
 
     made = 0.0
 
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def create(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         super().create(columns, header)
         self.made = time.perf_counter()
 
@@ -376,7 +330,7 @@ def _description(prepared: Prepared, sink: Sink) -> int:
     return len(json.dumps(to_json(prepared.job, prepared.meta)))
 
 
-def _calibrate(prepared: Prepared, target: Sink) -> _Found:
+def _calibrate(prepared: Prepared, target: Sink) -> _Forecast:
     """Run the beginning of a run in a temporary folder, of which nothing stays.
 
     Args:
@@ -387,7 +341,7 @@ def _calibrate(prepared: Prepared, target: Sink) -> _Found:
         return _begun(prepared, Path(folder) if isinstance(target, Resumable) else None)
 
 
-def _begun(prepared: Prepared, folder: Path | None) -> _Found:
+def _begun(prepared: Prepared, folder: Path | None) -> _Forecast:
     """Run the beginning of a run.
 
     Args:
@@ -409,7 +363,7 @@ def _begun(prepared: Prepared, folder: Path | None) -> _Found:
     stored = Measured(0, 0)
     if isinstance(sink, _Timed):
         begin, stored = sink.made, measure(sink, prepared, steps)
-    return _Found(
+    return _Forecast(
         steps=steps,
         compile_seconds=watch.begun - begin,
         run_seconds=watch.seconds(job.duration),

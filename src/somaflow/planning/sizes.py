@@ -6,7 +6,6 @@ measured as the growth of the process, with networks of 60 to 190 MB of each kin
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -216,28 +215,28 @@ def remedies(prepared: Prepared, sink: Sink, room: Room, known: Known = NOTHING)
     sizes = sizes_of(prepared, sink, known)
     if room.holds(sizes):
         return ()
-    found = list(_less_often(prepared, sink, room, known))
+    advice = list(_less_often(prepared, sink, room, known))
     if isinstance(sink, Measurable) and sink.in_memory and room.lacks_memory(sizes):
         other = ZarrSink(path := "run.zarr")
         free = replace(room, disk=other.free())
         stored = sizes_of(prepared, other, known)
         if free.holds(stored):
-            found.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
+            advice.append(f"give sink='{path}': {_instead(stored.memory, sizes.memory)} of memory")
     narrow = sizes_of(prepared, sink, known, narrow=True)
     fixed = room.memory is not None and sizes.fixed > room.memory
-    if prepared.job.dtype == "float64" and (fixed or not found) and room.holds(narrow):
+    if prepared.job.dtype == "float64" and (fixed or not advice) and room.holds(narrow):
         lacking = room.lacks_memory(sizes)
         pair = (narrow.memory, sizes.memory) if lacking else (narrow.disk, sizes.disk)
-        found.append(f"use dtype='float32': {_instead(*pair)}")
-    if not found and fixed and prepared.job.network.projections:
+        advice.append(f"use dtype='float32': {_instead(*pair)}")
+    if not advice and fixed and prepared.job.network.projections:
         item = np.dtype(prepared.job.dtype).itemsize
         shares = {str(p.name): expected_bytes([p], item) for p in prepared.job.network.projections}
         name = max(shares, key=lambda name: shares[name])
-        found.append(f"fewer synapses (projection {name!r} has most: {in_words(shares[name])})")
-    if not found:
+        advice.append(f"fewer synapses (projection {name!r} has most: {in_words(shares[name])})")
+    if not advice:
         rest = "a larger machine" if room.lacks_memory(sizes) else "a larger disk"
-        found.append(f"{rest}, fewer cells in the recordings, or a shorter run")
-    return tuple(found)
+        advice.append(f"{rest}, fewer cells in the recordings, or a shorter run")
+    return tuple(advice)
 
 
 def _less_often(
@@ -290,11 +289,11 @@ def _instead(new: float, old: float) -> str:
 # ------------------------------------------------------------------------------- details
 
 
-def _bytes(tree: Any, narrow: bool = False) -> int:
+def _bytes(tree: object, narrow: bool = False) -> int:
     return sum(_sizes(tree, narrow))
 
 
-def _sizes(tree: Any, narrow: bool) -> Iterator[int]:
+def _sizes(tree: object, narrow: bool) -> Iterator[int]:
     for leaf in tf.nest.flatten(tree):
         array = np.asarray(leaf)
         yield array.nbytes // 2 if narrow and array.dtype == np.float64 else array.nbytes

@@ -8,13 +8,13 @@ better; where the last quarter is smaller than the one before, the rest is by as
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 
 from somaflow.running.execution import Prepared, part_of
 from somaflow.storage import checkpoint
+from somaflow.storage.layout import array_in
 from somaflow.storage.sinks import Column, Sink
 from somaflow.storage.store import ZarrSink
 
@@ -61,8 +61,8 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     assert isinstance(sink.path, Path)
     total = sink.taken()
     size = len(sink.beside.read(checkpoint.names(sink.beside)[-1]))
-    kept, _ = checkpoint.newest(sink.beside)
-    waiting = part_of(kept.arrays, "sink")
+    newest, _ = checkpoint.newest(sink.beside)
+    waiting = part_of(newest.arrays, "sink")
     size -= sum(array.nbytes for path, array in waiting.items() if path.endswith("/tail"))
     group = zarr.open_group(sink.path, mode="r")
     for column in prepared.columns:
@@ -71,7 +71,7 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
             rows = spikes_at_end(sink, column, prepared, steps)
             names = f"{column.key}.times", f"{column.key}.cells"
         for name in names:
-            array: Any = group[name]
+            array = array_in(group, name)
             if missing := rows - array.shape[0]:
                 total += round(missing * _row_bytes(array, sink.path, name))
             width = int(np.prod(array.shape[1:], initial=1)) * array.dtype.itemsize
@@ -81,7 +81,7 @@ def measure(sink: ZarrSink, prepared: Prepared, steps: int) -> Measured:
     return Measured(total, size)
 
 
-def _row_bytes(array: Any, path: Path, name: str) -> float:
+def _row_bytes(array: zarr.Array, path: Path, name: str) -> float:
     """Return the bytes on the disk of a row that is to come."""
     rows = array.shape[0]
     before, late = (
@@ -90,7 +90,7 @@ def _row_bytes(array: Any, path: Path, name: str) -> float:
     return late * min(1.0, max(0.5, late / before)) if before else late
 
 
-def _part_bytes(array: Any, path: Path, name: str, begin: int, end: int) -> float:
+def _part_bytes(array: zarr.Array, path: Path, name: str, begin: int, end: int) -> float:
     """Return the bytes on the disk of each of some rows."""
     chunk = array.chunks[0]
     whole = range(-(-begin // chunk), end // chunk)
@@ -100,7 +100,7 @@ def _part_bytes(array: Any, path: Path, name: str, begin: int, end: int) -> floa
     if begin == end:
         return 0.0
     probe = path.parent / "probe.zarr"
-    made = zarr.create_array(
+    copy = zarr.create_array(
         probe,
         shape=(end - begin, *array.shape[1:]),
         chunks=array.chunks,
@@ -109,7 +109,7 @@ def _part_bytes(array: Any, path: Path, name: str, begin: int, end: int) -> floa
         fill_value=array.fill_value,
         overwrite=True,
     )
-    made[:] = array[begin:end]
+    copy[:] = array[begin:end]
     return _total(probe / "c") / (end - begin)
 
 

@@ -3,9 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import ParamSpec
 
+_P = ParamSpec("_P")
 # How many jobs may wait: each holds the samples of a chunk.
 _MOST_WAITING = 2
 
@@ -22,7 +24,7 @@ class Background:
         self._error: BaseException | None = None
         return self
 
-    def submit(self, job: Callable[..., None], *args: Any) -> None:
+    def submit(self, job: Callable[_P, None], *args: _P.args, **named: _P.kwargs) -> None:
         """Add a job; wait if too many wait already.
 
         Raises:
@@ -30,7 +32,7 @@ class Background:
         """
         while len(self._waiting) >= _MOST_WAITING or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._do, job, args))
+        self._waiting.append(self._pool.submit(self._do, partial(job, *args, **named)))
 
     def finish(self) -> None:
         """Wait until all jobs are done.
@@ -41,12 +43,12 @@ class Background:
         while self._waiting:
             self._waiting.popleft().result()
 
-    def _do(self, job: Callable[..., None], args: tuple[Any, ...]) -> None:
+    def _do(self, job: Callable[[], None]) -> None:
         # Order is a promise: after a write that failed nothing later may be written.
         if self._error is not None:
             raise self._error
         try:
-            job(*args)
+            job()
         except BaseException as error:
             self._error = error
             raise

@@ -1,11 +1,12 @@
 """The facade that looks whether a stored run is what was written: `check`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from somaflow.errors import SomaflowError, StoreError
 from somaflow.given import flag
+from somaflow.running.arguments import Changes
 from somaflow.running.logbook import Logbook
 from somaflow.running.stopped import Stopped, find
 from somaflow.solvers.base import Solver
@@ -69,46 +70,58 @@ def check(path: str | Path, *, repair: bool = False, solver: Solver | None = Non
             f"{path} is an address, and check looks at local folders; fetch the store and the "
             "folder beside it, or read it: Zarr's own checksums are looked at then."
         )
-    found, _, _ = _look(sink, solver)  # before anything is written: there must be a run
+    look = _look(sink, solver)  # before anything is written: there must be a run
     if not repair:
-        return found
+        return look.outcome
     with claimed(sink.beside):
-        found, damage, older = _look(sink, solver)
-        mended = _removed(sink, damage, older)
+        look = _look(sink, solver)
+        mended = _removed(sink, look.damage, look.whole)
         if mended is None:
-            return found
-        again, damage, older = _look(sink, solver)
-        if damage and all(item.mendable for item in damage) and _is_over(sink, older, solver):
+            return look.outcome
+        look = _look(sink, solver)
+        mendable = look.damage and all(item.mendable for item in look.damage)
+        if mendable and _is_over(sink, look.whole, solver):
             _written_again(sink, solver)
-            again = _look(sink, solver)[0]
+            look = _look(sink, solver)
             mended.append("metadata, times and labels were written again.")
-    return Check(again.path, again.damage, tuple(mended), again.advice)
+    return replace(look.outcome, mended=tuple(mended))
 
 
-def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint], solver: Any) -> bool:
+def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint], solver: Solver | None) -> bool:
     """Return whether a checkpoint is left of the whole run."""
-    stopped = find(sink, solver=solver)
+    stopped = find(sink, Changes(solver=solver))
     return bool(whole) and stopped.checkpoint.step == stopped.job.n_steps
 
 
-def _written_again(sink: ZarrSink, solver: Any) -> None:
+def _written_again(sink: ZarrSink, solver: Solver | None) -> None:
     """Write what follows from the run, and what the last checkpoint holds."""
-    stopped = find(sink, solver=solver)
+    stopped = find(sink, Changes(solver=solver))
     prepared = stopped.build()
     sink.reopen(prepared.columns, prepared.header, stopped.cursors)
     sink.close()
 
 
-_Look = tuple[Check, list[Damage], dict[str, Checkpoint]]
+class _Look(NamedTuple):
+    """What one look at a stored run has shown.
+
+    Attributes:
+        outcome: What a user is told of it.
+        damage: What in the store is not what was written.
+        whole: The checkpoints that are whole, by name.
+    """
+
+    outcome: Check
+    damage: list[Damage]
+    whole: dict[str, Checkpoint]
 
 
-def _look(sink: ZarrSink, solver: Any) -> _Look:
-    """Return what is found, the damage in the store, and the whole checkpoints by name."""
+def _look(sink: ZarrSink, solver: Solver | None) -> _Look:
+    """Look at a stored run; nothing is written."""
     whole, wrong = _checkpoints(sink)
     if not whole:
         reason = "; ".join(wrong) or "there is none"
         raise StoreError(f"{sink.beside}: no checkpoint is whole ({reason}); run it again.")
-    stopped = find(sink, solver=solver)
+    stopped = find(sink, Changes(solver=solver))
     prepared = stopped.build()
     damage = []
     ended = stopped.checkpoint.step == stopped.job.n_steps
@@ -118,8 +131,8 @@ def _look(sink: ZarrSink, solver: Any) -> _Look:
     if Logbook(sink.beside).is_finished() and not ended:
         wrong.append(f"the run was over, and its checkpoints after {stopped.time:g} ms are gone")
         advice = advice or f"sf.resume({str(sink.path)!r}) computes the rest again."
-    found = Check(str(sink.path), (*wrong, *map(str, damage)), (), advice)
-    return found, damage, whole
+    outcome = Check(str(sink.path), (*wrong, *map(str, damage)), (), advice)
+    return _Look(outcome, damage, whole)
 
 
 def _checkpoints(sink: ZarrSink) -> tuple[dict[str, Checkpoint], list[str]]:
@@ -137,9 +150,9 @@ def _before(damage: list[Damage], whole: dict[str, Checkpoint]) -> list[str]:
     lost = [item for item in damage if item.rows[1] and not item.mendable]
     return [
         name
-        for name, found in whole.items()
-        if not found.step
-        or all(int(found.arrays[f"sink/{item.array}/rows"]) <= item.rows[0] for item in lost)
+        for name, snapshot in whole.items()
+        if not snapshot.step
+        or all(int(snapshot.arrays[f"sink/{item.array}/rows"]) <= item.rows[0] for item in lost)
     ]
 
 
@@ -174,10 +187,10 @@ def _removed(
     names = _before(damage, whole)
     if not names or any(item.chunk is None and not item.mendable for item in damage):
         return None
-    done = []
+    sentences = []
     for name in checkpoint.names(sink.beside):
         if name not in whole or name > names[-1]:
             with writing(sink.beside):
                 sink.beside.remove(name)
-            done.append(f"{name} was removed.")
-    return done
+            sentences.append(f"{name} was removed.")
+    return sentences

@@ -4,11 +4,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +16,15 @@ from somaflow.compiler.build import Compiled, compile_network
 from somaflow.compiler.final import FinalState, KeptGroup, flattened, restored
 from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
-from somaflow.equations.drawing import held
+from somaflow.equations.drawing import Distribution, held
 from somaflow.errors import Interrupted, StoreError
 from somaflow.network.network import Network
+from somaflow.notation import Json
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.background import Background
 from somaflow.running.job import Job, digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
-from somaflow.running.progress import Progress, resident_bytes, shown
+from somaflow.running.progress import Display, Progress, resident_bytes, shown
 from somaflow.running.writers import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
@@ -36,6 +36,7 @@ from somaflow.storage.folder import writing
 from somaflow.storage.ownership import clear_beside
 from somaflow.storage.sinks import Column, Measurable, Resumable, Sink
 from somaflow.storage.solution import Solution
+from somaflow.units import Parameter
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ class Prepared:
     compiled: Compiled
     columns: tuple[Column, ...]
     schedule: Schedule
-    meta: dict[str, Any]
-    statistics: dict[str, Any]
+    meta: dict[str, Json]
+    statistics: dict[str, Json]
 
     @property
-    def header(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Json]:
         """What the store tells of the run."""
-        return self.meta | {"statistics": self.statistics}
+        return {**self.meta, "statistics": self.statistics}
 
 
 def prepare(job: Job, at: FinalState | None = None) -> Prepared:
@@ -119,7 +120,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
 
 
 def execute(
-    prepared: Prepared, sink: Sink, progress: Any, resumed: Checkpoint | None = None
+    prepared: Prepared, sink: Sink, progress: Display, resumed: Checkpoint | None = None
 ) -> Solution:
     """Run what was prepared.
 
@@ -143,15 +144,15 @@ def execute(
     return run.solution(carry)
 
 
-def finished(prepared: Prepared, sink: Sink, found: Checkpoint) -> Solution:
+def finished(prepared: Prepared, sink: Sink, snapshot: Checkpoint) -> Solution:
     """Return what a run left that is over: nothing is computed or written.
 
     Args:
         prepared: The run, built with the state of its last checkpoint.
         sink: Where its recordings are.
-        found: That checkpoint.
+        snapshot: That checkpoint.
     """
-    return _Run(prepared, sink, found).solution(prepared.compiled.system.initial)
+    return _Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
 
 
 class _Run:
@@ -274,7 +275,7 @@ class _Run:
 
     # ------------------------------------------------------------------------------ work
 
-    def go(self, show: Any) -> Carry:
+    def go(self, show: Callable[[Progress], None]) -> Carry:
         """Compute every chunk that is left, while what the last one left is being written."""
         job, schedule = self.job, self.prepared.schedule
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(self.initial)))
@@ -387,32 +388,32 @@ class _Run:
         return Checkpoint(step, header, arrays)
 
     def _progress(self) -> Progress:
-        found = [write.spikes for write in self.writers if write.spikes is not None]
+        spikes = [write.spikes for write in self.writers if write.spikes is not None]
         return Progress(
             done=self.done * self.job.dt,
             total=self.job.duration,
             begun=self.begun * self.job.dt,
             seconds=self.seconds["run_seconds"],
-            spikes=sum(found) if found else None,
+            spikes=sum(spikes) if spikes else None,
             memory=resident_bytes(),
         )
 
 
-def state_of(found: Checkpoint, begin: int, dt: float) -> FinalState:
+def state_of(snapshot: Checkpoint, begin: int, dt: float) -> FinalState:
     """Return the state that a checkpoint holds.
 
     Args:
-        found: The checkpoint.
+        snapshot: The checkpoint.
         begin: Steps made before the run.
         dt: The step in ms.
     """
-    states: dict[str, dict[str, Array]] = {name: {} for name in found.header["populations"]}
-    for path, value in part_of(found.arrays, "states").items():
+    states: dict[str, dict[str, Array]] = {name: {} for name in snapshot.header["populations"]}
+    for path, value in part_of(snapshot.arrays, "states").items():
         name, _, state = path.partition("/")  # a population's name has no "/"
         states[name][state] = value
-    groups = {k: KeptGroup.from_json(told) for k, told in found.header["groups"].items()}
-    events, sizes = part_of(found.arrays, "events"), found.header["sizes"]
-    return FinalState(begin + found.step, dt, states, events, sizes, groups)
+    groups = {k: KeptGroup.from_json(told) for k, told in snapshot.header["groups"].items()}
+    events, sizes = part_of(snapshot.arrays, "events"), snapshot.header["sizes"]
+    return FinalState(begin + snapshot.step, dt, states, events, sizes, groups)
 
 
 def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:
@@ -421,7 +422,9 @@ def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:
     return {path[len(begin) :]: value for path, value in arrays.items() if path.startswith(begin)}
 
 
-def _held(initial: Mapping[str, Any] | FinalState, network: Network) -> dict[str, dict[str, Any]]:
+def _held(
+    initial: Mapping[str, Mapping[str, object]] | FinalState, network: Network
+) -> dict[str, dict[str, Parameter | Distribution]]:
     """Return initial values as a description; of another run's end only its names."""
     if isinstance(initial, FinalState):
         return {name: {} for name in initial.states}

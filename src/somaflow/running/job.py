@@ -5,28 +5,25 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from somaflow import description
 from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.sources import count_before
-from somaflow.errors import RunError, SomaflowWarning, StoreError, WrongTypeError
+from somaflow.errors import RunError, SomaflowWarning, StoreError
 from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
-from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
 from somaflow.network.sources import SpikeSourceArray
-from somaflow.running.writers import common_stride, read_recorders
-from somaflow.settings import float_type, method, positive
-from somaflow.simulation.clock import whole_steps
+from somaflow.notation import Json
+from somaflow.running.arguments import RunArguments, common_stride
+from somaflow.running.writers import check_edges
+from somaflow.settings import float_type, method
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4
 from somaflow.solvers.stages import check_nodes
-from somaflow.storage.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
-from somaflow.storage.store import ZarrSink
 
 FORMAT = 1
 
@@ -50,7 +47,7 @@ class Job:
 
     network: Network
     recorders: tuple[Recorder, ...]
-    initial: Mapping[str, Mapping[str, Any]] | FinalState
+    initial: Mapping[str, Mapping[str, object]] | FinalState
     begin: int
     n_steps: int
     dt: float
@@ -70,7 +67,7 @@ class Job:
         return self.n_steps * self.dt
 
 
-def to_json(job: Job, meta: dict[str, Any]) -> dict[str, Any]:
+def to_json(job: Job, meta: dict[str, Json]) -> dict[str, Json]:
     """Return what `from_json` reads.
 
     Args:
@@ -101,7 +98,7 @@ def digests(told: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def from_json(told: Any, place: str, solver: Any = None) -> Job:
+def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None) -> Job:
     """Return the job of a run that is to go on; the state to go on from is not in it.
 
     Args:
@@ -147,91 +144,33 @@ def from_json(told: Any, place: str, solver: Any = None) -> Job:
 # ---------------------------------------------------------------------------------- checks
 
 
-def read_job(
-    network: Any,
-    duration: Any,
-    *,
-    dt: Any,
-    solver: Any,
-    dtype: Any,
-    seed: Any,
-    record: Any,
-    initial: Any,
-    checkpoint: Any,
-) -> Job:
-    """Return a run as it was asked for, each argument checked.
+def job_of(arguments: RunArguments) -> Job:
+    """Return a run as it was asked for, with what only TensorFlow's part can check.
 
-    Args, Raises: As for `simulate`.
+    Raises:
+        RunError: The method cannot run a network, or the state to go on from is of no step of it.
+        UnitError: The edges of a histogram are in another unit than its variable.
     """
-    if not isinstance(network, Network):
-        raise WrongTypeError(f"simulate takes a sf.Network, not {shown(network)}.")
-    step = positive(dt, "dt")
-    n_steps = whole_steps(positive(duration, "duration"), step, "duration")
-    chosen = _clocked(solver)
-    float_type(dtype)
-    recorders = read_recorders(network, record, step)
-    every = None
-    if checkpoint is not None:
-        every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")
-    begin = _begin(initial, step)
-    _warn_of_past(network, step, begin)
+    network, initial = arguments.network, arguments.initial
+    solver = _clocked(arguments.solver)
+    check_edges(network, arguments.recorders)
+    begin = check_start(initial, arguments.dt) if isinstance(initial, FinalState) else 0
+    _warn_of_past(network, arguments.dt, begin)
     return Job(
         network=network,
-        recorders=recorders,
-        initial={} if initial is None else initial,
+        recorders=arguments.recorders,
+        initial=initial,
         begin=begin,
-        n_steps=n_steps,
-        dt=step,
-        solver=chosen,
-        dtype=dtype,
-        seed=check_seed(seed),
-        every=every,
+        n_steps=arguments.n_steps,
+        dt=arguments.dt,
+        solver=solver,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+        every=arguments.every,
     )
 
 
-def read_sink(sink: Any) -> Sink:
-    """Return where recordings go.
-
-    Raises:
-        WrongTypeError: It is no sink.
-    """
-    if sink is None:
-        return MemorySink()
-    if isinstance(sink, (str, Path)):
-        return ZarrSink(sink)
-    wanted: dict[type, tuple[str, ...]] = {Sink: REQUIRED}
-    if isinstance(sink, type) or not any(hasattr(sink, name) for name in REQUIRED):
-        raise WrongTypeError(
-            f"sink is a path, a sf.ZarrSink, or None for memory, not {shown(sink)}."
-        )
-    for kind in (Resumable, Measurable):
-        if isinstance(sink, kind):
-            wanted[kind] = tuple(kind.__annotations__)
-    for kind, names in wanted.items():
-        if missing := [name for name in names if getattr(sink, name, None) is None]:
-            raise WrongTypeError(
-                f"{shown(sink)} is no {kind.__name__}, for it has no {' and no '.join(missing)}. "
-                f"somaflow.storage.sinks.{kind.__name__} says what {', '.join(names)} are."
-            )
-    return sink
-
-
-def check_checkpoints(job: Job, sink: Sink) -> None:
-    """Refuse checkpoints that could not be kept.
-
-    Raises:
-        RunError: There is no store beside which they could lie.
-    """
-    if job.every is None:
-        return
-    if not isinstance(sink, Resumable):
-        raise RunError(
-            "checkpoints lie beside a store, and this run has none: give sink='run.zarr', or "
-            "leave checkpoint out."
-        )
-
-
-def _kept_method(name: Any, place: str, given: Any) -> Solver:
+def _kept_method(name: object, place: str, given: Solver | None) -> Solver:
     """Return the method of a stored run.
 
     Raises:
@@ -239,7 +178,7 @@ def _kept_method(name: Any, place: str, given: Any) -> Solver:
     """
     known = catalogue.kept()
     if given is not None:
-        chosen = _clocked(given)
+        chosen = _clocked(method(given))
         if chosen.name != name:
             raise RunError(f"{place} is of a run with {shown(name)}, and solver is {chosen.name}.")
         return chosen
@@ -249,17 +188,6 @@ def _kept_method(name: Any, place: str, given: Any) -> Solver:
             "sf.resume(path, solver=...)."
         )
     return known[name].make()
-
-
-def _begin(initial: Any, dt: float) -> int:
-    """Return how many steps were made before this run."""
-    if isinstance(initial, FinalState):
-        return check_start(initial, dt)
-    if initial is not None and not isinstance(initial, Mapping):
-        raise WrongTypeError(
-            f"initial is a dict such as {{'PN': {{'v': ...}}}}, or run.final, not {shown(initial)}."
-        )
-    return 0
 
 
 def _warn_of_past(network: Network, dt: float, begin: int) -> None:
@@ -275,9 +203,9 @@ def _warn_of_past(network: Network, dt: float, begin: int) -> None:
             )
 
 
-def _clocked(solver: Any) -> Solver:
+def _clocked(solver: Solver | None) -> Solver:
     """Return a method that a network can be run with."""
-    chosen = method(solver, RK4())
+    chosen = RK4() if solver is None else solver
     if chosen.calculus is not None:
         raise RunError(
             f"{chosen.name} is for stochastic equations, and a network takes noise as a stimulus: "

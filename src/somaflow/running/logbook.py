@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from somaflow import settings
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.running.progress import Progress
 from somaflow.storage.folder import JOB, LOG, PROGRESS, Folder
 from somaflow.storage.ownership import job_of
@@ -35,7 +35,7 @@ class Logbook:
         self.folder = folder
         self._last = 0.0
 
-    def begin(self, job: dict[str, Any]) -> None:
+    def begin(self, job: dict[str, Json]) -> None:
         """Keep what the run is."""
         self.folder.write(JOB, json.dumps(job).encode())
         self.line(f"begun on {platform.node()}, process {os.getpid()}, {made_with()}")
@@ -105,9 +105,11 @@ def _flags() -> str:
 @cache
 def _accelerators() -> str:
     """Return the names of the devices that compute in place of the processor."""
-    found = tf.config.list_physical_devices("GPU") + tf.config.list_physical_devices("TPU")
+    devices = tf.config.list_physical_devices("GPU") + tf.config.list_physical_devices("TPU")
     details = tf.config.experimental.get_device_details
-    return ", ".join(details(device).get("device_name", device.name) for device in found) or "none"
+    return (
+        ", ".join(details(device).get("device_name", device.name) for device in devices) or "none"
+    )
 
 
 @cache
@@ -117,13 +119,13 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return f"{platform.machine()} {platform.processor()}".strip()
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    flags = (found.get("flags") or found.get("Features") or "").split()
+        facts.setdefault(name.strip(), value.strip())
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
     vectors = sorted(
         flag for flag in flags if flag.startswith(("avx", "fma", "sve", "asimd", "amx"))
     )
-    model = found.get("model name") or platform.machine()
+    model = facts.get("model name") or platform.machine()
     return f"{model} ({' '.join(vectors)})"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import rich.progress
 from rich.console import Console, Group, RenderableType
@@ -55,8 +54,8 @@ class Progress:
     @property
     def real_time_factor(self) -> float | None:
         """Seconds of computing for each biological second; None before anything is computed."""
-        made = self.done - self.begun
-        return self.seconds / (made / 1000) if made > 0 else None
+        computed = self.done - self.begun
+        return self.seconds / (computed / 1000) if computed > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -87,6 +86,10 @@ class Progress:
             "" if self.spikes is None else f"{self.spikes:,} {spikes}",
             f"{self.memory / _MIB:,.0f} MiB" if self.memory else "",
         )
+
+
+# True for a bar or lines, False for silence, or what is called after each chunk.
+Display = bool | Callable[[Progress], None]
 
 
 def against_real_time(ratio: float) -> str:
@@ -145,7 +148,7 @@ def check_progress(progress: object) -> None:
         )
 
 
-def _takes_one(function: Callable[..., Any]) -> bool:
+def _takes_one(function: Callable[..., object]) -> bool:
     """Return whether a function can be called with one argument, as far as it tells."""
     try:
         inspect.signature(function).bind(None)
@@ -157,7 +160,7 @@ def _takes_one(function: Callable[..., Any]) -> bool:
 
 
 def shown(
-    progress: bool | Callable[[Progress], None], total: float, begun: float
+    progress: Display, total: float, begun: float
 ) -> AbstractContextManager[Callable[[Progress], None]]:
     """Return what shows a run's progress while a block runs.
 

@@ -6,6 +6,7 @@ from typing import Any
 from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
 from somaflow.given import parsed
+from somaflow.running.arguments import Changes
 from somaflow.running.execution import Prepared, part_of, prepare, state_of
 from somaflow.running.job import Job, digests, from_json
 from somaflow.settings import positive
@@ -51,33 +52,32 @@ class Stopped:
         return replace(prepared, meta=self.meta)
 
 
-def find(sink: Resumable, duration: Any = None, every: Any = None, solver: Any = None) -> Stopped:
+def find(sink: Resumable, changes: Changes) -> Stopped:
     """Read what is left of a run.
 
     Args:
         sink: Its store.
-        duration: As for `resume`.
-        every: Of checkpoints, as for `resume`.
-        solver: Its method, if it is not of this library.
+        changes: What is to be other than it was asked for.
 
     Raises:
         StoreError, RunError: As `resume`.
     """
     told = _told(sink)
-    job = from_json(told, f"{sink.beside}/{JOB}", solver)
+    job = from_json(told, f"{sink.beside}/{JOB}", changes.solver)
+    duration, every = changes.duration, changes.checkpoint
     if duration is not None:
         steps = whole_steps(positive(duration, "duration"), job.dt, "duration")
         job = replace(job, n_steps=steps)
     if every is not None:
         job = replace(job, every=whole_steps(positive(every, "checkpoint"), job.dt, "checkpoint"))
-    found, damaged = newest(sink.beside)
-    if found.step > job.n_steps:
+    snapshot, damaged = newest(sink.beside)
+    if snapshot.step > job.n_steps:
         raise RunError(
-            f"the run at {sink.path} is at {found.step * job.dt:g} ms already; give at least that "
-            f"duration, not {job.duration:g} ms."
+            f"the run at {sink.path} is at {snapshot.step * job.dt:g} ms already; give at least "
+            f"that duration, not {job.duration:g} ms."
         )
-    _check_same(found, told, job)
-    return Stopped(sink, job, told["meta"] | {"duration_ms": job.duration}, found, damaged)
+    _check_same(snapshot, told, job)
+    return Stopped(sink, job, told["meta"] | {"duration_ms": job.duration}, snapshot, damaged)
 
 
 def _told(sink: Resumable) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def _told(sink: Resumable) -> dict[str, Any]:
         raise StoreError(f"{sink.beside}/{JOB} cannot be read ({error}).") from error
 
 
-def _check_same(found: Checkpoint, told: dict[str, Any], job: Job) -> None:
+def _check_same(snapshot: Checkpoint, told: dict[str, Any], job: Job) -> None:
     """Refuse a checkpoint of another run.
 
     Raises:
         StoreError: With what differs.
     """
-    header, meta = found.header, told["meta"]
+    header, meta = snapshot.header, told["meta"]
     if header["fingerprint"] != meta.get("fingerprint"):
         lines = diff(header["leaves"], job.network, here="in the checkpoint", there="in the run")
         reasons = "; ".join(lines) or "the initial values differ"

@@ -1,24 +1,20 @@
 """Recording: from recorders to columns of results, and from chunks to what is stored in them."""
 
 import math
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from somaflow import units
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
-from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
-from somaflow.given import listed, shown
-from somaflow.network.junctions import both_ways
+from somaflow.errors import RunError
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
+from somaflow.running.arguments import steps_between
 from somaflow.simulation.chunks import Chunk
-from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array, Source, System
 from somaflow.storage.sinks import Column, Coordinate, Sink
-
-_DEFAULT_STRIDE = 100
 
 
 class Writer(Protocol):
@@ -42,80 +38,33 @@ class Writer(Protocol):
         ...
 
 
-def read_recorders(network: Network, record: Any, dt: float) -> tuple[Recorder, ...]:
-    """Return the recorders of a run.
-
-    Args:
-        network: The network.
-        record: A recorder, or several.
-        dt: The step in ms.
+def check_edges(network: Network, recorders: tuple[Recorder, ...]) -> None:
+    """Refuse edges of a histogram that cannot be those of its variable.
 
     Raises:
-        WrongTypeError: Something is no recorder.
-        UnknownNameError, NetworkError: The network has no such variable, or no such cells.
-        UnitError: The edges of a histogram are in another unit than its variable.
-        RunError: Two recordings have one name, or an interval is no whole number of steps.
+        UnitError: They are in another unit.
     """
-    several = [record] if isinstance(record, Recorder) else listed(record)
-    if several is None:
-        raise WrongTypeError(f"record is a list of recorders, not {shown(record)}.")
-    recorders = tuple(several)
     for recorder in recorders:
-        if not isinstance(recorder, Recorder):
-            raise WrongTypeError(
-                f"record takes recorders such as pn.spikes or pn['v'], not {shown(recorder)}."
-            )
-        _check(network, recorder)
-        steps_between(recorder, dt)
-    keys = [recorder.key for recorder in recorders]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise RunError(
-                f"two recordings are called {key!r}; give one of them a name of its own, such as "
-                f".as_({key + '.other'!r})."
-            )
-    return recorders
-
-
-def _check(network: Network, recorder: Recorder) -> None:
-    name = recorder.variable
-    if recorder.of_projection:
-        owners = {str(p.name): p for p in both_ways(network.projections)}
-        if recorder.owner not in owners:
-            known = nearest(recorder.owner, owners)
-            raise UnknownNameError(f"the network has no projection {recorder.owner!r}.{known}")
-        owner = owners[recorder.owner]
-        owner[name]
-    else:
-        owner = network.population(recorder.owner)
-        if recorder.of_spikes:
-            owner.spikes  # noqa: B018 - says what is missing
-        else:
-            owner[name]
-        if recorder.cells is not None:
-            owner[recorder.cells]
-    if recorder.edges is not None:
-        edges_of(recorder, owner.equations.unit(name))
-
-
-def steps_between(recorder: Recorder, dt: float) -> int:
-    """Return how many steps lie between two samples of a recorder.
-
-    Raises:
-        RunError: No whole number.
-    """
-    if recorder.interval is None:
-        return 1
-    return whole_steps(recorder.interval, dt, f"the recording interval of {recorder.key!r}")
-
-
-def common_stride(recorders: tuple[Recorder, ...], dt: float) -> int:
-    """Return the number of steps after which the state is looked at."""
-    strides = [steps_between(r, dt) for r in recorders if not r.of_spikes]
-    return math.gcd(*strides) if strides else _DEFAULT_STRIDE
+        if recorder.edges is not None:
+            owner = network.population(recorder.owner)
+            edges_of(recorder, owner.equations.unit(recorder.variable))
 
 
 # -------------------------------------------------------------------------- columns
+
+
+class _Sampling(NamedTuple):
+    """When a recording is sampled.
+
+    Attributes:
+        interval: Time between samples in ms.
+        rows: How many samples there will be.
+        start: Time of the first one in ms.
+    """
+
+    interval: float
+    rows: int
+    start: float
 
 
 def columns_of(
@@ -133,7 +82,7 @@ def columns_of(
         RunError: A run that goes on begins within an interval of a recording over time, or two
             recordings would have arrays of one name.
     """
-    made = []
+    columns = []
     for recorder in recorders:
         every = steps_between(recorder, dt)
         if recorder.over_time is not None and start % every:
@@ -141,13 +90,13 @@ def columns_of(
                 f"{recorder.key!r} is taken over intervals of {every * dt:g} ms, but the run "
                 f"begins at {start * dt:g} ms, within one; end the run before at a multiple of it."
             )
-        times = {"interval": every * dt, "rows": n_steps // every + 1, "start": start * dt}
+        times = _Sampling(every * dt, n_steps // every + 1, start * dt)
         if recorder.of_spikes:
-            made.append(_spike_column(network, compiled, recorder, times))
+            columns.append(_spike_column(network, compiled, recorder, times))
         else:
-            made.append(_state_column(compiled, recorder, times, dtype))
-    _check_names(made)
-    return tuple(made)
+            columns.append(_state_column(compiled, recorder, times, dtype))
+    _check_names(columns)
+    return tuple(columns)
 
 
 def _check_names(columns: list[Column]) -> None:
@@ -177,15 +126,15 @@ def _batch_axes(compiled: Compiled) -> tuple[str, ...]:
 
 
 def _spike_column(
-    network: Network, compiled: Compiled, recorder: Recorder, times: dict[str, Any]
+    network: Network, compiled: Compiled, recorder: Recorder, times: _Sampling
 ) -> Column:
     chosen = recorder.cells
     cells = range(network.population(recorder.owner).size) if chosen is None else chosen.tolist()
     batch, key = compiled.batch, recorder.key
     if recorder.over_time is None:
-        start = times["start"]
-        cells = tuple(cells)
-        return Column(key, "ms", None, (), cells, 0.0, 0, "float64", batch=batch, start=start)
+        return Column(
+            key, "ms", None, (), tuple(cells), 0.0, 0, "float64", batch=batch, start=times.start
+        )
     whole = recorder.reduction is None
     return Column(
         key=key,
@@ -195,13 +144,11 @@ def _spike_column(
         cells=tuple(cells) if whole else None,
         dtype="float64" if recorder.reduction in ("mean", "rate") else "int64",
         batch=batch,
-        **times,
+        **times._asdict(),
     )
 
 
-def _state_column(
-    compiled: Compiled, recorder: Recorder, times: dict[str, Any], dtype: str
-) -> Column:
+def _state_column(compiled: Compiled, recorder: Recorder, times: _Sampling, dtype: str) -> Column:
     view: View = compiled.views[recorder.key]
     unit, shape, axes = view.unit, compiled.batch, _batch_axes(compiled)
     cells, coordinates = None, ()
@@ -226,7 +173,7 @@ def _state_column(
         cells=cells,
         dtype=dtype,
         coordinates=coordinates,
-        **times,
+        **times._asdict(),
     )
 
 
@@ -243,15 +190,15 @@ def writers(
 ) -> list[Writer]:
     """Return what takes the recordings out of each chunk, in order of time, and stores them."""
     sources = {source.name: source for source in system.sources}
-    made: list[Writer] = []
+    takers: list[Writer] = []
     for recorder, column in zip(recorders, columns, strict=True):
         if not recorder.of_spikes:
-            made.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
+            takers.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
         elif recorder.over_time is None:
-            made.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
+            takers.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
         else:
-            made.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
-    return made
+            takers.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
+    return takers
 
 
 class _Samples:
@@ -323,9 +270,9 @@ class _Spikes:
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
         # Within a step, spikes are ordered by time and then by cell.
         order = np.lexsort((cells, *reversed(problems), times))
-        found = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
+        places = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
         self.spikes += len(times)
-        self.sink.spikes(self.column.key, times[order], found if problems else found[:, 0])
+        self.sink.spikes(self.column.key, times[order], places if problems else places[:, 0])
 
 
 class _Counts:
@@ -359,8 +306,8 @@ class _Counts:
         else:
             first += 1
         if len(counts):
-            made = self._reduced(counts).astype(self.column.dtype, copy=False)
-            self.sink.rows(self.column.key, first, made)
+            rows = self._reduced(counts).astype(self.column.dtype, copy=False)
+            self.sink.rows(self.column.key, first, rows)
 
     def _counted(self, chunk: Chunk, first: int, intervals: int) -> Array:
         since, width = chunk.samples.since, math.prod(self.shape)

@@ -1,21 +1,25 @@
-"""The arguments of `solve`, checked before anything is computed."""
+"""The arguments of `solve`, checked before TensorFlow is loaded."""
 
+# Annotations stay text: `Solver` would load TensorFlow.
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from numpy.typing import NDArray
 
 from somaflow import given, units
-from somaflow.compiler.ode import Model
+from somaflow.compiler.event import Event
 from somaflow.equations.equations import Equations
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.given import is_whole, shown
-from somaflow.settings import method, positive
+from somaflow.settings import positive
 from somaflow.simulation import clock
-from somaflow.solvers import catalogue
-from somaflow.solvers.base import Solver
-from somaflow.solvers.runge_kutta import RK4, Tsitouras
+
+if TYPE_CHECKING:
+    from somaflow.solvers.base import Solver
 
 _SAMPLES = 101  # of an adaptive solve that was not told when
 _STEPS = 1_000_000  # that a problem may attempt: a few seconds of a small one
@@ -40,8 +44,8 @@ class Times:
     t0: float
     t1: float
     dt: float | None
-    at: np.ndarray
-    jumps: np.ndarray
+    at: NDArray[np.float64]
+    jumps: NDArray[np.float64]
     longest: float
     first: float
 
@@ -51,7 +55,41 @@ class Times:
         return 1.0 if self.t1 > self.t0 else -1.0
 
 
-def batch_axes(batch: Any) -> int | None:
+class SolveArguments(NamedTuple):
+    """What a solve was asked to be, checked as far as that needs no TensorFlow.
+
+    Attributes:
+        f: The right-hand side.
+        y0: Initial state.
+        args: Passed to `f`, `noise` and events.
+        noise: The factor of the noise, or None.
+        events: `sf.Event`s by name, or None.
+        batch: Leading axes that number problems, or None.
+        solver: The method, or None.
+        rtol: Relative tolerance, or None.
+        atol: Absolute tolerance: a number or a nest, or None.
+        times: When.
+        most: How many steps a problem may attempt.
+        seed: Of the noise.
+        dtype: `"float64"` or `"float32"`.
+    """
+
+    f: Equations | Callable[..., object]
+    y0: object
+    args: object
+    noise: Callable[..., object] | None
+    events: Mapping[str, Event] | None
+    batch: int | None
+    solver: Solver | None
+    rtol: float | None
+    atol: object
+    times: Times
+    most: int
+    seed: int
+    dtype: str
+
+
+def batch_axes(batch: int | None) -> int | None:
     """Return the number of leading axes that number problems, or None.
 
     Raises:
@@ -64,47 +102,26 @@ def batch_axes(batch: Any) -> int | None:
     return int(batch)
 
 
-def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
-    """Return the method of a solve.
+def check_tolerances(dt: object, rtol: object, atol: object) -> None:
+    """Refuse tolerances of fixed steps.
 
     Raises:
-        RunError: It does not go with the steps or the noise that were asked for.
-        WrongTypeError: It is none.
+        RunError: There are.
     """
-    adaptive = dt is None
-    chosen = method(solver, Tsitouras() if adaptive else RK4())
-    if not adaptive and (rtol is not None or atol is not None):
+    if dt is not None and (rtol is not None or atol is not None):
         raise RunError("give dt= for fixed steps, or rtol= and atol= for adaptive ones, not both.")
-    if made.diffusion is not None and chosen.calculus is None:
-        raise RunError(
-            "equations with noise need a stochastic solver, which also sets how the noise is read: "
-            "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
-        )
-    if made.diffusion is None and chosen.calculus is not None:
-        raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
-    if adaptive and chosen.error_order is None:
-        own = [m for m in catalogue.METHODS if m.steps == "own"]
-        explicit, stiff = ([m for m in own if m.stiff is is_stiff] for is_stiff in (False, True))
-        others = (
-            f" Methods with steps of their own are {catalogue.spoken(*explicit)}, and for stiff "
-            f"equations {catalogue.spoken(*stiff)}."
-        )
-        raise RunError(
-            f"{chosen.name} takes fixed steps: give dt=.{'' if chosen.calculus else others}"
-        )
-    return chosen
 
 
 def read_times(
-    f: Any,
-    t0: Any,
-    t1: Any,
-    dt: Any,
-    every: Any,
-    at: Any,
-    jumps: Any = None,
-    max_step: Any = None,
-    first_step: Any = None,
+    f: object,
+    t0: object,
+    t1: object,
+    dt: object,
+    every: object,
+    at: object,
+    jumps: object = None,
+    max_step: object = None,
+    first_step: object = None,
 ) -> Times:
     """Return the times of a solve.
 
@@ -115,8 +132,8 @@ def read_times(
     times = [("t0", t0), ("t1", t1), ("dt", dt), ("every", every)]
     times += [("max_step", max_step), ("first_step", first_step)]
     for name, value in (("at", at), ("jumps", jumps)):
-        listed = isinstance(value, (list, tuple))
-        times += [(name, part) for part in (value if listed else [] if value is None else [value])]
+        several = isinstance(value, (list, tuple))
+        times += [(name, part) for part in (value if several else [] if value is None else [value])]
     with_units = [isinstance(value, units.Quantity) for _, value in times]
     unit = "ms" if any(with_units) or isinstance(f, Equations) else "1"
     if any(with_units):
@@ -146,8 +163,8 @@ def read_times(
 
 
 def _samples(
-    at: Any, every: Any, step: float | None, unit: str, begin: float, end: float
-) -> np.ndarray:
+    at: object, every: object, step: float | None, unit: str, begin: float, end: float
+) -> NDArray[np.float64]:
     """Return the times of the samples."""
     if at is not None:
         return _at(at, unit, begin, end)
@@ -161,18 +178,18 @@ def _samples(
     if interval > length * (1 + 1e-9):
         raise RunError(f"every is {interval:g}, longer than the whole solve, {length:g}.")
     count = int(np.floor(length / interval * (1 + 1e-12) + 1e-9))
-    return begin + sign * interval * np.arange(count + 1)
+    return begin + sign * interval * np.arange(count + 1, dtype=np.float64)
 
 
 def _limits(
-    max_step: Any, first_step: Any, dt: Any, unit: str, length: float
+    max_step: object, first_step: object, dt: object, unit: str, length: float
 ) -> tuple[float, float]:
     """Return the longest and the first step of a solve whose steps follow the tolerances."""
     if max_step is None and first_step is None:
         return np.inf, 0.0
     if dt is not None:
-        given = "max_step" if max_step is not None else "first_step"
-        raise RunError(f"{given}= is for steps that follow the tolerances; with dt= all are dt.")
+        name = "max_step" if max_step is not None else "first_step"
+        raise RunError(f"{name}= is for steps that follow the tolerances; with dt= all are dt.")
     longest = np.inf if max_step is None else positive(max_step, "max_step", unit)
     if first_step is None:
         return longest, 0.0
@@ -183,7 +200,7 @@ def _limits(
     return longest, first
 
 
-def _jumps(jumps: Any, unit: str, begin: float, end: float) -> np.ndarray:
+def _jumps(jumps: object, unit: str, begin: float, end: float) -> NDArray[np.float64]:
     """Return the times at which f jumps, in the direction of the solve, each once.
 
     Those within rounding of each other, or of the start or end, are one; those outside of the
@@ -198,7 +215,7 @@ def _jumps(jumps: Any, unit: str, begin: float, end: float) -> np.ndarray:
     return values if end > begin else values[::-1]
 
 
-def pieces(times: Times, floats: tf.DType) -> np.ndarray | None:
+def pieces(times: Times, dtype: str) -> NDArray[np.float64] | None:
     """Return the pieces between jumps as `rows.Timetable` has them, or None without jumps.
 
     A field is asked for times strictly between two jumps, by a few units in the last place, so
@@ -210,30 +227,29 @@ def pieces(times: Times, floats: tf.DType) -> np.ndarray | None:
     if not len(times.jumps):
         return None
     ends = np.concatenate([[times.t0], times.jumps, [times.t1]])
-    kind: Any = floats.as_numpy_dtype
     gaps = np.abs(np.diff(ends))
     reach = np.minimum(*(np.where(g > 0, g, np.inf) for g in (gaps[:-1], gaps[1:])))
-    margin = 4 * float(np.finfo(kind).eps) * np.maximum(np.abs(times.jumps), reach)
+    margin = 4 * float(np.finfo(np.dtype(dtype)).eps) * np.maximum(np.abs(times.jumps), reach)
     near = np.flatnonzero(np.diff(times.jumps) * times.sign <= 4 * margin[1:])
     if len(near):
         raise RunError(
             f"jumps contains {times.jumps[near[0]]:.10g} and {times.jumps[near[0] + 1]:.10g}, "
-            f"nearer to each other than times in {floats.name} can be told apart."
+            f"nearer to each other than times in {dtype} can be told apart."
         )
     before, behind = times.jumps - times.sign * margin, times.jumps + times.sign * margin
     # In each piece, from the jump that it begins with to the one that it ends with.
     first = np.concatenate([[-times.sign * np.inf], behind])
     last = np.concatenate([before, [times.sign * np.inf]])
     least, greatest = (first, last) if times.sign > 0 else (last, first)
-    found = np.stack([np.abs(ends[1:] - times.t0), least, greatest])
+    bounds = np.stack([np.abs(ends[1:] - times.t0), least, greatest])
     if times.jumps[0] == times.t0:
-        found = found[:, 1:]
+        bounds = bounds[:, 1:]
     # Few lengths, so that another number of jumps seldom compiles anew.
-    size = 1 << int(np.ceil(np.log2(found.shape[1])))
-    return np.pad(found, [(0, 0), (0, size - found.shape[1])], mode="edge")
+    size = 1 << int(np.ceil(np.log2(bounds.shape[1])))
+    return np.pad(bounds, [(0, 0), (0, size - bounds.shape[1])], mode="edge")
 
 
-def step_limit(max_steps: Any, times: Times) -> int:
+def step_limit(max_steps: int | None, times: Times) -> int:
     """Return how many steps a problem may attempt.
 
     Raises:
@@ -256,30 +272,30 @@ def step_limit(max_steps: Any, times: Times) -> int:
     return int(max_steps)
 
 
-def _is_zero(value: Any) -> bool:
+def _is_zero(value: object) -> bool:
     array = given.array(value)
     return array is not None and array.dtype.kind in "biuf" and not np.any(array)
 
 
-def _time(value: Any, unit: str, name: str) -> float:
+def _time(value: object, unit: str, name: str) -> float:
     if value is None or isinstance(value, str):
         example = "1.0" if unit == "1" else "1.0*ms"
         raise WrongTypeError(f"{name} is a time such as {example}, not {shown(value)}.")
     return units.scalar(value, unit, name)
 
 
-def _times(given: Any, unit: str, name: str) -> np.ndarray:
+def _times(value: object, unit: str, name: str) -> NDArray[np.float64]:
     """Return a list of times."""
-    if isinstance(given, (list, tuple)):
-        values = np.array([units.scalar(value, unit, name) for value in given])
+    if isinstance(value, (list, tuple)):
+        values = np.array([units.scalar(time, unit, name) for time in value])
     else:
-        values = np.atleast_1d(units.parameter(given, unit, name).value).astype(float)
+        values = np.atleast_1d(units.parameter(value, unit, name).value).astype(float)
     if values.ndim != 1 or not len(values):
         raise RunError(f"{name} is a list of times such as [1.0, 2.0].")
     return values
 
 
-def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
+def _at(at: object, unit: str, begin: float, end: float) -> NDArray[np.float64]:
     values = _times(at, unit, "at")
     low, high = min(begin, end), max(begin, end)
     for value in values:
@@ -294,50 +310,10 @@ def _at(at: Any, unit: str, begin: float, end: float) -> np.ndarray:
     return values
 
 
-def whole_steps(times: Times) -> np.ndarray | None:
+def whole_steps(times: Times) -> NDArray[np.int64] | None:
     """Return after how many fixed steps each sample is due, or None if one is between steps."""
     if times.dt is None:
         return None
     places = np.abs(times.at - times.t0) / times.dt
     whole = np.rint(places)
     return whole.astype(np.int64) if (np.abs(places - whole) < 1e-6).all() else None
-
-
-def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
-    """Return the relative tolerance, and the absolute one of each component, [n, 1].
-
-    Raises:
-        RunError: They are too small, or do not fit the state.
-        UnitError, MissingValueError, WrongTypeError: One of them is no number.
-    """
-    kind: Any = floats.as_numpy_dtype
-    epsilon = float(np.finfo(kind).eps)
-    relative = (1e-6 if floats == tf.float64 else 1e-4) if rtol is None else rtol
-    relative = units.scalar(relative, "1", "rtol")
-    if relative < 10 * epsilon:
-        raise RunError(
-            f"rtol is {relative:g}; in {floats.name} it cannot be below {10 * epsilon:.1g}. Where "
-            "the solution passes zero, atol sets the precision."
-        )
-    blocks = made.blocks
-    given.check_depth(atol, "atol")
-    if tf.nest.is_nested(atol):
-        try:
-            tf.nest.assert_same_structure(made.state, atol)
-        except (TypeError, ValueError) as error:
-            raise RunError(f"atol has another structure than y0, {list(blocks.names)}.") from error
-        leaves = tf.nest.flatten(atol)
-    else:
-        leaves = [1e-3 * relative if atol is None else atol] * len(blocks.names)
-    rows = []
-    for leaf, name, unit, size in zip(leaves, blocks.names, made.units, blocks.sizes, strict=True):
-        held = units.parameter(leaf, "1" if not isinstance(leaf, units.Quantity) else unit, "atol")
-        if (held.value < 0).any():
-            raise RunError(f"atol of {name!r} is {held}; it cannot be negative.")
-        if held.value.size not in (1, size):
-            raise RunError(
-                f"atol of {name!r} has {held.value.size} numbers; it is one number, or one for "
-                f"each of the {size} components of a problem."
-            )
-        rows.append(np.broadcast_to(np.reshape(held.value, -1), [size]))
-    return relative, np.concatenate(rows)[:, None]

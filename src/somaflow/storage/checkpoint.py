@@ -16,6 +16,7 @@ import numpy as np
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import CHECKPOINT, Folder
 
@@ -50,10 +51,10 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
     """
     saved = f"{CHECKPOINT}{checkpoint.step:012d}"
     folder.write(saved, encode(checkpoint))
-    found = names(folder)
-    kept = [name for name in found if name <= saved][-_KEPT:]
-    for name in found:
-        if name not in kept:
+    there = names(folder)
+    newest_two = [name for name in there if name <= saved][-_KEPT:]
+    for name in there:
+        if name not in newest_two:
             folder.remove(name)
 
 
@@ -96,27 +97,27 @@ def read(folder: Folder, name: str) -> Checkpoint:
         StoreError: It is of another format.
     """
     try:
-        found = decode(folder.read(name))
+        checkpoint = decode(folder.read(name))
     except Damaged as error:
         raise Damaged(f"{name} is damaged ({error})") from error
     except StoreError:
         raise
     except OSError as error:
         raise Damaged(f"{name} cannot be read ({error.strerror or error})") from error
-    if found.step != step_of(name):
-        raise Damaged(f"{name} is damaged (it holds the state after {found.step} steps)")
-    return found
+    if checkpoint.step != step_of(name):
+        raise Damaged(f"{name} is damaged (it holds the state after {checkpoint.step} steps)")
+    return checkpoint
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """Return a checkpoint as bytes."""
     header = json.dumps({"step": checkpoint.step, "header": checkpoint.header})
     # NumPy's archives name a file for each array, so paths are numbered.
-    listed = {f"array_{k}": array for k, array in enumerate(checkpoint.arrays.values())}
-    listed["names"] = np.array(json.dumps(list(checkpoint.arrays)))
-    listed[_HEADER] = np.array(header)
+    files = {f"array_{k}": array for k, array in enumerate(checkpoint.arrays.values())}
+    files["names"] = np.array(json.dumps(list(checkpoint.arrays)))
+    files[_HEADER] = np.array(header)
     rest = io.BytesIO()
-    np.savez(rest, **listed)  # pyright: ignore[reportArgumentType] - its other argument is a flag
+    np.savez(rest, **files)  # pyright: ignore[reportArgumentType] - its other argument is a flag
     body = rest.getvalue()
     first = {"somaflow checkpoint": FORMAT, "bytes": len(body), "sha256": _digest(FORMAT, body)}
     return json.dumps(first).encode() + b"\n" + body
@@ -142,14 +143,14 @@ def decode(data: bytes) -> Checkpoint:
             )
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             told = parsed(str(archive[_HEADER]))
-            listed = parsed(str(archive["names"]))
-            arrays = {name: archive[f"array_{k}"] for k, name in enumerate(listed)}
+            paths = parsed(str(archive["names"]))
+            arrays = {name: archive[f"array_{k}"] for k, name in enumerate(paths)}
         return Checkpoint(told["step"], told["header"], arrays)
     except (ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
         raise Damaged("it is not a checkpoint") from error
 
 
-def _digest(form: Any, body: bytes) -> str:
+def _digest(form: Json, body: bytes) -> str:
     digest = hashlib.sha256(json.dumps(form).encode())
     digest.update(body)
     return digest.hexdigest()

@@ -1,12 +1,15 @@
 """Damage: what in a store is not what a run has written to it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import zarr
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import METADATA, Folder
 from somaflow.storage.growing import Growing
@@ -43,7 +46,7 @@ class Damage(NamedTuple):
 def of_store(
     store: Folder,
     layouts: list[ArrayLayout],
-    told: dict[str, Any],
+    told: dict[str, Json],
     cursors: dict[str, Array],
     *,
     ended: bool,
@@ -57,49 +60,49 @@ def of_store(
         cursors: How far each array is.
         ended: Whether that is all of the run.
     """
-    found, there = [], attributes_of(store)
+    damage, there = [], attributes_of(store)
     if _is_folder(store, METADATA):
-        found.append(Damage("", None, f"{METADATA} is a folder; move it", False))
+        damage.append(Damage("", None, f"{METADATA} is a folder; move it", False))
     elif there is None:
-        found.append(Damage("", None, "what the store says of itself is missing or damaged"))
+        damage.append(Damage("", None, "what the store says of itself is missing or damaged"))
     elif names := differing(there, told):
-        found.append(Damage("", None, f"{FOREIGN}: {', '.join(names)} differ", False))
+        damage.append(Damage("", None, f"{FOREIGN}: {', '.join(names)} differ", False))
     for layout in layouts:
-        found += _of_array(store, layout, cursors, ended=ended)
-    return found
+        damage += _of_array(store, layout, cursors, ended=ended)
+    return damage
 
 
 def _of_array(
     store: Folder, layout: ArrayLayout, cursors: dict[str, Array], *, ended: bool
 ) -> list[Damage]:
-    found = []
+    damage = []
     if _is_folder(store, f"{layout.name}/{METADATA}"):
         return [Damage(layout.name, None, f"its {METADATA} is a folder; move it", False)]
     if agrees(store, layout):
-        array: Any = zarr.open_array(f"{store}/{layout.name}", mode="r")
+        array = zarr.open_array(f"{store}/{layout.name}", mode="r")
     else:
-        found.append(Damage(layout.name, None, "its metadata are missing or damaged"))
+        damage.append(Damage(layout.name, None, "its metadata are missing or damaged"))
         array = None
     if layout.values is not None:
         if array is not None and not holds(array, layout.values):
-            found.append(Damage(layout.name, 0, "is missing or damaged"))
-        return found
+            damage.append(Damage(layout.name, 0, "is missing or damaged"))
+        return damage
     if array is None:  # its chunks can be looked at all the same
         array = layout.create(zarr.create_group({}, zarr_format=3))
     part = Growing(store.place, layout.name, array, layout.rows, layout.known)
     part.done, tail, checksums = cursors_of(cursors, layout.name)
     chunk, mendable = layout.chunks[0], layout.known is not None
-    found += [
+    damage += [
         Damage(layout.name, k, why, mendable, (k * chunk, (k + 1) * chunk))
         for k, why in part.damage(checksums).items()
     ]
     # The checkpoint holds the rows behind them; until the end nobody counts on those in the store.
-    if ended and not found and (wrong := part.wrong_end(tail)):
-        found.append(Damage(layout.name, len(checksums), wrong))
-    return found
+    if ended and not damage and (wrong := part.wrong_end(tail)):
+        damage.append(Damage(layout.name, len(checksums), wrong))
+    return damage
 
 
-def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Any]) -> set[str]:
+def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Json]) -> set[str]:
     """Return the arrays whose metadata are damaged, and "" if those of the store itself are.
 
     Since version 3.1, Zarr replaces files as a whole; a disk can fail in spite of it.
@@ -130,7 +133,9 @@ def torn(store: Folder, layouts: list[ArrayLayout], told: dict[str, Any]) -> set
     return {"", *wrong}
 
 
-def refuse_another(store: Any, there: dict[str, Any] | None, told: dict[str, Any]) -> None:
+def refuse_another(
+    store: Folder | str | Path, there: Mapping[str, Json] | None, told: Mapping[str, Json]
+) -> None:
     """Refuse the store of another run.
 
     Args:
@@ -166,7 +171,7 @@ def cursors_of(cursors: dict[str, Array], name: str) -> tuple[int, Array, Array]
     return int(cursors[f"{name}/rows"]), cursors[f"{name}/tail"], cursors[f"{name}/checksums"]
 
 
-def holds(array: Any, values: Array) -> bool:
+def holds(array: zarr.Array, values: Array) -> bool:
     """Return whether an array has just these values; False too where it cannot be read."""
     try:
         return np.array_equal(array[...], values)
@@ -182,7 +187,7 @@ def agrees(store: Folder, layout: ArrayLayout) -> bool:
         return False
 
 
-def differing(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def differing(there: Mapping[str, Json], here: Mapping[str, Json]) -> list[str]:
     """Return the names of what two stores say of themselves, and should be one in both."""
     # These change where a run is made longer or goes on elsewhere.
     names = (there.keys() | here.keys()) - {"duration_ms", "statistics", "not_exact"}

@@ -242,7 +242,7 @@ def settle(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Any) -> Iterator[None]:
+def writing(path: object) -> Iterator[None]:
     """Tell a user what the operating system refuses in a block that writes.
 
     Raises:
@@ -256,7 +256,7 @@ def writing(path: Any) -> Iterator[None]:
         raise failed(path, error) from error
 
 
-def failed(path: Any, error: OSError) -> StoreError:
+def failed(path: object, error: OSError) -> StoreError:
     """Return what a user is told when the operating system refuses a write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     reason = "the disk is full" if full else (error.strerror or str(error))

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
+import zarr
 
 from somaflow.errors import StoreError
 from somaflow.simulation.system import Array
@@ -36,7 +36,7 @@ class Growing:
         self,
         path: str | Path,
         name: str,
-        array: Any,
+        array: zarr.Array,
         rows: int | None,
         known: Callable[[int, int], Array] | None = None,
     ) -> None:
@@ -150,14 +150,14 @@ class Growing:
         Args:
             checksums: Of the chunks, uint32.
         """
-        found = {}
+        wrongs = {}
         for number, file in enumerate(self._files(len(checksums))):
             wrong = _wrong(file)
             if wrong is None and self._checksum_of(number) != int(checksums[number]):
                 wrong = "is of another run"
             if wrong is not None:
-                found[number] = wrong
-        return found
+                wrongs[number] = wrong
+        return wrongs
 
     def read(self, rows: slice) -> Array:
         """Return some rows.

@@ -1,15 +1,16 @@
 """Layout: what a recording is in a store: its arrays, their shapes, chunks and attributes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.buffer import Buffer
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import METADATA
 from somaflow.storage.sinks import Column
@@ -42,12 +43,12 @@ class ArrayLayout:
     chunks: tuple[int, ...]
     dtype: str
     dimensions: tuple[str, ...]
-    attributes: dict[str, Any]
+    attributes: Mapping[str, Json]
     rows: int | None = None
     values: Array | None = None
     known: Callable[[int, int], Array] | None = None
 
-    def create(self, group: Any) -> Any:
+    def create(self, group: zarr.Group) -> zarr.Array:
         """Make the array in a group."""
         with zarr.config.set(WHOLE):
             return group.create_array(
@@ -59,12 +60,12 @@ class ArrayLayout:
                 fill_value=float("nan") if np.dtype(self.dtype).kind == "f" else -1,
                 compressors=_CODECS,
                 dimension_names=self.dimensions,
-                attributes=self.attributes,
+                attributes=dict(self.attributes),
             )
 
     def agrees(self, text: bytes) -> bool:
         """Return whether this is what a store tells of the array, but for its length."""
-        stored: dict[str, Any] = {}
+        stored: dict[str, Buffer] = {}
         self.create(zarr.create_group(stored, zarr_format=3))
         wanted = parsed(stored[f"{self.name}/{METADATA}"].to_bytes())
         try:
@@ -78,6 +79,18 @@ class ArrayLayout:
         return isinstance(length, int) and length >= 0 and same
 
 
+def array_in(group: zarr.Group, name: str) -> zarr.Array:
+    """Return an array of a store.
+
+    Raises:
+        KeyError: There is none of that name.
+    """
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise KeyError(name)
+    return array
+
+
 def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
     """Iterate over the arrays of a recording; those that grow come first.
 
@@ -87,11 +100,18 @@ def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
     """
     key = column.key
 
-    def growing(name: str, shape: tuple[int, ...], dtype: str, *others: Any) -> ArrayLayout:
+    def growing(
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        dimensions: tuple[str, ...],
+        attributes: dict[str, Json],
+    ) -> ArrayLayout:
         width = max(1, int(np.prod(shape, initial=1)) * np.dtype(dtype).itemsize)
         chunks = (max(1, chunk_bytes // width), *(max(1, n) for n in shape))
         rows = None if column.shape is None else column.rows
-        return ArrayLayout(name, (rows or 0, *shape), chunks, dtype, *others, rows=rows)
+        whole = rows or 0, *shape
+        return ArrayLayout(name, whole, chunks, dtype, dimensions, attributes, rows=rows)
 
     if column.shape is None:
         more = ("index",) if column.place else ()
@@ -103,7 +123,7 @@ def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
             dimensions = (f"{key}.{part}.spike", *axes)
             yield growing(f"{key}.{part}", shape, dtype, dimensions, {"units": unit})
         return
-    attributes: dict[str, Any] = {"units": column.unit}
+    attributes: dict[str, Json] = {"units": column.unit}
     others = [f"{key}.{c.name}" for c in column.coordinates if c.name != c.axis]
     if others and not any(character.isspace() for character in key):
         attributes["coordinates"] = " ".join(others)  # as in the CF conventions

@@ -10,6 +10,7 @@ from typing import Any
 
 from somaflow.errors import StoreError
 from somaflow.given import parsed
+from somaflow.notation import Json
 from somaflow.storage.claim import is_lock
 from somaflow.storage.folder import (
     CHECKPOINT,
@@ -49,23 +50,23 @@ def check_beside(folder: Folder) -> None:
             f"{folder}, where a run keeps its checkpoints, is a link or no folder; move it, or "
             "choose another path."
         )
-    found = folder.shallow()
-    strange = [name for name in found if not _BESIDE.fullmatch(name) and name != LOCK]
-    if LOCK in found and not is_lock(folder):
+    files = folder.shallow()
+    strange = [name for name in files if not _BESIDE.fullmatch(name) and name != LOCK]
+    if LOCK in files and not is_lock(folder):
         strange.append(LOCK)
     if strange:
         raise StoreError(
             f"{folder}, where a run keeps its checkpoints, holds what no run has written: "
             f"{listed(strange)}. Move it, or choose another path."
         )
-    if set(found) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
+    if set(files) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
         raise StoreError(
             f"nothing in {folder} says of which run it is: {JOB} is missing or damaged. Move that "
             "folder, or choose another path."
         )
 
 
-def job_of(folder: Folder) -> dict[str, Any] | None:
+def job_of(folder: Folder) -> dict[str, Json] | None:
     """Return what the folder beside a store tells of its run; None where that is not recognised."""
     try:
         told = parsed(folder.read(JOB))

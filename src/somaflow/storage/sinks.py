@@ -8,10 +8,11 @@ declares by being a `Resumable` or a `Measurable`.
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import Folder
 
@@ -112,7 +113,7 @@ class Sink(Protocol):
     """
 
     @abstractmethod
-    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Make room for the columns; `header` is what the results tell of the run."""
         ...
 
@@ -170,20 +171,20 @@ class Resumable(Sink):
         ...
 
     @abstractmethod
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def create(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Make room for the columns where nothing is, or what this run itself has begun."""
         ...
 
     @abstractmethod
     def reopen(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> None:
         """Go on from what `cursors` told; what was written later is taken away."""
         ...
 
     @abstractmethod
     def is_complete(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> bool:
         """Return whether all is there that `cursors` tell of; then it can be read."""
         ...
@@ -254,47 +255,49 @@ class MemorySink(Measurable):
     in_memory = True
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[Any]] = {}
+        self._columns: dict[str, Column] = {}
+        self._rows: dict[str, list[Array]] = {}
+        self._spikes: dict[str, list[tuple[Array, Array]]] = {}
 
     @classmethod
     def holding(cls, columns: tuple[Column, ...], arrays: list[Array]) -> "MemorySink":
         """Return a sink that has all samples already, and does not copy them."""
-        made = cls()
-        made.open(columns, {})
+        sink = cls()
+        sink.open(columns, {})
         for column, values in zip(columns, arrays, strict=True):
-            made._parts[column.key].append(values)
-        return made
+            sink._rows[column.key].append(values)
+        return sink
 
-    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Make room for the columns."""
-        self._parts = {column.key: [] for column in columns}
-        self._shapes = {column.key: column for column in columns}
+        self._columns = {column.key: column for column in columns}
+        self._rows = {key: [] for key in self._columns}
+        self._spikes = {key: [] for key in self._columns}
 
     def rows(self, key: str, first: int, values: Array) -> None:
         """Take samples `first` and following."""
-        self._parts[key].append(np.array(values))
+        self._rows[key].append(np.array(values))
 
     def spikes(self, key: str, times: Array, cells: Array) -> None:
         """Take spikes, ordered by time; of a batch, `cells` is `[n, n_batch_axes + 1]`."""
-        self._parts[key].append((times, cells))
+        self._spikes[key].append((times, cells))
 
     def close(self) -> None:
         """Do nothing more."""
 
     def read(self, key: str, rows: slice = EVERY) -> Array:
         """Return samples of a column, all of them by default."""
-        if len(self._parts[key]) == 1:
-            return self._parts[key][0][rows]
-        column = self._shapes[key]
-        empty = np.zeros((0, *(column.shape or ())), column.dtype)
-        self._parts[key] = [np.concatenate([empty, *self._parts[key]])]
-        return self._parts[key][0][rows]
+        if len(self._rows[key]) != 1:
+            column = self._columns[key]
+            empty = np.zeros((0, *(column.shape or ())), column.dtype)
+            self._rows[key] = [np.concatenate([empty, *self._rows[key]])]
+        return self._rows[key][0][rows]
 
     def read_spikes(self, key: str) -> tuple[Array, Array]:
         """Return times and cells of all spikes of a column."""
-        times = [np.zeros(0), *(times for times, _ in self._parts[key])]
-        nothing = np.zeros((0, *self._shapes[key].place), np.int64)
-        cells = [nothing, *(cells for _, cells in self._parts[key])]
+        times = [np.zeros(0), *(times for times, _ in self._spikes[key])]
+        nothing = np.zeros((0, *self._columns[key].place), np.int64)
+        cells = [nothing, *(cells for _, cells in self._spikes[key])]
         return np.concatenate(times), np.concatenate(cells)
 
     def needs(self, columns: tuple[Column, ...], spikes: int) -> Needs:

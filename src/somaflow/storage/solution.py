@@ -9,6 +9,8 @@ import xarray as xr
 
 from somaflow.errors import RunError, UnknownNameError, nearest
 from somaflow.given import is_among, is_whole, shown
+from somaflow.numerics.types import Tensor
+from somaflow.settings import Duration
 from somaflow.simulation.system import Array
 from somaflow.storage.sinks import EVERY, Column, Sink
 from somaflow.units import scalar
@@ -147,7 +149,7 @@ class Occurrences:
             without a batch.
     """
 
-    def __init__(self, t: Any, y: Any, problems: Array | None) -> None:
+    def __init__(self, t: Tensor, y: Any, problems: Array | None) -> None:
         self.t, self.y, self.problems = t, y, problems
 
     @property
@@ -191,7 +193,7 @@ class Solution:
         meta: dict[str, Any],
         statistics: dict[str, Any],
         status: str = "complete",
-        y: Any = None,
+        y: object = None,
         events: dict[str, Occurrences] | None = None,
         final: Any = None,
     ) -> None:
@@ -226,7 +228,7 @@ class Solution:
         """
         return self.read(key)
 
-    def read(self, key: str, start: Any = None, stop: Any = None) -> Any:
+    def read(self, key: str, start: Duration | None = None, stop: Duration | None = None) -> Any:
         """Return one recording, or part of it; of a store no other samples are read.
 
         Args:
@@ -258,7 +260,9 @@ class Solution:
             times, places = times[inside], places[inside]
         return SpikeTrains(times, places, len(cells), end - begin, chosen, column.batch, begin)
 
-    def _part(self, column: Column, start: Any, stop: Any) -> tuple[float, float]:
+    def _part(
+        self, column: Column, start: Duration | None, stop: Duration | None
+    ) -> tuple[float, float]:
         """Return the times between which a recording is asked for, as far as it goes."""
         unit = self._time_unit
         begin, end = column.start, column.start + self.duration
@@ -278,7 +282,7 @@ class Solution:
         # A sink of a user's own need not know of parts.
         values = self._sink.read(column.key, *([] if rows == EVERY else [rows]))
         time = f"{prefix}time"
-        coordinates: dict[str, Any] = {
+        coordinates: dict[str, object] = {
             time: (
                 time,
                 column.start + (np.arange(len(values)) + (rows.start or 0)) * column.interval
@@ -332,7 +336,7 @@ class Solution:
         two arrays, `PN.spikes.times` and `PN.spikes.cells`; of a batch, the latter has for each
         spike its indices along the batch axes and its cell.
         """
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, object] = {}
         for key, column in self._columns.items():
             if column.shape is not None:
                 arrays[key] = self._labelled(column, f"{key}.")

@@ -12,20 +12,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 
 from somaflow import given
 from somaflow.errors import StoreError
+from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage import damage
 from somaflow.storage.checkpoint import names as checkpoints
 from somaflow.storage.damage import Damage
 from somaflow.storage.folder import METADATA, Folder, beside, failed, located, settle
 from somaflow.storage.growing import Growing
-from somaflow.storage.layout import WHOLE, ArrayLayout, layouts_of
+from somaflow.storage.layout import WHOLE, ArrayLayout, array_in, layouts_of
 from somaflow.storage.ownership import (
     ARRAYS,
     attributes_of,
@@ -128,7 +128,7 @@ class ZarrSink(Resumable, Measurable):
             if isinstance(self.path, Path):
                 self._check_parent(self.path)
 
-    def open(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Write the empty columns.
 
         Raises:
@@ -147,7 +147,7 @@ class ZarrSink(Resumable, Measurable):
         with self._guard():
             clear_store(self._store)
 
-    def create(self, columns: tuple[Column, ...], header: dict[str, Any]) -> None:
+    def create(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Write the empty columns where nothing is, or what this run itself has begun.
 
         Raises:
@@ -169,7 +169,7 @@ class ZarrSink(Resumable, Measurable):
                     settle(place)
 
     def reopen(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> None:
         """Go on with a store from what `cursors` told; what was written later is taken away.
 
@@ -191,17 +191,17 @@ class ZarrSink(Resumable, Measurable):
                 if torn is None:
                     damage.refuse_another(self.path, dict(self._group.attrs), told)
                 self._make(torn or set())
-                found = {name: damage.cursors_of(cursors, name) for name in self._parts}
+                places = {name: damage.cursors_of(cursors, name) for name in self._parts}
                 # All are looked at before one is changed.
-                wrong = {name: part.check(found[name][2]) for name, part in self._parts.items()}
+                wrong = {name: part.check(places[name][2]) for name, part in self._parts.items()}
                 for name, part in self._parts.items():
-                    part.restore(*found[name], wrong[name])
+                    part.restore(*places[name], wrong[name])
             except (KeyError, FileNotFoundError) as error:
                 raise StoreError(f"{self.path} is not the store of this run ({error}).") from error
-            self._group.attrs.put(told)
+            self._group.attrs.put(dict(told))
 
     def is_complete(
-        self, columns: tuple[Column, ...], header: dict[str, Any], cursors: dict[str, Array]
+        self, columns: tuple[Column, ...], header: dict[str, Json], cursors: dict[str, Array]
     ) -> bool:
         """Return whether the store holds all that `cursors` tell of; then it can be read."""
         self._columns = columns
@@ -223,7 +223,7 @@ class ZarrSink(Resumable, Measurable):
     def damage(
         self,
         columns: tuple[Column, ...],
-        header: dict[str, Any],
+        header: dict[str, Json],
         cursors: dict[str, Array],
         *,
         ended: bool,
@@ -270,12 +270,12 @@ class ZarrSink(Resumable, Measurable):
 
     def cursors(self) -> dict[str, Array]:
         """Return how far each array is in whole chunks, and what waits for the next one."""
-        found = {}
+        arrays = {}
         for name, part in self._parts.items():
-            found[f"{name}/rows"] = np.array(part.done, np.int64)
-            found[f"{name}/tail"] = part.tail()
-            found[f"{name}/checksums"] = np.array(part.checksums, np.uint32)
-        return found
+            arrays[f"{name}/rows"] = np.array(part.done, np.int64)
+            arrays[f"{name}/tail"] = part.tail()
+            arrays[f"{name}/checksums"] = np.array(part.checksums, np.uint32)
+        return arrays
 
     def close(self) -> None:
         """Write what is left. A run that ended early leaves no empty rows."""
@@ -297,7 +297,7 @@ class ZarrSink(Resumable, Measurable):
 
     # ----------------------------------------------------------------------- details
 
-    def _told(self, header: dict[str, Any]) -> dict[str, Any]:
+    def _told(self, header: dict[str, Json]) -> dict[str, Json]:
         """Return what the store says of itself."""
         arrays = sorted(layout.name for layout in self._layouts())
         return json.loads(json.dumps(header)) | {ARRAYS: arrays}
@@ -374,10 +374,10 @@ class ZarrSink(Resumable, Measurable):
             files[file] = json.dumps(told, indent=2).encode()
         Folder(self.path).write_all(files)
         for name, part in longer.items():
-            part.array = self._group[name]
+            part.array = array_in(self._group, name)
 
     def _layouts(self) -> list[ArrayLayout]:
-        return [made for column in self._columns for made in layouts_of(column, CHUNK_BYTES)]
+        return [layout for column in self._columns for layout in layouts_of(column, CHUNK_BYTES)]
 
     def _make(self, torn: set[str] | None) -> None:
         """Make the arrays, or find them.
@@ -390,12 +390,11 @@ class ZarrSink(Resumable, Measurable):
         """
         self._parts = {}
         for layout in self._layouts():
-            array: Any
             if torn is None or layout.name in torn:
                 array = layout.create(self._group)
             else:
                 with zarr.config.set(WHOLE):
-                    array = self._group[layout.name]
+                    array = array_in(self._group, layout.name)
             if layout.values is None:
                 part = Growing(self.path, layout.name, array, layout.rows, layout.known)
                 self._parts[layout.name] = part
