@@ -6,10 +6,11 @@ differ in a way that leaves open what is meant, the run is refused.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
@@ -39,9 +40,10 @@ class Continuing:
     """
 
     def __init__(
-        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: Any
+        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: DTypeLike
     ) -> None:
-        self.final, self.dtype = final, np.dtype(dtype)
+        self.final = final
+        self.dtype: np.dtype = np.dtype(dtype)
         self.populations = {population.name: population for population in populations}
         self.clocks = Clocks(final.steps, final.dt, round(final.time / dt), dt)
         self._check_populations()
@@ -387,7 +389,7 @@ def _delay(delay: float | None) -> str:
     return "delays that differ" if delay is None else f"a delay of {delay:g} ms"
 
 
-def _listed(states: Any) -> str:
+def _listed(states: Iterable[str]) -> str:
     names = ", ".join(states)
     return f"the states {names}" if names else "no states"
 

@@ -1,7 +1,6 @@
 """The synapses of a projection, each by itself: where they are, and what differs between them."""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
@@ -50,10 +49,10 @@ class Each:
         n_pre: int,
         width: int,
         dt: float,
-        dtype: Any,
+        dtype: np.dtype,
     ) -> None:
         made = projection.connections()
-        self.n_pre, self.width, self.dtype = n_pre, width, np.dtype(dtype)
+        self.n_pre, self.width, self.dtype = n_pre, width, dtype
         self.count = len(made)
         self.size = padded(max(self.count, 1))
         digest = hashlib.blake2b(digest_size=8)

@@ -37,7 +37,7 @@ class KeptGroup:
     wired: str = ""
     places: tuple[float, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
         return asdict(self)
 
@@ -117,7 +117,7 @@ def flattened(tree: object, path: str = "") -> dict[str, Array]:
     return found
 
 
-def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
+def restored(tree: object, given: Mapping[str, Array], path: str = "") -> object:
     """Return nested dicts of the same structure with the arrays that are given by path.
 
     Raises:

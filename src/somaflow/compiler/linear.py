@@ -24,7 +24,7 @@ _SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
 class Linear:
     """The closed form of dz/dt = A z + b for some states of a synapse.
 
-    Tensors that depend on themselves alone are exponentials. Others are the exponential series of
+    States that depend on themselves alone are exponentials. Others are the exponential series of
     the whole matrix, at a time so short that nothing changes by more than itself, and then twice
     that time, again and again (scaling and squaring: Higham NJ (2008) Functions of Matrices,
     section 10.3). It needs no eigenvalues, so equal and nearly equal rates are like any others.

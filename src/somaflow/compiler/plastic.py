@@ -21,7 +21,9 @@ from somaflow.compiler.coupling import (
     Spikes,
     ports,
 )
-from somaflow.compiler.jumping import (
+from somaflow.compiler.linear import Linear
+from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
+from somaflow.compiler.sums import (
     JumpingContext,
     Traces,
     check_sums,
@@ -31,8 +33,6 @@ from somaflow.compiler.jumping import (
     summed_current,
     ways,
 )
-from somaflow.compiler.linear import Linear
-from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
@@ -118,9 +118,9 @@ class PlasticCoupling:
         self.form = form
         self.projection = group.members[0].projection
         self.linear = Linear(group.lowered.equations, form.sums)
-        self.pre = Traces(group, form.before, form.on_spike, "_pre")
-        self.post = Traces(group, form.after, form.on_post_spike, "_post")
-        known = {*form.sums, *form.own, *form.before, *form.after}
+        self.pre = Traces(group, form.pre_states, form.on_spike, "_pre")
+        self.post = Traces(group, form.post_states, form.on_post_spike, "_post")
+        known = {*form.sums, *form.own, *form.pre_states, *form.post_states}
         self.ports = tuple(dict.fromkeys(a.name for a in form.on_spike if a.name not in known))
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
@@ -174,8 +174,8 @@ class PlasticCoupling:
             own[self.weight] = np.append(self.wiring.arrays["weight"], 0).astype(self.dtype)
         return PlasticState(
             full(self.form.sums, self.wiring.width),
-            full(self.form.before, self.wiring.n_pre),
-            full(self.form.after, self.wiring.width),
+            full(self.form.pre_states, self.wiring.n_pre),
+            full(self.form.post_states, self.wiring.width),
             own,
         )
 
@@ -325,7 +325,7 @@ class PlasticCoupling:
                 jumps, added = {}, {}
                 for assignment, then in zip(form.on_spike, snapshots, strict=True):
                     name = assignment.name
-                    if name in form.before:
+                    if name in form.pre_states:
                         continue
                     value = lowered.scope(prepared.table, {**values, **then})
                     if name in own:
@@ -401,9 +401,9 @@ class PlasticCoupling:
         if name in form.own:
             places = self.by_connection()(np.arange(self.size + 1))
             return Location("synapse", lambda event, _: event.own[name], places)
-        if name in form.before:
+        if name in form.pre_states:
             return Location("pre", lambda event, _: event.pre[name])
-        if name in form.after:
+        if name in form.post_states:
             return Location("post", lambda event, _: event.post[name][..., route.columns])
         return Location("post", lambda event, _: event.sums[name][..., route.columns])
 

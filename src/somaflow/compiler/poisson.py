@@ -9,12 +9,12 @@ from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Effect, Group, Spikes
 from somaflow.compiler.jumping import (
     JumpingConstants,
-    JumpingContext,
     JumpingCoupling,
     JumpingState,
 )
 from somaflow.compiler.layout import padded
 from somaflow.compiler.states import Tensors, Tick
+from somaflow.compiler.sums import JumpingContext
 from somaflow.network.choice import Choice
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course

@@ -63,8 +63,8 @@ class Way(NamedTuple):
     """How a step goes without its spikes, for each synapse.
 
     Attributes:
-        closed: Tensors with closed forms, at the step's start.
-        old: Tensors that the solver integrates, at the start.
+        closed: States with closed forms, at the step's start.
+        old: States that the solver integrates, at the start.
         new: The same at the end.
         before: What the cells give at the start.
         after: What they give at the end, before resets.
@@ -101,7 +101,7 @@ class Waypoint(NamedTuple):
     Attributes:
         time: When that was, from the step's start, in ms.
         met: Which synapses had one.
-        closed: Tensors with closed forms, right after it.
+        closed: States with closed forms, right after it.
         moved: By how much spikes have moved the states that the solver integrates.
         opened: When the last pulse began; below minus its duration where none did.
     """
@@ -178,7 +178,7 @@ class Walk:
         """Return the synapses at the step's end.
 
         Args:
-            closed: Tensors with closed forms there, without spikes.
+            closed: States with closed forms there, without spikes.
             flow: The others there, likewise.
             remaining: How much longer pulses last there, without spikes; () where there are none.
         """

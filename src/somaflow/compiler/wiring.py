@@ -1,7 +1,7 @@
 """Wiring: the synapses of a group as arrays, in the form that the cost table finds cheapest."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Member(NamedTuple):
     start: int
 
 
-def parts(members: list[Member], dt: float, dtype: Any) -> Iterator[Part]:
+def parts(members: list[Member], dt: float, dtype: np.dtype) -> Iterator[Part]:
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
     for projection, start in members:
         for rows in ranges(projection):
@@ -72,7 +72,7 @@ class Wiring:
         n_pre: int,
         width: int,
         dt: float,
-        dtype: Any,
+        dtype: np.dtype,
     ) -> None:
         self.n_pre, self.width, self.single = n_pre, width, False
         self.latest: int | None = None

@@ -8,7 +8,6 @@ result that the rewrites of `forms` are held to, and what runs where none of the
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +85,7 @@ class General(Form):
         """The current."""
         return () if self.current is None else (self.current,)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: all of each synapse."""
         return synapses * len(self.closed + self.flowing)
 
@@ -251,7 +250,9 @@ def check_rest(equations: Equations, states: tuple[str, ...], place: str) -> Non
     Raises:
         NetworkError: Of one the derivative at 0, or the start, is another number than 0.
     """
-    table: dict[str, Any] = {name: p.value for name, p in equations.parameters.items()}
+    table: dict[str, NDArray[np.float64] | float] = {
+        name: p.value for name, p in equations.parameters.items()
+    }
     table |= dict.fromkeys(equations.states, 0.0)
     known = all(state in equations.initial for state in equations.states)
     start = equations.initial_values({}, place) if known else {}

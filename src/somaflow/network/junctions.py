@@ -7,7 +7,6 @@ of the first, pair by pair. Where the text says itself what leaves the presynapt
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -72,8 +71,7 @@ def back(projection: Projection) -> Projection:
 
 def _back(projection: Projection) -> Projection:
     made = projection.connections()
-    equations: Any = projection.equations
-    synapse: Any = projection.synapse
+    equations, synapse = projection.equations, projection.synapse
     if BACK in equations.definitions:
         turned = _turned(equations)
         if isinstance(synapse, Mechanism):
@@ -94,8 +92,7 @@ def _back(projection: Projection) -> Projection:
     if projection.weight_name is not None:
         weight = Parameter(np.ascontiguousarray(made.coherent), made.unit)
     pairs = FromList(np.stack([made.post, made.pre], axis=1), several=True)
-    source: Any = projection.post.population
-    target: Any = projection.pre.population
+    source, target = (end.population[:] for end in (projection.post, projection.pre))
     return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
 
 
