@@ -312,10 +312,10 @@ def check_numbers(group: Group, parameters: dict[str, Array]) -> None:
         if value is None or np.all(np.isfinite(np.asarray(value))):
             continue
         used = sorted(equations.depends(definition.expression) & set(parameters))
-        given = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
+        numbers = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
         raise NetworkError(
             f"{group.place}: {name} = {render(definition.expression)} is "
-            f"{np.asarray(value).flat[0]} with {' and '.join(given)}; change one of these."
+            f"{np.asarray(value).flat[0]} with {' and '.join(numbers)}; change one of these."
         )
 
 
@@ -330,15 +330,15 @@ def ports(lowered: Lowered, owner: States, side: str) -> Tensors:
 
 def chords_of(equations: Equations, post: tuple[Node, ...]) -> dict[str, Chord]:
     """Return how a current depends on each input of the postsynaptic cell on which it does."""
-    found = {}
+    chords = {}
     for name in equations.inputs:
         if not name.endswith("_post"):
             continue
         parts = [chord_in(name, node, equations.definitions) for node in post]
         if any(slope != ZERO for slope, _ in parts):
             slopes, exact = zip(*parts, strict=True)
-            found[name] = Chord(slopes, all(exact))
-    return found
+            chords[name] = Chord(slopes, all(exact))
+    return chords
 
 
 def multiplied(

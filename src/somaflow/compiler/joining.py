@@ -75,11 +75,11 @@ class Joining:
         """
         apart = None if self.before is None else self.before.final.group_of
         groupings = groups.group(self.network.projections, apart)
-        made: list[AnyCoupling] = [self._couple(self._group(g), g) for g in groupings]
-        made += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
+        couplings: list[AnyCoupling] = [self._couple(self._group(g), g) for g in groupings]
+        couplings += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
         if self.before is not None:
-            self.before.check_projections(made)
-        return made
+            self.before.check_projections(couplings)
+        return couplings
 
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
@@ -151,9 +151,9 @@ class Joining:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)
         check_numbers(group, values)
-        made = KINDS[type(group.form)](group, wiring, self.dtype)
-        made.check(values, self.dt)
-        return made
+        coupling = KINDS[type(group.form)](group, wiring, self.dtype)
+        coupling.check(values, self.dt)
+        return coupling
 
     def _alone(self, group: Group, n_pre: int, chosen: Choice) -> GeneralCoupling:
         """Return the coupling of a projection whose synapses are computed each by itself."""
@@ -161,9 +161,9 @@ class Joining:
         each = Each(projection, chosen, n_pre, group.width, self.dt, self.dtype)
         if self.before is not None and group.delay is None:
             group.begun = self.before.begun(group, group.before, each.longest)
-        made = GeneralCoupling(group, each, self.dt, self.dtype)
-        made.check(each.values, self.dt)
-        return made
+        coupling = GeneralCoupling(group, each, self.dt, self.dtype)
+        coupling.check(each.values, self.dt)
+        return coupling
 
     def _values(self, equations: Equations, size: int) -> dict[str, Array]:
         return {

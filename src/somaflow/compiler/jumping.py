@@ -170,9 +170,9 @@ class JumpingCoupling:
 
         # Within a branch, where what is added to is stored already: elsewhere its product and this
         # sum may be contracted or not, and rows of a batch differ from a run alone.
-        def grown_by(found: Sequence[Tensor]) -> tuple[Tensor, ...]:
-            sums = (end + part for end, part in zip(ends, found, strict=False))
-            return (*sums, *found[len(ends) :])
+        def grown_by(rows: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            sums = (end + part for end, part in zip(ends, rows, strict=False))
+            return (*sums, *rows[len(ends) :])
 
         def traces(now: Tensors) -> tuple[Tensor, ...]:
             jumped = self.traces.linear.advance(prepared.pre, now, since) if now else {}
@@ -182,21 +182,21 @@ class JumpingCoupling:
 
         def delivered() -> tuple[Tensor, ...]:
             jumps, added, now = self._jumps(event, spikes, tick, prepared)
-            kept = traces(now)
+            traced = traces(now)
             shape = [self.height, *since.shape[:-1], self.wiring.width]
             if self.wiring.choice.form == "loop":
                 height = int(np.prod(shape[:-1]))
                 total = self.wiring.sum_values(
                     arrays, mask, self._of_one(jumps, added, since, prepared), height
                 )
-                return *grown_by(tf.unstack(tf.reshape(total, shape))), *kept
+                return *grown_by(tf.unstack(tf.reshape(total, shape))), *traced
             x = tf.where(hit, self._sent(jumps, added, since, prepared), nothing)
-            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
+            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *traced
 
         def quiet() -> tuple[Tensor, ...]:
-            kept = tuple(calm[s] for s in form.pre_states)
+            traced = tuple(calm[s] for s in form.pre_states)
             nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
-            return *ends, *[nothing] * (self.height - len(ends)), *kept
+            return *ends, *[nothing] * (self.height - len(ends)), *traced
 
         rest = ()
         if self.wiring.latest is not None:
@@ -217,16 +217,16 @@ class JumpingCoupling:
             named = list(zip(names, every, strict=False))
             jumps = {name: size for name, size in named if name in form.sums}
             added = [size for name, size in named if name not in form.sums]
-            kept = every[len(names) :]
+            traced = every[len(names) :]
             one = self._of_one(jumps, added, since, prepared)
             late = ring.add_values(event.late, arrays, mask, one, tick.step)
             arrived, rest = ring.take(late, tick.step)
-            found = grown_by(tf.unstack(arrived))
+            rows = grown_by(tf.unstack(arrived))
         else:
             every = tf.cond(tf.reduce_any(hit), delivered, quiet)
-            found, kept = every[: self.height], every[self.height :]
-        sums, charge, added = finished(self.linear, self.ports, found)
-        traced = dict(zip(form.pre_states, kept, strict=True))
+            rows, traced = every[: self.height], every[self.height :]
+        sums, charge, added = finished(self.linear, self.ports, rows)
+        traced = dict(zip(form.pre_states, traced, strict=True))
         return Effect(JumpingState(sums, traced, rest), charge, {}, added)
 
     def _sent(

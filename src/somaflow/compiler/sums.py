@@ -97,7 +97,7 @@ def ways(
     Each way is a vector over `fractions(nodes)`, and then of the mean over the step, if the solver
     gets that.
     """
-    found: dict[tuple[str, str], list[Tensor]] = {}
+    parts: dict[tuple[str, str], list[Tensor]] = {}
     mean = linear.steep[len(nodes) > 1]
     for column in linear.states:
         unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
@@ -107,26 +107,26 @@ def ways(
             moved.append({s: area / dt for s, area in areas.items()})
         for row in linear.states:
             if linear.parts.reaches(column, row):
-                found[row, column] = [part[row] for part in moved]
-    return {key: tf.stack(way) for key, way in found.items()}
+                parts[row, column] = [part[row] for part in moved]
+    return {key: tf.stack(way) for key, way in parts.items()}
 
 
 def opened(linear: Linear, sums: Tensors, tick: Tick, ways: Matrix) -> JumpingContext:
     """Return the sums at each node, at the start and at the end, without spikes."""
-    made: Tensors = {}
+    totals: Tensors = {}
     for (row, column), way in ways.items():
         # Of all times at once: a product that its reader could contract with an addition, or not,
         # would make rows of a batch differ from a run alone in their last bits.
         term = way[(slice(None), *[None] * sums[column].shape.rank)] * sums[column][None]
-        made[row] = made[row] + term if row in made else term
-    rows = {state: tf.unstack(total) for state, total in made.items()}
+        totals[row] = totals[row] + term if row in totals else term
+    rows = {state: tf.unstack(total) for state, total in totals.items()}
     places = {0.0: dict(sums)}
     for k, c in enumerate(tick.fractions):
         places[c] = {state: rows[state][k] for state in linear.states}
-    seen = [places[c] for c in tick.nodes]
+    nodes = [places[c] for c in tick.nodes]
     if any(len(row) > len(tick.fractions) for row in rows.values()):
-        seen = [{state: rows[state][-1] for state in linear.states}] * len(seen)
-    return JumpingContext([*seen, places[0.0]], places[1.0])
+        nodes = [{state: rows[state][-1] for state in linear.states}] * len(nodes)
+    return JumpingContext([*nodes, places[0.0]], places[1.0])
 
 
 def summed_current(
@@ -145,13 +145,13 @@ def summed_current(
 
 
 def finished(
-    linear: Linear, names: Sequence[str], found: Sequence[Tensor]
+    linear: Linear, names: Sequence[str], row: Sequence[Tensor]
 ) -> tuple[Tensors, Tensors | None, Tensors]:
     """Return the sums, their charges and what is added to states by name, from the row of all."""
     n = len(linear.states)
-    sums = dict(zip(linear.states, found[:n], strict=True))
-    charge = dict(zip(linear.states, found[n : 2 * n], strict=True))
-    return sums, charge if n else None, dict(zip(names, found[2 * n :], strict=True))
+    sums = dict(zip(linear.states, row[:n], strict=True))
+    charge = dict(zip(linear.states, row[n : 2 * n], strict=True))
+    return sums, charge if n else None, dict(zip(names, row[2 * n :], strict=True))
 
 
 def check_sums(
@@ -170,10 +170,11 @@ def check_sums(
     except EquationError as error:
         raise NetworkError(f"{group.place}: {error}") from error
     for state in linear.states:
-        found = [values.matrix.get((state, state), 1.0), values.offsets.get(state, 0.0)]
-        if not np.all(np.isfinite([float(number) for number in found])) or float(found[0]) == 0:
+        numbers = [values.matrix.get((state, state), 1.0), values.offsets.get(state, 0.0)]
+        rate = float(numbers[0])
+        if not np.all(np.isfinite([float(number) for number in numbers])) or rate == 0:
             raise NetworkError(
-                f"{group.place}: d{state}/dt has the rate {float(found[0]):g} per ms; are the time "
+                f"{group.place}: d{state}/dt has the rate {rate:g} per ms; are the time "
                 "constants greater than 0 and finite? Leave out of the text what is switched off."
             )
     for state in linear.states if rest else ():

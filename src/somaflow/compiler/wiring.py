@@ -39,11 +39,11 @@ def parts(members: list[Member], dt: float, dtype: np.dtype) -> Iterator[Part]:
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
     for projection, start in members:
         for rows in ranges(projection):
-            made = projection.connections(rows)
-            columns = {"weight": made.coherent.astype(dtype)}
+            connections = projection.connections(rows)
+            columns = {"weight": connections.coherent.astype(dtype)}
             if varied_delays(projection):
-                columns["delay"] = np.rint(made.delay / dt).astype(np.int32)
-            yield Part(made.pre, made.post + np.int32(start), columns)
+                columns["delay"] = np.rint(connections.delay / dt).astype(np.int32)
+            yield Part(connections.pre, connections.post + np.int32(start), columns)
 
 
 class Wiring:

@@ -185,22 +185,22 @@ def closed_states(equations: Equations) -> tuple[str, ...]:
     """Return the states with closed forms: linear in each other, with constant coefficients."""
     known = {*equations.states, *equations.inputs}
 
-    def constant(state: str, found: list[str]) -> bool:
+    def constant(state: str, closed: list[str]) -> bool:
         tree = inlined(equations.states[state].expression, equations.definitions, set())
-        if calls_pulse(tree) or (equations.depends(tree) & known) - set(found):
+        if calls_pulse(tree) or (equations.depends(tree) & known) - set(closed):
             return False
         try:
-            LinearParts(equations, _led(state, found, equations))
+            LinearParts(equations, _led(state, closed, equations))
         except EquationError:
             return False
         return True
 
-    found = list(equations.states)
+    closed = list(equations.states)
     while True:
-        kept = [state for state in found if constant(state, found)]
-        if kept == found:
-            return tuple(found)
-        found = kept
+        still = [state for state in closed if constant(state, closed)]
+        if still == closed:
+            return tuple(closed)
+        closed = still
 
 
 def _led(state: str, found: list[str], equations: Equations) -> list[str]:
@@ -231,12 +231,12 @@ def duration_of(equations: Equations, place: str) -> Node | None:
         NetworkError: There are several.
     """
     nodes = [v.expression for v in (*equations.states.values(), *equations.definitions.values())]
-    found = {
+    durations = {
         render(item.arguments[0]): item.arguments[0] for node in nodes for item in _pulses(node)
     }
-    if len(found) > 1:
-        raise NetworkError(f"{place} has pulses of {len(found)} durations; give one.")
-    return next(iter(found.values()), None)
+    if len(durations) > 1:
+        raise NetworkError(f"{place} has pulses of {len(durations)} durations; give one.")
+    return next(iter(durations.values()), None)
 
 
 def check_rest(equations: Equations, states: tuple[str, ...], place: str) -> None:

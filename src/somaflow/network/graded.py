@@ -127,7 +127,7 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
         used = equations.depends(node)
         return bool(used & (of_pre | {weight or ""})) and bool(used & of_post)
 
-    found = []
+    terms = []
     try:
         products = _products(Name("I"), equations, mixed)
     except RecursionError:
@@ -156,8 +156,8 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
                 f"{place}: each term of I must be {weight} times what the presynaptic and the "
                 f"postsynaptic cell give; found {' * '.join(render(f) for f in factors)}."
             )
-        found.append((pre, post))
-    return found
+        terms.append((pre, post))
+    return terms
 
 
 def _products(node: Node, equations: Equations, mixed: Callable[[Node], bool]) -> list[list[Node]]:

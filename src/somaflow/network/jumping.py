@@ -147,15 +147,15 @@ def _current(equations: Equations) -> Node | None:
     return Name("I") if "I" in equations.definitions else None
 
 
-def _closure(found: set[str], equations: Equations) -> set[str]:
+def _closure(closure: set[str], equations: Equations) -> set[str]:
     """Add the states that the derivatives of states depend on, those of these, and so on."""
     while True:
-        more = set(found)
-        for state in found:
-            more |= equations.depends(equations.states[state].expression) & set(equations.states)
-        if more == found:
-            return found
-        found = more
+        larger = set(closure)
+        for state in closure:
+            larger |= equations.depends(equations.states[state].expression) & set(equations.states)
+        if larger == closure:
+            return closure
+        closure = larger
 
 
 def increment(assignment: Assignment, place: str) -> Node:
@@ -245,7 +245,7 @@ def _amplitudes(
     place: str,
 ) -> dict[str, Node] | None:
     """Return the factor of the weight in each jump that is not of a presynaptic state."""
-    found: dict[str, Node] = {}
+    amplitudes: dict[str, Node] = {}
     for assignment in assignments:
         if assignment.name in pre:
             continue
@@ -255,7 +255,9 @@ def _amplitudes(
             if added == ZERO or rest != ZERO or weight in names(added):
                 return None
         outside = {name for name in equations.inputs if name.endswith("_post")}
-        if assignment.name in found or names(added) & (outside | set(equations.states) - set(pre)):
+        if assignment.name in amplitudes or names(added) & (
+            outside | set(equations.states) - set(pre)
+        ):
             return None
-        found[assignment.name] = added
-    return found
+        amplitudes[assignment.name] = added
+    return amplitudes

@@ -70,7 +70,7 @@ def back(projection: Projection) -> Projection:
 
 
 def _back(projection: Projection) -> Projection:
-    made = projection.connections()
+    connections = projection.connections()
     equations, synapse = projection.equations, projection.synapse
     if BACK in equations.definitions:
         turned = _turned(equations)
@@ -85,13 +85,15 @@ def _back(projection: Projection) -> Projection:
             )
         else:
             synapse = turned
-    if made.own:
-        units = {name: equations.unit(name) for name in made.own}
-        synapse = synapse(**{name: Parameter(v, units[name]) for name, v in made.own.items()})
+    if connections.own:
+        units = {name: equations.unit(name) for name in connections.own}
+        synapse = synapse(
+            **{name: Parameter(v, units[name]) for name, v in connections.own.items()}
+        )
     weight = None
     if projection.weight_name is not None:
-        weight = Parameter(np.ascontiguousarray(made.coherent), made.unit)
-    pairs = FromList(np.stack([made.post, made.pre], axis=1), several=True)
+        weight = Parameter(np.ascontiguousarray(connections.coherent), connections.unit)
+    pairs = FromList(np.stack([connections.post, connections.pre], axis=1), several=True)
     source, target = (end.population[:] for end in (projection.post, projection.pre))
     return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
 

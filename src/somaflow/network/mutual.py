@@ -43,11 +43,11 @@ class Mutual(Description):
                 "pair; leave it out."
             )
         object.__setattr__(self, "seed", check_own_seed(self.seed))
-        own = getattr(self.of, "seed", 0)
-        if self.seed is not None and hasattr(self.of, "seed") and self.seed != own:
+        seed = getattr(self.of, "seed", 0)
+        if self.seed is not None and hasattr(self.of, "seed") and self.seed != seed:
             object.__setattr__(self, "of", replace(self.of, seed=self.seed))
         else:
-            object.__setattr__(self, "seed", own)
+            object.__setattr__(self, "seed", seed)
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse sides of different cells.
