@@ -8,6 +8,7 @@ import numpy as np
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import shown
+from somaflow.network.distances import Distances
 from somaflow.network.lists import FromList
 from somaflow.network.random import check_own_seed
 from somaflow.network.wiring import Indices, Pairs, Rows, by_row, check_rows
@@ -74,7 +75,7 @@ class Mutual(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 
