@@ -265,7 +265,7 @@ class JumpingCoupling:
             if assignment.name in form.pre_states:
                 continue
             value = self.group.lowered.scope(table, {**inputs, **then})
-            size = cast(value(form.amplitudes[assignment.name]), since.dtype)  # pyright: ignore
+            size = cast(value(form.amplitudes[assignment.name]), since.dtype)
             size = tf.where(since > 0, tf.broadcast_to(size, since.shape), tf.zeros_like(since))
             if assignment.name in form.sums:
                 jumps[assignment.name] = size
