@@ -7,17 +7,16 @@ are none that the component can reach, whatever the state and the parameters are
 that is not in these lists nothing is known.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import BlockFunction, OdeModel
 from somaflow.errors import RunError
 from somaflow.numerics.device import compiled
 from somaflow.numerics.memory import available_bytes, in_words
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.base import Solver
 from somaflow.solvers.derivatives import WRITTEN_OUT
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
@@ -58,26 +57,26 @@ _SAME = frozenset([*_KEEP.split(), *_TRUTH.split()])
 _ATTRIBUTES = {"T", "Tidx", "keep_dims", "exclusive", "reverse"}  # of what they are replaced by
 
 
-def large(made: Model) -> bool:
+def large(model: OdeModel) -> bool:
     """Tell whether derivatives are taken by the pattern of a system."""
-    return sum(made.blocks.sizes) > WRITTEN_OUT
+    return sum(model.blocks.sizes) > WRITTEN_OUT
 
 
-def choices(made: Model) -> tuple[bytes, ...]:
+def choices(model: OdeModel) -> tuple[bytes, ...]:
     """Return the whole numbers in the parameters of a large system: its pattern holds for these."""
-    if not large(made):
+    if not large(model):
         return ()
-    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(made.parameters)]
+    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(model.parameters)]
     return tuple(leaf.tobytes() for leaf in leaves if leaf.dtype.kind in "iub")
 
 
 def of_model(
-    made: Model, solver: Solver, function: Any, floats: tf.DType, lockstep: bool
+    model: OdeModel, solver: Solver, function: BlockFunction, floats: tf.DType, lockstep: bool
 ) -> Pattern | None:
     """Return the pattern of a large system, if the method takes derivatives.
 
     Args:
-        made: The system.
+        model: The system.
         solver: The method.
         function: What it differentiates, over blocks.
         floats: Of the run.
@@ -86,12 +85,12 @@ def of_model(
     Raises:
         RunError: The Jacobian is full, and does not fit into memory.
     """
-    if not (large(made) and (solver.stiff or isinstance(solver, _DIFFERENTIATE))):
+    if not (large(model) and (solver.stiff or isinstance(solver, _DIFFERENTIATE))):
         return None
-    n, columns = sum(made.blocks.sizes), made.blocks.columns
+    n, columns = sum(model.blocks.sizes), model.blocks.columns
     time = tf.zeros([] if lockstep else [columns], tf.float64)
     # Constants, so that no tape of the user's looks into what is compiled here.
-    given = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), made.parameters)
+    given = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), model.parameters)
     found = pattern(function, n, (time, tf.zeros([n, columns], floats), given))
     needed, free = _COPIES * columns * n * n * floats.size, available_bytes()
     if (found is None or not found.banded) and solver.stiff and free is not None and needed > free:
@@ -104,18 +103,18 @@ def of_model(
     return found
 
 
-def told(made: Model, solver: Solver, found: Pattern | None) -> dict[str, str]:
+def told(model: OdeModel, solver: Solver, found: Pattern | None) -> dict[str, str]:
     """Return what a solve says of the Jacobian of a large system, for a method that needs it."""
-    if not (large(made) and solver.stiff):
+    if not (large(model) and solver.stiff):
         return {}
-    products = sum(made.blocks.sizes) if found is None else found.products
+    products = sum(model.blocks.sizes) if found is None else found.products
     what = "full"
     if found is not None and found.banded:
         what = "banded, {} below and {} above the diagonal".format(*found.reach)
     return {"jacobian": f"{what}, from {products} products"}
 
 
-def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> Pattern | None:
+def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> Pattern | None:
     """Return which components of a function over blocks depend on which.
 
     Args:
@@ -128,7 +127,7 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
         The pattern; None where the operations do not tell, or where most components depend on most.
     """
     like = tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), spec)
-    traced: Any = tf.function(over, autograph=False).get_concrete_function(*like)
+    traced = tf.function(over, autograph=False).get_concrete_function(*like)
     definition = traced.graph.as_graph_def()
     eager = tf.config.functions_run_eagerly()  # there is no graph to change then
     if eager or definition.library.function or not _passing(definition):
@@ -142,7 +141,7 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
     definition.node.extend(kept)
 
     @compiled
-    def reached(first: Tensor, given: Any) -> Tensor:
+    def reached(first: Tensor, given: Nest) -> Tensor:
         """Return for each of the next components which ones it reaches, bool [_BLOCK, n]."""
         t, y, *rest = tf.nest.flatten(given)
 
@@ -179,7 +178,7 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
     return Pattern(n, np.concatenate(rows), np.concatenate(columns))
 
 
-def _passing(definition: Any) -> bool:
+def _passing(definition: GraphDef) -> bool:
     """Make the operations of a graph pass on what they are given; tell whether all of them do."""
     for node in list(definition.node):
         held = node.attr["T"].type if "T" in node.attr else 0  # 0 for a list of types
@@ -202,13 +201,13 @@ def _passing(definition: Any) -> bool:
     return True
 
 
-def _replace(node: Any, operation: str) -> None:
+def _replace(node: NodeDef, operation: str) -> None:
     node.op = operation
     for attribute in set(node.attr) - _ATTRIBUTES:
         del node.attr[attribute]
 
 
-def _add_up(definition: Any, node: Any) -> None:
+def _add_up(definition: GraphDef, node: NodeDef) -> None:
     """Turn a choice into the sum of what is chosen from, and of its condition for the shape."""
     condition, first, second = node.input[:3]
     truth, total = definition.node.add(), definition.node.add()

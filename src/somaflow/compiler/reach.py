@@ -6,13 +6,17 @@ run ends where that happens. What cells give each other through gap junctions is
 methods; that is known before the run.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from somaflow.compiler.coupling import Coupling
 from somaflow.errors import NetworkError
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
 from somaflow.solvers.base import Problem, Solver
 
 # dt times the rate, at which a method is tried; none of them matters beyond.
@@ -37,13 +41,13 @@ def pair_reach(solver: Solver) -> float:
     """
     rates = tf.constant(_TRIED[None, :, None])
 
-    def f(t: Any, y: Any, drive: float, hold: Any) -> Any:
+    def f(y: Tensor, drive: float, hold: Callable[[Tensor], Tensor]) -> Tensor:
         return rates * (hold(tf.reverse(y, [-1])) - y) + drive
 
-    def end(drive: float, start: Any) -> Any:
+    def end(drive: float, start: list[list[list[float]]]) -> Array:
         y = tf.constant(start, tf.float64) * tf.ones_like(rates)
         problem = Problem(
-            lambda t, y: f(t, y, drive, tf.identity), lambda t, y: f(t, y, drive, tf.stop_gradient)
+            lambda t, y: f(y, drive, tf.identity), lambda t, y: f(y, drive, tf.stop_gradient)
         )
         return _stepped(solver, problem, y)[0, :, 0]
 
@@ -52,11 +56,11 @@ def pair_reach(solver: Solver) -> float:
     return _first(bad)
 
 
-def _stepped(solver: Solver, problem: Problem, y: Any) -> Any:
+def _stepped(solver: Solver, problem: Problem, y: Tensor) -> Array:
     return solver.step(problem, 0.0, 1.0, y, solver.init(problem, 0.0, y)).y.numpy()
 
 
-def _first(bad: Any) -> float:
+def _first(bad: NDArray[np.bool_]) -> float:
     return float(_TRIED[max(int(np.argmax(bad)) - 1, 0)]) if bad.any() else np.inf
 
 
