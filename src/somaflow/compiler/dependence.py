@@ -90,27 +90,32 @@ def of_model(
     n, columns = sum(model.blocks.sizes), model.blocks.columns
     time = tf.zeros([] if lockstep else [columns], tf.float64)
     # Constants, so that no tape of the user's looks into what is compiled here.
-    given = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), model.parameters)
-    found = pattern(function, n, (time, tf.zeros([n, columns], floats), given))
+    constants = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), model.parameters)
+    sparsity = pattern(function, n, (time, tf.zeros([n, columns], floats), constants))
     needed, free = _COPIES * columns * n * n * floats.size, available_bytes()
-    if (found is None or not found.banded) and solver.stiff and free is not None and needed > free:
+    if (
+        (sparsity is None or not sparsity.banded)
+        and solver.stiff
+        and free is not None
+        and needed > free
+    ):
         raise RunError(
             f"{solver.name} needs the Jacobian of {n:,} components, and it is full: each seems to "
             f"depend on most others. That takes about {in_words(needed)} of memory, of which "
             f"{in_words(free)} are free. Write differences by slices, tf.pad and tf.roll, and not "
             "as a product with a matrix; or take an explicit method, such as sf.Tsitouras()."
         )
-    return found
+    return sparsity
 
 
-def told(model: OdeModel, solver: Solver, found: Pattern | None) -> dict[str, str]:
+def told(model: OdeModel, solver: Solver, sparsity: Pattern | None) -> dict[str, str]:
     """Return what a solve says of the Jacobian of a large system, for a method that needs it."""
     if not (large(model) and solver.stiff):
         return {}
-    products = sum(model.blocks.sizes) if found is None else found.products
+    products = sum(model.blocks.sizes) if sparsity is None else sparsity.products
     what = "full"
-    if found is not None and found.banded:
-        what = "banded, {} below and {} above the diagonal".format(*found.reach)
+    if sparsity is not None and sparsity.banded:
+        what = "banded, {} below and {} above the diagonal".format(*sparsity.reach)
     return {"jacobian": f"{what}, from {products} products"}
 
 
@@ -135,22 +140,22 @@ def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> P
     names = [tensor.name for tensor in traced.graph.inputs]
     captured, result = traced.captured_inputs, traced.outputs[0].name
     # XLA does not compile a placeholder, and what is put in its place must be in use.
-    kept = [node for node in definition.node if node.op != "Placeholder"]
-    used = {name.partition(":")[0] for node in kept for name in node.input}
+    nodes = [node for node in definition.node if node.op != "Placeholder"]
+    used = {name.partition(":")[0] for node in nodes for name in node.input}
     del definition.node[:]
-    definition.node.extend(kept)
+    definition.node.extend(nodes)
 
     @compiled
-    def reached(first: Tensor, given: Nest) -> Tensor:
+    def reached(first: Tensor, arguments: Nest) -> Tensor:
         """Return for each of the next components which ones it reaches, bool [_BLOCK, n]."""
-        t, y, *rest = tf.nest.flatten(given)
+        t, y, *rest = tf.nest.flatten(arguments)
 
         def one(component: Tensor) -> Tensor:
             marked = tf.where((tf.range(n) == component)[:, None], tf.constant(np.nan, y.dtype), y)
-            own = [tf.identity(x) for x in (t, marked, *rest, *captured)]  # of the loop's graph
+            inputs = [tf.identity(x) for x in (t, marked, *rest, *captured)]  # of the loop's graph
             values = {
                 name: value
-                for name, value in zip(names, own, strict=True)
+                for name, value in zip(names, inputs, strict=True)
                 if name.partition(":")[0] in used
             }
             (block,) = tf.graph_util.import_graph_def(
@@ -168,11 +173,11 @@ def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> P
         return None
     rows, columns, count = [], [], 0
     for first in range(0, n, _BLOCK):
-        found = reached(tf.constant(first), spec).numpy()[: n - first]
-        count += np.count_nonzero(found)
+        marks = reached(tf.constant(first), spec).numpy()[: n - first]
+        count += np.count_nonzero(marks)
         if count > min(_MOST * n * n, _ENTRIES):
             return None
-        column, row = np.nonzero(found)
+        column, row = np.nonzero(marks)
         rows.append(row.astype(np.int32))
         columns.append((first + column).astype(np.int32))
     return Pattern(n, np.concatenate(rows), np.concatenate(columns))
@@ -181,8 +186,8 @@ def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> P
 def _passing(definition: GraphDef) -> bool:
     """Make the operations of a graph pass on what they are given; tell whether all of them do."""
     for node in list(definition.node):
-        held = node.attr["T"].type if "T" in node.attr else 0  # 0 for a list of types
-        kind = tf.as_dtype(held) if held else None
+        number = node.attr["T"].type if "T" in node.attr else 0  # 0 for a list of types
+        kind = tf.as_dtype(number) if number else None
         if node.op == "Cast":
             source, target = (tf.as_dtype(node.attr[key].type) for key in ("SrcT", "DstT"))
             # From a real number to a whole one, which may choose a component.
