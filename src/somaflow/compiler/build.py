@@ -93,7 +93,7 @@ def compile_network(
     dynamics = Dynamics(tables, recorders, begin, reach)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
-    parameters = tables.parameters() | {"recordings": recordings.parameters()}
+    parameters = tables.parameters(recordings.parameters())
     if solver is not None:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(

@@ -7,21 +7,22 @@ differ in a way that leaves open what is meant, the run is refused.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from somaflow.compiler import underway
-from somaflow.compiler.coupling import RINGS, Coupling, Group
-from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
+from somaflow.compiler.final import FinalState, KeptGroup, flattened, parts_of
 from somaflow.compiler.poisson import COUNTS
+from somaflow.compiler.states import EventState
 from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.equations.expression import Node
 from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
 
-_AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
+_POST = ("sum", "sums", "post")  # parts of a group's event state by postsynaptic cells
 
 
 class Continuing:
@@ -164,7 +165,7 @@ class Continuing:
                 last = max(last, 1 + int(np.flatnonzero(due.any(axis=(1, 2))).max(initial=-1)))
         return last
 
-    def check_projections(self, couplings: Sequence[Coupling]) -> None:
+    def check_projections(self, couplings: Sequence[AnyCoupling]) -> None:
         """Refuse changed delays where spikes are under way, and tell of names that are gone.
 
         Raises:
@@ -231,7 +232,7 @@ class Continuing:
     def _key(self, group: Group) -> str:
         return self.final.group_of[group.routes[0].projection]
 
-    def rows(self, coupling: Coupling) -> dict[str, Array] | None:
+    def rows(self, coupling: AnyCoupling) -> dict[str, Array] | None:
         """Return the rows of a coupling in the block of its presynaptic population.
 
         Returns:
@@ -264,7 +265,7 @@ class Continuing:
 
     # --------------------------------------------------------------------- events
 
-    def events(self, initial: Mapping[str, Any], couplings: Sequence[Coupling]) -> dict[str, Any]:
+    def events(self, initial: EventState, couplings: Sequence[AnyCoupling]) -> EventState:
         """Return the event state of the network that goes on.
 
         Args:
@@ -274,29 +275,39 @@ class Continuing:
         Raises:
             RunError: What is kept in steps of another dt cannot be told exactly.
         """
-        keys = {coupling.group.key: coupling for coupling in couplings}
-        made = {}
+        groups = {}
         for coupling in couplings:
+            key = coupling.group.key
             known = self._kept(coupling.group) if coupling.group.before is not None else {}
-            if known and coupling.group.key not in initial:
+            if known and key not in initial.groups:
                 raise self._other_synapse(coupling.group)
-        for key, value in initial.items():
-            kind, _, name = key.partition(" ")
-            known = self.final.events.get(key)
-            if key in keys:
-                made[key] = self._of_group(keys[key], value)
-            elif key == "stimuli":
-                made[key] = self._noise(value)
-            elif known is None:
-                # Who is above already has spiked, or has not crossed.
-                made[key] = np.ones_like(value) if kind == "above" else value
-            elif kind == "spikes":
-                made[key] = self.clocks.history(name, known, value)
-            elif kind == "refractory" and not self._has_condition(name):
-                made[key] = self.clocks.counts(name, known)
-            else:
-                made[key] = known
-        return made
+            if key in initial.groups:
+                groups[key] = self._of_group(coupling, initial.groups[key])
+        known = self.final.events
+        return EventState(
+            noise=self._noise(initial.noise),
+            groups=groups,
+            refractory={
+                key: self._refractory(key, known[key]) if key in known else value
+                for key, value in initial.refractory.items()
+            },
+            # Who is above already has spiked, or has not crossed.
+            above={
+                key: known[key] if key in known else np.ones_like(value)
+                for key, value in initial.above.items()
+            },
+            spikes={
+                key: self._history(key, known[key], value) if key in known else value
+                for key, value in initial.spikes.items()
+            },
+        )
+
+    def _refractory(self, key: str, known: Array) -> Array:
+        name = key.partition(" ")[2]
+        return known if self._has_condition(name) else self.clocks.counts(name, known)
+
+    def _history(self, key: str, known: Array, empty: Array) -> Array:
+        return self.clocks.history(key.partition(" ")[2], known, empty)
 
     def _has_condition(self, name: str) -> bool:
         """Tell whether a condition says how long a population is refractory."""
@@ -307,17 +318,18 @@ class Continuing:
         found = _below(self.final.events, self._key(group))
         return {path: value for path, value in found.items() if path not in RINGS}
 
-    def _of_group(self, coupling: Coupling, initial: Any) -> Any:
+    def _of_group(self, coupling: AnyCoupling, initial: NamedTuple) -> NamedTuple:
         """Return what a group keeps."""
         group, old = coupling.group, coupling.group.before
         if old is None:
             return initial
         known = self._kept(group)
-        own = flattened({name: value for name, value in initial.items() if name not in RINGS})
+        parts = parts_of(initial) or {}
+        own = flattened({name: value for name, value in parts.items() if name not in RINGS})
         if known.keys() != own.keys():
             raise self._other_synapse(group)
 
-        def one(path: str, value: Any) -> Any:
+        def one(path: str, value: object) -> object:
             if isinstance(value, Mapping):
                 return {name: one(f"{path}/{name}", part) for name, part in value.items()}
             part = path.partition("/")[0]
@@ -326,18 +338,18 @@ class Continuing:
                 if part == "late" and old.places != coupling.places:
                     self._check_nothing_due(due, group)
                     return value
-                return value if due is None else self.clocks.ring(due, value, group)
+                return value if due is None else self.clocks.ring(due, np.asarray(value), group)
             found = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
                 return np.asarray(np.ceil(found * self.clocks.ratio), found.dtype)
-            if part not in _AFTER:
+            if part not in _POST:
                 return found
             made = np.array(value)
             for here, there in underway.columns(group, old):
                 made[..., here] = found[..., there]
             return made
 
-        return {name: one(name, value) for name, value in initial.items()}
+        return initial._replace(**{name: one(name, value) for name, value in parts.items()})
 
     @staticmethod
     def _check_nothing_due(due: Array | None, group: Group) -> None:

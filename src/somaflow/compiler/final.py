@@ -98,12 +98,21 @@ class FinalState:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"
 
 
-def flattened(tree: Any, path: str = "") -> dict[str, Array]:
-    """Return the arrays of nested dicts by path."""
-    if not isinstance(tree, Mapping):
+def parts_of(tree: object) -> Mapping[str, object] | None:
+    """Return the parts of a nest by name; None of a leaf. A field that is () is no part."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        fields = zip(tree._fields, tree, strict=True)  # pyright: ignore
+        return {name: part for name, part in fields if not (isinstance(part, tuple) and not part)}
+    return tree if isinstance(tree, Mapping) else None
+
+
+def flattened(tree: object, path: str = "") -> dict[str, Array]:
+    """Return the arrays of nested dicts and named tuples by path."""
+    parts = parts_of(tree)
+    if parts is None:
         return {path: np.asarray(tree)}
     found: dict[str, Array] = {}
-    for key, value in tree.items():
+    for key, value in parts.items():
         found |= flattened(value, f"{path}/{key}" if path else str(key))
     return found
 

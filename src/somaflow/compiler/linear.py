@@ -1,20 +1,17 @@
 """Closed forms of states that obey linear equations with constant coefficients between events."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import Coefficients, Matrix, Tensors
 from somaflow.equations.equations import Equations
 from somaflow.equations.linear import LinearParts
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
-
-States = dict[str, Tensor]
-Matrix = dict[tuple[str, str], Tensor]  # (row, column)
 
 # Terms of the exponential series of a coupled system. With rates of at most 1 per step the first
 # term that is left out is 1/19!, below the rounding of float64.
@@ -22,13 +19,6 @@ _TERMS = 18
 # A sum that changes by more than this within a step is given to the solver as its mean over the
 # step, so that its charge is right: with one node, and with several of them.
 _SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
-
-
-class Coefficients(TypedDict):
-    """A and b of dz/dt = A z + b, their entries that are not 0."""
-
-    a: Matrix
-    b: States
 
 
 class Linear:
@@ -58,10 +48,10 @@ class Linear:
 
     def values(self, value: Scope) -> Coefficients:
         """Evaluate the coefficients and offsets."""
-        return {
-            "a": {key: value(node) for key, node in self.parts.coefficients.items()},
-            "b": {key: value(node) for key, node in self.parts.offsets.items()},
-        }
+        return Coefficients(
+            {key: value(node) for key, node in self.parts.coefficients.items()},
+            {key: value(node) for key, node in self.parts.offsets.items()},
+        )
 
     def reach(self, values: Coefficients, longest: float) -> None:
         """Set the doublings for times up to the longest one, in ms."""
@@ -69,7 +59,7 @@ class Linear:
         self.steep = change > _SAMPLED_ONCE, change > _SAMPLED
         self.doublings = 0 if self.diagonal else math.ceil(math.log2(max(change, 1.0)))
 
-    def advance(self, values: Coefficients, z: Mapping[str, Tensor], time: Tensor) -> States:
+    def advance(self, values: Coefficients, z: Tensors, time: Tensor) -> Tensors:
         """Return the states after some time without an event.
 
         Args:
@@ -77,7 +67,7 @@ class Linear:
             z: The states, tensors.
             time: A number or a tensor that broadcasts with them.
         """
-        a, b = values["a"], values["b"]
+        a, b = values
         if self.diagonal:
             later = {}
             for state in self.states:
@@ -97,11 +87,9 @@ class Linear:
             return {s: grown[s] + driven[s] if s in driven else grown[s] for s in self.states}
         return self._series(values, z, time)[0]
 
-    def _series(
-        self, values: Coefficients, z: Mapping[str, Tensor], time: Tensor
-    ) -> tuple[States, States]:
+    def _series(self, values: Coefficients, z: Tensors, time: Tensor) -> tuple[Tensors, Tensors]:
         """Return the states after a time that is short to them, and their integrals over it."""
-        a, b = values["a"], values["b"]
+        a, b = values
         total, term, area = dict(z), dict(z), dict(z)
         for k in range(1, _TERMS + 1):
             following = {}
@@ -117,7 +105,7 @@ class Linear:
 
     def _ways(self, values: Coefficients, like: Tensor, time: Tensor) -> tuple[Matrix, Matrix]:
         """Return how each state depends on each after some time, and the integrals of that."""
-        free, short = _without_offsets(values), time * 0.5**self.doublings
+        free, short = values.homogeneous, time * 0.5**self.doublings
         way: Matrix = {}
         area: Matrix = {}
         for column in self.states:
@@ -139,34 +127,32 @@ class Linear:
         return {(r, c): v for c in self.states for r, v in self._product(left, columns[c]).items()}
 
     @staticmethod
-    def _product(matrix: Matrix, z: Mapping[str, Tensor]) -> States:
-        total: States = {}
+    def _product(matrix: Matrix, z: Tensors) -> Tensors:
+        total: Tensors = {}
         for (row, column), part in matrix.items():
             if column in z:
                 term = part * z[column]
                 total[row] = total[row] + term if row in total else term
         return total
 
-    def impulse(self, values: Coefficients, jumps: Mapping[str, Tensor], time: Tensor) -> States:
+    def impulse(self, values: Coefficients, jumps: Tensors, time: Tensor) -> Tensors:
         """Return what jumps have become after some time, the rest of the states left aside."""
-        return self.advance(_without_offsets(values), self._all(jumps), time)
+        return self.advance(values.homogeneous, self._all(jumps), time)
 
-    def _all(self, jumps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _all(self, jumps: Tensors) -> Tensors:
         like = next(iter(jumps.values()))
         return {state: jumps.get(state, tf.zeros_like(like)) for state in self.states}
 
-    def swept(
-        self, values: Coefficients, jumps: Mapping[str, Tensor], time: Tensor
-    ) -> tuple[States, States]:
+    def swept(self, values: Coefficients, jumps: Tensors, time: Tensor) -> tuple[Tensors, Tensors]:
         """Return what jumps have become after some time, and their integrals over it."""
-        z, free = self._all(jumps), _without_offsets(values)
+        z, free = self._all(jumps), values.homogeneous
         if self.diagonal:
             # No product is added to anything here: XLA may contract the two or not, and rows of a
             # batch would differ in their last bits from a run alone.
             ones = {state: tf.ones_like(value) for state, value in z.items()}
             decays = self.advance(free, ones, time)
             grown = {s: z[s] * decays[s] for s in self.states}
-            rates = {s: free["a"][s, s] for s in self.states if (s, s) in free["a"]}
+            rates = {s: free.matrix[s, s] for s in self.states if (s, s) in free.matrix}
             means = {s: exprel(rates[s] * time) if s in rates else ones[s] for s in self.states}
             return grown, {s: z[s] * (time * means[s]) for s in self.states}
         if not self.doublings:
@@ -177,10 +163,6 @@ class Linear:
     def fastest(self, values: Coefficients) -> float:
         """Return the largest row sum of |A|, per ms."""
         rows = {state: 0.0 for state in self.states}
-        for (row, _), value in values["a"].items():
+        for (row, _), value in values.matrix.items():
             rows[row] += float(np.max(np.abs(value)))
         return max(rows.values(), default=0.0)
-
-
-def _without_offsets(values: Coefficients) -> Coefficients:
-    return {"a": values["a"], "b": {}}

@@ -91,7 +91,7 @@ def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: fl
     for k, population in enumerate(dynamics.populations):
         parts, names = [], []
         for c in gaps:
-            coupling, fixed = dynamics.couplings[c], prepared["sums"][c]["fixed"]
+            coupling, fixed = dynamics.couplings[c], prepared.sums[c].fixed
             nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
             sums = [fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
             for route in coupling.group.routes:

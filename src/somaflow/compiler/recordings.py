@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow import units
-from somaflow.compiler.coupling import Route, Variable
+from somaflow.compiler.coupling import Location, Route
+from somaflow.compiler.states import Constants, Context, RecordingParameters, States
 from somaflow.compiler.tables import Tables
 from somaflow.equations.expression import Name
 from somaflow.errors import NetworkError, UnknownNameError, nearest
@@ -35,13 +36,13 @@ class Frame:
     """
 
     def __init__(
-        self, dynamics: Any, carry: Carry, step: Tensor, drive: Any, prepared: Any
+        self, dynamics: Any, carry: Carry, step: Tensor, drive: Any, prepared: Constants
     ) -> None:
         self.dynamics, self.carry, self.step = dynamics, carry, step
         self.drive, self.prepared = drive, prepared
 
     @cached_property
-    def states(self) -> list[dict[str, Tensor]]:
+    def states(self) -> list[States]:
         """The states of each population by name."""
         return self.dynamics.held(self.carry.flow, self.drive.nodes, self.context, self.prepared)
 
@@ -51,7 +52,7 @@ class Frame:
         return self.dynamics.sums(self.states, self.context, -1, self.prepared)
 
     @cached_property
-    def context(self) -> dict[str, Any]:
+    def context(self) -> Context:
         """What has arrived."""
         return self.dynamics.arrive(self.carry, self.step, self.drive.steps, self.prepared)
 
@@ -133,14 +134,14 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     if name in projection.equations.states:
         held = coupling.variable(name, route)
     else:
-        held = Variable("post", lambda *_: None)
+        held = Location("post", lambda *_: None)
 
     def read(frame: Frame) -> Tensor:
         group = coupling.group
         if name in projection.equations.states:
-            event = frame.carry.event.get(group.key)
+            event = frame.carry.event.groups.get(group.key)
             return held.read(event, frame.states[group.source])
-        table = frame.prepared["routes"][route.projection]
+        table = frame.prepared.routes[route.projection]
         return coupling.current(route, frame.states[route.target], frame.sums[c], table)
 
     axis = held.axis
@@ -186,25 +187,23 @@ class Recordings:
         self.counts = {key: len(view.places) for key, view in self.views.items()}
         self.start = start
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> RecordingParameters:
         """Return what the compiled functions take as arguments.
 
         That is the places of what is recorded, where it is not the beginning of an axis (there may
         be one for each synapse), the edges of histograms, and the steps made before the run.
         """
-        return {
-            "places": {
-                key: view.places.astype(np.int32)
-                for key, view in self.views.items()
-                if not np.array_equal(view.places, np.arange(len(view.places)))
-            },
-            "edges": {
-                r.key: edges_of(r, self.views[r.key].unit).astype(self.dtype.as_numpy_dtype)
-                for r in self.wanted
-                if r.reduction == "histogram"
-            },
-            "start": np.asarray(self.start, np.int64),
+        places = {
+            key: view.places.astype(np.int32)
+            for key, view in self.views.items()
+            if not np.array_equal(view.places, np.arange(len(view.places)))
         }
+        edges = {
+            r.key: edges_of(r, self.views[r.key].unit).astype(self.dtype.as_numpy_dtype)
+            for r in self.wanted
+            if r.reduction == "histogram"
+        }
+        return RecordingParameters(places, edges, np.asarray(self.start, np.int64))
 
     def initial(self) -> dict[str, Array]:
         """Return what is kept from step to step: sums or extremes over time, all 0."""
@@ -241,7 +240,7 @@ class Recordings:
                 if r.over_time == "mean":
                     value = tf.cast(value, self.dtype)
                     kept = tf.cast(kept / self.steps[r.key], self.dtype)
-                start = frame.prepared["recordings"]["start"]
+                start = frame.prepared.recordings.start
                 value = tf.where(tf.equal(frame.step, start), value, kept)
                 if r.time_first:
                     value = self._over_cells(r, value, frame)
@@ -254,7 +253,7 @@ class Recordings:
         value = cast(view.read(frame), self.dtype)
         if view.width is not None:
             value = tf.broadcast_to(value, (*self.batch, view.width))
-        places = frame.prepared["recordings"]["places"].get(r.key)
+        places = frame.prepared.recordings.places.get(r.key)
         if places is None:
             value = value[..., : self.counts[r.key]]
         else:
@@ -268,7 +267,7 @@ class Recordings:
             case "sum":
                 return tf.reduce_sum(value, -1)
             case "histogram":
-                return histogram(value, frame.prepared["recordings"]["edges"][r.key])
+                return histogram(value, frame.prepared.recordings.edges[r.key])
         return value
 
 

@@ -8,13 +8,16 @@ import numpy as np
 
 from somaflow import description
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import Coupling
+from somaflow.compiler.coupling import AnyCoupling
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.general import GeneralCoupling
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
+from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
+from somaflow.compiler.states import EventState, Parameters, RecordingParameters
 from somaflow.compiler.timing import warn_of_coarse_times
 from somaflow.equations.drawing import held as held_value
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
@@ -79,8 +82,10 @@ class Tables:
         nodes = nodes_of(self.solver)
         self.couplings = Joining(network, dt, dtype, self.before, nodes).couplings()
         # With what only they have, such as spikes of each synapse.
-        self.each: list[tuple[int, Any]] = [
-            (c, coupling) for c, coupling in enumerate(self.couplings) if coupling.each
+        self.each = [
+            (c, coupling)
+            for c, coupling in enumerate(self.couplings)
+            if isinstance(coupling, GeneralCoupling)
         ]
         self.flowing = [(c, coupling) for c, coupling in self.each if coupling.flowing]
         self.layouts = self._lay_out()
@@ -142,34 +147,39 @@ class Tables:
             name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
         }
 
-    def parameters(self) -> dict[str, Any]:
-        """Return every parameter, padded, as arrays of the run's dtype."""
+    def parameters(self, recordings: RecordingParameters) -> Parameters:
+        """Return every parameter, padded, as arrays of the run's dtype.
+
+        Args:
+            recordings: What recorders need.
+        """
         begun = [c.group for c in self.couplings if c.group.begun is not None]
-        return {
-            "cells": [
+        return Parameters(
+            cells=[
                 self._values(p.equations, p.size)
                 | lowered.exact(
                     {n: pad(v.value, p.size) for n, v in p.equations.parameters.items()}
                 )
                 for p, lowered in zip(self.populations, self.lowered, strict=True)
             ],
-            "synapses": {
+            synapses={
                 route.projection: values
                 for coupling in self.couplings
                 for route, values in zip(
                     coupling.group.routes, self._of_synapses(coupling), strict=True
                 )
             },
-            "sums": [coupling.wiring.arrays for coupling in self.couplings],
-            "stimuli": self.drives.parameters(),
-            "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
-            "begun": {g.key: np.asarray(g.begun, np.int64) for g in begun},
-        }
+            sums=[coupling.wiring.arrays for coupling in self.couplings],
+            drives=self.drives.parameters(),
+            refractory={s.key: s.steps for s in self.spiking if s.steps is not None},
+            begun={g.key: np.asarray(g.begun, np.int64) for g in begun},
+            recordings=recordings,
+        )
 
-    def _of_synapses(self, coupling: Coupling) -> list[dict[str, Array]]:
+    def _of_synapses(self, coupling: AnyCoupling) -> list[dict[str, Array]]:
         """Return the parameters of each projection, or of the Poisson input, of a coupling."""
         group = coupling.group
-        if coupling.each:
+        if isinstance(coupling, GeneralCoupling):
             return [coupling.wiring.values]
         if group.counted is not None:
             return [self._values(self.network.inputs[group.counted].equations, 1)]
@@ -209,11 +219,12 @@ class Tables:
         event = self._initial_events()
         if self.before is not None:
             event = self.before.events(event, self.couplings)
-        event["stimuli"] = self.drives.numbered(event["stimuli"])
-        for coupling in self.couplings:
-            if coupling.each:
-                flow = event[coupling.group.key].pop("flow", {})
-                blocks += [np.stack(list(flow.values()))] if flow else []
+        event = event._replace(noise=self.drives.numbered(event.noise))
+        for _, coupling in self.each:
+            kept = event.groups[coupling.group.key]
+            assert isinstance(kept, GeneralState)
+            event.groups[coupling.group.key] = kept._replace(flow={})
+            blocks += [np.stack(list(kept.flow.values()))] if kept.flow else []
         remembered = memory.empty(self.solver, tuple(blocks))
         if remembered and self.before is not None:
             remembered = memory.restored(remembered, self._method, self.before.final.events)
@@ -257,17 +268,19 @@ class Tables:
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
         sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
-        events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
+        event = carry.event._replace(
+            noise=self.drives.named(carry.event.noise), groups=dict(carry.event.groups)
+        )
         for _, coupling in self.flowing:
             key = coupling.group.key
             flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))
-            events[key] = {**events[key], "flow": flow}
-        known = flattened(events)
+            event.groups[key] = event.groups[key]._replace(flow=flow)
+        known = flattened(event.named())
         if carry.memory:
             known |= memory.named(carry.memory, self._method)
         return FinalState(steps, self.dt, states, known, sizes, groups)
 
-    def _kept(self, coupling: Coupling) -> KeptGroup:
+    def _kept(self, coupling: AnyCoupling) -> KeptGroup:
         group = coupling.group
         members = {
             r.projection: (self.populations[r.target].name, r.columns.start, r.columns.stop)
@@ -302,20 +315,21 @@ class Tables:
             given[name] = held.value
         return equations.initial_values(given, population.name)
 
-    def _initial_events(self) -> dict[str, Any]:
-        event: dict[str, Any] = {"stimuli": self.drives.initial(self.batch)}
+    def _initial_events(self) -> EventState:
+        event = EventState(self.drives.initial(), {}, {}, {}, {})
         for coupling in self.couplings:
             start = coupling.initial(self.batch)
             if start is not None:
-                event[coupling.group.key] = start
+                event.groups[coupling.group.key] = start
         for k, population in enumerate(self.populations):
             shape = (*self.batch, padded(population.size))
             if self.spiking[k].waits:
-                event[self.spiking[k].key] = np.zeros(shape, np.int32)
+                event.refractory[self.spiking[k].key] = np.zeros(shape, np.int32)
             if self.struck[k]:
-                event[f"above {population.name}"] = np.zeros(shape, np.bool_)
+                event.above[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:
-                event[f"spikes {population.name}"] = np.zeros((self.delays[k], *shape), self.dtype)
+                spikes = np.zeros((self.delays[k], *shape), self.dtype)
+                event.spikes[f"spikes {population.name}"] = spikes
         return event
 
     def rows(self) -> tuple[Row, ...]:

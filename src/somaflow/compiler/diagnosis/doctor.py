@@ -295,7 +295,7 @@ class _Case:
     def _events(self) -> str:
         """Report synapses whose state alone is not finite."""
         for coupling in self.dynamics.couplings:
-            leaves = tf.nest.flatten(self.failure.after.event.get(coupling.group.key, ()))
+            leaves = tf.nest.flatten(self.failure.after.event.groups.get(coupling.group.key, ()))
             numbers = [np.asarray(leaf) for leaf in leaves if leaf.dtype.is_floating]
             wrong = [x[~np.isfinite(x)] for x in numbers if not np.isfinite(x).all()]
             if wrong:

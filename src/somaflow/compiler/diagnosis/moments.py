@@ -132,7 +132,7 @@ class Stage:
         time = {"t": float(self.dynamics.drives.time(self.drive))}
         if row.gate is not None:
             return self._gate(row, index, time)
-        scope, table = self.scopes[k], self.prepared["cells"][k]
+        scope, table = self.scopes[k], self.prepared.cells[k]
         values = {name: self.at(k, self.states[k][name], index) for name in equations.states}
         values |= {name: self.at(k, scope(Name(name)), index) for name in equations.inputs}
         values |= {name: self.at(k, table[name], index) for name in equations.parameters}
@@ -142,14 +142,14 @@ class Stage:
         assert row.gate is not None
         k, c = row.population, row.gate[0]
         coupling, states = self.dynamics.couplings[c], self.states[k]
-        equations, table = coupling.group.lowered.equations, self.prepared["sums"][c]["table"]
+        equations, table = coupling.group.lowered.equations, self.prepared.sums[c].table
         values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
         for name in equations.inputs:
             if name.endswith("_pre"):
                 values[name] = self.at(k, states[name.removesuffix("_pre")], index)
         values |= {name: self.at(k, table[name], index) for name in equations.parameters}
-        own = self.context[coupling.group.key]
-        pulse = 0.0 if own is None else self.at(k, own["covered"], index)
+        own = self.context.groups[coupling.group.key]
+        pulse = 0.0 if own is None else self.at(k, own.covered, index)
         return Place(equations, values | time, self.dynamics.tables.dtype, pulse)
 
     def at(self, k: int, value: Any, index: Index) -> float:
@@ -160,7 +160,7 @@ class Stage:
     def inward(self, k: int, index: Index) -> list[tuple[str, float]]:
         """Return what makes up the input current of a cell: who, and how much in uA or uA/cm**2."""
         drives, found = self.dynamics.drives, []
-        given = drives.currents(self.states, self.drive, self.context["stimuli"], self.prepared)
+        given = drives.currents(self.states, self.drive, self.context.drives, self.prepared.drives)
         for (target, current), stimulus in zip(given, drives.stimuli, strict=True):
             if target == k:
                 kind = type(stimulus.stimulus.waveform)
@@ -168,7 +168,7 @@ class Stage:
         for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
             for route in coupling.group.routes:
                 if route.target == k:
-                    table = self.prepared["routes"][route.projection]
+                    table = self.prepared.routes[route.projection]
                     outward = coupling.current(route, self.states[k], sums, table)
                     if outward is not None:
                         name = f"the {coupling.group.kind} {route.projection!r}"
