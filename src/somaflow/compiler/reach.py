@@ -7,13 +7,14 @@ methods; that is known before the run.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from somaflow.compiler.coupling import Coupling
+from somaflow.compiler.graded import GradedConstants, GradedCoupling
+from somaflow.compiler.states import Parameters
+from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.errors import NetworkError
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
@@ -64,12 +65,9 @@ def _first(bad: NDArray[np.bool_]) -> float:
     return float(_TRIED[max(int(np.argmax(bad)) - 1, 0)]) if bad.any() else np.inf
 
 
-def is_gap(coupling: Coupling) -> bool:
-    """Tell whether synapses follow the presynaptic cell's variables without a state between."""
-    return coupling.follows and not coupling.each and not coupling.rows
-
-
-def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: float) -> None:
+def check_gaps(
+    dynamics: NetworkDynamics, parameters: Parameters, flow: FlowState, solver: Solver, dt: float
+) -> None:
     """Refuse gap junctions that are too strong for the step.
 
     Args:
@@ -82,27 +80,33 @@ def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: fl
     Raises:
         NetworkError: What comes out would be wrong.
     """
-    gaps = [c for c, coupling in enumerate(dynamics.couplings) if is_gap(coupling)]
+    # They follow the presynaptic cell's variables without a state between.
+    gaps = [
+        (c, coupling)
+        for c, coupling in enumerate(dynamics.couplings)
+        if isinstance(coupling, GradedCoupling) and not coupling.rows
+    ]
     if not gaps:
         return
-    prepared = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
+    constants = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
     states = dynamics.states(tuple(tf.constant(block) for block in flow))
     reach = pair_reach(solver)
     for k, population in enumerate(dynamics.populations):
         parts, names = [], []
-        for c in gaps:
-            coupling, fixed = dynamics.couplings[c], prepared.sums[c].fixed
+        for c, coupling in gaps:
+            numbers = constants.sums[c]
+            assert isinstance(numbers, GradedConstants)
             nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
-            sums = [fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
+            sums = [numbers.fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
             for route in coupling.group.routes:
                 if route.target == k:
                     parts.append((coupling, route, sums))
                     names.append(repr(route.projection))
         if not parts:
             continue
-        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, prepared)
+        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, constants)
         rate, _ = dynamics.arrivals.rate(
-            k, parts, states[k], slopes, prepared, lambda k, state, change: change
+            k, parts, states[k], slopes, constants, lambda k, state, change: change
         )
         if rate is None:
             continue
