@@ -194,7 +194,7 @@ class Arrivals:
 
 def pushed_states(equations: Equations) -> dict[str, Node]:
     """Return how fast each state changes with the input current, where that is linear."""
-    found = {}
+    slopes = {}
     for state, variable in equations.states.items():
         if CURRENT_INPUT not in equations.depends(variable.expression):
             continue
@@ -203,5 +203,5 @@ def pushed_states(equations: Equations) -> dict[str, Node]:
         except EquationError:
             continue  # the step's end is then late by what a spike moves within its own step
         if slope != ZERO:
-            found[state] = slope
-    return found
+            slopes[state] = slope
+    return slopes

@@ -60,12 +60,12 @@ class Clamps:
 
     def parameters(self) -> list[dict[str, Array]]:
         """Return of each clamp the amplitude of its command, and which cells it holds."""
-        found = []
+        numbers = []
         for clamp, *_ in self.clamps:
             cells, size = clamp.cells.cells, clamp.cells.population.size
             amplitude = spread(clamp.voltage.amplitude.value, cells, size)
-            found.append({"amplitude": amplitude, "held": spread(1.0, cells, size)})
-        return found
+            numbers.append({"amplitude": amplitude, "held": spread(1.0, cells, size)})
+        return numbers
 
     def at_node(
         self, states: list[States], drive: Tensor, context: DriveContext, prepared: DriveConstants
@@ -86,8 +86,8 @@ class Clamps:
         """Return the derivative of the membrane potentials of a population, 0 where clamped."""
         for clamp, values in zip(self.clamps, prepared.parameters.clamps, strict=True):
             if clamp.target == k:
-                held = values["held"] * context.given[clamp.window] > 0
-                slope = tf.where(held, tf.zeros_like(slope), slope)
+                mask = values["held"] * context.given[clamp.window] > 0
+                slope = tf.where(mask, tf.zeros_like(slope), slope)
         return slope
 
     def _held(
@@ -97,12 +97,12 @@ class Clamps:
         context: DriveContext,
         prepared: DriveConstants,
     ) -> list[States]:
-        found = list(states)
+        clamped = list(states)
         for clamp, course, values in zip(
             self.clamps, courses, prepared.parameters.clamps, strict=True
         ):
-            own = found[clamp.target]
-            held = values["held"] * context.given[clamp.window] > 0
-            v = tf.where(held, values["amplitude"] * course, own[MEMBRANE])
-            found[clamp.target] = {**own, MEMBRANE: v}
-        return found
+            cells = clamped[clamp.target]
+            mask = values["held"] * context.given[clamp.window] > 0
+            v = tf.where(mask, values["amplitude"] * course, cells[MEMBRANE])
+            clamped[clamp.target] = {**cells, MEMBRANE: v}
+        return clamped

@@ -100,7 +100,7 @@ def _text_margin(name: str, event: Event, model: OdeModel, dtype: tf.DType) -> t
             f"event {name!r}: the text {event.condition!r} has a direction already; "
             "leave direction= out."
         )
-    above = _margin(equations.condition(event.condition))
+    above = _margin(equations.condition(str(event.condition)))
     lowered = Lowered(equations, frozenset(), (above,), dtype == tf.float32)
 
     def margin(t: Tensor, y: Values, parameters: Values) -> Tensor:

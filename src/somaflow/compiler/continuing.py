@@ -6,10 +6,11 @@ differ in a way that leaves open what is meant, the run is refused.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
@@ -39,9 +40,10 @@ class Continuing:
     """
 
     def __init__(
-        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: Any
+        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: DTypeLike
     ) -> None:
-        self.final, self.dtype = final, np.dtype(dtype)
+        self.final = final
+        self.dtype: np.dtype = np.dtype(dtype)
         self.populations = {population.name: population for population in populations}
         self.clocks = Clocks(final.steps, final.dt, round(final.time / dt), dt)
         self._check_populations()
@@ -214,15 +216,15 @@ class Continuing:
 
     def _sent(self, source: str, ago: float) -> bool:
         """Tell whether a population is known to have spiked within the last `ago` ms."""
-        found = self.final.events.get(f"spikes {source}")
-        if found is None:
+        history = self.final.events.get(f"spikes {source}")
+        if history is None:
             return False
-        step, _ = underway.slots(found, self.final.steps)
+        step, _ = underway.slots(history, self.final.steps)
         return bool((step > self.final.steps - 1 - ago / self.final.dt - NEAR).any())
 
     def _in_rings(self, group: Group, old: KeptGroup) -> bool:
-        found = [self._due(name, group, old) for name in RINGS]
-        return any(due.any() for due in found if due is not None)
+        rings = [self._due(name, group, old) for name in RINGS]
+        return any(due.any() for due in rings if due is not None)
 
     def _due(self, name: str, group: Group, old: KeptGroup) -> Array | None:
         """Return what is due in a ring of a group; None where it had none."""
@@ -245,11 +247,11 @@ class Continuing:
         if group.before is None:
             return None
         states, key = self.final.states.get(group.before.source, {}), self._key(group)
-        found = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
+        rows = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
         known = [name for name in states if self._group_of_row(name) == key]
-        if len(known) != len(found) or any(value is None for value in found.values()):
+        if len(known) != len(rows) or any(value is None for value in rows.values()):
             raise self._other_synapse(group)
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in rows.items() if value is not None}
 
     def _group_of_row(self, name: str) -> str:
         """Return the group to which a row belongs; "" for a population's own state."""
@@ -315,8 +317,8 @@ class Continuing:
 
     def _kept(self, group: Group) -> dict[str, Array]:
         """Return what is kept of a group, without its rings."""
-        found = _below(self.final.events, self._key(group))
-        return {path: value for path, value in found.items() if path not in RINGS}
+        arrays = _below(self.final.events, self._key(group))
+        return {path: value for path, value in arrays.items() if path not in RINGS}
 
     def _of_group(self, coupling: AnyCoupling, initial: NamedTuple) -> NamedTuple:
         """Return what a group keeps."""
@@ -325,8 +327,8 @@ class Continuing:
             return initial
         known = self._kept(group)
         parts = parts_of(initial) or {}
-        own = flattened({name: value for name, value in parts.items() if name not in RINGS})
-        if known.keys() != own.keys():
+        wanted = flattened({name: value for name, value in parts.items() if name not in RINGS})
+        if known.keys() != wanted.keys():
             raise self._other_synapse(group)
 
         def one(path: str, value: object) -> object:
@@ -339,15 +341,15 @@ class Continuing:
                     self._check_nothing_due(due, group)
                     return value
                 return value if due is None else self.clocks.ring(due, np.asarray(value), group)
-            found = known[path]
+            array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
-                return np.asarray(np.ceil(found * self.clocks.ratio), found.dtype)
+                return np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
             if part not in _POST:
-                return found
-            made = np.array(value)
+                return array
+            values = np.array(value)
             for here, there in underway.columns(group, old):
-                made[..., here] = found[..., there]
-            return made
+                values[..., here] = array[..., there]
+            return values
 
         return initial._replace(**{name: one(name, value) for name, value in parts.items()})
 
@@ -368,13 +370,13 @@ class Continuing:
         last space what tells it from others of that kind.
         """
         known = _below(self.final.events, "stimuli")
-        made = {key: known.pop(key) for key in initial if key in known}
+        numbers = {key: known.pop(key) for key in initial if key in known}
         for key, value in initial.items():
-            if key in made:
+            if key in numbers:
                 continue
             alike = [k for k in known if k.rpartition(" ")[0] == key.rpartition(" ")[0]]
-            made[key] = known.pop(alike[0]) if alike else value
-        return {key: made[key] for key in initial}
+            numbers[key] = known.pop(alike[0]) if alike else value
+        return {key: numbers[key] for key in initial}
 
 
 def _below(events: Mapping[str, Array], key: str) -> dict[str, Array]:
@@ -387,7 +389,7 @@ def _delay(delay: float | None) -> str:
     return "delays that differ" if delay is None else f"a delay of {delay:g} ms"
 
 
-def _listed(states: Any) -> str:
+def _listed(states: Iterable[str]) -> str:
     names = ", ".join(states)
     return f"the states {names}" if names else "no states"
 

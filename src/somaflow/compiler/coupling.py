@@ -27,10 +27,10 @@ RINGS = ("late", "late_end")  # parts of a group's event state: what arrives lat
 
 # What a coupling keeps from step to step, a nest; what it has prepared for a chunk; what it has
 # found for a step; its sums at a node.
-Kept = TypeVar("Kept")
-Prepared = TypeVar("Prepared")
-Opened = TypeVar("Opened")
-Sums = TypeVar("Sums")
+StateT = TypeVar("StateT")
+ConstantsT = TypeVar("ConstantsT")
+ContextT = TypeVar("ContextT")
+SumsT = TypeVar("SumsT")
 
 
 class Chord(NamedTuple):
@@ -134,7 +134,7 @@ class Spikes(NamedTuple):
     earlier: list[States]
 
 
-class Effect(NamedTuple, Generic[Kept, Sums]):
+class Effect(NamedTuple, Generic[StateT, SumsT]):
     """What a group's spikes have done by the end of a step.
 
     Attributes:
@@ -147,14 +147,14 @@ class Effect(NamedTuple, Generic[Kept, Sums]):
             spikes assign to; None where they only add.
     """
 
-    event: Kept
-    charge: Sums | None
+    event: StateT
+    charge: SumsT | None
     rows: States
     added: Tensors
     moves: Callable[[States], Tensors] | None = None
 
 
-class Location(NamedTuple, Generic[Kept]):
+class Location(NamedTuple, Generic[StateT]):
     """Where a state of synapses is found.
 
     Attributes:
@@ -166,7 +166,7 @@ class Location(NamedTuple, Generic[Kept]):
     unseen = ("places",)
 
     axis: str
-    read: Callable[[Kept, States], Tensor]
+    read: Callable[[StateT, States], Tensor]
     places: Array | None = None
 
 
@@ -193,7 +193,7 @@ class Synapses(Protocol):
     def latest(self) -> int | None: ...
 
 
-class Coupling(Protocol[Kept, Prepared, Opened, Sums]):
+class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
     """How one group is computed.
 
     Attributes:
@@ -240,21 +240,21 @@ class Coupling(Protocol[Kept, Prepared, Opened, Sums]):
         """
         ...
 
-    def initial(self, batch: tuple[int, ...]) -> Kept:
+    def initial(self, batch: tuple[int, ...]) -> StateT:
         """Return the event state at step 0, or None for none."""
         ...
 
     def prepare(
         self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
-    ) -> Prepared:
+    ) -> ConstantsT:
         """Compute once a chunk what does not change within it."""
         ...
 
-    def arrive(self, event: Kept, tick: Tick, prepared: Prepared) -> Opened:
+    def arrive(self, event: StateT, tick: Tick, prepared: ConstantsT) -> ContextT:
         """Return what the step needs: what events have opened at each node, and at the end."""
         ...
 
-    def sums(self, states: States, context: Opened, node: int, prepared: Prepared) -> Sums:
+    def sums(self, states: States, context: ContextT, node: int, prepared: ConstantsT) -> SumsT:
         """Return the sums over synapses at a node of the step, each `[..., width]`.
 
         Node -1 is the start itself: where sums change much within a step, the nodes have the mean.
@@ -265,7 +265,7 @@ class Coupling(Protocol[Kept, Prepared, Opened, Sums]):
         self,
         route: Route,
         owner: States,
-        sums: Sums,
+        sums: SumsT,
         table: Tensors,
         of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
@@ -280,17 +280,17 @@ class Coupling(Protocol[Kept, Prepared, Opened, Sums]):
         """
         ...
 
-    def slopes(self, states: States, context: Opened, prepared: Prepared) -> States:
+    def slopes(self, states: States, context: ContextT, prepared: ConstantsT) -> States:
         """Return the derivative of each row."""
         ...
 
     def emit(
-        self, event: Kept, context: Opened, spikes: Spikes, tick: Tick, prepared: Prepared
-    ) -> Effect[Kept, Sums] | None:
+        self, event: StateT, context: ContextT, spikes: Spikes, tick: Tick, prepared: ConstantsT
+    ) -> Effect[StateT, SumsT] | None:
         """Return what the spikes that arrive in a step have done by its end."""
         ...
 
-    def variable(self, name: str, route: Route) -> Location[Kept]:
+    def variable(self, name: str, route: Route) -> Location[StateT]:
         """Return where a state of a route's synapses is found."""
         ...
 
@@ -312,10 +312,10 @@ def check_numbers(group: Group, parameters: dict[str, Array]) -> None:
         if value is None or np.all(np.isfinite(np.asarray(value))):
             continue
         used = sorted(equations.depends(definition.expression) & set(parameters))
-        given = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
+        numbers = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
         raise NetworkError(
             f"{group.place}: {name} = {render(definition.expression)} is "
-            f"{np.asarray(value).flat[0]} with {' and '.join(given)}; change one of these."
+            f"{np.asarray(value).flat[0]} with {' and '.join(numbers)}; change one of these."
         )
 
 
@@ -330,15 +330,15 @@ def ports(lowered: Lowered, owner: States, side: str) -> Tensors:
 
 def chords_of(equations: Equations, post: tuple[Node, ...]) -> dict[str, Chord]:
     """Return how a current depends on each input of the postsynaptic cell on which it does."""
-    found = {}
+    chords = {}
     for name in equations.inputs:
         if not name.endswith("_post"):
             continue
         parts = [chord_in(name, node, equations.definitions) for node in post]
         if any(slope != ZERO for slope, _ in parts):
             slopes, exact = zip(*parts, strict=True)
-            found[name] = Chord(slopes, all(exact))
-    return found
+            chords[name] = Chord(slopes, all(exact))
+    return chords
 
 
 def multiplied(

@@ -30,7 +30,7 @@ from somaflow.numerics.random import Key, derive, normal_of
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Inputs
 
-Form = TypeVar("Form", WhiteNoise, OrnsteinUhlenbeck)
+NoiseT = TypeVar("NoiseT", WhiteNoise, OrnsteinUhlenbeck)
 
 # Streams of a run's random numbers, before the name of a population, a stimulus or an input.
 POISSON, NOISE, INPUT, CONDITION = 1, 2, 3, 4
@@ -218,14 +218,14 @@ class _Known:
         return values["amplitude"] * row[self.columns]
 
 
-class _Noise(Generic[Form]):
+class _Noise(Generic[NoiseT]):
     """What all noise has: a window, and a width."""
 
     unseen = ("stimulus", "cells", "waveform")
     rest: float  # its state before it begins
 
     def __init__(
-        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: Form
+        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: NoiseT
     ) -> None:
         self.target, self.stimulus, self.label = target, stimulus, label
         self.dt, self.key = drives.dt, drives.noise_key(stimulus)

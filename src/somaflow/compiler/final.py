@@ -37,7 +37,7 @@ class KeptGroup:
     wired: str = ""
     places: tuple[float, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
         return asdict(self)
 
@@ -111,13 +111,13 @@ def flattened(tree: object, path: str = "") -> dict[str, Array]:
     parts = parts_of(tree)
     if parts is None:
         return {path: np.asarray(tree)}
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     for key, value in parts.items():
-        found |= flattened(value, f"{path}/{key}" if path else str(key))
-    return found
+        arrays |= flattened(value, f"{path}/{key}" if path else str(key))
+    return arrays
 
 
-def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
+def restored(tree: object, given: Mapping[str, Array], path: str = "") -> object:
     """Return nested dicts of the same structure with the arrays that are given by path.
 
     Raises:
@@ -129,11 +129,11 @@ def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
             for key, value in tree.items()
         }
     value = given.get(path)
-    own = np.asarray(tree)
-    if value is None or value.shape != own.shape or value.dtype != own.dtype:
-        found = "is missing" if value is None else f"is {value.dtype} {list(value.shape)}"
+    wanted = np.asarray(tree)
+    if value is None or value.shape != wanted.shape or value.dtype != wanted.dtype:
+        state = "is missing" if value is None else f"is {value.dtype} {list(value.shape)}"
         raise RunError(
-            f"{path!r} of the state that is given {found}, and is {own.dtype} {list(own.shape)} "
-            "in this run."
+            f"{path!r} of the state that is given {state}, and is {wanted.dtype} "
+            f"{list(wanted.shape)} in this run."
         )
     return value

@@ -143,8 +143,8 @@ class GeneralCoupling:
         """Return what is drawn in a step: for each call a number for each synapse, `[size]`."""
         if prepared.keys is None:
             return {}
-        found = fraction_of(prepared.keys, step, tf.range(self.wiring.size), self.dtype)
-        return dict(zip(self.form.draws, tf.unstack(materialize(found)), strict=True))
+        numbers = fraction_of(prepared.keys, step, tf.range(self.wiring.size), self.dtype)
+        return dict(zip(self.form.draws, tf.unstack(materialize(numbers)), strict=True))
 
     # ----------------------------------------------------------------------- a step
 
@@ -187,22 +187,22 @@ class GeneralCoupling:
 
     def arrive(self, event: GeneralState, tick: Tick, prepared: GeneralConstants) -> GeneralContext:
         """Return the closed states at each node, and the part of the step that pulses cover."""
-        own = event.own
-        places = {0.0: own}
+        start = event.own
+        places = {0.0: start}
         for k, c in enumerate(tick.fractions):
-            made = dict(own)
+            states = dict(start)
             for state, ways in prepared.ways.items():
                 terms = [
-                    way[k] if column == _DRIFT else way[k] * own[column]
+                    way[k] if column == _DRIFT else way[k] * start[column]
                     for column, way in ways.items()
                 ]
-                made[state] = materialize(sum(terms[1:], terms[0]))
-            places[c] = made
+                states[state] = materialize(sum(terms[1:], terms[0]))
+            places[c] = states
         covered, remaining = None, ()
         if self.form.duration is not None:
             covered = tf.minimum(event.remaining, tick.dt) / tick.dt
             remaining = tf.maximum(event.remaining - tick.dt, 0)
-        nodes = [*(places[c] for c in tick.nodes), own]
+        nodes = [*(places[c] for c in tick.nodes), start]
         return GeneralContext(nodes, places[1.0], covered, remaining)
 
     def _pre(self, states: States, arrays: Tensors) -> Tensors:
@@ -281,11 +281,11 @@ class GeneralCoupling:
         """Return the derivative of each state that the solver integrates, `[..., size]`."""
         lowered = self.group.lowered
         value = lowered.scope(prepared.table, values, {"pulse": lambda _: pulse})
-        found = []
+        slopes = []
         for state in self.form.flowing:
             slope = cast(value(lowered.derivative(state)), self.dtype)
-            found.append(tf.broadcast_to(slope, values[state].shape))
-        return found
+            slopes.append(tf.broadcast_to(slope, values[state].shape))
+        return slopes
 
     # ----------------------------------------------------------------------- spikes
 
@@ -315,10 +315,10 @@ class GeneralCoupling:
         last = history.shape.rank - 1
         ordered = tf.transpose(history, [*range(1, last), 0, last]) if last > 1 else history
         flat = tf.reshape(ordered, [*ordered.shape[:-2], -1])
-        found = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
+        arriving = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
         if begun is not None:
-            found = tf.where(step - delay >= begun, found, tf.zeros_like(found))
-        return tf.where(delay > 0, found, now)
+            arriving = tf.where(step - delay >= begun, arriving, tf.zeros_like(arriving))
+        return tf.where(delay > 0, arriving, now)
 
     def emit(
         self,
@@ -357,9 +357,9 @@ class GeneralCoupling:
             hit = hit | tf.reduce_any(mask)
 
         def spiked() -> tuple[Tensor, ...]:
-            found = walk.ends(end, flow, context.remaining)
-            added = tuple(self.wiring.sum(arrays, size) for size in found.sizes)
-            return found.closed, found.flowing, found.remaining, added
+            ends = walk.ends(end, flow, context.remaining)
+            added = tuple(self.wiring.sum(arrays, size) for size in ends.sizes)
+            return ends.closed, ends.flowing, ends.remaining, added
 
         def quiet() -> tuple[Tensor, ...]:
             shape = [*walk.shape[:-1], self.wiring.width]
@@ -368,11 +368,11 @@ class GeneralCoupling:
             return closed, tuple(flow.values()), context.remaining, nothing
 
         closed, flowing, remaining, added = tf.cond(hit, spiked, quiet)
-        kept = GeneralState(dict(zip(self.form.closed, closed, strict=True)), {}, remaining)
+        state = GeneralState(dict(zip(self.form.closed, closed, strict=True)), {}, remaining)
         rows: States = dict(zip(self.flowing, flowing, strict=True))
         charge = None if self.form.current is None else GeneralCharge(walk.gains, arrays)
         moves = self._moves(walk, hit) if self.replaced else None
-        return Effect(kept, charge, rows, dict(zip(self.added, added, strict=True)), moves)
+        return Effect(state, charge, rows, dict(zip(self.added, added, strict=True)), moves)
 
     def _moves(self, walk: Walk, hit: Tensor) -> Callable[[States], Tensors]:
         """Return what makes the assignments to variables of cells, synapse after synapse."""
@@ -384,8 +384,8 @@ class GeneralCoupling:
             def some() -> tuple[Tensor, ...]:
                 return walk.replaced(start)
 
-            made = tf.cond(hit, some, lambda: start)
-            return dict(zip(names.values(), made, strict=True))
+            values = tf.cond(hit, some, lambda: start)
+            return dict(zip(names.values(), values, strict=True))
 
         return moved
 

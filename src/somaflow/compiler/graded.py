@@ -145,18 +145,18 @@ class GradedCoupling:
         """Return the sum of each term over the synapses of each postsynaptic cell."""
         value = self._scope(states, 0.0, prepared)
         like = next(iter(states.values()))
-        found: dict[str, Tensor] = {}
-        made = []
+        by_text: dict[str, Tensor] = {}
+        sums = []
         for k, (pre, _) in enumerate(self.form.terms):
             if k in prepared.fixed:
-                made.append(prepared.fixed[k])
+                sums.append(prepared.fixed[k])
                 continue
             text = repr(pre)
-            if text not in found:
+            if text not in by_text:
                 x = tf.broadcast_to(cast(value(pre), like.dtype), like.shape)
-                found[text] = self.wiring.sum(prepared.arrays, x)
-            made.append(found[text])
-        return made
+                by_text[text] = self.wiring.sum(prepared.arrays, x)
+            sums.append(by_text[text])
+        return sums
 
     def current(
         self,

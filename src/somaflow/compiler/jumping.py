@@ -16,17 +16,24 @@ from somaflow.compiler.coupling import (
 )
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.ring import Ring
-from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick, fractions
+from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
+from somaflow.compiler.sums import (
+    JumpingContext,
+    Traces,
+    check_sums,
+    coefficients,
+    finished,
+    opened,
+    summed_current,
+    ways,
+)
 from somaflow.compiler.wiring import Wiring
-from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import Node
-from somaflow.errors import EquationError, NetworkError
 from somaflow.network.jumping import Jumping
 from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
-from somaflow.units import Parameter
 
 
 class JumpingState(NamedTuple):
@@ -64,71 +71,6 @@ class JumpingConstants(NamedTuple):
     jumps: Tensors
 
 
-class JumpingContext(NamedTuple):
-    """The sums in a step, without its spikes.
-
-    Attributes:
-        sums: By state, at each node and, last, at the start.
-        end: The same at the end.
-    """
-
-    sums: list[Tensors]
-    end: Tensors
-
-
-class Traces:
-    """States that all synapses of a cell share: they jump at the cell's spikes.
-
-    Args:
-        group: The group.
-        states: Their names.
-        assignments: What a spike does, in order.
-        side: `_pre` or `_post`: the cell's end of the name of an input.
-    """
-
-    def __init__(
-        self, group: Group, states: Sequence[str], assignments: Sequence[Assignment], side: str
-    ) -> None:
-        self.group, self.side = group, side
-        self.assignments = tuple(assignments)
-        self.linear = Linear(group.lowered.equations, states)
-        self.states = self.linear.states
-
-    def later(self, values: Coefficients, z: Tensors, dt: float) -> Tensors:
-        """Return the states at the step's end, without spikes."""
-        return self.linear.advance(values, z, dt) if self.states else {}
-
-    def spike(
-        self,
-        values: Coefficients,
-        z: Tensors,
-        since: Tensor,
-        dt: float,
-        owner: States,
-        table: Tensors,
-    ) -> tuple[list[Tensors], Tensors]:
-        """Return the states of each cell before each assignment, and behind the last one.
-
-        Args:
-            values: The coefficients.
-            z: The states at the step's start.
-            since: Time from the spike to the step's end.
-            dt: The step.
-            owner: The states of the cells.
-            table: The prepared parameters.
-        """
-        now = self.linear.advance(values, z, dt - since) if self.states else {}
-        inputs = ports(self.group.lowered, owner, self.side)
-        seen = []
-        for assignment in self.assignments:
-            seen.append(dict(now))
-            if assignment.name in self.states:
-                value = self.group.lowered.scope(table, {**inputs, **now})
-                fresh = cast(value(assignment.expression), since.dtype)
-                now = {**now, assignment.name: tf.broadcast_to(fresh, since.shape)}
-        return seen, now
-
-
 class JumpingCoupling:
     """A group of jumping synapses whose jumps are the weight times what the presynaptic cell gives.
 
@@ -147,7 +89,7 @@ class JumpingCoupling:
         assert isinstance(form, Jumping)
         self.form = form
         self.linear = Linear(group.lowered.equations, form.sums)
-        self.traces = Traces(group, form.before, form.on_spike, "_pre")
+        self.traces = Traces(group, form.pre_states, form.on_spike, "_pre")
         # What each spike delivers: the sums at the step's end, their integral within the step,
         # and what is added to variables of the postsynaptic cell.
         self.ports = tuple(name for name in form.amplitudes or {} if name not in form.sums)
@@ -171,7 +113,7 @@ class JumpingCoupling:
             {s: np.zeros((*batch, self.wiring.width), self.dtype) for s in self.form.sums},
             {
                 s: np.full((*batch, self.wiring.n_pre), self.group.initial[s], self.dtype)
-                for s in self.form.before
+                for s in self.form.pre_states
             },
             late,
         )
@@ -228,38 +170,38 @@ class JumpingCoupling:
 
         # Within a branch, where what is added to is stored already: elsewhere its product and this
         # sum may be contracted or not, and rows of a batch differ from a run alone.
-        def grown_by(found: Sequence[Tensor]) -> tuple[Tensor, ...]:
-            sums = (end + part for end, part in zip(ends, found, strict=False))
-            return (*sums, *found[len(ends) :])
+        def grown_by(rows: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            sums = (end + part for end, part in zip(ends, rows, strict=False))
+            return (*sums, *rows[len(ends) :])
 
         def traces(now: Tensors) -> tuple[Tensor, ...]:
-            after = self.traces.linear.advance(prepared.pre, now, since) if now else {}
-            return tuple(tf.where(hit, after[s], calm[s]) for s in form.before)
+            jumped = self.traces.linear.advance(prepared.pre, now, since) if now else {}
+            return tuple(tf.where(hit, jumped[s], calm[s]) for s in form.pre_states)
 
         mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
 
         def delivered() -> tuple[Tensor, ...]:
             jumps, added, now = self._jumps(event, spikes, tick, prepared)
-            kept = traces(now)
+            traced = traces(now)
             shape = [self.height, *since.shape[:-1], self.wiring.width]
             if self.wiring.choice.form == "loop":
                 height = int(np.prod(shape[:-1]))
                 total = self.wiring.sum_values(
                     arrays, mask, self._of_one(jumps, added, since, prepared), height
                 )
-                return *grown_by(tf.unstack(tf.reshape(total, shape))), *kept
+                return *grown_by(tf.unstack(tf.reshape(total, shape))), *traced
             x = tf.where(hit, self._sent(jumps, added, since, prepared), nothing)
-            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *kept
+            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *traced
 
         def quiet() -> tuple[Tensor, ...]:
-            kept = tuple(calm[s] for s in form.before)
+            traced = tuple(calm[s] for s in form.pre_states)
             nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
-            return *ends, *[nothing] * (self.height - len(ends)), *kept
+            return *ends, *[nothing] * (self.height - len(ends)), *traced
 
         rest = ()
         if self.wiring.latest is not None:
             ring = Ring(self.wiring, self.height, tuple(since.shape[:-1]))
-            names = [a.name for a in form.on_spike if a.name not in form.before]
+            names = [a.name for a in form.on_spike if a.name not in form.pre_states]
 
             # A ring passes no conditional: XLA would copy it in both branches.
             def sizes() -> tuple[Tensor, ...]:
@@ -269,22 +211,22 @@ class JumpingCoupling:
                 return *ordered, *traces(now)
 
             def none() -> tuple[Tensor, ...]:
-                return *[nothing] * len(names), *(calm[s] for s in form.before)
+                return *[nothing] * len(names), *(calm[s] for s in form.pre_states)
 
             every = tf.cond(tf.reduce_any(hit), sizes, none)
             named = list(zip(names, every, strict=False))
             jumps = {name: size for name, size in named if name in form.sums}
             added = [size for name, size in named if name not in form.sums]
-            kept = every[len(names) :]
+            traced = every[len(names) :]
             one = self._of_one(jumps, added, since, prepared)
             late = ring.add_values(event.late, arrays, mask, one, tick.step)
             arrived, rest = ring.take(late, tick.step)
-            found = grown_by(tf.unstack(arrived))
+            rows = grown_by(tf.unstack(arrived))
         else:
             every = tf.cond(tf.reduce_any(hit), delivered, quiet)
-            found, kept = every[: self.height], every[self.height :]
-        sums, charge, added = finished(self.linear, self.ports, found)
-        traced = dict(zip(form.before, kept, strict=True))
+            rows, traced = every[: self.height], every[self.height :]
+        sums, charge, added = finished(self.linear, self.ports, rows)
+        traced = dict(zip(form.pre_states, traced, strict=True))
         return Effect(JumpingState(sums, traced, rest), charge, {}, added)
 
     def _sent(
@@ -320,10 +262,10 @@ class JumpingCoupling:
         jumps, added = {}, []
         inputs = ports(self.group.lowered, owner, "_pre")
         for assignment, then in zip(form.on_spike, seen, strict=True):
-            if assignment.name in form.before:
+            if assignment.name in form.pre_states:
                 continue
             value = self.group.lowered.scope(table, {**inputs, **then})
-            size = cast(value(form.amplitudes[assignment.name]), since.dtype)  # pyright: ignore
+            size = cast(value(form.amplitudes[assignment.name]), since.dtype)
             size = tf.where(since > 0, tf.broadcast_to(size, since.shape), tf.zeros_like(since))
             if assignment.name in form.sums:
                 jumps[assignment.name] = size
@@ -333,120 +275,6 @@ class JumpingCoupling:
 
     def variable(self, name: str, route: Route) -> Location[JumpingState]:
         """Return where a trace of a presynaptic cell or a sum is found."""
-        if name in self.form.before:
+        if name in self.form.pre_states:
             return Location("pre", lambda event, _: event.pre[name])
         return Location("post", lambda event, _: event.sums[name][..., route.columns])
-
-
-# ------------------------------------------------------------------- shared with plastic
-
-
-def coefficients(group: Group, linear: Linear, table: Tensors, dtype: np.dtype) -> Coefficients:
-    """Return the coefficients of closed forms as tensors."""
-    value = group.lowered.scope(table, {})
-    return linear.values(lambda node: cast(value(node), dtype))
-
-
-def ways(
-    linear: Linear, values: Coefficients, dtype: np.dtype, dt: float, nodes: tuple[float, ...]
-) -> Matrix:
-    """Return how each sum depends on all after parts of a step.
-
-    Each way is a vector over `fractions(nodes)`, and then of the mean over the step, if the solver
-    gets that.
-    """
-    found: dict[tuple[str, str], list[Tensor]] = {}
-    mean = linear.steep[len(nodes) > 1]
-    for column in linear.states:
-        unit = {s: tf.constant(float(s == column), dtype) for s in linear.states}
-        moved = [linear.advance(values, unit, c * dt) for c in fractions(nodes)]
-        if mean:
-            _, areas = linear.swept(values, unit, tf.constant(dt, dtype))
-            moved.append({s: area / dt for s, area in areas.items()})
-        for row in linear.states:
-            if linear.parts.reaches(column, row):
-                found[row, column] = [part[row] for part in moved]
-    return {key: tf.stack(way) for key, way in found.items()}
-
-
-def opened(linear: Linear, sums: Tensors, tick: Tick, ways: Matrix) -> JumpingContext:
-    """Return the sums at each node, at the start and at the end, without spikes."""
-    made: Tensors = {}
-    for (row, column), way in ways.items():
-        # Of all times at once: a product that its reader could contract with an addition, or not,
-        # would make rows of a batch differ from a run alone in their last bits.
-        term = way[(slice(None), *[None] * sums[column].shape.rank)] * sums[column][None]
-        made[row] = made[row] + term if row in made else term
-    rows = {state: tf.unstack(total) for state, total in made.items()}
-    places = {0.0: dict(sums)}
-    for k, c in enumerate(tick.fractions):
-        places[c] = {state: rows[state][k] for state in linear.states}
-    seen = [places[c] for c in tick.nodes]
-    if any(len(row) > len(tick.fractions) for row in rows.values()):
-        seen = [{state: rows[state][-1] for state in linear.states}] * len(seen)
-    return JumpingContext([*seen, places[0.0]], places[1.0])
-
-
-def summed_current(
-    route: Route,
-    owner: States,
-    sums: Tensors,
-    table: Tensors,
-    of: tuple[Node, ...] | None = None,
-) -> Tensor | None:
-    """Return the outward current: that of one synapse, with the sums for its states."""
-    if not route.post:
-        return None
-    values = ports(route.lowered, owner, "_post")
-    values |= {state: total[..., route.columns] for state, total in sums.items()}
-    return route.lowered.scope(table, values)((route.post if of is None else of)[0])
-
-
-def finished(
-    linear: Linear, names: Sequence[str], found: Sequence[Tensor]
-) -> tuple[Tensors, Tensors | None, Tensors]:
-    """Return the sums, their charges and what is added to states by name, from the row of all."""
-    n = len(linear.states)
-    sums = dict(zip(linear.states, found[:n], strict=True))
-    charge = dict(zip(linear.states, found[n : 2 * n], strict=True))
-    return sums, charge if n else None, dict(zip(names, found[2 * n :], strict=True))
-
-
-def check_sums(
-    group: Group, linear: Linear, parameters: dict[str, Array], dt: float, rest: bool = True
-) -> None:
-    """Refuse states without a closed form, and set how far the closed form has to reach.
-
-    Raises:
-        NetworkError: A number on which they depend is not finite; a sum does not decay to 0 or
-            starts elsewhere.
-    """
-    table = {name: tf.constant(value) for name, value in parameters.items()}
-    prepared = group.lowered.prepare(table)
-    try:
-        values = coefficients(group, linear, prepared, np.dtype(np.float64))
-    except EquationError as error:
-        raise NetworkError(f"{group.place}: {error}") from error
-    for state in linear.states:
-        found = [values.matrix.get((state, state), 1.0), values.offsets.get(state, 0.0)]
-        if not np.all(np.isfinite([float(number) for number in found])) or float(found[0]) == 0:
-            raise NetworkError(
-                f"{group.place}: d{state}/dt has the rate {float(found[0]):g} per ms; are the time "
-                "constants greater than 0 and finite? Leave out of the text what is switched off."
-            )
-    for state in linear.states if rest else ():
-        rate = float(values.matrix.get((state, state), 0.0))
-        if not (np.isfinite(rate) and rate < 0):
-            raise NetworkError(
-                f"{group.place}: between spikes {state} must decay, but its rate is {rate:g} per "
-                "ms; are the time constants greater than 0?"
-            )
-        level, start = float(values.offsets.get(state, 0.0)), group.initial[state]
-        if level or start:
-            unit = group.lowered.equations.unit(state)
-            raise NetworkError(
-                f"{group.place}: between spikes {state} must decay to 0 and start there; found "
-                f"d{state}/dt = {Parameter(np.asarray(level), f'{unit}/ms')} at 0 and a start of "
-                f"{Parameter(np.asarray(start), unit)}."
-            )
-    linear.reach(values, dt)

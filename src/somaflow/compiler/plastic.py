@@ -21,7 +21,9 @@ from somaflow.compiler.coupling import (
     Spikes,
     ports,
 )
-from somaflow.compiler.jumping import (
+from somaflow.compiler.linear import Linear
+from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
+from somaflow.compiler.sums import (
     JumpingContext,
     Traces,
     check_sums,
@@ -31,8 +33,6 @@ from somaflow.compiler.jumping import (
     summed_current,
     ways,
 )
-from somaflow.compiler.linear import Linear
-from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
@@ -118,9 +118,9 @@ class PlasticCoupling:
         self.form = form
         self.projection = group.members[0].projection
         self.linear = Linear(group.lowered.equations, form.sums)
-        self.pre = Traces(group, form.before, form.on_spike, "_pre")
-        self.post = Traces(group, form.after, form.on_post_spike, "_post")
-        known = {*form.sums, *form.own, *form.before, *form.after}
+        self.pre = Traces(group, form.pre_states, form.on_spike, "_pre")
+        self.post = Traces(group, form.post_states, form.on_post_spike, "_post")
+        known = {*form.sums, *form.own, *form.pre_states, *form.post_states}
         self.ports = tuple(dict.fromkeys(a.name for a in form.on_spike if a.name not in known))
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
@@ -169,14 +169,14 @@ class PlasticCoupling:
         def full(names: Sequence[str], size: int) -> dict[str, np.ndarray]:
             return {s: np.full((size,), start[s], self.dtype) for s in names}
 
-        own = full(self.form.own, self.size + 1)
-        if self.weight in own:
-            own[self.weight] = np.append(self.wiring.arrays["weight"], 0).astype(self.dtype)
+        variables = full(self.form.own, self.size + 1)
+        if self.weight in variables:
+            variables[self.weight] = np.append(self.wiring.arrays["weight"], 0).astype(self.dtype)
         return PlasticState(
             full(self.form.sums, self.wiring.width),
-            full(self.form.before, self.wiring.n_pre),
-            full(self.form.after, self.wiring.width),
-            own,
+            full(self.form.pre_states, self.wiring.n_pre),
+            full(self.form.post_states, self.wiring.width),
+            variables,
         )
 
     def prepare(
@@ -237,15 +237,15 @@ class PlasticCoupling:
             )
         given = ports(self.group.lowered, spikes.states[target], "_post")
         # No conditions around these: each branch would copy the variables of all synapses.
-        own, total = self._presynaptic(event.own, pre, post, given, prepared)
+        variables, total = self._presynaptic(event.own, pre, post, given, prepared)
         if post is not None and self.form.on_post_spike:
-            own = self._postsynaptic(own, pre, post, prepared)
-        found = tf.unstack(tf.transpose(total)[:, :-1])[: self.height]
+            variables = self._postsynaptic(variables, pre, post, prepared)
+        rows = tf.unstack(tf.transpose(total)[:, :-1])[: self.height]
         ends = [context.end[s] for s in self.form.sums]
-        grown = [end + part for end, part in zip(ends, found, strict=False)]
-        sums, charge, added = finished(self.linear, self.ports, [*grown, *found[len(ends) :]])
-        kept = PlasticState(sums, pre.end, {} if post is None else post.end, own)
-        return Effect(kept, charge, {}, added)
+        grown = [end + part for end, part in zip(ends, rows, strict=False)]
+        sums, charge, added = finished(self.linear, self.ports, [*grown, *rows[len(ends) :]])
+        state = PlasticState(sums, pre.end, {} if post is None else post.end, variables)
+        return Effect(state, charge, {}, added)
 
     def _side(
         self,
@@ -277,18 +277,20 @@ class PlasticCoupling:
         def at(cells: Tensor, ago: Tensor) -> Tensors:
             if not traces.states:
                 return {}
-            own = tf.gather(since, cells)
+            last = tf.gather(since, cells)
             start = {s: tf.gather(z[s], cells) for s in traces.states}
             jumped = {s: tf.gather(now[s], cells) for s in traces.states}
             early = traces.linear.advance(values, start, dt - ago)
-            late = traces.linear.advance(values, jumped, tf.maximum(own - ago, 0))
-            return {s: tf.where((own > 0) & (own > ago), late[s], early[s]) for s in traces.states}
+            late = traces.linear.advance(values, jumped, tf.maximum(last - ago, 0))
+            return {
+                s: tf.where((last > 0) & (last > ago), late[s], early[s]) for s in traces.states
+            }
 
         return Side(since, seen, end, at, ports(self.group.lowered, owner, traces.side))
 
     def _presynaptic(
         self,
-        own: Tensors,
+        variables: Tensors,
         pre: Side,
         post: Side | None,
         given: Tensors,
@@ -297,7 +299,7 @@ class PlasticCoupling:
         """Return the variables of synapses after presynaptic spikes, and what these deliver.
 
         Args:
-            own: The variables before.
+            variables: The variables before.
             pre: The presynaptic cells.
             post: The postsynaptic cells; None where nothing reads their spikes.
             given: What the postsynaptic cells give to the equations.
@@ -312,29 +314,29 @@ class PlasticCoupling:
             snapshots = [{s: v[j] for s, v in then.items()} for then in pre.seen]
 
             def block(b: Tensor, state: tuple[Tensors, Tensor]) -> tuple[Tensors, Tensor]:
-                own, total = state
+                variables, total = state
                 target = arrays["other"][b]
                 cells = tf.minimum(target, self.wiring.width - 1)
                 values = fixed | {name: tf.gather(v, cells) for name, v in given.items()}
                 if post is not None:
                     values |= post.at(cells, since)
                 start = b * self.width
-                values |= {s: sliced(v, start, self.width) for s, v in own.items()}
-                if self.weight is not None and self.weight not in own:
+                values |= {s: sliced(v, start, self.width) for s, v in variables.items()}
+                if self.weight is not None and self.weight not in variables:
                     values[self.weight] = arrays["weight"][b]
                 jumps, added = {}, {}
                 for assignment, then in zip(form.on_spike, snapshots, strict=True):
                     name = assignment.name
-                    if name in form.before:
+                    if name in form.pre_states:
                         continue
                     value = lowered.scope(prepared.table, {**values, **then})
-                    if name in own:
+                    if name in variables:
                         fresh = spread(value(assignment.expression), target, dtype)
-                        own = {**own, name: stored(own[name], fresh, start)}
+                        variables = {**variables, name: stored(variables[name], fresh, start)}
                         # Read back from where it was written: if what follows needed the old
                         # values too, XLA would copy all of them.
                         places = start + tf.range(self.width)
-                        values[name] = tf.gather(own[name], places)
+                        values[name] = tf.gather(variables[name], places)
                         continue
                     size = value(increment(assignment, self.group.place))
                     sent = jumps if name in form.sums else added
@@ -349,37 +351,37 @@ class PlasticCoupling:
                     total = tf.tensor_scatter_nd_add(
                         total, target[:, None], tf.stack(columns, axis=-1)
                     )
-                return own, total
+                return variables, total
 
             return over_blocks(arrays["first"], self.wiring.single, j, block, state)
 
         total = tf.zeros([self.wiring.width + 1, max(self.height, 1)], dtype)
-        return for_each(pre.since > 0, cell, (own, total))
+        return for_each(pre.since > 0, cell, (variables, total))
 
     def _postsynaptic(
-        self, own: Tensors, pre: Side, post: Side, prepared: PlasticConstants
+        self, variables: Tensors, pre: Side, post: Side, prepared: PlasticConstants
     ) -> Tensors:
         """Return the variables of synapses after postsynaptic spikes."""
         form, arrays, dtype = self.form, prepared.arrays, tf.as_dtype(self.dtype)
         lowered = self.group.lowered
 
-        def cell(i: Tensor, own: Tensors) -> Tensors:
+        def cell(i: Tensor, variables: Tensors) -> Tensors:
             since = post.since[i]
             fixed = {name: value[i] for name, value in post.ports.items()}
             snapshots = [{s: v[i] for s, v in then.items()} for then in post.seen]
 
-            def block(b: Tensor, own: Tensors) -> Tensors:
+            def block(b: Tensor, variables: Tensors) -> Tensors:
                 place = arrays["in place"][b]
                 cells = tf.minimum(arrays["in other"][b], self.wiring.n_pre - 1)
                 values = fixed | {name: tf.gather(v, cells) for name, v in pre.ports.items()}
                 values |= pre.at(cells, since)
-                values |= {s: tf.gather(v, place) for s, v in own.items()}
-                if self.weight is not None and self.weight not in own:
+                values |= {s: tf.gather(v, place) for s, v in variables.items()}
+                if self.weight is not None and self.weight not in variables:
                     flat = tf.reshape(arrays["weight"], [-1])
                     values[self.weight] = tf.gather(flat, tf.minimum(place, self.size - 1))
                 changed = set()
                 for assignment, then in zip(form.on_post_spike, snapshots, strict=True):
-                    if assignment.name in own:
+                    if assignment.name in variables:
                         value = lowered.scope(prepared.table, {**values, **then})
                         fresh = spread(value(assignment.expression), place, dtype)
                         values[assignment.name] = fresh
@@ -388,12 +390,12 @@ class PlasticCoupling:
                     s: tf.tensor_scatter_nd_update(v, place[:, None], values[s])
                     if s in changed
                     else v
-                    for s, v in own.items()
+                    for s, v in variables.items()
                 }
 
-            return over_blocks(arrays["in first"], self.back_single, i, block, own)
+            return over_blocks(arrays["in first"], self.back_single, i, block, variables)
 
-        return for_each(post.since > 0, cell, own)
+        return for_each(post.since > 0, cell, variables)
 
     def variable(self, name: str, route: Route) -> Location[PlasticState]:
         """Return where a variable of each synapse, a trace of either side or a sum is found."""
@@ -401,9 +403,9 @@ class PlasticCoupling:
         if name in form.own:
             places = self.by_connection()(np.arange(self.size + 1))
             return Location("synapse", lambda event, _: event.own[name], places)
-        if name in form.before:
+        if name in form.pre_states:
             return Location("pre", lambda event, _: event.pre[name])
-        if name in form.after:
+        if name in form.post_states:
             return Location("post", lambda event, _: event.post[name][..., route.columns])
         return Location("post", lambda event, _: event.sums[name][..., route.columns])
 

@@ -9,12 +9,12 @@ from somaflow.compiler.columns import Columns, course_of, spread, width_of
 from somaflow.compiler.coupling import Effect, Group, Spikes
 from somaflow.compiler.jumping import (
     JumpingConstants,
-    JumpingContext,
     JumpingCoupling,
     JumpingState,
 )
 from somaflow.compiler.layout import padded
 from somaflow.compiler.states import Tensors, Tick
+from somaflow.compiler.sums import JumpingContext
 from somaflow.network.choice import Choice
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course
@@ -61,15 +61,15 @@ class Counts:
         rate = self.given.rate.amplitude if self.columns is not None else self.given.rate
         mean = np.asarray(rate.value * self.given.n * self.dt, np.float64)
         count = len(self.cells)
-        found = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
+        arrays = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
         if not self.whole and not self.shared:
             # A number belongs to its cell, whatever else is in the view.
             drawn = np.zeros(padded(count), np.int32)
             drawn[:count] = self.cells
             places = np.full(padded(self.size), padded(count), np.int32)
             places[self.cells] = np.arange(count)
-            found |= {"drawn": drawn, "places": places}
-        return found
+            arrays |= {"drawn": drawn, "places": places}
+        return arrays
 
     def drawn(self, tick: Tick, given: Tensor, values: Tensors, key: Key) -> Tensor:
         """Return the number of spikes of each cell of the population; of others than its own, any.

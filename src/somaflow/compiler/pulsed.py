@@ -187,20 +187,22 @@ class PulsedCoupling:
         # decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
         # zero changes no bit.
         def gains() -> tuple[list[Tensor], Tensor]:
-            made, end = [], gate
+            grown, end = [], gate
             for c, decay in zip(parts, tf.unstack(decays), strict=True):
-                found = after(gate, remaining, c * tick.dt, rates)
+                later_gate = after(gate, remaining, c * tick.dt, rates)
                 # Selected, not subtracted to zero: a product and a difference may be contracted,
                 # and leave a rounding residue where 0 is meant.
-                made.append(tf.where(remaining > 0, found - gate * decay, tf.zeros_like(gate)))
-                end = tf.where(remaining > 0, found, gate * decay)
-            return made, end
+                grown.append(
+                    tf.where(remaining > 0, later_gate - gate * decay, tf.zeros_like(gate))
+                )
+                end = tf.where(remaining > 0, later_gate, gate * decay)
+            return grown, end
 
         if not later:
 
             def pulsing() -> tuple[Tensor, ...]:
-                made, end = gains()
-                added = [self.wiring.sum(arrays, gain) for gain in made]
+                grown, end = gains()
+                added = [self.wiring.sum(arrays, gain) for gain in grown]
                 total = [a + b for a, b in zip(opened, added, strict=True)]
                 return (*total, end, tf.maximum(remaining - tick.dt, 0))
 
@@ -213,14 +215,14 @@ class PulsedCoupling:
 
         # A ring passes no conditional: XLA would copy it in both branches.
         def pulsing_later() -> tuple[Tensor, ...]:
-            made, end = gains()
-            return tf.stack(made), end, tf.maximum(remaining - tick.dt, 0)
+            grown, end = gains()
+            return tf.stack(grown), end, tf.maximum(remaining - tick.dt, 0)
 
         def silent_later() -> tuple[Tensor, ...]:
             return tf.zeros([len(parts), *gate.shape], gate.dtype), gate * decays[-1], remaining
 
-        made, end, left = tf.cond(event.busy > 0, pulsing_later, silent_later)
-        late = ring.add(event.late, arrays, made, tick.step)
+        grown, end, left = tf.cond(event.busy > 0, pulsing_later, silent_later)
+        late = ring.add(event.late, arrays, grown, tick.step)
         arrived, late = ring.take(late, tick.step)
         opened = [a + arrived[k] for k, a in enumerate(opened)]
         return PulsedContext(*self._at(tick, event, opened), end, left, late)
@@ -293,8 +295,8 @@ class PulsedCoupling:
             late = ring.add(event.late_end, arrays, tf.stack(added), tick.step)
             added, rest = ring.take(late, tick.step)
         total = context.end + added[0]
-        kept = PulsedState(total, opened, left, busy, context.late, rest)
-        return Effect(kept, [added[1]], {}, {})
+        state = PulsedState(total, opened, left, busy, context.late, rest)
+        return Effect(state, [added[1]], {}, {})
 
     def variable(self, name: str, route: Route) -> Location[PulsedState]:
         """Return what reads the gate, which each presynaptic cell has once."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow import description
 from somaflow.compiler.continuing import Continuing
@@ -20,6 +20,7 @@ from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.states import EventState, Parameters, RecordingParameters
 from somaflow.compiler.timing import warn_of_coarse_times
 from somaflow.equations.drawing import held as held_value
+from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
@@ -59,17 +60,18 @@ class Tables:
         network: Network,
         dt: float,
         duration: float,
-        dtype: Any,
-        initial: Mapping[str, Mapping[str, Any]] | FinalState,
+        dtype: DTypeLike,
+        initial: Mapping[str, Mapping[str, object]] | FinalState,
         seed: int = 0,
         solver: Solver | None = None,
     ) -> None:
-        self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
+        self.network, self.dt = network, dt
+        self.dtype: np.dtype = np.dtype(dtype)
         self.solver = RK4() if solver is None else solver
         self.duration = duration
         self.populations = network.populations
         self.before: Continuing | None = None
-        self.given: Mapping[str, Mapping[str, Any]] = {}
+        self.given: Mapping[str, Mapping[str, object]] = {}
         if isinstance(initial, FinalState):
             self.before = Continuing(initial, self.populations, dt, dtype)
         else:
@@ -142,7 +144,7 @@ class Tables:
 
     # -------------------------------------------------------------- parameters
 
-    def _values(self, equations: Any, size: int) -> dict[str, Array]:
+    def _values(self, equations: Equations, size: int) -> dict[str, Array]:
         return {
             name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
         }
@@ -203,7 +205,7 @@ class Tables:
             self.batch = self.before.batch
         else:
             self.batch = self._leading(per_cell)
-        rows: dict[str, Any] = {}
+        rows: dict[str, Array] = {}
         for coupling in self.couplings:
             known = None if self.before is None else self.before.rows(coupling)
             rows |= {row: np.full((), start) for row, start in coupling.rows.items()}
@@ -238,12 +240,12 @@ class Tables:
         plain = [(k, v) for k, v in settings if isinstance(v, (bool, int, float, str))]
         return f"method {type(self.solver).__qualname__} {self.solver.name} {plain} of {digest}"
 
-    def _first_cells(self, k: int) -> dict[str, Any]:
+    def _first_cells(self, k: int) -> dict[str, Array]:
         """Return the states of a population with which the run begins."""
         known = None if self.before is None else self.before.cells(self.populations[k].name)
         return self._initial_cells(k) if known is None else known
 
-    def _leading(self, per_cell: list[dict[str, Any]]) -> tuple[int, ...]:
+    def _leading(self, per_cell: list[dict[str, Array]]) -> tuple[int, ...]:
         """Return the leading axes of initial values and parameters."""
         leading = [np.shape(v)[:-1] for cells in per_cell for v in cells.values() if np.ndim(v)]
         leading += [
@@ -290,7 +292,7 @@ class Tables:
         known = group.begun, coupling.wired, coupling.places
         return KeptGroup(source, members, group.delay, form, *known)
 
-    def _initial_cells(self, k: int) -> dict[str, Any]:
+    def _initial_cells(self, k: int) -> dict[str, Array]:
         population = self.populations[k]
         equations = population.equations
         given = {}
@@ -360,7 +362,7 @@ class Tables:
         states = sum(p.size * len(p.equations.states) for p in self.populations)
         for coupling in self.couplings:
             group = coupling.group
-            before = self.populations[group.source].size
-            after = sum(self.populations[route.target].size for route in group.routes)
-            states += group.form.count(before, after, coupling.wiring.choice.synapses)
+            n_pre = self.populations[group.source].size
+            n_post = sum(self.populations[route.target].size for route in group.routes)
+            states += group.form.count(n_pre, n_post, coupling.wiring.choice.synapses)
         return states

@@ -63,8 +63,8 @@ class Way(NamedTuple):
     """How a step goes without its spikes, for each synapse.
 
     Attributes:
-        closed: Tensors with closed forms, at the step's start.
-        old: Tensors that the solver integrates, at the start.
+        closed: States with closed forms, at the step's start.
+        old: States that the solver integrates, at the start.
         new: The same at the end.
         before: What the cells give at the start.
         after: What they give at the end, before resets.
@@ -101,7 +101,7 @@ class Waypoint(NamedTuple):
     Attributes:
         time: When that was, from the step's start, in ms.
         met: Which synapses had one.
-        closed: Tensors with closed forms, right after it.
+        closed: States with closed forms, right after it.
         moved: By how much spikes have moved the states that the solver integrates.
         opened: When the last pulse began; below minus its duration where none did.
     """
@@ -178,7 +178,7 @@ class Walk:
         """Return the synapses at the step's end.
 
         Args:
-            closed: Tensors with closed forms there, without spikes.
+            closed: States with closed forms there, without spikes.
             flow: The others there, likewise.
             remaining: How much longer pulses last there, without spikes; () where there are none.
         """
@@ -234,11 +234,11 @@ class Walk:
         Args:
             start: The variables before, in the order of the coupling's `replaced`.
         """
-        names, found = self.coupling.replaced, []
+        names, assignments = self.coupling.replaced, []
 
         def seen(mask: Tensor, values: Tensors, k: int, assignment: Assignment) -> None:
             if assignment.name in names:
-                found.append((mask, dict(values), assignment))
+                assignments.append((mask, dict(values), assignment))
 
         self._through(seen=seen)
         arrays, size = self.prepared.arrays, self.coupling.size
@@ -253,13 +253,13 @@ class Walk:
                 return tf.gather(value, place, axis=-1) if whole else value
 
             table = {name: taken(value) for name, value in self.prepared.table.items()}
-            held = dict(zip(names, now, strict=True))
-            for mask, values, assignment in found:
-                given = {name: taken(value) for name, value in values.items()} | held
+            variables = dict(zip(names, now, strict=True))
+            for mask, values, assignment in assignments:
+                given = {name: taken(value) for name, value in values.items()} | variables
                 fresh = cast(lowered.scope(table, given)(assignment.expression), self.dtype)
-                own, hit = held[assignment.name], taken(mask) & real
-                held[assignment.name] = tf.where(hit, tf.broadcast_to(fresh, own.shape), own)
-            return k + 1, *held.values()
+                old, hit = variables[assignment.name], taken(mask) & real
+                variables[assignment.name] = tf.where(hit, tf.broadcast_to(fresh, old.shape), old)
+            return k + 1, *variables.values()
 
         most = arrays["sources"].shape[0]
         return tuple(tf.while_loop(lambda k, *_: k < most, one, (tf.constant(0), *start))[1:])
@@ -335,12 +335,12 @@ class Walk:
         started = {s: x + place.moved[s] for s, x in path.items()}, path
         early = place.closed, self._later(self.way.closed, place.time)
         late = self._later(place.closed, span / 2), self._later(self.way.closed, middle)
-        found = []
+        slopes_at = []
         for start, first, second, pulse in zip(started, early, late, pulses, strict=True):
             slopes = self._slopes(place.time, first, start, pulse)
             half = {s: x + span / 2 * k for (s, x), k in zip(start.items(), slopes, strict=True)}
-            found.append(self._slopes(middle, second, half, pulse))
-        gained = [span * (there - without) for there, without in zip(*found, strict=True)]
+            slopes_at.append(self._slopes(middle, second, half, pulse))
+        gained = [span * (there - without) for there, without in zip(*slopes_at, strict=True)]
         return {s: x + g for (s, x), g in zip(place.moved.items(), gained, strict=True)}
 
     def _slopes(
