@@ -67,7 +67,7 @@ class Arrivals:
             arrivals: Of all couplings that spikes act on.
             states: The states of each population, which are changed.
             end: Time at the step's end.
-            prepared: What `Dynamics.prepare` returned.
+            prepared: What `NetworkDynamics.prepare` returned.
             free: Takes a population, a state of it and a change, and returns the change that the
                 state is free to make.
         """

@@ -13,7 +13,7 @@ from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
-from somaflow.compiler.step import Dynamics
+from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.tables import Tables
 from somaflow.description import Description
 from somaflow.network.choice import Choice
@@ -91,7 +91,7 @@ def compile_network(
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     reach = decay_reach(solver) if solver is not None and coupled else math.inf
-    dynamics = Dynamics(tables, recorders, begin, reach)
+    dynamics = NetworkDynamics(tables, recorders, begin, reach)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters(recordings.parameters())

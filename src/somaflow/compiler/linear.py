@@ -1,14 +1,14 @@
 """Closed forms of states that obey linear equations with constant coefficients between events."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.lower import Scope
 from somaflow.compiler.states import Coefficients, Matrix, Tensors
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Node
 from somaflow.equations.linear import LinearParts
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
@@ -46,7 +46,7 @@ class Linear:
         self.states, self.diagonal = self.parts.states, self.parts.diagonal
         self.doublings, self.steep = 0, (False, False)
 
-    def values(self, value: Callable[[Node], Tensor]) -> Coefficients:
+    def values(self, value: Scope) -> Coefficients:
         """Evaluate the coefficients and offsets."""
         return Coefficients(
             {key: value(node) for key, node in self.parts.coefficients.items()},
@@ -69,18 +69,18 @@ class Linear:
         """
         a, b = values
         if self.diagonal:
-            made = {}
+            later = {}
             for state in self.states:
                 if (state, state) not in a:
-                    made[state] = z[state]
+                    later[state] = z[state]
                     continue
                 decay = tf.exp(a[state, state] * time)
                 if state in b:
                     level = -b[state] / a[state, state]
-                    made[state] = level + (z[state] - level) * decay
+                    later[state] = level + (z[state] - level) * decay
                 else:
-                    made[state] = z[state] * decay
-            return made
+                    later[state] = z[state] * decay
+            return later
         if self.doublings:
             way, area = self._ways(values, next(iter(z.values())), time)
             grown, driven = self._product(way, z), self._product(area, b)
@@ -105,14 +105,14 @@ class Linear:
 
     def _ways(self, values: Coefficients, like: Tensor, time: Tensor) -> tuple[Matrix, Matrix]:
         """Return how each state depends on each after some time, and the integrals of that."""
-        own, short = values.homogeneous, time * 0.5**self.doublings
+        free, short = values.homogeneous, time * 0.5**self.doublings
         way: Matrix = {}
         area: Matrix = {}
         for column in self.states:
             unit = {s: tf.zeros_like(like) + float(s == column) for s in self.states}
-            for found, made in zip((way, area), self._series(own, unit, short), strict=True):
-                found |= {
-                    (row, column): made[row]
+            for matrix, states in zip((way, area), self._series(free, unit, short), strict=True):
+                matrix |= {
+                    (row, column): states[row]
                     for row in self.states
                     if self.parts.reaches(column, row)
                 }
@@ -128,35 +128,35 @@ class Linear:
 
     @staticmethod
     def _product(matrix: Matrix, z: Tensors) -> Tensors:
-        made: Tensors = {}
+        total: Tensors = {}
         for (row, column), part in matrix.items():
             if column in z:
                 term = part * z[column]
-                made[row] = made[row] + term if row in made else term
-        return made
+                total[row] = total[row] + term if row in total else term
+        return total
 
     def impulse(self, values: Coefficients, jumps: Tensors, time: Tensor) -> Tensors:
         """Return what jumps have become after some time, the rest of the states left aside."""
         return self.advance(values.homogeneous, self._all(jumps), time)
 
     def _all(self, jumps: Tensors) -> Tensors:
-        given = next(iter(jumps.values()))
-        return {state: jumps.get(state, tf.zeros_like(given)) for state in self.states}
+        like = next(iter(jumps.values()))
+        return {state: jumps.get(state, tf.zeros_like(like)) for state in self.states}
 
     def swept(self, values: Coefficients, jumps: Tensors, time: Tensor) -> tuple[Tensors, Tensors]:
         """Return what jumps have become after some time, and their integrals over it."""
-        z, own = self._all(jumps), values.homogeneous
+        z, free = self._all(jumps), values.homogeneous
         if self.diagonal:
             # No product is added to anything here: XLA may contract the two or not, and rows of a
             # batch would differ in their last bits from a run alone.
             ones = {state: tf.ones_like(value) for state, value in z.items()}
-            decays = self.advance(own, ones, time)
+            decays = self.advance(free, ones, time)
             grown = {s: z[s] * decays[s] for s in self.states}
-            rates = {s: own.matrix[s, s] for s in self.states if (s, s) in own.matrix}
+            rates = {s: free.matrix[s, s] for s in self.states if (s, s) in free.matrix}
             means = {s: exprel(rates[s] * time) if s in rates else ones[s] for s in self.states}
             return grown, {s: z[s] * (time * means[s]) for s in self.states}
         if not self.doublings:
-            return self._series(own, z, time)
+            return self._series(free, z, time)
         way, area = self._ways(values, next(iter(z.values())), time)
         return self._product(way, z), self._product(area, z)
 

@@ -138,7 +138,7 @@ class DriveConstants(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """What does not change within a chunk; `Dynamics.prepare` computes it.
+    """What does not change within a chunk; `NetworkDynamics.prepare` computes it.
 
     Attributes:
         cells: Numbers of each population's equations, by name.
@@ -179,7 +179,7 @@ class DriveContext(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What holds for all nodes of a step; `Dynamics.arrive` computes it.
+    """What holds for all nodes of a step; `NetworkDynamics.arrive` computes it.
 
     Attributes:
         tick: Which step it is.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
@@ -110,7 +110,7 @@ def choose_threads(variables: int) -> None:
             return  # too late to choose: something has run in this process before
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> TypeGuard[Tensor]:
     """Tell whether a value is a tensor or a variable, of Keras included."""
     return isinstance(value, (tf.Tensor, tf.Variable)) or (
         hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow import given, units
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import OdeModel
 from somaflow.equations.equations import Equations
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.given import is_whole, shown
@@ -64,7 +64,7 @@ def batch_axes(batch: Any) -> int | None:
     return int(batch)
 
 
-def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: Model) -> Solver:
+def choose_solver(solver: Any, dt: Any, rtol: Any, atol: Any, made: OdeModel) -> Solver:
     """Return the method of a solve.
 
     Raises:
@@ -303,7 +303,7 @@ def whole_steps(times: Times) -> np.ndarray | None:
     return whole.astype(np.int64) if (np.abs(places - whole) < 1e-6).all() else None
 
 
-def tolerances(rtol: Any, atol: Any, made: Model, floats: tf.DType) -> tuple[float, np.ndarray]:
+def tolerances(rtol: Any, atol: Any, made: OdeModel, floats: tf.DType) -> tuple[float, np.ndarray]:
     """Return the relative tolerance, and the absolute one of each component, [n, 1].
 
     Raises:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from somaflow import units
 from somaflow.compiler import checks, conditions, dependence, ode
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import OdeModel
 from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
@@ -176,7 +176,7 @@ def _begin() -> None:
     begin_computing()
 
 
-def _refuse_rowwise(made: Model, lockstep: bool) -> None:
+def _refuse_rowwise(made: OdeModel, lockstep: bool) -> None:
     """Refuse what steps of each problem's own cannot do.
 
     Raises:
@@ -227,13 +227,13 @@ def _settings(times: arguments.Times, rtol: float, atol: np.ndarray, most: int) 
 # ---------------------------------------------------------------------- compiled functions
 
 
-def _length(made: Model) -> int:
+def _length(made: OdeModel) -> int:
     """Return how many steps a stretch has that is recomputed backwards."""
     return int(np.clip(_NUMBERS // (made.blocks.columns * sum(made.blocks.sizes)), 16, 512))
 
 
 def _compiled(
-    made: Model,
+    made: OdeModel,
     solver: Solver,
     times: arguments.Times,
     lockstep: bool,
@@ -269,7 +269,7 @@ def _compiled(
 
 
 def _loop(
-    made: Model,
+    made: OdeModel,
     solver: Solver,
     sign: float,
     adaptive: bool,
@@ -381,7 +381,7 @@ def _statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) -
 
 
 def _solution(
-    made: Model,
+    made: OdeModel,
     times: arguments.Times,
     outcome: Outcome,
     statistics: dict[str, Any],
@@ -426,7 +426,7 @@ def _solution(
 
 
 def _occurrences(
-    made: Model, times: arguments.Times, outcome: Outcome, names: list[str]
+    made: OdeModel, times: arguments.Times, outcome: Outcome, names: list[str]
 ) -> dict[str, Occurrences]:
     assert outcome.events is not None
     inner, kinds, columns, states = outcome.events
