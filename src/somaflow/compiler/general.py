@@ -6,11 +6,13 @@ spikes do to them within a step is second order, as spike times are (`walk`).
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import (
+    AnyCoupling,
     Effect,
     Group,
     Location,
@@ -395,3 +397,8 @@ class GeneralCoupling:
         if name in self.form.closed:
             return Location("synapse", lambda event, _: event.own[name], places)
         return Location("synapse", lambda _, states: states[self.group.key, name], places)
+
+
+def by_itself(coupling: AnyCoupling) -> TypeGuard[GeneralCoupling]:
+    """Tell whether a coupling computes each synapse by itself; then it has what this one has."""
+    return coupling.each

@@ -22,7 +22,6 @@ from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
 from somaflow.network.choice import Choice
 from somaflow.network.form import Form
-from somaflow.network.general import General
 from somaflow.network.graded import Graded
 from somaflow.network.groups import Grouping
 from somaflow.network.jumping import Jumping
@@ -34,7 +33,7 @@ from somaflow.network.pulsed import Pulsed
 from somaflow.network.synaptic import Synaptic
 from somaflow.simulation.system import Array
 
-# What computes each form but the general one, whose synapses are computed each by itself.
+# What computes each form; synapses of a form that is not here are computed each by itself.
 KINDS: dict[type[Form], Callable[[Group, Wiring, np.dtype], AnyCoupling]] = {
     Graded: GradedCoupling,
     Pulsed: PulsedCoupling,
@@ -98,7 +97,7 @@ class Joining:
                 "reads variables of the presynaptic cell, leave delay out."
             )
         initial: dict[str, float] = {}
-        if not isinstance(form, General):  # there, each synapse has its own
+        if type(form) in KINDS:  # elsewhere, each synapse has its own
             values = equations.initial_values({}, first.synapse_name)
             initial = {s: float(np.asarray(v)) for s, v in values.items()}
         group = Group(
@@ -141,7 +140,7 @@ class Joining:
         n_pre = padded(self.populations[group.source].size)
         chosen = groups.choose(grouping, self.dtype.itemsize)
         before = group.before
-        if isinstance(group.form, General):
+        if type(group.form) not in KINDS:
             return self._alone(group, n_pre, chosen)
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()

@@ -11,7 +11,7 @@ from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import AnyCoupling
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
-from somaflow.compiler.general import GeneralCoupling
+from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
@@ -85,9 +85,7 @@ class Tables:
         self.couplings = Joining(network, dt, dtype, self.before, nodes).couplings()
         # With what only they have, such as spikes of each synapse.
         self.each = [
-            (c, coupling)
-            for c, coupling in enumerate(self.couplings)
-            if isinstance(coupling, GeneralCoupling)
+            (c, coupling) for c, coupling in enumerate(self.couplings) if by_itself(coupling)
         ]
         self.flowing = [(c, coupling) for c, coupling in self.each if coupling.flowing]
         self.layouts = self._lay_out()
@@ -181,7 +179,7 @@ class Tables:
     def _of_synapses(self, coupling: AnyCoupling) -> list[dict[str, Array]]:
         """Return the parameters of each projection, or of the Poisson input, of a coupling."""
         group = coupling.group
-        if isinstance(coupling, GeneralCoupling):
+        if by_itself(coupling):
             return [coupling.wiring.values]
         if group.counted is not None:
             return [self._values(self.network.inputs[group.counted].equations, 1)]
