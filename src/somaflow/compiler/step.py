@@ -290,18 +290,16 @@ class NetworkDynamics:
             for coupling, numbers in zip(self.couplings, constants.sums, strict=True):
                 if coupling.group.source == k:
                     slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
-            rows = [slope[state] for state in layout.states]
-            rows = [tf.broadcast_to(cast(row, like.dtype), like.shape) for row in rows]
+            rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
             slopes.append(tf.stack(self._hold(k, rows, context)))
-        for c, coupling in self.tables.each:
-            if coupling.flowing:
-                group = coupling.group
-                owner = states[group.routes[0].target]
-                if local:
-                    owner = {key: tf.stop_gradient(value) for key, value in owner.items()}
-                numbers, total = constants.sums[c], sums[c]
-                assert isinstance(numbers, GeneralConstants) and isinstance(total, GeneralSums)
-                slopes.append(coupling.flow(states[group.source], owner, total, numbers))
+        for c, coupling in self.tables.flowing:
+            group = coupling.group
+            owner = states[group.routes[0].target]
+            if local:
+                owner = {key: tf.stop_gradient(value) for key, value in owner.items()}
+            numbers, total = constants.sums[c], sums[c]
+            assert isinstance(numbers, GeneralConstants) and isinstance(total, GeneralSums)
+            slopes.append(coupling.flow(states[group.source], owner, total, numbers))
         return tuple(slopes)
 
     def _hold(self, k: int, rows: list[Tensor], context: Context) -> list[Tensor]:
