@@ -1,15 +1,16 @@
 """Moments: a network evaluated outside its compiled loop, at one step and one cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import EllipsisType
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.diagnosis.terms import CellEquations
-from somaflow.compiler.graded import GradedConstants, GradedContext, GradedCoupling
+from somaflow.compiler.graded import GradedConstants, GradedContext
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.states import Constants, States
 from somaflow.compiler.step import FlowState, NetworkDynamics
@@ -22,6 +23,17 @@ from somaflow.simulation.system import Array, Carry, Inputs
 NODES = (0.0, 0.5, 1.0)
 
 Index = tuple[int, ...]
+
+
+@runtime_checkable
+class Gated(Protocol):
+    """A coupling with gates that a presynaptic cell has once.
+
+    Attributes:
+        names: The row of each of its states in the block of the presynaptic population.
+    """
+
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ def rows_of(dynamics: NetworkDynamics) -> Iterator[FlowRow]:
     gates = {
         row: (c, state)
         for c, coupling in enumerate(dynamics.couplings)
-        if isinstance(coupling, GradedCoupling)
+        if isinstance(coupling, Gated)
         for state, row in coupling.names.items()
     }
     for block, (k, layout) in enumerate(layouts):
@@ -153,8 +165,7 @@ class Stage:
         coupling, states = self.dynamics.couplings[c], self.states[k]
         equations, numbers = coupling.group.lowered.equations, self.constants.sums[c]
         pulses = self.context.groups[coupling.group.key]
-        # No others have gates of presynaptic cells.
-        assert isinstance(coupling, GradedCoupling) and isinstance(numbers, GradedConstants)
+        assert isinstance(coupling, Gated) and isinstance(numbers, GradedConstants)
         values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
         for name in equations.inputs:
             if name.endswith("_pre"):
