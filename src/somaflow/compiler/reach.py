@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from somaflow.compiler.graded import GradedConstants, GradedCoupling
+from somaflow.compiler.graded import GradedConstants, follows_cells
 from somaflow.compiler.states import Parameters
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.errors import NetworkError
@@ -84,7 +84,7 @@ def check_gaps(
     gaps = [
         (c, coupling)
         for c, coupling in enumerate(dynamics.couplings)
-        if isinstance(coupling, GradedCoupling) and not coupling.rows
+        if follows_cells(coupling) and not coupling.rows
     ]
     if not gaps:
         return

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.diagnosis.terms import CellEquations
-from somaflow.compiler.graded import GradedConstants, GradedContext, GradedCoupling
+from somaflow.compiler.graded import GradedConstants, GradedContext, follows_cells
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.states import Constants, States
 from somaflow.compiler.step import FlowState, NetworkDynamics
@@ -59,7 +59,7 @@ def rows_of(dynamics: NetworkDynamics) -> Iterator[FlowRow]:
     gates = {
         row: (c, state)
         for c, coupling in enumerate(dynamics.couplings)
-        if isinstance(coupling, GradedCoupling)
+        if follows_cells(coupling)
         for state, row in coupling.names.items()
     }
     for block, (k, layout) in enumerate(layouts):
@@ -154,7 +154,7 @@ class Stage:
         equations, numbers = coupling.group.lowered.equations, self.constants.sums[c]
         pulses = self.context.groups[coupling.group.key]
         # No others have gates of presynaptic cells.
-        assert isinstance(coupling, GradedCoupling) and isinstance(numbers, GradedConstants)
+        assert follows_cells(coupling) and isinstance(numbers, GradedConstants)
         values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
         for name in equations.inputs:
             if name.endswith("_pre"):
