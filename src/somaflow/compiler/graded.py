@@ -1,12 +1,13 @@
 """Graded synapses: their states are rows of the presynaptic block, which the solver integrates."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import (
+    AnyCoupling,
     Effect,
     Group,
     Location,
@@ -209,3 +210,8 @@ class GradedCoupling:
     def variable(self, name: str, route: Route) -> Location[GradedState | None]:
         """Return what reads a state, which each presynaptic cell has once."""
         return Location("pre", lambda _, states: states[self.names[name]])
+
+
+def follows_cells(coupling: AnyCoupling) -> TypeGuard[GradedCoupling]:
+    """Tell whether sums follow the presynaptic cells' block; then a coupling has what this has."""
+    return coupling.follows and not coupling.each

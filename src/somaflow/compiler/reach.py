@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from somaflow.compiler.graded import GradedConstants
+from somaflow.compiler.graded import GradedConstants, follows_cells
 from somaflow.compiler.states import Parameters
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.errors import NetworkError
@@ -84,7 +84,7 @@ def check_gaps(
     gaps = [
         (c, coupling)
         for c, coupling in enumerate(dynamics.couplings)
-        if coupling.follows and not coupling.each and not coupling.rows
+        if follows_cells(coupling) and not coupling.rows
     ]
     if not gaps:
         return
@@ -97,9 +97,9 @@ def check_gaps(
             numbers = constants.sums[c]
             assert isinstance(numbers, GradedConstants)
             nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
+            sums = [numbers.fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
             for route in coupling.group.routes:
                 if route.target == k:
-                    sums = [numbers.fixed.get(n, nothing) for n in range(len(route.post))]
                     parts.append((coupling, route, sums))
                     names.append(repr(route.projection))
         if not parts:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from somaflow import description
 from somaflow.compiler.continuing import Continuing
@@ -238,12 +238,12 @@ class Tables:
         plain = [(k, v) for k, v in settings if isinstance(v, (bool, int, float, str))]
         return f"method {type(self.solver).__qualname__} {self.solver.name} {plain} of {digest}"
 
-    def _first_cells(self, k: int) -> dict[str, Array]:
+    def _first_cells(self, k: int) -> Mapping[str, ArrayLike]:
         """Return the states of a population with which the run begins."""
         known = None if self.before is None else self.before.cells(self.populations[k].name)
         return self._initial_cells(k) if known is None else known
 
-    def _leading(self, per_cell: list[dict[str, Array]]) -> tuple[int, ...]:
+    def _leading(self, per_cell: list[Mapping[str, ArrayLike]]) -> tuple[int, ...]:
         """Return the leading axes of initial values and parameters."""
         leading = [np.shape(v)[:-1] for cells in per_cell for v in cells.values() if np.ndim(v)]
         leading += [
@@ -290,7 +290,7 @@ class Tables:
         known = group.begun, coupling.wired, coupling.places
         return KeptGroup(source, members, group.delay, form, *known)
 
-    def _initial_cells(self, k: int) -> dict[str, Array]:
+    def _initial_cells(self, k: int) -> Mapping[str, ArrayLike]:
         population = self.populations[k]
         equations = population.equations
         given = {}

@@ -1,16 +1,15 @@
 """Moments: a network evaluated outside its compiled loop, at one step and one cell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from types import EllipsisType
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.diagnosis.terms import CellEquations
-from somaflow.compiler.graded import GradedConstants, GradedContext
+from somaflow.compiler.graded import GradedConstants, GradedContext, follows_cells
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.states import Constants, States
 from somaflow.compiler.step import FlowState, NetworkDynamics
@@ -23,17 +22,6 @@ from somaflow.simulation.system import Array, Carry, Inputs
 NODES = (0.0, 0.5, 1.0)
 
 Index = tuple[int, ...]
-
-
-@runtime_checkable
-class Gated(Protocol):
-    """A coupling with gates that a presynaptic cell has once.
-
-    Attributes:
-        names: The row of each of its states in the block of the presynaptic population.
-    """
-
-    names: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ def rows_of(dynamics: NetworkDynamics) -> Iterator[FlowRow]:
     gates = {
         row: (c, state)
         for c, coupling in enumerate(dynamics.couplings)
-        if isinstance(coupling, Gated)
+        if follows_cells(coupling)
         for state, row in coupling.names.items()
     }
     for block, (k, layout) in enumerate(layouts):
@@ -165,7 +153,8 @@ class Stage:
         coupling, states = self.dynamics.couplings[c], self.states[k]
         equations, numbers = coupling.group.lowered.equations, self.constants.sums[c]
         pulses = self.context.groups[coupling.group.key]
-        assert isinstance(coupling, Gated) and isinstance(numbers, GradedConstants)
+        # No others have gates of presynaptic cells.
+        assert follows_cells(coupling) and isinstance(numbers, GradedConstants)
         values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
         for name in equations.inputs:
             if name.endswith("_pre"):
