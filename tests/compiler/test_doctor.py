@@ -9,7 +9,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.compiler.diagnosis import doctor
-from somaflow.compiler.diagnosis.terms import Place, measure, origin, summands
+from somaflow.compiler.diagnosis.terms import CellEquations, measure, origin, summands
 from somaflow.equations.expression import parse, render
 from somaflow.errors import NonFiniteState
 from somaflow.simulation.replay import Failure
@@ -347,18 +347,18 @@ def test_the_replay_goes_back_to_any_step(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_summands_of_an_expression(text: str, wanted: list[str]) -> None:
     values = dict.fromkeys("abcde", 2.0)
     equations = sf.Equations.parse("dy/dt = a : 1", a=1, y=0)
-    place = Place(equations, values, np.float64)
-    found = summands(place, parse(text))
+    cell = CellEquations(equations, values, np.float64)
+    found = summands(cell, parse(text))
     assert [render(term.node) for term in found] == wanted
-    total = place.term(parse(text)).value
+    total = cell.term(parse(text)).value
     assert sum(float(term.value) for term in found) == pytest.approx(float(total))
 
 
 def test_the_origin_is_the_innermost() -> None:
     equations = sf.Equations.parse("r = 1/s : 1\ns = x - x : 1\ndx/dt = r*0 : 1", x=1)
-    place = Place(equations, {"x": 1.0}, np.float64)
+    cell = CellEquations(equations, {"x": 1.0}, np.float64)
     with np.errstate(all="ignore"):
-        term, inside = origin(place.derivative("x"))
+        term, inside = origin(cell.derivative("x"))
     assert (render(term.node), inside) == ("1 / s", "r")
 
 

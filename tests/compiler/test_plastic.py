@@ -255,5 +255,5 @@ def test_variables_of_synapses_come_in_the_order_of_connections() -> None:
     tables = Tables(sf.Network(pre, post, made), DT, 1.0, np.float64, {})
     coupling = tables.couplings[0]
     assert isinstance(coupling, PlasticCoupling)
-    own = coupling.initial(())["own"]["w"][:-1]
+    own = coupling.initial(()).own["w"][:-1]
     assert coupling.by_connection()(own).tolist() == made.connections().coherent.tolist()

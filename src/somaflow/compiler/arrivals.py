@@ -6,11 +6,12 @@ closely would be late by a first-order error.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from somaflow.compiler.coupling import Coupling, Outcome, Route
+from somaflow.compiler.coupling import AnyCoupling, Effect, Route
+from somaflow.compiler.states import Constants, States, Tensors, by_name
 from somaflow.compiler.tables import Tables
 from somaflow.equations.affine import ZERO, affine_in
 from somaflow.equations.equations import Equations
@@ -20,8 +21,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
 
-States = dict[str, Tensor]
-Part = tuple[Coupling, Route, Any]  # a route of a coupling, with the coupling's sums
+Part = tuple[AnyCoupling, Route, object]  # a route of a coupling, with the coupling's sums
 Free = Callable[[int, str, Tensor], Tensor]
 
 
@@ -30,12 +30,12 @@ class Arrival(NamedTuple):
 
     Attributes:
         coupling: The coupling.
-        made: What they have done.
+        effect: What they have done.
         spiked: The spikes, as the time from each to the step's end, 0 where there is none.
     """
 
-    coupling: Coupling
-    made: Outcome
+    coupling: AnyCoupling
+    effect: Effect[object, object]
     spiked: Tensor
 
 
@@ -54,7 +54,12 @@ class Arrivals:
         self.pushes = [pushed_states(lowered.equations) for lowered in tables.lowered]
 
     def bring(
-        self, arrivals: list[Arrival], states: list[States], end: Tensor, prepared: Any, free: Free
+        self,
+        arrivals: list[Arrival],
+        states: list[States],
+        end: Tensor,
+        prepared: Constants,
+        free: Free,
     ) -> None:
         """Change the states at the step's end by what spikes have moved within it.
 
@@ -62,26 +67,26 @@ class Arrivals:
             arrivals: Of all couplings that spikes act on.
             states: The states of each population, which are changed.
             end: Time at the step's end.
-            prepared: What `Dynamics.prepare` returned.
+            prepared: What `NetworkDynamics.prepare` returned.
             free: Takes a population, a state of it and a change, and returns the change that the
                 state is free to make.
         """
-        for coupling, made, _ in arrivals:
-            states[coupling.group.source] |= made.rows
-            for name, total in made.added.items():
+        for coupling, effect, _ in arrivals:
+            states[coupling.group.source] |= effect.rows
+            for name, total in effect.added.items():
                 for route in coupling.group.routes:
                     state, k = name.removesuffix("_post"), route.target
                     change = free(k, state, total[..., route.columns])
                     states[k][state] = states[k][state] + change
-            if made.moves is not None:
+            if effect.moves is not None:
                 k = coupling.group.routes[0].target
-                for state, value in made.moves(states[k]).items():
+                for state, value in effect.moves(states[k]).items():
                     allowed = free(k, state, tf.ones_like(value)) > 0
                     states[k][state] = tf.where(allowed, value, states[k][state])
         reached: dict[int, list[tuple[Arrival, Route]]] = {}
         for arrival in arrivals:
             for route in arrival.coupling.group.routes:
-                if arrival.made.charge is not None and self.pushes[route.target]:
+                if arrival.effect.charge is not None and self.pushes[route.target]:
                     reached.setdefault(route.target, []).append((arrival, route))
         for target in sorted(reached):
             self._charge(target, reached[target], states[target], end, prepared, free)
@@ -92,16 +97,16 @@ class Arrivals:
         reached: list[tuple[Arrival, Route]],
         states: States,
         end: Tensor,
-        prepared: Any,
+        prepared: Constants,
         free: Free,
     ) -> None:
         names = list(self.pushes[target])
 
-        def moved() -> Any:
+        def moved() -> tuple[Tensor, ...]:
             changes = self._changes(target, reached, states, end, prepared, free)
             return tuple(states[name] + changes[name] for name in names)
 
-        def still() -> Any:
+        def still() -> tuple[Tensor, ...]:
             return tuple(states[name] for name in names)
 
         # With delays that differ nobody knows who arrives; the charge is then added always.
@@ -121,9 +126,9 @@ class Arrivals:
         reached: list[tuple[Arrival, Route]],
         states: States,
         end: Tensor,
-        prepared: Any,
+        prepared: Constants,
         free: Free,
-    ) -> States:
+    ) -> Tensors:
         """Return the change of each state that the input current moves.
 
         With s the integral of a conductance, a state x that it pulls to E obeys dx/ds = -k*(x - E),
@@ -131,7 +136,7 @@ class Arrivals:
         changes at the rate a = -sum of k*dI/dx, and its mean is I at the present state times
         (exp(a) - 1)/a. No cell is moved beyond where the current vanishes.
         """
-        parts = [(arrival.coupling, route, arrival.made.charge) for arrival, route in reached]
+        parts = [(arrival.coupling, route, arrival.effect.charge) for arrival, route in reached]
         slopes = self.slopes(target, states | {"t": end}, prepared)
         inward = self.inward(parts, states, prepared)
         if inward is None:
@@ -142,17 +147,17 @@ class Arrivals:
             inward = inward * exprel(rate if exact else tf.minimum(rate, 0))
         return {state: free(target, state, slope * inward) for state, slope in slopes.items()}
 
-    def slopes(self, target: int, values: States, prepared: Any) -> dict[str, Any]:
+    def slopes(self, target: int, values: States, prepared: Constants) -> Tensors:
         """Return how fast each state of a population changes with its input current."""
-        value = self.lowered[target].scope(prepared["cells"][target], values)
+        value = self.lowered[target].scope(prepared.cells[target], by_name(values))
         return {state: value(slope) for state, slope in self.pushes[target].items()}
 
     @staticmethod
-    def inward(parts: list[Part], states: States, prepared: Any) -> Tensor | None:
+    def inward(parts: list[Part], states: States, prepared: Constants) -> Tensor | None:
         """Return the inward current of some routes to one population."""
-        total: Any = None
+        total: Tensor | None = None
         for coupling, route, sums in parts:
-            table = prepared["routes"][route.projection]
+            table = prepared.routes[route.projection]
             outward = coupling.current(route, states, sums, table)
             if outward is not None:
                 total = -outward if total is None else total - outward
@@ -163,8 +168,8 @@ class Arrivals:
         target: int,
         parts: list[Part],
         states: States,
-        slopes: dict[str, Any],
-        prepared: Any,
+        slopes: Tensors,
+        prepared: Constants,
         free: Free,
     ) -> tuple[Tensor | None, bool]:
         """Return the rate at which the same current changes, by what it moves itself.
@@ -173,10 +178,10 @@ class Arrivals:
             The rate, per ms for sums and a pure number for their charges, or None where it does not
             change; and whether the current is a straight line.
         """
-        total: Any = None
+        total: Tensor | None = None
         exact = True
         for coupling, route, sums in parts:
-            table = prepared["routes"][route.projection]
+            table = prepared.routes[route.projection]
             for state, slope in slopes.items():
                 if (chord := route.chords.get(f"{state}_post")) is None:
                     continue
@@ -189,7 +194,7 @@ class Arrivals:
 
 def pushed_states(equations: Equations) -> dict[str, Node]:
     """Return how fast each state changes with the input current, where that is linear."""
-    found = {}
+    slopes = {}
     for state, variable in equations.states.items():
         if CURRENT_INPUT not in equations.depends(variable.expression):
             continue
@@ -198,5 +203,5 @@ def pushed_states(equations: Equations) -> dict[str, Node]:
         except EquationError:
             continue  # the step's end is then late by what a spike moves within its own step
         if slope != ZERO:
-            found[state] = slope
-    return found
+            slopes[state] = slope
+    return slopes

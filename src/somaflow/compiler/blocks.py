@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from somaflow.equations.tracing import component_names
 from somaflow.errors import RunError
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.system import Array
 
 _ROWS = 256  # components up to which a block is put together row by row
 
@@ -26,13 +25,13 @@ class Blocks:
         batch: Shape of the batch.
     """
 
-    nest: Any
+    nest: Nest
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     batch: tuple[int, ...]
 
     @classmethod
-    def of(cls, state: Any, batch: int) -> "Blocks":
+    def of(cls, state: Nest, batch: int) -> "Blocks":
         """Lay out a nest of arrays whose first `batch` axes number independent problems.
 
         Raises:
@@ -42,14 +41,14 @@ class Blocks:
         shapes = [tuple(np.shape(leaf)) for leaf in flat]
         rows = {shape[:batch] for shape in shapes}
         if len(rows) != 1 or any(len(shape) < batch for shape in shapes):
-            found = ", ".join(f"{n}: {s}" for n, s in zip(names, shapes, strict=True))
+            pairs = ", ".join(f"{n}: {s}" for n, s in zip(names, shapes, strict=True))
             raise RunError(
                 f"batch={batch} says that the first {batch} axes of every part of y0 number the "
-                f"problems, but the shapes are {found}."
+                f"problems, but the shapes are {pairs}."
             )
-        own = tuple(shape[batch:] for shape in shapes)
+        inner = tuple(shape[batch:] for shape in shapes)
         empty = tf.nest.map_structure(lambda _: None, state)
-        return cls(empty, tuple(names), own, rows.pop())
+        return cls(empty, tuple(names), inner, rows.pop())
 
     @property
     def columns(self) -> int:
@@ -70,7 +69,7 @@ class Blocks:
             row -= size
         raise IndexError(row)
 
-    def pack(self, nest: Any) -> Tensor:
+    def pack(self, nest: Nest) -> Tensor:
         """Return a nest of tensors as a block."""
         parts = []
         for leaf, size in zip(tf.nest.flatten(nest), self.sizes, strict=True):
@@ -84,7 +83,7 @@ class Blocks:
         # Rosenbrock method is differentiated twice.
         return tf.stack([row for part in parts for row in tf.unstack(part)])
 
-    def unpack(self, block: Tensor) -> Any:
+    def unpack(self, block: Tensor) -> Nest:
         """Return a block, with any axes before its two, as a nest of tensors."""
         lead = block.shape[:-2]
         if not lead and len(self.names) > 1 and sum(self.sizes) == len(self.names):
@@ -93,28 +92,28 @@ class Blocks:
                 for row, shape in zip(tf.unstack(block), self.shapes, strict=True)
             ]
             return tf.nest.pack_sequence_as(self.nest, rows)
-        found, row = [], 0
+        leaves, row = [], 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
             part = block if len(self.names) == 1 else block[..., row : row + size, :]
             if size > 1:
                 part = _turned(part)
-            found.append(tf.reshape(part, [*lead, *self.batch, *shape]))
+            leaves.append(tf.reshape(part, [*lead, *self.batch, *shape]))
             row += size
-        return tf.nest.pack_sequence_as(self.nest, found)
+        return tf.nest.pack_sequence_as(self.nest, leaves)
 
-    def pack_arrays(self, nest: Any) -> NDArray[Any]:
+    def pack_arrays(self, nest: Nest) -> Array:
         """Return a nest of NumPy arrays as a block; TensorFlow takes longer than a small solve."""
         leaves = zip(tf.nest.flatten(nest), self.sizes, strict=True)
         return np.concatenate([np.reshape(x, [self.columns, size]).T for x, size in leaves])
 
-    def unpack_arrays(self, block: NDArray[Any]) -> list[NDArray[Any]]:
+    def unpack_arrays(self, block: Array) -> list[Array]:
         """Return a block with one axis before its two as a list of leaves."""
-        found, row = [], 0
+        leaves, row = [], 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
             part = np.swapaxes(block[:, row : row + size], 1, 2)
-            found.append(part.reshape([len(block), *self.batch, *shape]))
+            leaves.append(part.reshape([len(block), *self.batch, *shape]))
             row += size
-        return found
+        return leaves
 
     def time(self, t: Tensor) -> Tensor:
         """Return time in a shape that broadcasts against the leaves: a scalar, or the batch's."""
@@ -132,7 +131,7 @@ def _turned(part: Tensor) -> Tensor:
     return tf.einsum("...ij->...ji", part)
 
 
-def spread(leaves: Sequence[Any], blocks: Blocks, dtype: Any) -> list[Tensor]:
+def spread(leaves: Sequence[Tensor], blocks: Blocks, dtype: tf.DType) -> list[Tensor]:
     """Return derivatives in the full shape of their leaves."""
     return [
         tf.broadcast_to(tf.convert_to_tensor(leaf, dtype), [*blocks.batch, *shape])

@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
-from somaflow.compiler.step import Dynamics
+from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.tables import Tables
 from somaflow.description import Description
 from somaflow.network.choice import Choice
@@ -60,8 +61,8 @@ def compile_network(
     network: Network,
     dt: float,
     duration: float,
-    dtype: Any,
-    initial: Mapping[str, Mapping[str, Any]] | FinalState,
+    dtype: DTypeLike,
+    initial: Mapping[str, Mapping[str, object]] | FinalState,
     recorders: tuple[Recorder, ...],
     seed: int = 0,
     begin: int = 0,
@@ -90,10 +91,10 @@ def compile_network(
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     reach = decay_reach(solver) if solver is not None and coupled else math.inf
-    dynamics = Dynamics(tables, recorders, begin, reach)
+    dynamics = NetworkDynamics(tables, recorders, begin, reach)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
-    parameters = tables.parameters() | {"recordings": recordings.parameters()}
+    parameters = tables.parameters(recordings.parameters())
     if solver is not None:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(
@@ -130,7 +131,7 @@ def compile_network(
     )
 
 
-def _functions(system: System) -> tuple[Any, ...]:
+def _functions(system: System) -> tuple[object, ...]:
     """Return all that is compiled of a system."""
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
@@ -138,15 +139,15 @@ def _functions(system: System) -> tuple[Any, ...]:
     )
 
 
-def _without_numbers(thing: Any) -> dict[str, Any]:
+def _without_numbers(thing: Any) -> dict[str, object]:
     """Return the fields of a description that compiled functions may read: all but numbers."""
 
-    def held(value: Any) -> Any:
+    def without(value: object) -> object:
         if isinstance(value, dict):
-            return {key: held(item) for key, item in value.items()}
+            return {key: without(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):
-            return [held(item) for item in value]
+            return [without(item) for item in value]
         number = value is None or isinstance(value, (int, float, np.ndarray, np.generic))
         return "a number or none" if number and not isinstance(value, bool) else value
 
-    return {f.name: held(getattr(thing, f.name)) for f in fields(thing) if f.init}
+    return {f.name: without(getattr(thing, f.name)) for f in fields(thing) if f.init}

@@ -1,29 +1,32 @@
 """Checks of a user's functions: each is traced once over the state before anything is compiled."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.ode import Function, Model
+from somaflow.compiler.event import Event
+from somaflow.compiler.ode import Function, OdeModel
 from somaflow.compiler.reading import changed, objects, signature
 from somaflow.errors import RunError
 from somaflow.given import check_depth, shown
 from somaflow.numerics.device import is_tensor, recording, watched
+from somaflow.numerics.types import Nest, Tensor
 
-_ZERO: Any = tf.UnconnectedGradients.ZERO
+_ZERO = tf.UnconnectedGradients.ZERO
 _PYTHON = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
 _ACTING = {"Print", "PrintV2", "RngReadAndSkip", "RngSkip", "Multinomial"}
 _PREFIXES = ("Random", "Assign", "ResourceScatter", "StatefulStandard", "StatefulUniform")
 
 
-def check_field(made: Model, function: Function, name: str, dtype: Any, rowwise: bool) -> int:
+def check_field(
+    model: OdeModel, function: Function, name: str, dtype: tf.DType, rowwise: bool
+) -> int:
     """Trace a right-hand side over the state, and return how many operations it has.
 
     Args:
-        made: The model.
+        model: The model.
         function: `(t, y, parameters) -> nest`.
         name: What the user calls it.
         dtype: Of the run.
@@ -33,33 +36,39 @@ def check_field(made: Model, function: Function, name: str, dtype: Any, rowwise:
         RunError: It returns another structure, shape or dtype than the state, acts beyond its
             result, couples problems of a batch, or cannot be traced.
     """
-    slope, graph = _trace(made, function, name, dtype, rowwise, made.functions)
-    _check_nest(made, slope, name, dtype)
-    if made.blocks.columns > 1 and made.equations is None:
-        _check_rows(made, function, name, dtype, rowwise)
+    slope, graph = _trace(model, function, name, dtype, rowwise, model.functions)
+    _check_nest(model, slope, name, dtype)
+    if model.blocks.columns > 1 and model.equations is None:
+        _check_rows(model, function, name, dtype, rowwise)
     return sum(1 for _ in _operations(graph))
 
 
-def check_change(made: Model, function: Function, name: str, user: Any, dtype: Any) -> None:
+def check_change(
+    model: OdeModel, function: Function, name: str, user: object, dtype: tf.DType
+) -> None:
     """Trace the change at an event over the state.
 
     Raises:
         RunError: It returns another structure, shape or dtype than the state, acts beyond its
             result, or cannot be traced.
     """
-    after, _ = _trace(made, function, name, dtype, True, (user,))
-    _check_nest(made, after, name, dtype)
+    after, _ = _trace(model, function, name, dtype, True, (user,))
+    _check_nest(model, after, name, dtype)
 
 
-def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: Any) -> None:
+def check_scalar(
+    model: OdeModel, function: Function, name: str, user: object, dtype: tf.DType
+) -> None:
     """Trace a condition over the state.
 
     Raises:
         RunError: It returns something else than one real number for each problem, acts beyond its
             result, or cannot be traced.
     """
-    value, _ = _trace(made, function, name, dtype, True, (user,))
-    wanted = "one number" + (f" for each problem, {made.blocks.batch}" if made.blocks.batch else "")
+    value, _ = _trace(model, function, name, dtype, True, (user,))
+    wanted = "one number" + (
+        f" for each problem, {model.blocks.batch}" if model.blocks.batch else ""
+    )
     if tf.nest.is_nested(value) or value is None or isinstance(value, str):
         raise RunError(f"{name} returned {_shown(value)}; it must be {wanted}, such as y['x'].")
     tensor = _tensor(value, name, "", dtype)
@@ -71,18 +80,18 @@ def check_scalar(made: Model, function: Function, name: str, user: Any, dtype: A
     if tensor.dtype != dtype and not isinstance(value, (int, float)):
         raise RunError(f"{name} returned {tensor.dtype.name}; it must be {wanted}.")
     shape = tuple(tensor.shape)
-    if shape and shape != made.blocks.batch:
+    if shape and shape != model.blocks.batch:
         raise RunError(f"{name} returned shape {shape}; it must be {wanted}.")
 
 
-def plain_numbers(times: Mapping[str, Any]) -> dict[str, Any]:
+def plain_numbers(times: Mapping[str, object]) -> dict[str, object]:
     """Return times, or lists of them, without tensors.
 
     Raises:
         RunError: A gradient tape watches one: it would find no derivative.
     """
 
-    def plain(name: str, value: Any) -> Any:
+    def plain(name: str, value: object) -> object:
         if isinstance(value, (list, tuple)):
             return [plain(name, part) for part in value]
         if not is_tensor(value):
@@ -102,7 +111,7 @@ def plain_numbers(times: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain(name, value) for name, value in times.items()}
 
 
-def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
+def refuse_watched_references(model: OdeModel, events: Mapping[str, Event]) -> None:
     """Refuse functions that refer to a tensor that a gradient tape watches.
 
     To a compiled function what it refers to is a constant; the tape would find no derivative.
@@ -112,7 +121,7 @@ def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
     """
     if not recording():
         return
-    users = [("f" if k == 0 else "noise", user) for k, user in enumerate(made.functions)]
+    users = [("f" if k == 0 else "noise", user) for k, user in enumerate(model.functions)]
     for name, event in events.items():
         users += [(f"event {name!r}", event.condition), (f"event {name!r}", event.change)]
     for user, function in users:
@@ -128,29 +137,34 @@ def refuse_watched_references(made: Model, events: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------------- tracing
 
 
-def spec(made: Model, dtype: Any, rowwise: bool) -> list[Any]:
+def spec(model: OdeModel, dtype: tf.DType, rowwise: bool) -> tuple[tf.TensorSpec, Nest, Nest]:
     """Return the types of `(t, y, parameters)`."""
 
-    def like(nest: Any, of: Any) -> Any:
+    def like(nest: Nest, of: tf.DType | None) -> Nest:
         return tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), of or x.dtype), nest)
 
-    shape = [made.blocks.columns] if rowwise else []
-    return [tf.TensorSpec(shape, dtype), like(made.state, dtype), like(made.parameters, None)]
+    shape = [model.blocks.columns] if rowwise else []
+    return tf.TensorSpec(shape, dtype), like(model.state, dtype), like(model.parameters, None)
 
 
 def _trace(
-    made: Model, function: Function, name: str, dtype: Any, rowwise: bool, users: tuple[Any, ...]
-) -> tuple[Any, Any]:
+    model: OdeModel,
+    function: Function,
+    name: str,
+    dtype: tf.DType,
+    rowwise: bool,
+    users: tuple[object, ...],
+) -> tuple[Nest, tf.Graph]:
     """Return what a function returns, as symbolic tensors, and the graph."""
-    found = []
+    results = []
 
-    def traced(t: Any, y: Any, parameters: Any) -> None:
-        found.append(function(made.blocks.time(t), y, parameters))
+    def traced(t: Tensor, y: Nest, parameters: Nest) -> None:
+        results.append(function(model.blocks.time(t), y, parameters))
 
     before = (signature(*users), *_generators())
     try:
-        concrete: Any = tf.function(traced, autograph=False).get_concrete_function(
-            *spec(made, dtype, rowwise)
+        concrete = tf.function(traced, autograph=False).get_concrete_function(
+            *spec(model, dtype, rowwise)
         )
     except RunError:
         raise
@@ -169,23 +183,23 @@ def _trace(
             "compiled, so they would be the same at every step. Noise goes into noise=."
         )
     _check_operations(name, concrete.graph)
-    return found[0], concrete.graph
+    return results[0], concrete.graph
 
 
-def _generators() -> tuple[Any, Any]:
+def _generators() -> tuple[object, object]:
     """Return where the global random generators of Python and NumPy stand."""
-    state: Any = np.random.get_state(legacy=False)
+    state = np.random.get_state(legacy=False)
     return random.getstate(), (state["state"]["key"].tobytes(), state["state"]["pos"])
 
 
-def _operations(graph: Any) -> Iterator[str]:
+def _operations(graph: tf.Graph) -> Iterator[str]:
     """Yield the kinds of all operations, those of functions within included."""
     definition = graph.as_graph_def()
     for body in (definition.node, *(inner.node_def for inner in definition.library.function)):
         yield from (node.op for node in body)
 
 
-def _check_operations(name: str, graph: Any) -> None:
+def _check_operations(name: str, graph: tf.Graph) -> None:
     for kind in _operations(graph):
         if kind in _PYTHON:
             raise RunError(
@@ -242,14 +256,14 @@ def _why(name: str, error: Exception) -> str:
 # ---------------------------------------------------------------------- results
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Nest) -> str:
     """Return the structure of a nest, or its value where it is none."""
     if tf.nest.is_nested(value):
         return shown(tf.nest.map_structure(lambda _: "...", value))
     return "one value" if hasattr(value, "dtype") else shown(value)
 
 
-def _tensor(value: Any, name: str, leaf: str, dtype: Any) -> Any:
+def _tensor(value: Tensor, name: str, leaf: str, dtype: tf.DType) -> Tensor:
     place = f" for {leaf!r}" if leaf else ""
     if hasattr(value, "magnitude"):
         raise RunError(
@@ -262,13 +276,13 @@ def _tensor(value: Any, name: str, leaf: str, dtype: Any) -> Any:
         raise RunError(f"{name} returned {shown(value)}{place}; it must be a number.") from error
 
 
-def _structure(state: Any, nest: Any) -> str:
+def _structure(state: Nest, nest: Nest) -> str:
     """Return how a nest would be written in the structure of the state, where that is clear."""
     kinds = {list: "a list", tuple: "a tuple"}
     ours, theirs = kinds.get(type(state)), kinds.get(type(nest))
     if not tf.nest.is_nested(state) and theirs:
         return (
-            f" y0 is one array of shape {tuple(np.shape(state))}: return tf.stack([...]), or give "
+            f" y0 is one array of shape {np.asarray(state).shape}: return tf.stack([...]), or give "
             f"y0 as {theirs} of numbers."
         )
     if ours and theirs and ours != theirs:
@@ -278,17 +292,17 @@ def _structure(state: Any, nest: Any) -> str:
     return ""
 
 
-def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
-    names = list(made.blocks.names)
+def _check_nest(model: OdeModel, nest: Nest, name: str, dtype: tf.DType) -> None:
+    names = list(model.blocks.names)
     check_depth(nest, f"what {name} returned")
     try:
-        tf.nest.assert_same_structure(made.state, nest)
+        tf.nest.assert_same_structure(model.state, nest)
     except (TypeError, ValueError) as error:
         raise RunError(
             f"{name} must return a value for each part of the state, {names}, in the same "
-            f"structure; it returned {_shown(nest)}.{_structure(made.state, nest)}"
+            f"structure; it returned {_shown(nest)}.{_structure(model.state, nest)}"
         ) from error
-    flat = zip(names, tf.nest.flatten(made.state), tf.nest.flatten(nest), strict=True)
+    flat = zip(names, tf.nest.flatten(model.state), tf.nest.flatten(nest), strict=True)
     for leaf, state, value in flat:
         if value is None or isinstance(value, str):
             raise RunError(f"{name} returned {shown(value)} for {leaf!r}; it must be a number.")
@@ -300,8 +314,8 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
             )
         shape = tuple(np.shape(state))
         # One number for all problems of a batch, or a constant written as a number, is meant so.
-        alone = len(shape) == len(made.blocks.batch)
-        spreads = alone or isinstance(value, (int, float)) or made.equations is not None
+        alone = len(shape) == len(model.blocks.batch)
+        spreads = alone or isinstance(value, (int, float)) or model.equations is not None
         if tuple(tensor.shape) != shape and not (spreads and tensor.shape.rank == 0):
             raise RunError(
                 f"{name} returned shape {tuple(tensor.shape)} for {leaf!r}, whose state has shape "
@@ -309,37 +323,39 @@ def _check_nest(made: Model, nest: Any, name: str, dtype: Any) -> None:
             )
 
 
-def _check_rows(made: Model, function: Function, name: str, dtype: Any, rowwise: bool) -> None:
+def _check_rows(
+    model: OdeModel, function: Function, name: str, dtype: tf.DType, rowwise: bool
+) -> None:
     """Refuse a function by which one problem of a batch acts on another, as its derivative tells.
 
     The problems are divided twice into two groups, even against odd and first against last; at the
     initial state no group's derivative may depend on the other group.
     """
-    columns = made.blocks.columns
+    columns = model.blocks.columns
     index = np.arange(columns)
     groups = [index % 2 == 0, index % 2 == 1, index < columns // 2, index >= columns // 2]
-    over: Callable[..., Any] = made.on_block(function)
+    over = model.on_block(function)
 
-    def derivatives(t: Any, y: Any, parameters: Any) -> Any:
+    def derivatives(t: Tensor, y: Tensor, parameters: Nest) -> list[Tensor]:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(y)
             slope = over(t, y, parameters)
         bars = [tf.ones_like(y) * tf.constant(group, y.dtype) for group in groups]
         return [tape.gradient(slope, y, bar, unconnected_gradients=_ZERO) for bar in bars]
 
-    given = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, dtype), made.state)
-    parameters = tf.nest.map_structure(tf.convert_to_tensor, made.parameters)
+    state = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x, dtype), model.state)
+    parameters = tf.nest.map_structure(tf.convert_to_tensor, model.parameters)
     time = tf.zeros([columns] if rowwise else [], dtype)
     try:
         traced = tf.function(derivatives, autograph=False)
-        found = traced(time, made.blocks.pack(given), parameters)
+        slopes = traced(time, model.blocks.pack(state), parameters)
     except (LookupError, tf.errors.OpError):  # an operation without a derivative, or off the CPU
         return
-    for group, bar in zip(groups, found, strict=True):
+    for group, bar in zip(groups, slopes, strict=True):
         other = bar.numpy()[:, ~group]
         bad = np.argwhere((other != 0) & np.isfinite(other))
         if len(bad):
-            row = made.blocks.component(bad[0][0])
+            row = model.blocks.component(bad[0][0])
             problem = int(index[~group][bad[0][1]])
             raise RunError(
                 f"{name} lets problems of the batch act on each other: {row!r} of problem "

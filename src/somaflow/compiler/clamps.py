@@ -1,18 +1,17 @@
 """Voltage clamps: cells whose membrane potential follows a command."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
+from somaflow.compiler.states import DriveConstants, DriveContext, States
 from somaflow.network.network import Network
 from somaflow.network.stimuli import MEMBRANE, VoltageClamp
 from somaflow.network.waveforms import within
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
-
-States = list[dict[str, Tensor]]
 
 
 class _Clamp(NamedTuple):
@@ -61,37 +60,49 @@ class Clamps:
 
     def parameters(self) -> list[dict[str, Array]]:
         """Return of each clamp the amplitude of its command, and which cells it holds."""
-        found = []
+        numbers = []
         for clamp, *_ in self.clamps:
             cells, size = clamp.cells.cells, clamp.cells.population.size
             amplitude = spread(clamp.voltage.amplitude.value, cells, size)
-            found.append({"amplitude": amplitude, "held": spread(1.0, cells, size)})
-        return found
+            numbers.append({"amplitude": amplitude, "held": spread(1.0, cells, size)})
+        return numbers
 
-    def at_node(self, states: States, drive: Tensor, context: Any, prepared: Any) -> States:
+    def at_node(
+        self, states: list[States], drive: Tensor, context: DriveContext, prepared: DriveConstants
+    ) -> list[States]:
         """Return the states at a node of a step, with the command for what is clamped."""
         return self._held(states, [drive[c.nodes] for c in self.clamps], context, prepared)
 
-    def at_end(self, states: States, context: Any, prepared: Any) -> States:
+    def at_end(
+        self, states: list[States], context: DriveContext, prepared: DriveConstants
+    ) -> list[States]:
         """Return the same at the step's end."""
-        given = context["given"]
+        given = context.given
         return self._held(states, [given[c.end] for c in self.clamps], context, prepared)
 
-    def still(self, k: int, slope: Tensor, context: Any, prepared: Any) -> Tensor:
+    def still(
+        self, k: int, slope: Tensor, context: DriveContext, prepared: DriveConstants
+    ) -> Tensor:
         """Return the derivative of the membrane potentials of a population, 0 where clamped."""
-        for clamp, values in zip(self.clamps, prepared["stimuli"]["clamps"], strict=True):
+        for clamp, values in zip(self.clamps, prepared.parameters.clamps, strict=True):
             if clamp.target == k:
-                held = values["held"] * context["given"][clamp.window] > 0
-                slope = tf.where(held, tf.zeros_like(slope), slope)
+                mask = values["held"] * context.given[clamp.window] > 0
+                slope = tf.where(mask, tf.zeros_like(slope), slope)
         return slope
 
-    def _held(self, states: States, courses: list[Tensor], context: Any, prepared: Any) -> States:
-        found = list(states)
+    def _held(
+        self,
+        states: list[States],
+        courses: list[Tensor],
+        context: DriveContext,
+        prepared: DriveConstants,
+    ) -> list[States]:
+        clamped = list(states)
         for clamp, course, values in zip(
-            self.clamps, courses, prepared["stimuli"]["clamps"], strict=True
+            self.clamps, courses, prepared.parameters.clamps, strict=True
         ):
-            own = found[clamp.target]
-            held = values["held"] * context["given"][clamp.window] > 0
-            v = tf.where(held, values["amplitude"] * course, own[MEMBRANE])
-            found[clamp.target] = {**own, MEMBRANE: v}
-        return found
+            cells = clamped[clamp.target]
+            mask = values["held"] * context.given[clamp.window] > 0
+            v = tf.where(mask, values["amplitude"] * course, cells[MEMBRANE])
+            clamped[clamp.target] = {**cells, MEMBRANE: v}
+        return clamped

@@ -1,12 +1,12 @@
 """Columns: numbers that are known before a step, side by side in one table."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from somaflow.compiler.layout import padded
-from somaflow.network.waveforms import over_steps
+from somaflow.network.waveforms import Course, over_steps
 from somaflow.simulation.system import Array
 
 # From times and the middles of their steps, of one shape, to that shape and one axis more.
@@ -45,12 +45,12 @@ class Columns:
         return table
 
 
-def width_of(waveform: Any, size: int) -> int:
+def width_of(waveform: Course, size: int) -> int:
     """Return how many columns a waveform takes for a population of so many cells."""
     return 1 if _is_single(waveform) else padded(size)
 
 
-def course_of(waveform: Any, cells: Array, size: int, dt: float | None) -> Fill:
+def course_of(waveform: Course, cells: Array, size: int, dt: float | None) -> Fill:
     """Return what fills the columns of a waveform: its shape over time.
 
     Args:
@@ -75,7 +75,7 @@ def course_of(waveform: Any, cells: Array, size: int, dt: float | None) -> Fill:
     return fill
 
 
-def spread(value: Any, cells: Array, size: int, rest: float = 0.0) -> Array:
+def spread(value: ArrayLike, cells: Array, size: int, rest: float = 0.0) -> Array:
     """Return values of some cells for all cells of their population, padded.
 
     Args:
@@ -89,5 +89,5 @@ def spread(value: Any, cells: Array, size: int, rest: float = 0.0) -> Array:
     return whole
 
 
-def _is_single(waveform: Any) -> bool:
+def _is_single(waveform: Course) -> bool:
     return not waveform.sizes or waveform.amplitude.value.ndim > 0

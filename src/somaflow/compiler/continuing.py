@@ -6,22 +6,24 @@ differ in a way that leaves open what is meant, the run is refused.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow.compiler import underway
-from somaflow.compiler.coupling import RINGS, Coupling, Group
-from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
+from somaflow.compiler.final import FinalState, KeptGroup, flattened, parts_of
 from somaflow.compiler.poisson import COUNTS
+from somaflow.compiler.states import EventState
 from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.equations.expression import Node
 from somaflow.errors import RunError
 from somaflow.network.population import Population
 from somaflow.simulation.system import Array
 
-_AFTER = ("sum", "sums", "after")  # parts of a group's event state by postsynaptic cells
+_POST = ("sum", "sums", "post")  # parts of a group's event state by postsynaptic cells
 
 
 class Continuing:
@@ -38,9 +40,10 @@ class Continuing:
     """
 
     def __init__(
-        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: Any
+        self, final: FinalState, populations: Sequence[Population], dt: float, dtype: DTypeLike
     ) -> None:
-        self.final, self.dtype = final, np.dtype(dtype)
+        self.final = final
+        self.dtype: np.dtype = np.dtype(dtype)
         self.populations = {population.name: population for population in populations}
         self.clocks = Clocks(final.steps, final.dt, round(final.time / dt), dt)
         self._check_populations()
@@ -164,7 +167,7 @@ class Continuing:
                 last = max(last, 1 + int(np.flatnonzero(due.any(axis=(1, 2))).max(initial=-1)))
         return last
 
-    def check_projections(self, couplings: Sequence[Coupling]) -> None:
+    def check_projections(self, couplings: Sequence[AnyCoupling]) -> None:
         """Refuse changed delays where spikes are under way, and tell of names that are gone.
 
         Raises:
@@ -213,15 +216,15 @@ class Continuing:
 
     def _sent(self, source: str, ago: float) -> bool:
         """Tell whether a population is known to have spiked within the last `ago` ms."""
-        found = self.final.events.get(f"spikes {source}")
-        if found is None:
+        history = self.final.events.get(f"spikes {source}")
+        if history is None:
             return False
-        step, _ = underway.slots(found, self.final.steps)
+        step, _ = underway.slots(history, self.final.steps)
         return bool((step > self.final.steps - 1 - ago / self.final.dt - NEAR).any())
 
     def _in_rings(self, group: Group, old: KeptGroup) -> bool:
-        found = [self._due(name, group, old) for name in RINGS]
-        return any(due.any() for due in found if due is not None)
+        rings = [self._due(name, group, old) for name in RINGS]
+        return any(due.any() for due in rings if due is not None)
 
     def _due(self, name: str, group: Group, old: KeptGroup) -> Array | None:
         """Return what is due in a ring of a group; None where it had none."""
@@ -231,7 +234,7 @@ class Continuing:
     def _key(self, group: Group) -> str:
         return self.final.group_of[group.routes[0].projection]
 
-    def rows(self, coupling: Coupling) -> dict[str, Array] | None:
+    def rows(self, coupling: AnyCoupling) -> dict[str, Array] | None:
         """Return the rows of a coupling in the block of its presynaptic population.
 
         Returns:
@@ -244,11 +247,11 @@ class Continuing:
         if group.before is None:
             return None
         states, key = self.final.states.get(group.before.source, {}), self._key(group)
-        found = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
+        rows = {name: states.get(key + name.removeprefix(group.key)) for name in coupling.rows}
         known = [name for name in states if self._group_of_row(name) == key]
-        if len(known) != len(found) or any(value is None for value in found.values()):
+        if len(known) != len(rows) or any(value is None for value in rows.values()):
             raise self._other_synapse(group)
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in rows.items() if value is not None}
 
     def _group_of_row(self, name: str) -> str:
         """Return the group to which a row belongs; "" for a population's own state."""
@@ -264,7 +267,7 @@ class Continuing:
 
     # --------------------------------------------------------------------- events
 
-    def events(self, initial: Mapping[str, Any], couplings: Sequence[Coupling]) -> dict[str, Any]:
+    def events(self, initial: EventState, couplings: Sequence[AnyCoupling]) -> EventState:
         """Return the event state of the network that goes on.
 
         Args:
@@ -274,29 +277,39 @@ class Continuing:
         Raises:
             RunError: What is kept in steps of another dt cannot be told exactly.
         """
-        keys = {coupling.group.key: coupling for coupling in couplings}
-        made = {}
+        groups = {}
         for coupling in couplings:
+            key = coupling.group.key
             known = self._kept(coupling.group) if coupling.group.before is not None else {}
-            if known and coupling.group.key not in initial:
+            if known and key not in initial.groups:
                 raise self._other_synapse(coupling.group)
-        for key, value in initial.items():
-            kind, _, name = key.partition(" ")
-            known = self.final.events.get(key)
-            if key in keys:
-                made[key] = self._of_group(keys[key], value)
-            elif key == "stimuli":
-                made[key] = self._noise(value)
-            elif known is None:
-                # Who is above already has spiked, or has not crossed.
-                made[key] = np.ones_like(value) if kind == "above" else value
-            elif kind == "spikes":
-                made[key] = self.clocks.history(name, known, value)
-            elif kind == "refractory" and not self._has_condition(name):
-                made[key] = self.clocks.counts(name, known)
-            else:
-                made[key] = known
-        return made
+            if key in initial.groups:
+                groups[key] = self._of_group(coupling, initial.groups[key])
+        known = self.final.events
+        return EventState(
+            noise=self._noise(initial.noise),
+            groups=groups,
+            refractory={
+                key: self._refractory(key, known[key]) if key in known else value
+                for key, value in initial.refractory.items()
+            },
+            # Who is above already has spiked, or has not crossed.
+            above={
+                key: known[key] if key in known else np.ones_like(value)
+                for key, value in initial.above.items()
+            },
+            spikes={
+                key: self._history(key, known[key], value) if key in known else value
+                for key, value in initial.spikes.items()
+            },
+        )
+
+    def _refractory(self, key: str, known: Array) -> Array:
+        name = key.partition(" ")[2]
+        return known if self._has_condition(name) else self.clocks.counts(name, known)
+
+    def _history(self, key: str, known: Array, empty: Array) -> Array:
+        return self.clocks.history(key.partition(" ")[2], known, empty)
 
     def _has_condition(self, name: str) -> bool:
         """Tell whether a condition says how long a population is refractory."""
@@ -304,20 +317,21 @@ class Continuing:
 
     def _kept(self, group: Group) -> dict[str, Array]:
         """Return what is kept of a group, without its rings."""
-        found = _below(self.final.events, self._key(group))
-        return {path: value for path, value in found.items() if path not in RINGS}
+        arrays = _below(self.final.events, self._key(group))
+        return {path: value for path, value in arrays.items() if path not in RINGS}
 
-    def _of_group(self, coupling: Coupling, initial: Any) -> Any:
+    def _of_group(self, coupling: AnyCoupling, initial: NamedTuple) -> NamedTuple:
         """Return what a group keeps."""
         group, old = coupling.group, coupling.group.before
         if old is None:
             return initial
         known = self._kept(group)
-        own = flattened({name: value for name, value in initial.items() if name not in RINGS})
-        if known.keys() != own.keys():
+        parts = parts_of(initial) or {}
+        wanted = flattened({name: value for name, value in parts.items() if name not in RINGS})
+        if known.keys() != wanted.keys():
             raise self._other_synapse(group)
 
-        def one(path: str, value: Any) -> Any:
+        def one(path: str, value: object) -> object:
             if isinstance(value, Mapping):
                 return {name: one(f"{path}/{name}", part) for name, part in value.items()}
             part = path.partition("/")[0]
@@ -326,18 +340,18 @@ class Continuing:
                 if part == "late" and old.places != coupling.places:
                     self._check_nothing_due(due, group)
                     return value
-                return value if due is None else self.clocks.ring(due, value, group)
-            found = known[path]
+                return value if due is None else self.clocks.ring(due, np.asarray(value), group)
+            array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
-                return np.asarray(np.ceil(found * self.clocks.ratio), found.dtype)
-            if part not in _AFTER:
-                return found
-            made = np.array(value)
+                return np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+            if part not in _POST:
+                return array
+            values = np.array(value)
             for here, there in underway.columns(group, old):
-                made[..., here] = found[..., there]
-            return made
+                values[..., here] = array[..., there]
+            return values
 
-        return {name: one(name, value) for name, value in initial.items()}
+        return initial._replace(**{name: one(name, value) for name, value in parts.items()})
 
     @staticmethod
     def _check_nothing_due(due: Array | None, group: Group) -> None:
@@ -356,13 +370,13 @@ class Continuing:
         last space what tells it from others of that kind.
         """
         known = _below(self.final.events, "stimuli")
-        made = {key: known.pop(key) for key in initial if key in known}
+        numbers = {key: known.pop(key) for key in initial if key in known}
         for key, value in initial.items():
-            if key in made:
+            if key in numbers:
                 continue
             alike = [k for k in known if k.rpartition(" ")[0] == key.rpartition(" ")[0]]
-            made[key] = known.pop(alike[0]) if alike else value
-        return {key: made[key] for key in initial}
+            numbers[key] = known.pop(alike[0]) if alike else value
+        return {key: numbers[key] for key in initial}
 
 
 def _below(events: Mapping[str, Array], key: str) -> dict[str, Array]:
@@ -375,7 +389,7 @@ def _delay(delay: float | None) -> str:
     return "delays that differ" if delay is None else f"a delay of {delay:g} ms"
 
 
-def _listed(states: Any) -> str:
+def _listed(states: Iterable[str]) -> str:
     names = ", ".join(states)
     return f"the states {names}" if names else "no states"
 

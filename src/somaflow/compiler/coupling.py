@@ -1,8 +1,8 @@
 """What couples populations in a run: groups of projections that share presynaptic states."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -10,19 +10,27 @@ import tensorflow as tf
 from somaflow.compiler.diagnosis.terms import measure
 from somaflow.compiler.final import KeptGroup
 from somaflow.compiler.lower import Lowered
+from somaflow.compiler.states import StateKey, States, Tensors, Tick
 from somaflow.compiler.wiring import Member
 from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, render
 from somaflow.errors import NetworkError
+from somaflow.network.choice import Choice
 from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
-States = Mapping[str, Tensor]
-RINGS = ("late", "late end")  # parts of a group's event state: what arrives later
+RINGS = ("late", "late_end")  # parts of a group's event state: what arrives later
+
+# What a coupling keeps from step to step, a nest; what it has prepared for a chunk; what it has
+# found for a step; its sums at a node.
+StateT = TypeVar("StateT")
+ConstantsT = TypeVar("ConstantsT")
+ContextT = TypeVar("ContextT")
+SumsT = TypeVar("SumsT")
 
 
 class Chord(NamedTuple):
@@ -109,43 +117,24 @@ class Group:
         return self.routes[-1].columns.stop
 
 
-class Moment(NamedTuple):
-    """What a coupling may know of a step.
-
-    Attributes:
-        step: The number of steps made before, int32 or int64 scalar.
-        dt: The step in ms.
-        nodes: Fractions of the step at which the solver asks for currents.
-    """
-
-    step: Tensor
-    dt: float
-    nodes: tuple[float, ...]
-
-    @property
-    def fractions(self) -> tuple[float, ...]:
-        """The parts of a step after its start at which closed forms are needed."""
-        return fractions(self.nodes)
-
-
 class Spikes(NamedTuple):
     """Spikes in a step, as the time from each to the step's end in ms, 0 where there is none.
 
     Attributes:
-        before: Of the presynaptic cells, after the delay: they arrive in this step. Of a Poisson
+        pre: Of the presynaptic cells, after the delay: they arrive in this step. Of a Poisson
             input their number, for each postsynaptic cell.
-        after: Of the postsynaptic cells of the group's only projection; None if it has no use.
+        post: Of the postsynaptic cells of the group's only projection; None if it has no use.
         states: The states of all populations at the step's end, before resets.
         earlier: The same at its start.
     """
 
-    before: Tensor
-    after: Tensor | None
-    states: list[dict[Any, Tensor]]
-    earlier: list[dict[Any, Tensor]]
+    pre: Tensor
+    post: Tensor | None
+    states: list[States]
+    earlier: list[States]
 
 
-class Outcome(NamedTuple):
+class Effect(NamedTuple, Generic[StateT, SumsT]):
     """What a group's spikes have done by the end of a step.
 
     Attributes:
@@ -158,14 +147,14 @@ class Outcome(NamedTuple):
             spikes assign to; None where they only add.
     """
 
-    event: Any
-    charge: Any
-    rows: dict[Any, Tensor]
-    added: dict[str, Tensor]
-    moves: Callable[[States], dict[str, Tensor]] | None = None
+    event: StateT
+    charge: SumsT | None
+    rows: States
+    added: Tensors
+    moves: Callable[[States], Tensors] | None = None
 
 
-class Variable(NamedTuple):
+class Location(NamedTuple, Generic[StateT]):
     """Where a state of synapses is found.
 
     Attributes:
@@ -177,16 +166,34 @@ class Variable(NamedTuple):
     unseen = ("places",)
 
     axis: str
-    read: Callable[[Any, States], Tensor]
+    read: Callable[[StateT, States], Tensor]
     places: Array | None = None
 
 
-def fractions(nodes: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the parts of a step after its start at which closed forms are needed."""
-    return tuple(sorted({*nodes, 1.0} - {0.0}))
+class Synapses(Protocol):
+    """The synapses of a group.
+
+    Attributes:
+        arrays: By name, arguments of the compiled functions.
+        width: Number of postsynaptic cells, padding included.
+        choice: How they are summed, and what that costs.
+        latest: The longest delay in steps where delays differ between synapses, else None.
+    """
+
+    @property
+    def arrays(self) -> dict[str, Array]: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def choice(self) -> Choice: ...
+
+    @property
+    def latest(self) -> int | None: ...
 
 
-class Coupling(Protocol):
+class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
     """How one group is computed.
 
     Attributes:
@@ -203,15 +210,29 @@ class Coupling(Protocol):
     """
 
     group: Group
-    rows: dict[str, float]
-    wiring: Any
-    wired: str
-    places: tuple[float, ...]
-    each: bool
-    follows: bool
-    flowing: tuple[tuple[str, str], ...]
 
-    def check(self, parameters: dict[str, Any], dt: float) -> None:
+    @property
+    def rows(self) -> Mapping[str, float]: ...
+
+    @property
+    def wiring(self) -> Synapses: ...
+
+    @property
+    def wired(self) -> str: ...
+
+    @property
+    def places(self) -> tuple[float, ...]: ...
+
+    @property
+    def each(self) -> bool: ...
+
+    @property
+    def follows(self) -> bool: ...
+
+    @property
+    def flowing(self) -> tuple[StateKey, ...]: ...
+
+    def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse numbers with which it cannot be computed.
 
         Raises:
@@ -219,19 +240,21 @@ class Coupling(Protocol):
         """
         ...
 
-    def initial(self, batch: tuple[int, ...]) -> Any:
+    def initial(self, batch: tuple[int, ...]) -> StateT:
         """Return the event state at step 0, or None for none."""
         ...
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> ConstantsT:
         """Compute once a chunk what does not change within it."""
         ...
 
-    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+    def arrive(self, event: StateT, tick: Tick, prepared: ConstantsT) -> ContextT:
         """Return what the step needs: what events have opened at each node, and at the end."""
         ...
 
-    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+    def sums(self, states: States, context: ContextT, node: int, prepared: ConstantsT) -> SumsT:
         """Return the sums over synapses at a node of the step, each `[..., width]`.
 
         Node -1 is the start itself: where sums change much within a step, the nodes have the mean.
@@ -239,7 +262,12 @@ class Coupling(Protocol):
         ...
 
     def current(
-        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+        self,
+        route: Route,
+        owner: States,
+        sums: SumsT,
+        table: Tensors,
+        of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
         """Return the outward current of a route, given the sums of the group.
 
@@ -252,22 +280,26 @@ class Coupling(Protocol):
         """
         ...
 
-    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+    def slopes(self, states: States, context: ContextT, prepared: ConstantsT) -> States:
         """Return the derivative of each row."""
         ...
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self, event: StateT, context: ContextT, spikes: Spikes, tick: Tick, prepared: ConstantsT
+    ) -> Effect[StateT, SumsT] | None:
         """Return what the spikes that arrive in a step have done by its end."""
         ...
 
-    def variable(self, name: str, route: Route) -> Variable:
+    def variable(self, name: str, route: Route) -> Location[StateT]:
         """Return where a state of a route's synapses is found."""
         ...
 
 
-def check_numbers(group: Group, parameters: dict[str, Any]) -> None:
+# A coupling whose own types the place does not know: it hands back what the coupling gave.
+AnyCoupling = Coupling[Any, Any, Any, Any]
+
+
+def check_numbers(group: Group, parameters: dict[str, Array]) -> None:
     """Refuse a definition of numbers alone that is not a number, such as 0/0.
 
     Raises:
@@ -280,14 +312,14 @@ def check_numbers(group: Group, parameters: dict[str, Any]) -> None:
         if value is None or np.all(np.isfinite(np.asarray(value))):
             continue
         used = sorted(equations.depends(definition.expression) & set(parameters))
-        given = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
+        numbers = [f"{n} = {measure(parameters[n].flat[0], equations.unit(n))}" for n in used]
         raise NetworkError(
             f"{group.place}: {name} = {render(definition.expression)} is "
-            f"{np.asarray(value).flat[0]} with {' and '.join(given)}; change one of these."
+            f"{np.asarray(value).flat[0]} with {' and '.join(numbers)}; change one of these."
         )
 
 
-def ports(lowered: Lowered, owner: States, side: str) -> dict[str, Tensor]:
+def ports(lowered: Lowered, owner: States, side: str) -> Tensors:
     """Return the inputs of a synapse that a cell gives: `v_post` from `v`."""
     return {
         name: owner[name.removesuffix(side)]
@@ -298,19 +330,23 @@ def ports(lowered: Lowered, owner: States, side: str) -> dict[str, Tensor]:
 
 def chords_of(equations: Equations, post: tuple[Node, ...]) -> dict[str, Chord]:
     """Return how a current depends on each input of the postsynaptic cell on which it does."""
-    found = {}
+    chords = {}
     for name in equations.inputs:
         if not name.endswith("_post"):
             continue
         parts = [chord_in(name, node, equations.definitions) for node in post]
         if any(slope != ZERO for slope, _ in parts):
             slopes, exact = zip(*parts, strict=True)
-            found[name] = Chord(slopes, all(exact))
-    return found
+            chords[name] = Chord(slopes, all(exact))
+    return chords
 
 
 def multiplied(
-    route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+    route: Route,
+    owner: States,
+    sums: Sequence[Tensor],
+    table: Tensors,
+    of: tuple[Node, ...] | None = None,
 ) -> Tensor:
     """Return a current as a sum of products: sums times what the postsynaptic cell gives."""
     value = route.lowered.scope(table, ports(route.lowered, owner, "_post"))

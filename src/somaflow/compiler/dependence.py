@@ -7,17 +7,16 @@ are none that the component can reach, whatever the state and the parameters are
 that is not in these lists nothing is known.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import BlockFunction, OdeModel
 from somaflow.errors import RunError
 from somaflow.numerics.device import compiled
 from somaflow.numerics.memory import available_bytes, in_words
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.base import Solver
 from somaflow.solvers.derivatives import WRITTEN_OUT
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
@@ -58,26 +57,26 @@ _SAME = frozenset([*_KEEP.split(), *_TRUTH.split()])
 _ATTRIBUTES = {"T", "Tidx", "keep_dims", "exclusive", "reverse"}  # of what they are replaced by
 
 
-def large(made: Model) -> bool:
+def large(model: OdeModel) -> bool:
     """Tell whether derivatives are taken by the pattern of a system."""
-    return sum(made.blocks.sizes) > WRITTEN_OUT
+    return sum(model.blocks.sizes) > WRITTEN_OUT
 
 
-def choices(made: Model) -> tuple[bytes, ...]:
+def choices(model: OdeModel) -> tuple[bytes, ...]:
     """Return the whole numbers in the parameters of a large system: its pattern holds for these."""
-    if not large(made):
+    if not large(model):
         return ()
-    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(made.parameters)]
+    leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(model.parameters)]
     return tuple(leaf.tobytes() for leaf in leaves if leaf.dtype.kind in "iub")
 
 
 def of_model(
-    made: Model, solver: Solver, function: Any, floats: tf.DType, lockstep: bool
+    model: OdeModel, solver: Solver, function: BlockFunction, floats: tf.DType, lockstep: bool
 ) -> Pattern | None:
     """Return the pattern of a large system, if the method takes derivatives.
 
     Args:
-        made: The system.
+        model: The system.
         solver: The method.
         function: What it differentiates, over blocks.
         floats: Of the run.
@@ -86,36 +85,41 @@ def of_model(
     Raises:
         RunError: The Jacobian is full, and does not fit into memory.
     """
-    if not (large(made) and (solver.stiff or isinstance(solver, _DIFFERENTIATE))):
+    if not (large(model) and (solver.stiff or isinstance(solver, _DIFFERENTIATE))):
         return None
-    n, columns = sum(made.blocks.sizes), made.blocks.columns
+    n, columns = sum(model.blocks.sizes), model.blocks.columns
     time = tf.zeros([] if lockstep else [columns], tf.float64)
     # Constants, so that no tape of the user's looks into what is compiled here.
-    given = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), made.parameters)
-    found = pattern(function, n, (time, tf.zeros([n, columns], floats), given))
+    constants = tf.nest.map_structure(lambda x: tf.constant(np.asarray(x)), model.parameters)
+    sparsity = pattern(function, n, (time, tf.zeros([n, columns], floats), constants))
     needed, free = _COPIES * columns * n * n * floats.size, available_bytes()
-    if (found is None or not found.banded) and solver.stiff and free is not None and needed > free:
+    if (
+        (sparsity is None or not sparsity.banded)
+        and solver.stiff
+        and free is not None
+        and needed > free
+    ):
         raise RunError(
             f"{solver.name} needs the Jacobian of {n:,} components, and it is full: each seems to "
             f"depend on most others. That takes about {in_words(needed)} of memory, of which "
             f"{in_words(free)} are free. Write differences by slices, tf.pad and tf.roll, and not "
             "as a product with a matrix; or take an explicit method, such as sf.Tsitouras()."
         )
-    return found
+    return sparsity
 
 
-def told(made: Model, solver: Solver, found: Pattern | None) -> dict[str, str]:
+def told(model: OdeModel, solver: Solver, sparsity: Pattern | None) -> dict[str, str]:
     """Return what a solve says of the Jacobian of a large system, for a method that needs it."""
-    if not (large(made) and solver.stiff):
+    if not (large(model) and solver.stiff):
         return {}
-    products = sum(made.blocks.sizes) if found is None else found.products
+    products = sum(model.blocks.sizes) if sparsity is None else sparsity.products
     what = "full"
-    if found is not None and found.banded:
-        what = "banded, {} below and {} above the diagonal".format(*found.reach)
+    if sparsity is not None and sparsity.banded:
+        what = "banded, {} below and {} above the diagonal".format(*sparsity.reach)
     return {"jacobian": f"{what}, from {products} products"}
 
 
-def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> Pattern | None:
+def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> Pattern | None:
     """Return which components of a function over blocks depend on which.
 
     Args:
@@ -128,7 +132,7 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
         The pattern; None where the operations do not tell, or where most components depend on most.
     """
     like = tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), spec)
-    traced: Any = tf.function(over, autograph=False).get_concrete_function(*like)
+    traced = tf.function(over, autograph=False).get_concrete_function(*like)
     definition = traced.graph.as_graph_def()
     eager = tf.config.functions_run_eagerly()  # there is no graph to change then
     if eager or definition.library.function or not _passing(definition):
@@ -136,22 +140,22 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
     names = [tensor.name for tensor in traced.graph.inputs]
     captured, result = traced.captured_inputs, traced.outputs[0].name
     # XLA does not compile a placeholder, and what is put in its place must be in use.
-    kept = [node for node in definition.node if node.op != "Placeholder"]
-    used = {name.partition(":")[0] for node in kept for name in node.input}
+    nodes = [node for node in definition.node if node.op != "Placeholder"]
+    used = {name.partition(":")[0] for node in nodes for name in node.input}
     del definition.node[:]
-    definition.node.extend(kept)
+    definition.node.extend(nodes)
 
     @compiled
-    def reached(first: Tensor, given: Any) -> Tensor:
+    def reached(first: Tensor, arguments: Nest) -> Tensor:
         """Return for each of the next components which ones it reaches, bool [_BLOCK, n]."""
-        t, y, *rest = tf.nest.flatten(given)
+        t, y, *rest = tf.nest.flatten(arguments)
 
         def one(component: Tensor) -> Tensor:
             marked = tf.where((tf.range(n) == component)[:, None], tf.constant(np.nan, y.dtype), y)
-            own = [tf.identity(x) for x in (t, marked, *rest, *captured)]  # of the loop's graph
+            inputs = [tf.identity(x) for x in (t, marked, *rest, *captured)]  # of the loop's graph
             values = {
                 name: value
-                for name, value in zip(names, own, strict=True)
+                for name, value in zip(names, inputs, strict=True)
                 if name.partition(":")[0] in used
             }
             (block,) = tf.graph_util.import_graph_def(
@@ -169,21 +173,21 @@ def pattern(over: Callable[..., Tensor], n: int, spec: tuple[Any, Any, Any]) -> 
         return None
     rows, columns, count = [], [], 0
     for first in range(0, n, _BLOCK):
-        found = reached(tf.constant(first), spec).numpy()[: n - first]
-        count += np.count_nonzero(found)
+        marks = reached(tf.constant(first), spec).numpy()[: n - first]
+        count += np.count_nonzero(marks)
         if count > min(_MOST * n * n, _ENTRIES):
             return None
-        column, row = np.nonzero(found)
+        column, row = np.nonzero(marks)
         rows.append(row.astype(np.int32))
         columns.append((first + column).astype(np.int32))
     return Pattern(n, np.concatenate(rows), np.concatenate(columns))
 
 
-def _passing(definition: Any) -> bool:
+def _passing(definition: GraphDef) -> bool:
     """Make the operations of a graph pass on what they are given; tell whether all of them do."""
     for node in list(definition.node):
-        held = node.attr["T"].type if "T" in node.attr else 0  # 0 for a list of types
-        kind = tf.as_dtype(held) if held else None
+        number = node.attr["T"].type if "T" in node.attr else 0  # 0 for a list of types
+        kind = tf.as_dtype(number) if number else None
         if node.op == "Cast":
             source, target = (tf.as_dtype(node.attr[key].type) for key in ("SrcT", "DstT"))
             # From a real number to a whole one, which may choose a component.
@@ -202,13 +206,13 @@ def _passing(definition: Any) -> bool:
     return True
 
 
-def _replace(node: Any, operation: str) -> None:
+def _replace(node: NodeDef, operation: str) -> None:
     node.op = operation
     for attribute in set(node.attr) - _ATTRIBUTES:
         del node.attr[attribute]
 
 
-def _add_up(definition: Any, node: Any) -> None:
+def _add_up(definition: GraphDef, node: NodeDef) -> None:
     """Turn a choice into the sum of what is chosen from, and of its condition for the shape."""
     condition, first, second = node.input[:3]
     truth, total = definition.node.add(), definition.node.add()

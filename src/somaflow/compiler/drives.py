@@ -1,25 +1,36 @@
 """Drives: what comes to a network from outside: stimuli, clamps, sources and Poisson inputs."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 from somaflow.compiler.clamps import Clamps
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
-from somaflow.compiler.coupling import Moment
 from somaflow.compiler.poisson import Counts
 from somaflow.compiler.sources import Sources
+from somaflow.compiler.states import (
+    DriveConstants,
+    DriveContext,
+    DriveParameters,
+    States,
+    Tensors,
+    Tick,
+)
 from somaflow.description import fingerprint
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.random import named
 from somaflow.network.stimuli import MEMBRANE, Stimulus, labels
-from somaflow.network.waveforms import Waveform, share
+from somaflow.network.waveforms import Course, Waveform, share
 from somaflow.numerics.device import materialize
-from somaflow.numerics.random import derive, normal_of
+from somaflow.numerics.random import Key, derive, normal_of
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Inputs
+
+NoiseT = TypeVar("NoiseT", WhiteNoise, OrnsteinUhlenbeck)
 
 # Streams of a run's random numbers, before the name of a population, a stimulus or an input.
 POISSON, NOISE, INPUT, CONDITION = 1, 2, 3, 4
@@ -42,9 +53,10 @@ class Drives:
     unseen = ("seed", "_noise_names")
 
     def __init__(
-        self, network: Network, dt: float, duration: float, dtype: Any, seed: int = 0
+        self, network: Network, dt: float, duration: float, dtype: DTypeLike, seed: int = 0
     ) -> None:
-        self.dt, self.dtype, self.seed = dt, np.dtype(dtype), seed
+        self.dt, self.seed = dt, seed
+        self.dtype: np.dtype = np.dtype(dtype)
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
@@ -72,39 +84,37 @@ class Drives:
         self._noise_names[key] = name
         return key
 
-    def named(self, event: dict[str, Any]) -> dict[str, Any]:
+    def named(self, event: Tensors) -> Tensors:
         """Return the event state of noise by the names that it has in a final state."""
         return {name: event[key] for key, name in self._noise_names.items()}
 
-    def numbered(self, event: dict[str, Any]) -> dict[str, Any]:
+    def numbered(self, event: Tensors) -> Tensors:
         """Return the event state of noise as the compiled functions have it, from its names."""
         return {key: event[name] for key, name in self._noise_names.items()}
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> DriveParameters:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32]
-        return {
-            "seed": np.array(words, np.uint32),
-            "stimuli": [self._cast(stimulus.parameters()) for stimulus in self.stimuli],
-            "clamps": [self._cast(values) for values in self.clamps.parameters()],
-            "sources": [self._cast(values) for values in self.sources.parameters()],
-            "counts": [counts.parameters() for counts in self.counts],
-        }
+        return DriveParameters(
+            np.array(words, np.uint32),
+            [self._cast(stimulus.parameters()) for stimulus in self.stimuli],
+            [self._cast(values) for values in self.clamps.parameters()],
+            [self._cast(values) for values in self.sources.parameters()],
+            [counts.parameters() for counts in self.counts],
+        )
 
     def _cast(self, values: dict[str, Array]) -> dict[str, Array]:
         return {name: np.asarray(value, self.dtype) for name, value in values.items()}
 
-    def prepare(self, parameters: Any) -> dict[str, Any]:
+    def prepare(self, parameters: DriveParameters) -> DriveConstants:
         """Compute once a chunk what does not change within it: the keys of random numbers."""
-        low, high = tf.unstack(parameters["seed"])
-        return {
-            **parameters,
-            "noise keys": [derive((low, high), (NOISE, *named(s.label))) for s in self.stimuli],
-            "source keys": [
-                derive((low, high), (POISSON, *named(name))) for name in self.sources.names
-            ],
-            "count keys": [derive((low, high), (INPUT, *named(c.name))) for c in self.counts],
-        }
+        low, high = tf.unstack(parameters.seed)
+        return DriveConstants(
+            parameters,
+            [derive((low, high), (NOISE, *named(s.label))) for s in self.stimuli],
+            [derive((low, high), (POISSON, *named(name))) for name in self.sources.names],
+            [derive((low, high), (INPUT, *named(c.name))) for c in self.counts],
+        )
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
         """Return what is known of steps; of each node the last number is the time itself.
@@ -124,7 +134,7 @@ class Drives:
             return drive[-1]
         return tf.cast(drive[-1], tf.float64) + tf.cast(drive[-2], tf.float64)
 
-    def initial(self, batch: tuple[int, ...]) -> dict[str, Any]:
+    def initial(self) -> Tensors:
         """Return the event state of noise, its last number: the same for all rows of a batch.
 
         NaN is the number of a process that has not begun.
@@ -140,48 +150,56 @@ class Drives:
             }
         )
 
-    def arrive(self, event: Any, moment: Moment, given: Tensor, prepared: Any) -> dict[str, Any]:
+    def arrive(
+        self, event: Tensors, tick: Tick, given: Tensor, prepared: DriveConstants
+    ) -> DriveContext:
         """Return what the step needs beside its nodes: noise, and what holds for all of it."""
-        own = prepared["stimuli"]
         drawn = {}
         for stimulus, values, key in zip(
-            self.stimuli, own["stimuli"], own["noise keys"], strict=True
+            self.stimuli, prepared.parameters.stimuli, prepared.noise_keys, strict=True
         ):
-            if isinstance(stimulus, (_White, _Process)):
-                drawn[stimulus.key] = stimulus.drawn(event, moment, values, key, self.dtype)
-        return {"given": given, "drawn": drawn}
+            if isinstance(stimulus, (_White, _Ornstein)):
+                drawn[stimulus.key] = stimulus.drawn(event, tick, values, key, self.dtype)
+        return DriveContext(given, drawn)
 
     def currents(
-        self, states: list[dict[str, Tensor]], drive: Tensor, context: Any, prepared: Any
+        self,
+        states: Sequence[States],
+        drive: Tensor,
+        context: DriveContext,
+        prepared: DriveConstants,
     ) -> list[tuple[int, Tensor]]:
         """Return the inward current into each population that a stimulus drives."""
         return [
             (stimulus.target, stimulus.current(states, drive, context, values))
-            for stimulus, values in zip(self.stimuli, prepared["stimuli"]["stimuli"], strict=True)
+            for stimulus, values in zip(self.stimuli, prepared.parameters.stimuli, strict=True)
         ]
 
-    def counted(self, number: int, moment: Moment, context: Any, prepared: Any) -> Tensor:
+    def counted(
+        self, number: int, tick: Tick, context: DriveContext, prepared: DriveConstants
+    ) -> Tensor:
         """Return how many spikes of a Poisson input reach each cell of its population in a step."""
-        own = prepared["stimuli"]
-        values, key = own["counts"][number], own["count keys"][number]
-        return materialize(self.counts[number].drawn(moment, context["given"], values, key))
+        values, key = prepared.parameters.counts[number], prepared.count_keys[number]
+        return materialize(self.counts[number].drawn(tick, context.given, values, key))
 
-    def leave(self, event: Any, context: Any, moment: Moment) -> dict[str, Any]:
+    def leave(self, event: Tensors, context: DriveContext) -> Tensors:
         """Return the event state at the step's end."""
-        return {key: context["drawn"][key] for key in event}
+        return {key: context.noise[key] for key in event}
 
 
 # ------------------------------------------------------------------------------ stimuli
 
 
-class _Given:
+class _Known:
     """A stimulus whose course is known beforehand."""
 
-    unseen = ("stimulus",)
+    unseen = ("stimulus", "waveform")
 
-    def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
+    def __init__(
+        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: Course
+    ) -> None:
         self.target, self.stimulus, self.label = target, stimulus, label
-        waveform, cells = stimulus.waveform, stimulus.target.cells
+        self.waveform, cells = waveform, stimulus.target.cells
         self.size = stimulus.target.population.size
         # Samples hold through a step, so one number a step does for all its nodes.
         self.held = isinstance(waveform, Waveform)
@@ -190,25 +208,29 @@ class _Given:
         self.columns = table.add(width_of(waveform, self.size), fill)
 
     def parameters(self) -> dict[str, Array]:
-        amplitude = self.stimulus.waveform.amplitude.value
+        amplitude = self.waveform.amplitude.value
         return {"amplitude": spread(amplitude, self.stimulus.target.cells, self.size)}
 
-    def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
-        row = context["given"] if self.held else drive
+    def current(
+        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
+    ) -> Tensor:
+        row = context.given if self.held else drive
         return values["amplitude"] * row[self.columns]
 
 
-class _Noise:
+class _Noise(Generic[NoiseT]):
     """What all noise has: a window, and a width."""
 
     unseen = ("stimulus", "cells", "waveform")
     rest: float  # its state before it begins
 
-    def __init__(self, drives: Drives, target: int, stimulus: Any, label: str) -> None:
+    def __init__(
+        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: NoiseT
+    ) -> None:
         self.target, self.stimulus, self.label = target, stimulus, label
         self.dt, self.key = drives.dt, drives.noise_key(stimulus)
         self.cells, self.size = stimulus.target.cells, stimulus.target.population.size
-        self.waveform = stimulus.waveform
+        self.waveform = waveform
         self.width = len(spread(0.0, self.cells, self.size))
 
         def fill(times: Array, middle: Array) -> Array:
@@ -217,15 +239,15 @@ class _Noise:
         # The part of each step in which it acts.
         self.window = drives.steps.add(1, fill)
 
-    def standard(self, moment: Moment, key: Any, dtype: Any) -> Tensor:
+    def standard(self, tick: Tick, key: Key, dtype: np.dtype) -> Tensor:
         """Return a standard normal number for each cell."""
-        return normal_of(key, moment.step, tf.range(self.width), dtype)
+        return normal_of(key, tick.step, tf.range(self.width), dtype)
 
-    def spread(self, value: Any, rest: float = 0.0) -> Array:
+    def spread(self, value: Array | float, rest: float = 0.0) -> Array:
         return spread(value, self.cells, self.size, rest)
 
 
-class _White(_Noise):
+class _White(_Noise[WhiteNoise]):
     """White noise: a number of its own in each step."""
 
     rest = 0.0
@@ -234,16 +256,20 @@ class _White(_Noise):
         sd = self.waveform.sd.value / np.sqrt(self.dt)
         return {"mean": self.spread(self.waveform.mean.value), "sd": self.spread(sd)}
 
-    def drawn(self, event: Any, moment: Moment, values: Any, key: Any, dtype: Any) -> Tensor:
-        return self.standard(moment, key, dtype)
+    def drawn(
+        self, event: Tensors, tick: Tick, values: Tensors, key: Key, dtype: np.dtype
+    ) -> Tensor:
+        return self.standard(tick, key, dtype)
 
-    def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
-        part, drawn = context["given"][self.window], context["drawn"][self.key]
+    def current(
+        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
+    ) -> Tensor:
+        part, drawn = context.given[self.window], context.noise[self.key]
         # Over a part of a step, the variance of the integral is that part of a step's.
         return values["mean"] * part + values["sd"] * drawn * tf.sqrt(part)
 
 
-class _Process(_Noise):
+class _Ornstein(_Noise[OrnsteinUhlenbeck]):
     """An Ornstein-Uhlenbeck process; its state has mean 0 and variance 1."""
 
     rest = np.nan
@@ -261,26 +287,32 @@ class _Process(_Noise):
             found["reversal"] = self.spread(form.reversal.value)
         return found
 
-    def drawn(self, event: Any, moment: Moment, values: Any, key: Any, dtype: Any) -> Tensor:
-        z = self.standard(moment, key, dtype)
+    def drawn(
+        self, event: Tensors, tick: Tick, values: Tensors, key: Key, dtype: np.dtype
+    ) -> Tensor:
+        z = self.standard(tick, key, dtype)
         last = event[self.key]
         # The first number is stationary by itself.
         return tf.where(tf.math.is_nan(last), z, values["kept"] * last + values["new"] * z)
 
-    def current(self, states: Any, drive: Tensor, context: Any, values: Any) -> Tensor:
-        found = values["mean"] + values["sd"] * context["drawn"][self.key]
-        found = found * context["given"][self.window]
+    def current(
+        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
+    ) -> Tensor:
+        found = values["mean"] + values["sd"] * context.noise[self.key]
+        found = found * context.given[self.window]
         if "reversal" not in values:
             return found
         return tf.nn.relu(found) * (values["reversal"] - states[self.target][MEMBRANE])
 
 
-def _stimulus(drives: Drives, place: dict[str, int], stimulus: Any, label: str) -> Any:
+def _stimulus(
+    drives: Drives, place: dict[str, int], stimulus: Stimulus, label: str
+) -> _Known | _White | _Ornstein:
+    target = place[stimulus.target.population.name]
     match stimulus.waveform:
-        case WhiteNoise():
-            kind: Any = _White
-        case OrnsteinUhlenbeck():
-            kind = _Process
-        case _:
-            kind = _Given
-    return kind(drives, place[stimulus.target.population.name], stimulus, label)
+        case WhiteNoise() as noise:
+            return _White(drives, target, stimulus, label, noise)
+        case OrnsteinUhlenbeck() as noise:
+            return _Ornstein(drives, target, stimulus, label, noise)
+        case course:
+            return _Known(drives, target, stimulus, label, course)

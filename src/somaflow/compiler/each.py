@@ -1,7 +1,6 @@
 """The synapses of a projection, each by itself: where they are, and what differs between them."""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
@@ -50,32 +49,32 @@ class Each:
         n_pre: int,
         width: int,
         dt: float,
-        dtype: Any,
+        dtype: np.dtype,
     ) -> None:
-        made = projection.connections()
-        self.n_pre, self.width, self.dtype = n_pre, width, np.dtype(dtype)
-        self.count = len(made)
+        connections = projection.connections()
+        self.n_pre, self.width, self.dtype = n_pre, width, dtype
+        self.count = len(connections)
         self.size = padded(max(self.count, 1))
         digest = hashlib.blake2b(digest_size=8)
-        for array in (made.pre, made.post, np.ascontiguousarray(made.delay)):
+        for array in (connections.pre, connections.post, np.ascontiguousarray(connections.delay)):
             digest.update(array.tobytes())
         self.wired = digest.hexdigest()
         ones = np.ones(self.count, self.dtype)
-        self.arrays = gathered(np.arange(self.count), made.post, ones, self.size, width)
+        self.arrays = gathered(np.arange(self.count), connections.post, ones, self.size, width)
         self.arrays |= {
-            "pre": self._filled(made.pre, 0).astype(np.int32),
-            "post": self._filled(made.post, 0).astype(np.int32),
+            "pre": self._filled(connections.pre, 0).astype(np.int32),
+            "post": self._filled(connections.post, 0).astype(np.int32),
         }
-        steps = np.rint(made.delay / dt).astype(np.int32)
+        steps = np.rint(connections.delay / dt).astype(np.int32)
         self.longest = int(steps.max(initial=0))
         self.varied = varied_delays(projection)
         if self.varied:
             self.arrays["delay"] = self._filled(steps, 0)
         equations, weight = projection.equations, projection.weight_name
-        found = {name: Parameter(v, equations.unit(name)) for name, v in made.own.items()}
+        numbers = {name: Parameter(v, equations.unit(name)) for name, v in connections.own.items()}
         if weight is not None:
-            found[weight] = Parameter(np.asarray(made.coherent), equations.unit(weight))
-        self._resolve(equations(**found), projection)
+            numbers[weight] = Parameter(np.asarray(connections.coherent), equations.unit(weight))
+        self._resolve(equations(**numbers), projection)
         self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
 
     def _resolve(self, equations: Equations, projection: Projection) -> None:

@@ -1,12 +1,13 @@
 """What an event of `solve` is; how it is found, `conditions` says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from somaflow.errors import WrongTypeError
 from somaflow.given import is_among, shown
+from somaflow.numerics.types import Tensor
 
 DIRECTIONS = {"up": 1, "down": -1, "both": 0}
 
@@ -24,8 +25,8 @@ class Event:
         direction: `"up"`, `"down"` or `"both"`: which crossings of zero count.
     """
 
-    condition: Any
-    change: Any = None
+    condition: Callable[..., Tensor] | str
+    change: Callable[..., object] | str | None = None
     terminal: bool = False
     direction: str = "both"
 

@@ -37,7 +37,7 @@ class KeptGroup:
     wired: str = ""
     places: tuple[float, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
         return asdict(self)
 
@@ -98,17 +98,26 @@ class FinalState:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"
 
 
-def flattened(tree: Any, path: str = "") -> dict[str, Array]:
-    """Return the arrays of nested dicts by path."""
-    if not isinstance(tree, Mapping):
+def parts_of(tree: object) -> Mapping[str, object] | None:
+    """Return the parts of a nest by name; None of a leaf. A field that is () is no part."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        fields = zip(tree._fields, tree, strict=True)  # pyright: ignore
+        return {name: part for name, part in fields if not (isinstance(part, tuple) and not part)}
+    return tree if isinstance(tree, Mapping) else None
+
+
+def flattened(tree: object, path: str = "") -> dict[str, Array]:
+    """Return the arrays of nested dicts and named tuples by path."""
+    parts = parts_of(tree)
+    if parts is None:
         return {path: np.asarray(tree)}
-    found: dict[str, Array] = {}
-    for key, value in tree.items():
-        found |= flattened(value, f"{path}/{key}" if path else str(key))
-    return found
+    arrays: dict[str, Array] = {}
+    for key, value in parts.items():
+        arrays |= flattened(value, f"{path}/{key}" if path else str(key))
+    return arrays
 
 
-def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
+def restored(tree: object, given: Mapping[str, Array], path: str = "") -> object:
     """Return nested dicts of the same structure with the arrays that are given by path.
 
     Raises:
@@ -120,11 +129,11 @@ def restored(tree: Any, given: Mapping[str, Array], path: str = "") -> Any:
             for key, value in tree.items()
         }
     value = given.get(path)
-    own = np.asarray(tree)
-    if value is None or value.shape != own.shape or value.dtype != own.dtype:
-        found = "is missing" if value is None else f"is {value.dtype} {list(value.shape)}"
+    wanted = np.asarray(tree)
+    if value is None or value.shape != wanted.shape or value.dtype != wanted.dtype:
+        state = "is missing" if value is None else f"is {value.dtype} {list(value.shape)}"
         raise RunError(
-            f"{path!r} of the state that is given {found}, and is {own.dtype} {list(own.shape)} "
-            "in this run."
+            f"{path!r} of the state that is given {state}, and is {wanted.dtype} "
+            f"{list(wanted.shape)} in this run."
         )
     return value

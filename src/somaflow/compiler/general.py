@@ -5,24 +5,30 @@ the solver integrates with the cells at its own nodes; so between spikes they ha
 spikes do to them within a step is second order, as spike times are (`walk`).
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import (
+    AnyCoupling,
+    Effect,
     Group,
-    Moment,
-    Outcome,
+    Location,
     Route,
     Spikes,
-    States,
-    Variable,
-    fractions,
 )
 from somaflow.compiler.each import Each
 from somaflow.compiler.linear import Linear
+from somaflow.compiler.single import (
+    GeneralCharge,
+    GeneralConstants,
+    GeneralContext,
+    GeneralState,
+    GeneralSums,
+)
+from somaflow.compiler.states import Coefficients, States, Tensors, Tick, fractions
 from somaflow.compiler.walk import Walk, Way
 from somaflow.equations.affine import ONE, AffineAlgebra
 from somaflow.equations.equations import Assignment
@@ -31,8 +37,9 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network.general import General
 from somaflow.network.random import named
 from somaflow.numerics.device import cast, materialize
-from somaflow.numerics.random import derive, fraction_of
+from somaflow.numerics.random import Key, derive, fraction_of
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
 
 _DRIFT = ""  # in place of a state: what grows from nothing
 RELEASE = 5  # stream of `rand()` in what spikes do; drives.py has the numbers before
@@ -52,12 +59,12 @@ class GeneralCoupling:
     each, follows, places = True, True, ()
     unseen = ("wired", "longest")
 
-    def __init__(self, group: Group, each: Each, dt: float, dtype: Any) -> None:
+    def __init__(self, group: Group, each: Each, dt: float, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, each, dtype
         form = group.form
         assert isinstance(form, General)
         self.form, self.name = form, group.routes[0].projection
-        self.wired, self.longest = each.wired, each.longest
+        self.wired, self.longest, self.size = each.wired, each.longest, each.size
         self.flowing = tuple((group.key, state) for state in form.flowing)
         equations = group.lowered.equations
         self.linear = Linear(equations, form.closed)
@@ -100,7 +107,7 @@ class GeneralCoupling:
                 added[name] = tuple(parts)
         return added, tuple(replaced)
 
-    def check(self, parameters: dict[str, Any], dt: float) -> None:
+    def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse numbers without a closed form, and set how far the closed forms have to reach.
 
         Raises:
@@ -111,102 +118,103 @@ class GeneralCoupling:
             if name in prepared and not np.all(np.isfinite(np.asarray(prepared[name]))):
                 raise NetworkError(f"{self.group.place}: {name} is not finite for some synapse.")
         values = self._coefficients(prepared)
-        for key in ("a", "b"):
-            for place, value in values[key].items():
-                state = place if isinstance(place, str) else place[0]
-                zero = self.linear.diagonal and key == "a" and state in values["b"]
-                if not np.all(np.isfinite(value)) or (zero and np.any(np.equal(value, 0))):
-                    raise NetworkError(
-                        f"{self.group.place}: d{state}/dt has a rate that is not finite, or 0; are "
-                        "the time constants greater than 0 and finite?"
-                    )
+        numbers = [(state, value, True) for (state, _), value in values.matrix.items()]
+        numbers += [(state, value, False) for state, value in values.offsets.items()]
+        for state, value, is_rate in numbers:
+            zero = self.linear.diagonal and is_rate and state in values.offsets
+            if not np.all(np.isfinite(value)) or (zero and np.any(np.equal(value, 0))):
+                raise NetworkError(
+                    f"{self.group.place}: d{state}/dt has a rate that is not finite, or 0; are "
+                    "the time constants greater than 0 and finite?"
+                )
         self.linear.reach(values, dt)
 
-    def _coefficients(self, prepared: Any) -> dict[str, Any]:
-        value = self.group.lowered.scope(prepared, {})
+    def _coefficients(self, table: Tensors) -> Coefficients:
+        value = self.group.lowered.scope(table, {})
         return self.linear.values(lambda node: cast(value(node), self.dtype))
 
-    def keys(self, seed_words: tuple[Any, Any]) -> Any:
+    def keys(self, seed_words: Sequence[Tensor]) -> Key | None:
         """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
         if not self.form.draws:
             return None
         numbers = np.array([*self.form.draws.values()], np.uint32)[:, None]
-        return derive(seed_words, (RELEASE, *named(self.name), numbers))
+        low, high = seed_words
+        return derive((low, high), (RELEASE, *named(self.name), numbers))
 
-    def drawn(self, step: Tensor, prepared: Any) -> dict[str, Tensor]:
+    def drawn(self, step: Tensor, prepared: GeneralConstants) -> Tensors:
         """Return what is drawn in a step: for each call a number for each synapse, `[size]`."""
-        if not self.form.draws:
+        if prepared.keys is None:
             return {}
-        found = fraction_of(prepared["keys"], step, tf.range(self.wiring.size), self.dtype)
-        return dict(zip(self.form.draws, tf.unstack(materialize(found)), strict=True))
+        numbers = fraction_of(prepared.keys, step, tf.range(self.wiring.size), self.dtype)
+        return dict(zip(self.form.draws, tf.unstack(materialize(numbers)), strict=True))
 
     # ----------------------------------------------------------------------- a step
 
-    def initial(self, batch: tuple[int, ...]) -> Any:
+    def initial(self, batch: tuple[int, ...]) -> GeneralState:
         """Return the states at step 0; `flow` holds those that the solver integrates."""
         start, shape = self.wiring.start, (*batch, self.wiring.size)
 
-        def held(states: tuple[str, ...]) -> dict[str, np.ndarray]:
+        def of(states: tuple[str, ...]) -> Tensors:
             return {s: np.broadcast_to(start[s], shape).astype(self.dtype) for s in states}
 
-        made: dict[str, Any] = {"own": held(self.form.closed), "flow": held(self.form.flowing)}
-        if self.form.duration is not None:
-            made["remaining"] = np.zeros(shape, self.dtype)
-        return made
+        remaining = () if self.form.duration is None else np.zeros(shape, self.dtype)
+        return GeneralState(of(self.form.closed), of(self.form.flowing), remaining)
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> GeneralConstants:
         """Evaluate the coefficients, and the way of closed states to each node."""
-        prepared = self.group.lowered.prepare(table)
-        values = self._coefficients(prepared)
+        numbers = self.group.lowered.prepare(table)
+        values = self._coefficients(numbers)
         like = tf.zeros([self.wiring.size], self.dtype)
         moving = [s for s in self.linear.states if s not in self.constant]
         ways: dict[str, dict[str, list[Tensor]]] = {row: {} for row in moving}
-        homogeneous = {"a": values["a"], "b": {}}
+        homogeneous = values.homogeneous
         for column in self.linear.states if moving else ():
             unit = {s: like + float(s == column) for s in self.linear.states}
             moved = [self.linear.advance(homogeneous, unit, c * dt) for c in fractions(nodes)]
             for row in moving:
                 if self.linear.parts.reaches(column, row):
                     ways[row][column] = [part[row] for part in moved]
-        if values["b"]:
+        if values.offsets:
             nothing = dict.fromkeys(self.linear.states, like)
             moved = [self.linear.advance(values, nothing, c * dt) for c in fractions(nodes)]
             for row in moving:
                 ways[row][_DRIFT] = [part[row] for part in moved]
-        made = {"arrays": arrays, "table": prepared, "values": values, "ways": ways}
+        duration = None
         if self.form.duration is not None:
-            duration = cast(self.group.lowered.scope(prepared, {})(self.form.duration), self.dtype)
-            made["duration"] = like + duration
-        return made
+            value = self.group.lowered.scope(numbers, {})
+            duration = like + cast(value(self.form.duration), self.dtype)
+        return GeneralConstants(arrays, numbers, values, ways, duration, None)
 
-    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+    def arrive(self, event: GeneralState, tick: Tick, prepared: GeneralConstants) -> GeneralContext:
         """Return the closed states at each node, and the part of the step that pulses cover."""
-        own = event["own"]
-        places = {0.0: own}
-        for k, c in enumerate(moment.fractions):
-            made = dict(own)
-            for state, ways in prepared["ways"].items():
+        start = event.own
+        places = {0.0: start}
+        for k, c in enumerate(tick.fractions):
+            states = dict(start)
+            for state, ways in prepared.ways.items():
                 terms = [
-                    way[k] if column == _DRIFT else way[k] * own[column]
+                    way[k] if column == _DRIFT else way[k] * start[column]
                     for column, way in ways.items()
                 ]
-                made[state] = materialize(sum(terms[1:], terms[0]))
-            places[c] = made
-        context = {"nodes": [*(places[c] for c in moment.nodes), own], "end": places[1.0]}
+                states[state] = materialize(sum(terms[1:], terms[0]))
+            places[c] = states
+        covered, remaining = None, ()
         if self.form.duration is not None:
-            remaining = event["remaining"]
-            context["covered"] = tf.minimum(remaining, moment.dt) / moment.dt
-            context["remaining"] = tf.maximum(remaining - moment.dt, 0)
-        return context
+            covered = tf.minimum(event.remaining, tick.dt) / tick.dt
+            remaining = tf.maximum(event.remaining - tick.dt, 0)
+        nodes = [*(places[c] for c in tick.nodes), start]
+        return GeneralContext(nodes, places[1.0], covered, remaining)
 
-    def _pre(self, states: States, arrays: Any) -> dict[str, Tensor]:
+    def _pre(self, states: States, arrays: Tensors) -> Tensors:
         return self._gathered(states, "_pre", arrays["pre"])
 
-    def _flowing(self, states: Any) -> dict[str, Tensor]:
+    def _flowing(self, states: States) -> Tensors:
         """Return the states that the solver integrates, by name."""
         return {key[1]: states[key] for key in self.flowing}
 
-    def _gathered(self, states: States, side: str, cells: Tensor) -> dict[str, Tensor]:
+    def _gathered(self, states: States, side: str, cells: Tensor) -> Tensors:
         """Return the inputs of each synapse that its cells on a side give."""
         return {
             name: tf.gather(states[name.removesuffix(side)], cells, axis=-1)
@@ -214,40 +222,49 @@ class GeneralCoupling:
             if name.endswith(side)
         }
 
-    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+    def sums(
+        self, states: States, context: GeneralContext, node: int, prepared: GeneralConstants
+    ) -> GeneralSums | GeneralCharge:
         """Return what the synapses have at a node of the step, but for what the target gives."""
-        values = self._pre(states, prepared["arrays"]) | context["nodes"][node]
+        values = self._pre(states, prepared.arrays) | context.nodes[node]
         values |= self._flowing(states)
-        pulse = context["covered"] if self.form.duration is not None else tf.zeros([], self.dtype)
-        return {"values": values, "pulse": pulse, "arrays": prepared["arrays"]}
+        pulse = tf.zeros([], self.dtype) if context.covered is None else context.covered
+        return GeneralSums(values, pulse, prepared.arrays)
 
     def current(
-        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+        self,
+        route: Route,
+        owner: States,
+        sums: GeneralSums | GeneralCharge,
+        table: Tensors,
+        of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
         """Return the outward current of all synapses of each cell, or what they let out later."""
         if not route.post:
             return None
-        node, arrays = (route.post if of is None else of)[0], sums["arrays"]
+        node, arrays = (route.post if of is None else of)[0], sums.arrays
         post = self._gathered(owner, "_post", arrays["post"])
 
-        def flowed(values: States, pulse: Tensor) -> Tensor:
+        def flowed(values: Tensors, pulse: Tensor) -> Tensor:
             value = self.group.lowered.scope(table, {**values, **post}, {"pulse": lambda _: pulse})
             like = tf.zeros([self.wiring.size], self.dtype)
             return cast(value(node), self.dtype) + like
 
-        if "gains" not in sums:
-            return self.wiring.sum(arrays, flowed(sums["values"], sums["pulse"]))
+        if isinstance(sums, GeneralSums):
+            return self.wiring.sum(arrays, flowed(sums.values, sums.pulse))
         total = None
-        for weight, there, without in sums["gains"]().points:
+        for weight, there, without in sums.gains().points:
             part = weight * (flowed(*there) - flowed(*without))
             total = part if total is None else total + part
         return self.wiring.sum(arrays, total)
 
-    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+    def slopes(self, states: States, context: GeneralContext, prepared: GeneralConstants) -> States:
         """Return nothing: no state is a row of the presynaptic population's block."""
         return {}
 
-    def flow(self, own: States, owner: States, sums: Any, prepared: Any) -> Tensor:
+    def flow(
+        self, own: States, owner: States, sums: GeneralSums, prepared: GeneralConstants
+    ) -> Tensor:
         """Return the derivative of the block of states that the solver integrates.
 
         Args:
@@ -256,23 +273,32 @@ class GeneralCoupling:
             sums: What `sums` returned.
             prepared: What `prepare` returned.
         """
-        post = self._gathered(owner, "_post", prepared["arrays"]["post"])
-        values = {**sums["values"], **self._flowing(own), **post}
-        return tf.stack(self.derivatives(values, sums["pulse"], prepared))
+        post = self._gathered(owner, "_post", prepared.arrays["post"])
+        values = {**sums.values, **self._flowing(own), **post}
+        return tf.stack(self.derivatives(values, sums.pulse, prepared))
 
-    def derivatives(self, values: States, pulse: Any, prepared: Any) -> list[Tensor]:
+    def derivatives(
+        self, values: Tensors, pulse: Tensor, prepared: GeneralConstants
+    ) -> list[Tensor]:
         """Return the derivative of each state that the solver integrates, `[..., size]`."""
         lowered = self.group.lowered
-        value = lowered.scope(prepared["table"], values, {"pulse": lambda _: pulse})
-        found = []
+        value = lowered.scope(prepared.table, values, {"pulse": lambda _: pulse})
+        slopes = []
         for state in self.form.flowing:
             slope = cast(value(lowered.derivative(state)), self.dtype)
-            found.append(tf.broadcast_to(slope, values[state].shape))
-        return found
+            slopes.append(tf.broadcast_to(slope, values[state].shape))
+        return slopes
 
     # ----------------------------------------------------------------------- spikes
 
-    def arriving(self, sent: Tensor, history: Any, step: Tensor, begun: Any, arrays: Any) -> Tensor:
+    def arriving(
+        self,
+        sent: Tensor,
+        history: Tensor | None,
+        step: Tensor,
+        begun: Tensor | None,
+        arrays: Tensors,
+    ) -> Tensor:
         """Return the presynaptic spikes that arrive at each synapse in a step, `[..., size]`.
 
         Args:
@@ -291,84 +317,88 @@ class GeneralCoupling:
         last = history.shape.rank - 1
         ordered = tf.transpose(history, [*range(1, last), 0, last]) if last > 1 else history
         flat = tf.reshape(ordered, [*ordered.shape[:-2], -1])
-        found = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
+        arriving = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
         if begun is not None:
-            found = tf.where(step - delay >= begun, found, tf.zeros_like(found))
-        return tf.where(delay > 0, found, now)
+            arriving = tf.where(step - delay >= begun, arriving, tf.zeros_like(arriving))
+        return tf.where(delay > 0, arriving, now)
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self,
+        event: GeneralState,
+        context: GeneralContext,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: GeneralConstants,
+    ) -> Effect[GeneralState, GeneralSums | GeneralCharge] | None:
         """Do what the spikes of both sides do, in the order of time."""
         source, target = self.group.source, self.group.routes[0].target
-        before = spikes.before if self.form.waits else None
-        after = spikes.after if self.on_post_spike else None
-        masks = [since > 0 for since in (before, after) if since is not None]
+        pre = spikes.pre if self.form.waits else None
+        post = spikes.post if self.on_post_spike else None
+        masks = [since > 0 for since in (pre, post) if since is not None]
         old, new = spikes.earlier[source], spikes.states[source]
-        end = dict(context["end"])
-        flow = self._flowing(new)
-        made: dict[str, Any] = {"own": end}
-        if self.form.duration is not None:
-            made["remaining"] = context["remaining"]
+        end, flow = dict(context.end), self._flowing(new)
         if not masks:
-            return Outcome(made, None, {}, {})
-        arrays = prepared["arrays"]
+            return Effect(GeneralState(end, {}, context.remaining), None, {}, {})
+        arrays = prepared.arrays
 
-        def cells(of: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-            post = self._gathered(of[target], "_post", arrays["post"])
-            return self._pre(of[source], arrays) | post
+        def cells(of: list[States]) -> Tensors:
+            given = self._gathered(of[target], "_post", arrays["post"])
+            return self._pre(of[source], arrays) | given
 
         way = Way(
-            event["own"],
+            event.own,
             self._flowing(old),
             flow,
             cells(spikes.earlier),
             cells(spikes.states),
-            context.get("covered"),
+            context.covered,
         )
-        walk = Walk(self, way, before, after, moment, prepared)
+        walk = Walk(self, way, pre, post, tick, prepared)
         hit = tf.reduce_any(masks[0])
         for mask in masks[1:]:
             hit = hit | tf.reduce_any(mask)
 
-        def spiked() -> Any:
-            found = walk.ends(end, flow, made.get("remaining"))
-            added = tuple(self.wiring.sum(arrays, size) for size in found.sizes)
-            return found.closed, found.flowing, found.remaining, added
+        def spiked() -> tuple[Tensor, ...]:
+            ends = walk.ends(end, flow, context.remaining)
+            added = tuple(self.wiring.sum(arrays, size) for size in ends.sizes)
+            return ends.closed, ends.flowing, ends.remaining, added
 
-        def quiet() -> Any:
+        def quiet() -> tuple[Tensor, ...]:
             shape = [*walk.shape[:-1], self.wiring.width]
             nothing = tuple(tf.zeros(shape, self.dtype) for _ in self.added)
-            rest = made.get("remaining", ())
-            return tuple(end[s] for s in self.form.closed), tuple(flow.values()), rest, nothing
+            closed = tuple(end[s] for s in self.form.closed)
+            return closed, tuple(flow.values()), context.remaining, nothing
 
         closed, flowing, remaining, added = tf.cond(hit, spiked, quiet)
-        made["own"] = dict(zip(self.form.closed, closed, strict=True))
-        if self.form.duration is not None:
-            made["remaining"] = remaining
-        rows = dict(zip(self.flowing, flowing, strict=True))
-        charge = {"gains": walk.gains, "arrays": arrays} if self.form.current is not None else None
+        state = GeneralState(dict(zip(self.form.closed, closed, strict=True)), {}, remaining)
+        rows: States = dict(zip(self.flowing, flowing, strict=True))
+        charge = None if self.form.current is None else GeneralCharge(walk.gains, arrays)
         moves = self._moves(walk, hit) if self.replaced else None
-        return Outcome(made, charge, rows, dict(zip(self.added, added, strict=True)), moves)
+        return Effect(state, charge, rows, dict(zip(self.added, added, strict=True)), moves)
 
-    def _moves(self, walk: Walk, hit: Tensor) -> Callable[[States], dict[str, Tensor]]:
+    def _moves(self, walk: Walk, hit: Tensor) -> Callable[[States], Tensors]:
         """Return what makes the assignments to variables of cells, synapse after synapse."""
 
-        def moved(states: States) -> dict[str, Tensor]:
+        def moved(states: States) -> Tensors:
             names = {name: name.removesuffix("_post") for name in self.replaced}
             start = tuple(states[state] for state in names.values())
 
-            def some() -> Any:
+            def some() -> tuple[Tensor, ...]:
                 return walk.replaced(start)
 
-            made = tf.cond(hit, some, lambda: start)
-            return dict(zip(names.values(), made, strict=True))
+            values = tf.cond(hit, some, lambda: start)
+            return dict(zip(names.values(), values, strict=True))
 
         return moved
 
-    def variable(self, name: str, route: Route) -> Variable:
+    def variable(self, name: str, route: Route) -> Location[GeneralState]:
         """Return where a state of each synapse is found."""
         places = np.arange(self.wiring.count)
         if name in self.form.closed:
-            return Variable("synapse", lambda event, _: event["own"][name], places)
-        return Variable("synapse", lambda _, states: states[self.group.key, name], places)
+            return Location("synapse", lambda event, _: event.own[name], places)
+        return Location("synapse", lambda _, states: states[self.group.key, name], places)
+
+
+def by_itself(coupling: AnyCoupling) -> TypeGuard[GeneralCoupling]:
+    """Tell whether a coupling computes each synapse by itself; then it has what this one has."""
+    return coupling.each

@@ -1,21 +1,22 @@
 """Graded synapses: their states are rows of the presynaptic block, which the solver integrates."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import (
+    AnyCoupling,
+    Effect,
     Group,
-    Moment,
-    Outcome,
+    Location,
     Route,
     Spikes,
-    States,
-    Variable,
     multiplied,
     ports,
 )
+from somaflow.compiler.states import States, Tensors, Tick
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.affine import chord_in
 from somaflow.equations.expression import Node
@@ -23,6 +24,45 @@ from somaflow.network.graded import Graded
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
+
+
+class GradedState(NamedTuple):
+    """What graded synapses with transmitter pulses keep from step to step.
+
+    Attributes:
+        remaining: How much longer the pulse of each presynaptic cell lasts, in ms.
+    """
+
+    remaining: Tensor
+
+
+class GradedConstants(NamedTuple):
+    """What graded synapses have for a chunk.
+
+    Attributes:
+        arrays: Of the wiring.
+        table: Numbers of the equations, by name.
+        fixed: Sums that nothing changes, by the place of their term.
+        duration: Length of a transmitter pulse in ms; None where there are none.
+    """
+
+    arrays: Tensors
+    table: Tensors
+    fixed: dict[int, Tensor]
+    duration: Tensor | None
+
+
+class GradedContext(NamedTuple):
+    """The transmitter pulses of a step.
+
+    Attributes:
+        covered: The part of the step that each cell's pulse covers.
+        remaining: How much longer it lasts at the step's end, in ms.
+    """
+
+    covered: Tensor
+    remaining: Tensor
 
 
 class GradedCoupling:
@@ -39,7 +79,7 @@ class GradedCoupling:
 
     wired, places, each, follows, flowing = "", (), False, True, ()
 
-    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+    def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
         form = group.form
         assert isinstance(form, Graded)
@@ -53,98 +93,125 @@ class GradedCoupling:
             for state in form.rows
         }
 
-    def check(self, parameters: dict[str, Any], dt: float) -> None:
+    def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Accept all numbers."""
 
-    def initial(self, batch: tuple[int, ...]) -> Any:
+    def initial(self, batch: tuple[int, ...]) -> GradedState | None:
         """Return how much longer each cell's pulse lasts, if there are pulses."""
         if self.form.duration is None:
             return None
-        return {"remaining": np.zeros((*batch, self.wiring.n_pre), self.dtype)}
+        return GradedState(np.zeros((*batch, self.wiring.n_pre), self.dtype))
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> GradedConstants:
         """Evaluate what depends on parameters alone, and sums that nothing changes."""
         lowered = self.group.lowered
-        made = {"table": lowered.prepare(table), "arrays": arrays, "fixed": {}}
-        value = lowered.scope(made["table"], {})
+        numbers = lowered.prepare(table)
+        value = lowered.scope(numbers, {})
+        fixed = {}
         for k, (pre, _) in enumerate(self.form.terms):
             if not self._changes(pre):
                 factor = cast(value(pre), self.dtype) * tf.ones([self.wiring.n_pre], self.dtype)
-                made["fixed"][k] = self.wiring.sum(arrays, factor)
+                fixed[k] = self.wiring.sum(arrays, factor)
+        duration = None
         if self.form.duration is not None:
-            made["duration"] = cast(value(self.form.duration), self.dtype)
-        return made
+            duration = cast(value(self.form.duration), self.dtype)
+        return GradedConstants(arrays, numbers, fixed, duration)
 
-    def _changes(self, pre: Any) -> bool:
+    def _changes(self, pre: Node) -> bool:
         equations = self.group.lowered.equations
         return bool(equations.depends(pre) & {*equations.states, *equations.inputs})
 
-    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+    def arrive(
+        self, event: GradedState | None, tick: Tick, prepared: GradedConstants
+    ) -> GradedContext | None:
         """Return the part of the step that each cell's pulse covers."""
         if event is None:
             return None
-        covered = tf.minimum(event["remaining"], moment.dt) / moment.dt
-        return {"covered": covered, "remaining": tf.maximum(event["remaining"] - moment.dt, 0)}
+        covered = tf.minimum(event.remaining, tick.dt) / tick.dt
+        return GradedContext(covered, tf.maximum(event.remaining - tick.dt, 0))
 
-    def _scope(self, states: States, pulse: Any, prepared: Any) -> Any:
+    def _scope(
+        self, states: States, pulse: Tensor, prepared: GradedConstants
+    ) -> Callable[[Node], Tensor]:
         lowered = self.group.lowered
         values = ports(lowered, states, "_pre")
         values |= {state: states[row] for state, row in self.names.items()}
-        return lowered.scope(prepared["table"], values, {"pulse": lambda _: pulse})
+        return lowered.scope(prepared.table, values, {"pulse": lambda _: pulse})
 
-    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+    def sums(
+        self, states: States, context: GradedContext | None, node: int, prepared: GradedConstants
+    ) -> list[Tensor]:
         """Return the sum of each term over the synapses of each postsynaptic cell."""
         value = self._scope(states, 0.0, prepared)
         like = next(iter(states.values()))
-        found: dict[str, Tensor] = {}
-        made = []
+        by_text: dict[str, Tensor] = {}
+        sums = []
         for k, (pre, _) in enumerate(self.form.terms):
-            if k in prepared["fixed"]:
-                made.append(prepared["fixed"][k])
+            if k in prepared.fixed:
+                sums.append(prepared.fixed[k])
                 continue
             text = repr(pre)
-            if text not in found:
+            if text not in by_text:
                 x = tf.broadcast_to(cast(value(pre), like.dtype), like.shape)
-                found[text] = self.wiring.sum(prepared["arrays"], x)
-            made.append(found[text])
-        return made
+                by_text[text] = self.wiring.sum(prepared.arrays, x)
+            sums.append(by_text[text])
+        return sums
 
     def current(
-        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+        self,
+        route: Route,
+        owner: States,
+        sums: list[Tensor],
+        table: Tensors,
+        of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
         """Return the outward current of a route."""
         return multiplied(route, owner, sums, table, of)
 
-    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+    def slopes(
+        self, states: States, context: GradedContext | None, prepared: GradedConstants
+    ) -> States:
         """Return the derivative of each row."""
-        covered = 0.0 if context is None else context["covered"]
+        covered = 0.0 if context is None else context.covered
         value = self._scope(states, covered, prepared)
         derivative = self.group.lowered.derivative
         return {row: value(derivative(state)) for state, row in self.names.items()}
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self,
+        event: GradedState | None,
+        context: GradedContext | None,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: GradedConstants,
+    ) -> Effect[GradedState | None, list[Tensor]] | None:
         """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
-        if event is None:
+        since, duration = spikes.pre, prepared.duration
+        if context is None or duration is None:
             return None
-        since = spikes.before
         hit = since > 0
         states = spikes.states[self.group.source]
         derivative = self.group.lowered.derivative
-        left = tf.maximum(prepared["duration"] - since, 0)
-        remaining = tf.where(hit, left, context["remaining"])
-        within = tf.minimum(since, prepared["duration"])
+        left = tf.maximum(duration - since, 0)
+        remaining = tf.where(hit, left, context.remaining)
+        within = tf.minimum(since, duration)
         new = self._scope(states, 1.0, prepared)
-        old = self._scope(states, context["covered"], prepared)
+        old = self._scope(states, context.covered, prepared)
         rows = {}
         for state, row in self.names.items():
             # The pulse adds d, with dd/dt = rate*d + more, to what the flow has found without it.
             more = new(derivative(state)) - old(derivative(state))
             grown = within * exprel(tf.minimum(within * new(self.rates[state]), 0)) * more
             rows[row] = states[row] + tf.where(hit, grown, tf.zeros_like(since))
-        return Outcome({"remaining": remaining}, None, rows, {})
+        return Effect(GradedState(remaining), None, rows, {})
 
-    def variable(self, name: str, route: Route) -> Variable:
+    def variable(self, name: str, route: Route) -> Location[GradedState | None]:
         """Return what reads a state, which each presynaptic cell has once."""
-        return Variable("pre", lambda _, states: states[self.names[name]])
+        return Location("pre", lambda _, states: states[self.names[name]])
+
+
+def follows_cells(coupling: AnyCoupling) -> TypeGuard[GradedCoupling]:
+    """Tell whether sums follow the presynaptic cells' block; then a coupling has what this has."""
+    return coupling.follows and not coupling.each

@@ -1,11 +1,12 @@
 """Joining: from the projections and Poisson inputs of a network to the couplings of a run."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import Coupling, Group, Route, check_numbers, chords_of
+from somaflow.compiler.coupling import AnyCoupling, Group, Route, check_numbers, chords_of
 from somaflow.compiler.each import Each
 from somaflow.compiler.general import GeneralCoupling
 from somaflow.compiler.graded import GradedCoupling
@@ -16,10 +17,11 @@ from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
+from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
+from somaflow.network.choice import Choice
 from somaflow.network.form import Form
-from somaflow.network.general import General
 from somaflow.network.graded import Graded
 from somaflow.network.groups import Grouping
 from somaflow.network.jumping import Jumping
@@ -31,13 +33,12 @@ from somaflow.network.pulsed import Pulsed
 from somaflow.network.synaptic import Synaptic
 from somaflow.simulation.system import Array
 
-# What computes each form.
-KINDS: dict[type[Form], Any] = {
+# What computes each form; synapses of a form that is not here are computed each by itself.
+KINDS: dict[type[Form], Callable[[Group, Wiring, np.dtype], AnyCoupling]] = {
     Graded: GradedCoupling,
     Pulsed: PulsedCoupling,
     Jumping: JumpingCoupling,
     Plastic: PlasticCoupling,
-    General: GeneralCoupling,
 }
 
 
@@ -56,15 +57,16 @@ class Joining:
         self,
         network: Network,
         dt: float,
-        dtype: Any,
+        dtype: DTypeLike,
         before: Continuing | None,
         nodes: tuple[float, ...],
     ) -> None:
-        self.network, self.dt, self.dtype, self.before = network, dt, np.dtype(dtype), before
+        self.network, self.dt, self.before = network, dt, before
+        self.dtype: np.dtype = np.dtype(dtype)
         self.populations, self.nodes = network.populations, nodes
         self.place = {p.name: k for k, p in enumerate(self.populations)}
 
-    def couplings(self) -> list[Coupling]:
+    def couplings(self) -> list[AnyCoupling]:
         """Return the couplings: groups of projections that share states, and Poisson inputs.
 
         Raises:
@@ -72,11 +74,11 @@ class Joining:
         """
         apart = None if self.before is None else self.before.final.group_of
         groupings = groups.group(self.network.projections, apart)
-        made: list[Coupling] = [self._couple(self._group(g), g) for g in groupings]
-        made += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
+        couplings: list[AnyCoupling] = [self._couple(self._group(g), g) for g in groupings]
+        couplings += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
         if self.before is not None:
-            self.before.check_projections(made)
-        return made
+            self.before.check_projections(couplings)
+        return couplings
 
     def _group(self, grouping: Grouping) -> Group:
         first = grouping.projections[0]
@@ -95,7 +97,7 @@ class Joining:
                 "reads variables of the presynaptic cell, leave delay out."
             )
         initial: dict[str, float] = {}
-        if not KINDS[type(form)].each:  # there, each synapse has its own
+        if type(form) in KINDS:  # elsewhere, each synapse has its own
             values = equations.initial_values({}, first.synapse_name)
             initial = {s: float(np.asarray(v)) for s, v in values.items()}
         group = Group(
@@ -134,12 +136,11 @@ class Joining:
         lowered = Lowered(synaptic.equations, self._changing(synaptic, form), keep)
         return Route(str(synaptic.name), target, columns, form.post, chords, lowered)
 
-    def _couple(self, group: Group, grouping: Grouping) -> Coupling:
+    def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
         n_pre = padded(self.populations[group.source].size)
         chosen = groups.choose(grouping, self.dtype.itemsize)
         before = group.before
-        kind = KINDS[type(group.form)]
-        if kind.each:
+        if type(group.form) not in KINDS:
             return self._alone(group, n_pre, chosen)
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()
@@ -149,21 +150,21 @@ class Joining:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)
         check_numbers(group, values)
-        made = kind(group, wiring, self.dtype)
-        made.check(values, self.dt)
-        return made
+        coupling = KINDS[type(group.form)](group, wiring, self.dtype)
+        coupling.check(values, self.dt)
+        return coupling
 
-    def _alone(self, group: Group, n_pre: int, chosen: Any) -> GeneralCoupling:
+    def _alone(self, group: Group, n_pre: int, chosen: Choice) -> GeneralCoupling:
         """Return the coupling of a projection whose synapses are computed each by itself."""
         projection = group.members[0].projection
         each = Each(projection, chosen, n_pre, group.width, self.dt, self.dtype)
         if self.before is not None and group.delay is None:
             group.begun = self.before.begun(group, group.before, each.longest)
-        made = GeneralCoupling(group, each, self.dt, self.dtype)
-        made.check(each.values, self.dt)
-        return made
+        coupling = GeneralCoupling(group, each, self.dt, self.dtype)
+        coupling.check(each.values, self.dt)
+        return coupling
 
-    def _values(self, equations: Any, size: int) -> dict[str, Array]:
+    def _values(self, equations: Equations, size: int) -> dict[str, Array]:
         return {
             name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
         }

@@ -1,10 +1,10 @@
 """Layout: which row of a population's packed block holds which state."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from somaflow.numerics.device import LANES
 
@@ -14,7 +14,7 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def pad(value: Any, size: int) -> np.ndarray:
+def pad(value: ArrayLike, size: int) -> np.ndarray:
     """Repeat the last cell's value up to the padded size; scalars stay as they are.
 
     The cells that fill the block are copies of a real one, so that they stay finite.

@@ -1,18 +1,17 @@
 """Closed forms of states that obey linear equations with constant coefficients between events."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import Coefficients, Matrix, Tensors
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Node
 from somaflow.equations.linear import LinearParts
 from somaflow.numerics.functions import exprel
-
-States = dict[str, Any]
+from somaflow.numerics.types import Tensor
 
 # Terms of the exponential series of a coupled system. With rates of at most 1 per step the first
 # term that is left out is 1/19!, below the rounding of float64.
@@ -20,7 +19,6 @@ _TERMS = 18
 # A sum that changes by more than this within a step is given to the solver as its mean over the
 # step, so that its charge is right: with one node, and with several of them.
 _SAMPLED_ONCE, _SAMPLED = 0.1, 1.0
-Matrix = dict[tuple[str, str], Any]
 
 
 class Linear:
@@ -48,20 +46,20 @@ class Linear:
         self.states, self.diagonal = self.parts.states, self.parts.diagonal
         self.doublings, self.steep = 0, (False, False)
 
-    def values(self, value: Callable[[Node], Any]) -> dict[str, Any]:
+    def values(self, value: Scope) -> Coefficients:
         """Evaluate the coefficients and offsets."""
-        return {
-            "a": {key: value(node) for key, node in self.parts.coefficients.items()},
-            "b": {key: value(node) for key, node in self.parts.offsets.items()},
-        }
+        return Coefficients(
+            {key: value(node) for key, node in self.parts.coefficients.items()},
+            {key: value(node) for key, node in self.parts.offsets.items()},
+        )
 
-    def reach(self, values: Mapping[str, Any], longest: float) -> None:
+    def reach(self, values: Coefficients, longest: float) -> None:
         """Set the doublings for times up to the longest one, in ms."""
         change = self.fastest(values) * longest
         self.steep = change > _SAMPLED_ONCE, change > _SAMPLED
         self.doublings = 0 if self.diagonal else math.ceil(math.log2(max(change, 1.0)))
 
-    def advance(self, values: Mapping[str, Any], z: Mapping[str, Any], time: Any) -> States:
+    def advance(self, values: Coefficients, z: Tensors, time: Tensor) -> Tensors:
         """Return the states after some time without an event.
 
         Args:
@@ -69,31 +67,29 @@ class Linear:
             z: The states, tensors.
             time: A number or a tensor that broadcasts with them.
         """
-        a, b = values["a"], values["b"]
+        a, b = values
         if self.diagonal:
-            made = {}
+            later = {}
             for state in self.states:
                 if (state, state) not in a:
-                    made[state] = z[state]
+                    later[state] = z[state]
                     continue
                 decay = tf.exp(a[state, state] * time)
                 if state in b:
                     level = -b[state] / a[state, state]
-                    made[state] = level + (z[state] - level) * decay
+                    later[state] = level + (z[state] - level) * decay
                 else:
-                    made[state] = z[state] * decay
-            return made
+                    later[state] = z[state] * decay
+            return later
         if self.doublings:
             way, area = self._ways(values, next(iter(z.values())), time)
             grown, driven = self._product(way, z), self._product(area, b)
             return {s: grown[s] + driven[s] if s in driven else grown[s] for s in self.states}
         return self._series(values, z, time)[0]
 
-    def _series(
-        self, values: Mapping[str, Any], z: Mapping[str, Any], time: Any
-    ) -> tuple[States, States]:
+    def _series(self, values: Coefficients, z: Tensors, time: Tensor) -> tuple[Tensors, Tensors]:
         """Return the states after a time that is short to them, and their integrals over it."""
-        a, b = values["a"], values["b"]
+        a, b = values
         total, term, area = dict(z), dict(z), dict(z)
         for k in range(1, _TERMS + 1):
             following = {}
@@ -107,16 +103,16 @@ class Linear:
             area = {state: area[state] + term[state] / (k + 1) for state in self.states}
         return total, {state: area[state] * time for state in self.states}
 
-    def _ways(self, values: Mapping[str, Any], like: Any, time: Any) -> tuple[Matrix, Matrix]:
+    def _ways(self, values: Coefficients, like: Tensor, time: Tensor) -> tuple[Matrix, Matrix]:
         """Return how each state depends on each after some time, and the integrals of that."""
-        own, short = {"a": values["a"], "b": {}}, time * 0.5**self.doublings
+        free, short = values.homogeneous, time * 0.5**self.doublings
         way: Matrix = {}
         area: Matrix = {}
         for column in self.states:
             unit = {s: tf.zeros_like(like) + float(s == column) for s in self.states}
-            for found, made in zip((way, area), self._series(own, unit, short), strict=True):
-                found |= {
-                    (row, column): made[row]
+            for matrix, states in zip((way, area), self._series(free, unit, short), strict=True):
+                matrix |= {
+                    (row, column): states[row]
                     for row in self.states
                     if self.parts.reaches(column, row)
                 }
@@ -131,44 +127,42 @@ class Linear:
         return {(r, c): v for c in self.states for r, v in self._product(left, columns[c]).items()}
 
     @staticmethod
-    def _product(matrix: Matrix, z: Mapping[str, Any]) -> States:
-        made: States = {}
+    def _product(matrix: Matrix, z: Tensors) -> Tensors:
+        total: Tensors = {}
         for (row, column), part in matrix.items():
             if column in z:
                 term = part * z[column]
-                made[row] = made[row] + term if row in made else term
-        return made
+                total[row] = total[row] + term if row in total else term
+        return total
 
-    def impulse(self, values: Mapping[str, Any], jumps: Mapping[str, Any], time: Any) -> States:
+    def impulse(self, values: Coefficients, jumps: Tensors, time: Tensor) -> Tensors:
         """Return what jumps have become after some time, the rest of the states left aside."""
-        return self.advance({"a": values["a"], "b": {}}, self._all(jumps), time)
+        return self.advance(values.homogeneous, self._all(jumps), time)
 
-    def _all(self, jumps: Mapping[str, Any]) -> dict[str, Any]:
-        given = next(iter(jumps.values()))
-        return {state: jumps.get(state, tf.zeros_like(given)) for state in self.states}
+    def _all(self, jumps: Tensors) -> Tensors:
+        like = next(iter(jumps.values()))
+        return {state: jumps.get(state, tf.zeros_like(like)) for state in self.states}
 
-    def swept(
-        self, values: Mapping[str, Any], jumps: Mapping[str, Any], time: Any
-    ) -> tuple[States, States]:
+    def swept(self, values: Coefficients, jumps: Tensors, time: Tensor) -> tuple[Tensors, Tensors]:
         """Return what jumps have become after some time, and their integrals over it."""
-        z, own = self._all(jumps), {"a": values["a"], "b": {}}
+        z, free = self._all(jumps), values.homogeneous
         if self.diagonal:
             # No product is added to anything here: XLA may contract the two or not, and rows of a
             # batch would differ in their last bits from a run alone.
             ones = {state: tf.ones_like(value) for state, value in z.items()}
-            decays = self.advance(own, ones, time)
+            decays = self.advance(free, ones, time)
             grown = {s: z[s] * decays[s] for s in self.states}
-            rates = {s: own["a"][s, s] for s in self.states if (s, s) in own["a"]}
+            rates = {s: free.matrix[s, s] for s in self.states if (s, s) in free.matrix}
             means = {s: exprel(rates[s] * time) if s in rates else ones[s] for s in self.states}
             return grown, {s: z[s] * (time * means[s]) for s in self.states}
         if not self.doublings:
-            return self._series(own, z, time)
+            return self._series(free, z, time)
         way, area = self._ways(values, next(iter(z.values())), time)
         return self._product(way, z), self._product(area, z)
 
-    def fastest(self, values: Mapping[str, Any]) -> float:
+    def fastest(self, values: Coefficients) -> float:
         """Return the largest row sum of |A|, per ms."""
         rows = {state: 0.0 for state in self.states}
-        for (row, _), value in values["a"].items():
+        for (row, _), value in values.matrix.items():
             rows[row] += float(np.max(np.abs(value)))
         return max(rows.values(), default=0.0)

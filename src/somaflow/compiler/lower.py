@@ -6,7 +6,6 @@ in float64 and rounded last: the phase of a sine after 1e6 ms has no digits in f
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,8 +28,11 @@ from somaflow.equations.expression import (
 )
 from somaflow.errors import EquationError
 from somaflow.numerics.functions import FUNCTIONS, inverse_exprel, power
+from somaflow.numerics.types import Tensor
 
 math.register(lambda value: isinstance(value, tf.Tensor), FUNCTIONS)
+
+Scope = Callable[[Node], Tensor]  # evaluates trees
 
 # Functions that may grow as their arguments do.
 _PASSING = {"minimum", "maximum", "abs", "where"}
@@ -59,8 +61,8 @@ class TensorAlgebra:
 
     def __init__(
         self,
-        lookup: Callable[[str], Any],
-        calls: Mapping[str, Callable[..., Any]] | None = None,
+        lookup: Callable[[str], Tensor],
+        calls: Mapping[str, Callable[..., Tensor]] | None = None,
         single: bool = False,
     ) -> None:
         self.lookup, self.calls = lookup, {**FUNCTIONS, **(calls or {})}
@@ -69,13 +71,13 @@ class TensorAlgebra:
     def number(self, node: Number) -> float:
         return node.value
 
-    def name(self, node: Name) -> Any:
+    def name(self, node: Name) -> Tensor:
         return self.lookup(node.name)
 
-    def negative(self, node: Negative, operand: Any) -> Any:
+    def negative(self, node: Negative, operand: Tensor) -> Tensor:
         return -operand
 
-    def binary(self, node: Binary, left: Any, right: Any) -> Any:
+    def binary(self, node: Binary, left: Tensor, right: Tensor) -> Tensor:
         if self.single:
             left, right = _alike((left, right))
         if isinstance(left, float) and isinstance(right, float) and node.operator in ("/", "**"):
@@ -97,7 +99,7 @@ class TensorAlgebra:
             return right
         return OPERATORS[node.operator](left, right)
 
-    def call(self, node: Call, arguments: tuple[Any, ...]) -> Any:
+    def call(self, node: Call, arguments: tuple[Tensor, ...]) -> Tensor:
         if not any(isinstance(argument, tf.Tensor) for argument in arguments):
             if node.function == "where":
                 return arguments[1] if arguments[0] else arguments[2]
@@ -107,8 +109,8 @@ class TensorAlgebra:
         if not self.single:
             return self.calls[node.function](*arguments)
         passing = node.function in _PASSING and _has_double(arguments)
-        made = self.calls[node.function](*_alike(arguments))
-        return made if passing or not _has_double([made]) else tf.cast(made, tf.float32)
+        value = self.calls[node.function](*_alike(arguments))
+        return value if passing or not _has_double([value]) else tf.cast(value, tf.float32)
 
 
 class Lowered:
@@ -152,7 +154,7 @@ class Lowered:
             name: self._split(self._apart(state.expression, changing), changing)
             for name, state in equations.states.items()
         }
-        self._kept = {
+        self._extras = {
             render(node): self._split(self._apart(node, changing), changing) for node in keep
         }
         self._changing = changing
@@ -200,7 +202,7 @@ class Lowered:
                 return self._grows(node.left) or self._grows(node.right)
         return False
 
-    def exact(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def exact(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what `prepare` takes beside the parameters: those that time is mixed with.
 
         Args:
@@ -238,15 +240,15 @@ class Lowered:
             return Binary(node.operator, left, right)
         return node
 
-    def prepare(self, parameters: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+    def prepare(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Compute everything that depends on parameters alone, as tensors by name.
 
         Args:
             parameters: By name, and what `exact` returned.
         """
-        table: dict[str, Any] = dict(parameters)
+        table: dict[str, Tensor] = dict(parameters)
 
-        def lookup(name: str) -> Any:
+        def lookup(name: str) -> Tensor:
             return table[name] if name in table else unit_factor(name)
 
         algebra = TensorAlgebra(lookup)
@@ -256,10 +258,10 @@ class Lowered:
 
     def scope(
         self,
-        prepared: Mapping[str, Any],
-        values: Mapping[str, Any],
-        calls: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> Callable[[Node], Any]:
+        prepared: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        calls: Mapping[str, Callable[..., Tensor]] | None = None,
+    ) -> Scope:
         """Return a function that evaluates trees, each definition at most once.
 
         Args:
@@ -267,10 +269,10 @@ class Lowered:
             values: States and inputs, and the time `t`, which is float64 also in a run of float32.
             calls: Functions that only this place can answer, such as `pulse`.
         """
-        table: dict[str, Any] = {**prepared, **values}
+        table: dict[str, Tensor] = {**prepared, **values}
         at_time = self._at_time(table) if self._single else None
 
-        def lookup(name: str) -> Any:
+        def lookup(name: str) -> Tensor:
             if name not in table:
                 if name in self._timed:
                     assert at_time is not None
@@ -282,42 +284,42 @@ class Lowered:
                     return unit_factor(name)
             return table[name]
 
-        own = {"inverse_exprel": inverse_exprel, **(calls or {})}
-        algebra = TensorAlgebra(lookup, own, self._single)
+        functions = {"inverse_exprel": inverse_exprel, **(calls or {})}
+        algebra = TensorAlgebra(lookup, functions, self._single)
 
-        def value(node: Node) -> Any:
-            tree = self._kept.get(render(node))
-            found = evaluate(self._apart(node, set()) if tree is None else tree, algebra)
-            return tf.cast(found, tf.float32) if self._single and _has_double([found]) else found
+        def value(node: Node) -> Tensor:
+            tree = self._extras.get(render(node))
+            number = evaluate(self._apart(node, set()) if tree is None else tree, algebra)
+            return tf.cast(number, tf.float32) if self._single and _has_double([number]) else number
 
         return value
 
-    def _at_time(self, given: Mapping[str, Any]) -> Callable[[Node], Any]:
+    def _at_time(self, values: Mapping[str, Tensor]) -> Scope:
         """Return what evaluates trees that change with time alone, in float64.
 
         What may grow with time stays in float64, and is mixed with states there.
         """
-        table: dict[str, Any] = {}
+        table: dict[str, Tensor] = {}
         trees = {key: v.expression for key, v in self.equations.definitions.items()}
 
-        def lookup(name: str) -> Any:
+        def lookup(name: str) -> Tensor:
             if name not in table:
                 if name in self.equations.definitions:
                     for other in in_need(name, trees, table):
                         table[other] = evaluate(trees[other], algebra)
-                elif name in given:
-                    held = given.get(f"exact {name}", given[name])
-                    table[name] = tf.cast(held, tf.float64)
+                elif name in values:
+                    exact = values.get(f"exact {name}", values[name])
+                    table[name] = tf.cast(exact, tf.float64)
                 else:
                     return unit_factor(name)
             return table[name]
 
         algebra = TensorAlgebra(lookup)
 
-        def value(node: Node) -> Any:
-            found = evaluate(node, algebra)
-            stays = self._grows(node) or not _has_double([found])
-            return found if stays else tf.cast(found, tf.float32)
+        def value(node: Node) -> Tensor:
+            number = evaluate(node, algebra)
+            stays = self._grows(node) or not _has_double([number])
+            return number if stays else tf.cast(number, tf.float32)
 
         return value
 
@@ -326,11 +328,11 @@ class Lowered:
         return self._derivatives[state]
 
 
-def _has_double(values: Iterable[Any]) -> bool:
+def _has_double(values: Iterable[Tensor]) -> bool:
     return any(isinstance(item, tf.Tensor) and item.dtype == tf.float64 for item in values)
 
 
-def _alike(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _alike(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return values such that floats are float64 where one of them is."""
     if not _has_double(values):
         return values

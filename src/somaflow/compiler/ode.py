@@ -4,10 +4,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 from somaflow import given, units
 from somaflow.compiler.blocks import Blocks, spread
@@ -20,17 +20,20 @@ from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
 from somaflow.given import check_depth, is_among, shown
 from somaflow.numerics.device import cast, is_tensor
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.system import Array
 
 _PARTS = "numbers are real: give real and imaginary part apart."
 _TIMES = ("t", "time")  # what the time is called
 _SHOWN = 6  # numbers of a state in a message
 
-Function = Callable[..., Any]
+Function = Callable[..., Nest]  # `(t, y, parameters)`, or without them a user's own
+BlockFunction = Callable[[Tensor, Tensor, Nest], Tensor]
+Values = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Model:
+class OdeModel:
     """A system of differential equations over a user's nest.
 
     Attributes:
@@ -47,25 +50,25 @@ class Model:
 
     blocks: Blocks
     units: tuple[str, ...]
-    state: Any
-    parameters: Any
+    state: Nest
+    parameters: Nest
     field: Function
     diffusion: Function | None
     functions: tuple[Function, ...]
     key: Hashable
     equations: Equations | None
 
-    def on_block(self, function: Function) -> Function:
+    def on_block(self, function: Function) -> BlockFunction:
         """Turn a function over nests into one over blocks."""
         blocks = self.blocks
 
-        def over(t: Tensor, y: Tensor, parameters: Any) -> Tensor:
-            found = function(blocks.time(t), blocks.unpack(y), parameters)
-            return blocks.pack(spread(tf.nest.flatten(found), blocks, y.dtype))
+        def over(t: Tensor, y: Tensor, parameters: Nest) -> Tensor:
+            nest = function(blocks.time(t), blocks.unpack(y), parameters)
+            return blocks.pack(spread(tf.nest.flatten(nest), blocks, y.dtype))
 
         return over
 
-    def shown(self, column: Any) -> str:
+    def shown(self, column: Array) -> str:
         """Return a column of a block as text, such as `x = 1, v = -65 mV`, shortened if long."""
         units_of = [
             u for u, size in zip(self.units, self.blocks.sizes, strict=True) for _ in range(size)
@@ -77,11 +80,11 @@ class Model:
         ]
         return ", ".join(parts) + (", ..." if len(column) > _SHOWN else "")
 
-    def scalar_on_block(self, function: Function) -> Function:
+    def scalar_on_block(self, function: Callable[..., Tensor]) -> BlockFunction:
         """Turn a condition over nests into one over blocks, a number for each column."""
         blocks = self.blocks
 
-        def over(t: Tensor, y: Tensor, parameters: Any) -> Tensor:
+        def over(t: Tensor, y: Tensor, parameters: Nest) -> Tensor:
             value = function(blocks.time(t), blocks.unpack(y), parameters)
             value = tf.convert_to_tensor(value, y.dtype)
             return tf.reshape(tf.broadcast_to(value, blocks.batch), [blocks.columns])
@@ -89,7 +92,9 @@ class Model:
         return over
 
 
-def model(f: Any, y0: Any, args: Any, noise: Any, batch: int | None, dtype: Any) -> Model:
+def model(
+    f: object, y0: Nest, args: Nest, noise: object, batch: int | None, dtype: DTypeLike
+) -> OdeModel:
     """Build the model of `solve`.
 
     Args:
@@ -104,39 +109,40 @@ def model(f: Any, y0: Any, args: Any, noise: Any, batch: int | None, dtype: Any)
         RunError: The derivative has another structure or shape than the state.
         WrongTypeError: `f` is neither, or the state is not of real numbers.
     """
+    kind = np.dtype(dtype)
     if isinstance(f, Equations):
         if noise is not None:
             raise RunError(
                 "noise= goes with a function; in equations write it into the line, such as "
                 "dx/dt = -x/tau + sigma*xi : 1."
             )
-        return _from_equations(f, y0, args, batch, dtype)
+        return _from_equations(f, y0, args, batch, kind)
     if callable(f):
         if y0 is None:
             raise RunError("solve needs an initial state y0 for a function.")
-        return _from_function(f, y0, args, noise, batch or 0, dtype)
+        return _from_function(f, y0, args, noise, batch or 0, kind)
     raise WrongTypeError(f"solve takes a function f(t, y) or sf.Equations, not {shown(f)}.")
 
 
-def refuse_not_affine(made: Model, f: Any, args: Any, solver: str) -> None:
+def refuse_not_affine(model: OdeModel, f: Function, args: Nest, solver: str) -> None:
     """Refuse an exponential method for a variable whose derivative is not affine in itself.
 
     Raises:
         RunError: Such a variable; the message names it.
     """
-    if made.equations is not None:
-        found = not_affine(made.equations)
+    if model.equations is not None:
+        reasons = not_affine(model.equations)
     else:
-        names = component_names(made.state)
-        found = not_affine_components(trace_components(f, made.state, args), names)
-    for name, reason in found.items():
+        names = component_names(model.state)
+        reasons = not_affine_components(trace_components(f, model.state, args), names)
+    for name, reason in reasons.items():
         raise RunError(
             f"{solver} needs dx/dt = a*x + b, a and b without x, for every variable, and {name!r} "
             f"is not of that form: {reason} Use sf.RK4() or sf.Rosenbrock()."
         )
 
 
-def real(value: Any, name: str, dtype: Any) -> Any:
+def real(value: object, name: str, dtype: np.dtype) -> Tensor:
     """Return a part of the state as a float tensor, if it is one, or as a NumPy array.
 
     Raises:
@@ -165,7 +171,7 @@ _REAL = "a state is real: integrate real and imaginary part, each as a state of 
 _WHOLE = "a state changes continuously: write 1.0, or array.astype(float)."
 
 
-def _finite(tensor: Any, name: str) -> Any:
+def _finite(tensor: Tensor, name: str) -> Tensor:
     """Return a tensor, if all its numbers are finite."""
     if not np.isfinite(tensor.numpy()).all():
         bad = np.argwhere(~np.isfinite(tensor.numpy()))[0]
@@ -176,7 +182,7 @@ def _finite(tensor: Any, name: str) -> Any:
     return tensor
 
 
-def _unit(value: Any, name: str) -> str:
+def _unit(value: object, name: str) -> str:
     if is_tensor(value) or isinstance(value, (float, np.ndarray)):
         return "1"
     return units.parameter(value, None, name).unit
@@ -186,8 +192,8 @@ def _unit(value: Any, name: str) -> str:
 
 
 def _from_equations(
-    equations: Equations, y0: Any, args: Any, batch: int | None, dtype: Any
-) -> Model:
+    equations: Equations, y0: object, args: object, batch: int | None, dtype: np.dtype
+) -> OdeModel:
     if equations.inputs or equations.on_spike or equations.uses_pulse:
         raise RunError("equations with inputs or spikes belong in a network, not in solve.")
     equations, tensors = _overridden(equations, args)
@@ -228,20 +234,20 @@ def _from_equations(
     }
     parts = {name: equations.drift_and_diffusion(name) for name in equations.states}
     keep = tuple(tree for both in parts.values() for tree in both) if equations.noises else ()
-    single = np.dtype(dtype) == np.float32
+    single = dtype == np.float32
     lowered = Lowered(equations, frozenset(equations.noises.values()), keep, single)
     exact = {name: tensors.get(name, p.value) for name, p in equations.parameters.items()}
     parameters |= lowered.exact(exact)
 
     def over(place: int) -> Function:
-        def function(t: Any, y: dict[str, Any], parameters: Any) -> dict[str, Any]:
+        def function(t: Tensor, y: Values, parameters: Values) -> Values:
             value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
             trees = {n: parts[n][place] if equations.noises else lowered.derivative(n) for n in y}
             return {n: cast(value(trees[n]), y[n].dtype) for n in y}
 
         return function
 
-    return Model(
+    return OdeModel(
         blocks=Blocks.of(state, len(shape)),
         units=tuple(equations.unit(name) for name in component_names(state)),
         state=state,
@@ -256,12 +262,12 @@ def _from_equations(
 
 def _initial(
     equations: Equations,
-    given: Mapping[str, Any],
-    traced: Mapping[str, Any],
-    values: Mapping[str, Any],
-    parameters: Mapping[str, Any],
-    dtype: Any,
-) -> dict[str, Any]:
+    given: Mapping[str, Array],
+    traced: Values,
+    values: Mapping[str, Array],
+    parameters: Values,
+    dtype: np.dtype,
+) -> Values:
     """Return initial values that are expressions as tensors, with derivatives."""
     waiting = {
         name: parse(text)
@@ -269,7 +275,7 @@ def _initial(
         if isinstance(text, str) and name not in given
     }
     lowered = Lowered(equations, frozenset(), keep=tuple(waiting.values()))
-    state: dict[str, Any] = {n: tf.convert_to_tensor(v, dtype) for n, v in values.items()}
+    state: dict[str, Tensor] = {n: tf.convert_to_tensor(v, dtype) for n, v in values.items()}
     state |= traced
     for _ in waiting:  # each may be an expression of others
         value = lowered.scope(lowered.prepare(parameters), {**state, "t": tf.zeros((), dtype)})
@@ -277,7 +283,7 @@ def _initial(
     return {name: state[name] for name in waiting}
 
 
-def _number(value: Any, name: str, dtype: Any) -> Any:
+def _number(value: Tensor, name: str, dtype: np.dtype | tf.DType) -> Tensor:
     """Return a tensor of real numbers in the run's dtype."""
     tensor = tf.convert_to_tensor(value)
     if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
@@ -285,7 +291,7 @@ def _number(value: Any, name: str, dtype: Any) -> Any:
     return _finite(tf.cast(tensor, dtype), name)
 
 
-def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, Any]]:
+def _overridden(equations: Equations, args: object) -> tuple[Equations, dict[str, Tensor]]:
     """Return equations with other parameters, and those that are tensors, in float64."""
     if args is None:
         return equations, {}
@@ -310,7 +316,9 @@ def _overridden(equations: Equations, args: Any) -> tuple[Equations, dict[str, A
 # ---------------------------------------------------------------------- functions
 
 
-def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtype: Any) -> Model:
+def _from_function(
+    f: Function, y0: Nest, args: Nest, noise: object, batch: int, dtype: np.dtype
+) -> OdeModel:
     names, flat = _parts(y0, "y")
     leaves = [real(value, n, dtype) for n, value in zip(names, flat, strict=True)]
     for name, leaf in zip(names, leaves, strict=True):
@@ -319,8 +327,8 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
     state = tf.nest.pack_sequence_as(y0, leaves)
     parameters = ()
     if args is not None:
-        held = [_argument(v, n, dtype) for n, v in zip(*_parts(args, "args"), strict=True)]
-        parameters = tf.nest.pack_sequence_as(args, held)
+        numbers = [_argument(v, n, dtype) for n, v in zip(*_parts(args, "args"), strict=True)]
+        parameters = tf.nest.pack_sequence_as(args, numbers)
     check_call(f, args, "f")
     if noise is not None:
         if not callable(noise):
@@ -328,13 +336,13 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
         check_call(noise, args, "noise")
 
     def taking(function: Function) -> Function:
-        def over(t: Any, y: Any, parameters: Any) -> Any:
+        def over(t: Tensor, y: Nest, parameters: Nest) -> Nest:
             return function(t, y) if args is None else function(t, y, parameters)
 
         return over
 
     blocks = Blocks.of(state, batch)
-    return Model(
+    return OdeModel(
         blocks=blocks,
         units=tuple(_unit(value, name) for name, value in zip(names, flat, strict=True)),
         state=state,
@@ -347,7 +355,7 @@ def _from_function(f: Function, y0: Any, args: Any, noise: Any, batch: int, dtyp
     )
 
 
-def _parts(nest: Any, root: str) -> tuple[list[str], list[Any]]:
+def _parts(nest: Nest, root: str) -> tuple[list[str], list[object]]:
     """Return the names and the values of the parts of y0 or args."""
     what = "y0" if root == "y" else root
     check_depth(nest, what)
@@ -363,7 +371,7 @@ def _parts(nest: Any, root: str) -> tuple[list[str], list[Any]]:
     return names, flat
 
 
-def _argument(value: Any, name: str, dtype: Any) -> Any:
+def _argument(value: object, name: str, dtype: np.dtype) -> Tensor:
     """Return an argument: real numbers in the run's dtype, whole ones as they are."""
     if is_tensor(value):
         tensor = tf.convert_to_tensor(value)
@@ -377,17 +385,17 @@ def _argument(value: Any, name: str, dtype: Any) -> Any:
     return units.parameter(value, None, name).value.astype(dtype)
 
 
-def check_call(f: Function, args: Any, name: str) -> None:
+def check_call(f: Callable[..., object], args: object, name: str) -> None:
     """Refuse a function that cannot be called as `(t, y)` or `(t, y, args)`, time first.
 
     Raises:
         RunError: So it is.
     """
     try:
-        found = inspect.signature(f)
+        call = inspect.signature(f)
     except (TypeError, ValueError):
         return
-    names = list(found.parameters)
+    names = list(call.parameters)
     if len(names) > 1 and names[1] in _TIMES and names[0] not in _TIMES:
         rest = "".join(f", {other}" for other in names[2:])
         raise RunError(
@@ -395,9 +403,9 @@ def check_call(f: Function, args: Any, name: str) -> None:
             f"it as ({names[1]}, {names[0]}{rest})."
         )
     try:
-        found.bind(*[None] * (2 if args is None else 3))
+        call.bind(*[None] * (2 if args is None else 3))
     except TypeError as error:
-        if args is not None and len(found.parameters) == 2:
+        if args is not None and len(call.parameters) == 2:
             raise RunError(f"args were given, but {name} takes only (t, y).") from error
-        call = f"{name}(t, y)" if args is None else f"{name}(t, y, args)"
-        raise RunError(f"{name}{found} cannot be called as {call}: {error}.") from error
+        wanted = f"{name}(t, y)" if args is None else f"{name}(t, y, args)"
+        raise RunError(f"{name}{call} cannot be called as {wanted}: {error}.") from error

@@ -6,24 +6,25 @@ step, what presynaptic spikes do to a synapse is done before what postsynaptic s
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.coupling import (
+    Effect,
     Group,
-    Moment,
-    Outcome,
+    Location,
     Route,
     Spikes,
-    States,
-    Variable,
     ports,
 )
-from somaflow.compiler.jumping import (
+from somaflow.compiler.linear import Linear
+from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
+from somaflow.compiler.sums import (
+    JumpingContext,
     Traces,
     check_sums,
     coefficients,
@@ -32,7 +33,6 @@ from somaflow.compiler.jumping import (
     summed_current,
     ways,
 )
-from somaflow.compiler.linear import Linear
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
@@ -41,6 +41,61 @@ from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
+
+
+class PlasticState(NamedTuple):
+    """What plastic synapses keep from step to step.
+
+    Attributes:
+        sums: States of synapses, summed over those of each postsynaptic cell, `[width]`.
+        pre: Traces of each presynaptic cell, `[n_pre]`.
+        post: Traces of each postsynaptic cell, `[width]`.
+        own: Variables of each synapse, in the order of the wiring; the last is of no synapse.
+    """
+
+    sums: Tensors
+    pre: Tensors
+    post: Tensors
+    own: Tensors
+
+
+class PlasticConstants(NamedTuple):
+    """What plastic synapses have for a chunk.
+
+    Attributes:
+        arrays: Of the wiring.
+        table: Numbers of the equations, by name.
+        pre: Coefficients of the traces of presynaptic cells.
+        post: Of those of postsynaptic cells.
+        sums: Of the sums.
+        ways: As of jumping synapses.
+    """
+
+    arrays: Tensors
+    table: Tensors
+    pre: Coefficients
+    post: Coefficients
+    sums: Coefficients
+    ways: Matrix
+
+
+class Side(NamedTuple):
+    """The cells of one side in a step, and what synapses may ask of their traces.
+
+    Attributes:
+        since: Time from each spike to the step's end, 0 where there is none.
+        seen: The traces before each assignment of the spike.
+        end: The traces at the step's end.
+        at: Takes cells and a time before the step's end, and returns their traces then.
+        ports: What the cells give to the equations of a synapse.
+    """
+
+    since: Tensor
+    seen: list[Tensors]
+    end: Tensors
+    at: Callable[[Tensor, Tensor], Tensors]
+    ports: Tensors
 
 
 class PlasticCoupling:
@@ -56,16 +111,16 @@ class PlasticCoupling:
     places, each, follows, flowing = (), False, False, ()
     unseen = ("projection", "wired", "back")
 
-    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+    def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
         form = group.form
         assert isinstance(form, Plastic)
         self.form = form
         self.projection = group.members[0].projection
         self.linear = Linear(group.lowered.equations, form.sums)
-        self.before = Traces(group, form.before, form.on_spike, "_pre")
-        self.after = Traces(group, form.after, form.on_post_spike, "_post")
-        known = {*form.sums, *form.own, *form.before, *form.after}
+        self.pre = Traces(group, form.pre_states, form.on_spike, "_pre")
+        self.post = Traces(group, form.post_states, form.on_post_spike, "_post")
+        known = {*form.sums, *form.own, *form.pre_states, *form.post_states}
         self.ports = tuple(dict.fromkeys(a.name for a in form.on_spike if a.name not in known))
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
@@ -87,17 +142,17 @@ class PlasticCoupling:
                 "in place": self.back.columns["place"],
             }
 
-    def check(self, parameters: dict[str, Any], dt: float) -> None:
+    def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse what has no closed form.
 
         Raises:
             NetworkError: As for `check_sums`.
         """
         check_sums(self.group, self.linear, parameters, dt)
-        for traces in (self.before, self.after):
+        for traces in (self.pre, self.post):
             check_sums(self.group, traces.linear, parameters, dt, rest=False)
 
-    def initial(self, batch: tuple[int, ...]) -> Any:
+    def initial(self, batch: tuple[int, ...]) -> PlasticState:
         """Return sums of 0, and the initial values of traces and of synapses.
 
         Raises:
@@ -111,140 +166,177 @@ class PlasticCoupling:
             )
         start = self.group.initial
 
-        def full(names: Any, size: int) -> dict[str, np.ndarray]:
+        def full(names: Sequence[str], size: int) -> dict[str, np.ndarray]:
             return {s: np.full((size,), start[s], self.dtype) for s in names}
 
-        own = full(self.form.own, self.size + 1)
-        if self.weight in own:
-            own[self.weight] = np.append(self.wiring.arrays["weight"], 0).astype(self.dtype)
-        return {
-            "sums": full(self.form.sums, self.wiring.width),
-            "before": full(self.form.before, self.wiring.n_pre),
-            "after": full(self.form.after, self.wiring.width),
-            "own": own,
-        }
+        variables = full(self.form.own, self.size + 1)
+        if self.weight in variables:
+            variables[self.weight] = np.append(self.wiring.arrays["weight"], 0).astype(self.dtype)
+        return PlasticState(
+            full(self.form.sums, self.wiring.width),
+            full(self.form.pre_states, self.wiring.n_pre),
+            full(self.form.post_states, self.wiring.width),
+            variables,
+        )
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> PlasticConstants:
         """Evaluate the coefficients, and the way of the sums to each node."""
-        prepared = self.group.lowered.prepare(table)
-        return {
-            "arrays": arrays,
-            "table": prepared,
-            "before": coefficients(self.group, self.before.linear, prepared, self.dtype),
-            "after": coefficients(self.group, self.after.linear, prepared, self.dtype),
-        } | ways(self.group, self.linear, prepared, self.dtype, dt, nodes)
+        numbers = self.group.lowered.prepare(table)
+        pre, post, sums = (
+            coefficients(self.group, linear, numbers, self.dtype)
+            for linear in (self.pre.linear, self.post.linear, self.linear)
+        )
+        moved = ways(self.linear, sums, self.dtype, dt, nodes)
+        return PlasticConstants(arrays, numbers, pre, post, sums, moved)
 
-    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+    def arrive(self, event: PlasticState, tick: Tick, prepared: PlasticConstants) -> JumpingContext:
         """Return the sums at each node and at the end."""
-        return opened(self.linear, event["sums"], moment, prepared)
+        return opened(self.linear, event.sums, tick, prepared.ways)
 
-    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+    def sums(
+        self, states: States, context: JumpingContext, node: int, prepared: PlasticConstants
+    ) -> Tensors:
         """Return the sums over the synapses of each postsynaptic cell, by state."""
-        return context["sums"][node]
+        return context.sums[node]
 
     def current(
-        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+        self,
+        route: Route,
+        owner: States,
+        sums: Tensors,
+        table: Tensors,
+        of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
         """Return the outward current of a route."""
         return summed_current(route, owner, sums, table, of)
 
-    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+    def slopes(self, states: States, context: JumpingContext, prepared: PlasticConstants) -> States:
         """Return nothing: no solver integrates these states."""
         return {}
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self,
+        event: PlasticState,
+        context: JumpingContext,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: PlasticConstants,
+    ) -> Effect[PlasticState, Tensors] | None:
         """Do what the spikes of both sides do."""
-        dt, table, own = moment.dt, prepared["table"], event["own"]
-        owners = spikes.states[self.group.source], spikes.states[self.group.routes[0].target]
-        sides = []
-        pairs = ((self.before, "before", spikes.before), (self.after, "after", spikes.after))
-        for owner, (traces, key, since) in zip(owners, pairs, strict=True):
-            if since is None:  # nothing reads the postsynaptic spikes
-                sides.append(None)
-                continue
-            sides.append(self._side(traces, prepared[key], event[key], since, dt, owner, table))
-        before, after = sides
+        source, target = self.group.source, self.group.routes[0].target
+        pre = self._side(
+            self.pre, prepared.pre, event.pre, spikes.pre, spikes.states[source], tick, prepared
+        )
+        post = None
+        if spikes.post is not None:  # else nothing reads the postsynaptic spikes
+            owner = spikes.states[target]
+            post = self._side(
+                self.post, prepared.post, event.post, spikes.post, owner, tick, prepared
+            )
+        given = ports(self.group.lowered, spikes.states[target], "_post")
         # No conditions around these: each branch would copy the variables of all synapses.
-        own, total = self._presynaptic(own, before, after, owners, dt, prepared)
-        if after is not None and self.form.on_post_spike:
-            own = self._postsynaptic(own, before, after, owners, dt, prepared)
-        made = {
-            "before": before["end"],
-            "after": {} if after is None else after["end"],
-            "own": own,
-        }
-        found = tf.unstack(tf.transpose(total)[:, :-1])[: self.height]
-        ends = [context["end"][s] for s in self.form.sums]
-        sums = [end + part for end, part in zip(ends, found, strict=False)]
-        return finished(self.linear, self.ports, [*sums, *found[len(ends) :]], made)
+        variables, total = self._presynaptic(event.own, pre, post, given, prepared)
+        if post is not None and self.form.on_post_spike:
+            variables = self._postsynaptic(variables, pre, post, prepared)
+        rows = tf.unstack(tf.transpose(total)[:, :-1])[: self.height]
+        ends = [context.end[s] for s in self.form.sums]
+        grown = [end + part for end, part in zip(ends, rows, strict=False)]
+        sums, charge, added = finished(self.linear, self.ports, [*grown, *rows[len(ends) :]])
+        state = PlasticState(sums, pre.end, {} if post is None else post.end, variables)
+        return Effect(state, charge, {}, added)
 
-    @staticmethod
     def _side(
-        traces: Traces, values: Any, z: States, since: Tensor, dt: float, owner: States, table: Any
-    ) -> dict[str, Any]:
-        """Return what the synapses may ask of the traces of one side."""
-        seen, now = traces.spike(values, z, since, dt, owner, table)
+        self,
+        traces: Traces,
+        values: Coefficients,
+        z: Tensors,
+        since: Tensor,
+        owner: States,
+        tick: Tick,
+        prepared: PlasticConstants,
+    ) -> Side:
+        """Return what the synapses may ask of the cells of one side.
+
+        Args:
+            traces: Their traces.
+            values: The coefficients of those.
+            z: The traces at the step's start.
+            since: Time from each spike to the step's end.
+            owner: The states of the cells.
+            tick: The step.
+            prepared: What `prepare` returned.
+        """
+        dt = tick.dt
+        seen, now = traces.spike(values, z, since, dt, owner, prepared.table)
         calm = traces.later(values, z, dt)
         grown = traces.linear.advance(values, now, since) if now else {}
         end = {s: tf.where(since > 0, grown[s], calm[s]) for s in traces.states}
 
-        def at(cells: Any, ago: Any) -> dict[str, Tensor]:
-            """Return the traces of some cells some time before the step's end."""
+        def at(cells: Tensor, ago: Tensor) -> Tensors:
             if not traces.states:
                 return {}
-            own = tf.gather(since, cells)
+            last = tf.gather(since, cells)
             start = {s: tf.gather(z[s], cells) for s in traces.states}
             jumped = {s: tf.gather(now[s], cells) for s in traces.states}
             early = traces.linear.advance(values, start, dt - ago)
-            late = traces.linear.advance(values, jumped, tf.maximum(own - ago, 0))
-            return {s: tf.where((own > 0) & (own > ago), late[s], early[s]) for s in traces.states}
+            late = traces.linear.advance(values, jumped, tf.maximum(last - ago, 0))
+            return {
+                s: tf.where((last > 0) & (last > ago), late[s], early[s]) for s in traces.states
+            }
 
-        return {"seen": seen, "end": end, "at": at, "since": since}
+        return Side(since, seen, end, at, ports(self.group.lowered, owner, traces.side))
 
     def _presynaptic(
         self,
-        own: dict[str, Tensor],
-        before: Any,
-        after: Any,
-        owners: Any,
-        dt: float,
-        prepared: Any,
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        form, arrays, dtype = self.form, prepared["arrays"], tf.as_dtype(self.dtype)
+        variables: Tensors,
+        pre: Side,
+        post: Side | None,
+        given: Tensors,
+        prepared: PlasticConstants,
+    ) -> tuple[Tensors, Tensor]:
+        """Return the variables of synapses after presynaptic spikes, and what these deliver.
+
+        Args:
+            variables: The variables before.
+            pre: The presynaptic cells.
+            post: The postsynaptic cells; None where nothing reads their spikes.
+            given: What the postsynaptic cells give to the equations.
+            prepared: What `prepare` returned.
+        """
+        form, arrays, dtype = self.form, prepared.arrays, tf.as_dtype(self.dtype)
         lowered = self.group.lowered
-        pre, post = (ports(lowered, o, s) for o, s in zip(owners, ("_pre", "_post"), strict=True))
 
-        def cell(j: Tensor, state: Any) -> Any:
-            since = before["since"][j]
-            fixed = {name: value[j] for name, value in pre.items()}
-            snapshots = [{s: v[j] for s, v in then.items()} for then in before["seen"]]
+        def cell(j: Tensor, state: tuple[Tensors, Tensor]) -> tuple[Tensors, Tensor]:
+            since = pre.since[j]
+            fixed = {name: value[j] for name, value in pre.ports.items()}
+            snapshots = [{s: v[j] for s, v in then.items()} for then in pre.seen]
 
-            def block(b: Tensor, state: Any) -> Any:
-                own, total = state
+            def block(b: Tensor, state: tuple[Tensors, Tensor]) -> tuple[Tensors, Tensor]:
+                variables, total = state
                 target = arrays["other"][b]
                 cells = tf.minimum(target, self.wiring.width - 1)
-                values = fixed | {name: tf.gather(v, cells) for name, v in post.items()}
-                if after is not None:
-                    values |= after["at"](cells, since)
+                values = fixed | {name: tf.gather(v, cells) for name, v in given.items()}
+                if post is not None:
+                    values |= post.at(cells, since)
                 start = b * self.width
-                values |= {s: sliced(v, start, self.width) for s, v in own.items()}
-                if self.weight is not None and self.weight not in own:
+                values |= {s: sliced(v, start, self.width) for s, v in variables.items()}
+                if self.weight is not None and self.weight not in variables:
                     values[self.weight] = arrays["weight"][b]
                 jumps, added = {}, {}
                 for assignment, then in zip(form.on_spike, snapshots, strict=True):
                     name = assignment.name
-                    if name in form.before:
+                    if name in form.pre_states:
                         continue
-                    value = lowered.scope(prepared["table"], {**values, **then})
-                    if name in own:
+                    value = lowered.scope(prepared.table, {**values, **then})
+                    if name in variables:
                         fresh = spread(value(assignment.expression), target, dtype)
-                        own = {**own, name: stored(own[name], fresh, start)}
+                        variables = {**variables, name: stored(variables[name], fresh, start)}
                         # Read back from where it was written: if what follows needed the old
                         # values too, XLA would copy all of them.
                         places = start + tf.range(self.width)
-                        values[name] = tf.gather(own[name], places)
+                        values[name] = tf.gather(variables[name], places)
                         continue
                     size = value(increment(assignment, self.group.place))
                     sent = jumps if name in form.sums else added
@@ -252,52 +344,45 @@ class PlasticCoupling:
                 nothing = tf.zeros(target.shape, dtype)
                 columns = []
                 if form.sums:
-                    given = jumps or {form.sums[0]: nothing}
-                    both = self.linear.swept(prepared["sums"], given, since)
+                    both = self.linear.swept(prepared.sums, jumps or {form.sums[0]: nothing}, since)
                     columns = [part[s] for part in both for s in form.sums]
                 columns += [added.get(name, nothing) for name in self.ports]
                 if columns:
                     total = tf.tensor_scatter_nd_add(
                         total, target[:, None], tf.stack(columns, axis=-1)
                     )
-                return own, total
+                return variables, total
 
             return over_blocks(arrays["first"], self.wiring.single, j, block, state)
 
         total = tf.zeros([self.wiring.width + 1, max(self.height, 1)], dtype)
-        return for_each(before["since"] > 0, cell, (own, total))
+        return for_each(pre.since > 0, cell, (variables, total))
 
     def _postsynaptic(
-        self,
-        own: dict[str, Tensor],
-        before: Any,
-        after: Any,
-        owners: Any,
-        dt: float,
-        prepared: Any,
-    ) -> dict[str, Tensor]:
-        form, arrays, dtype = self.form, prepared["arrays"], tf.as_dtype(self.dtype)
+        self, variables: Tensors, pre: Side, post: Side, prepared: PlasticConstants
+    ) -> Tensors:
+        """Return the variables of synapses after postsynaptic spikes."""
+        form, arrays, dtype = self.form, prepared.arrays, tf.as_dtype(self.dtype)
         lowered = self.group.lowered
-        pre, post = (ports(lowered, o, s) for o, s in zip(owners, ("_pre", "_post"), strict=True))
 
-        def cell(i: Tensor, own: Any) -> Any:
-            since = after["since"][i]
-            fixed = {name: value[i] for name, value in post.items()}
-            snapshots = [{s: v[i] for s, v in then.items()} for then in after["seen"]]
+        def cell(i: Tensor, variables: Tensors) -> Tensors:
+            since = post.since[i]
+            fixed = {name: value[i] for name, value in post.ports.items()}
+            snapshots = [{s: v[i] for s, v in then.items()} for then in post.seen]
 
-            def block(b: Tensor, own: Any) -> Any:
+            def block(b: Tensor, variables: Tensors) -> Tensors:
                 place = arrays["in place"][b]
                 cells = tf.minimum(arrays["in other"][b], self.wiring.n_pre - 1)
-                values = fixed | {name: tf.gather(v, cells) for name, v in pre.items()}
-                values |= before["at"](cells, since)
-                values |= {s: tf.gather(v, place) for s, v in own.items()}
-                if self.weight is not None and self.weight not in own:
+                values = fixed | {name: tf.gather(v, cells) for name, v in pre.ports.items()}
+                values |= pre.at(cells, since)
+                values |= {s: tf.gather(v, place) for s, v in variables.items()}
+                if self.weight is not None and self.weight not in variables:
                     flat = tf.reshape(arrays["weight"], [-1])
                     values[self.weight] = tf.gather(flat, tf.minimum(place, self.size - 1))
                 changed = set()
                 for assignment, then in zip(form.on_post_spike, snapshots, strict=True):
-                    if assignment.name in own:
-                        value = lowered.scope(prepared["table"], {**values, **then})
+                    if assignment.name in variables:
+                        value = lowered.scope(prepared.table, {**values, **then})
                         fresh = spread(value(assignment.expression), place, dtype)
                         values[assignment.name] = fresh
                         changed.add(assignment.name)
@@ -305,23 +390,24 @@ class PlasticCoupling:
                     s: tf.tensor_scatter_nd_update(v, place[:, None], values[s])
                     if s in changed
                     else v
-                    for s, v in own.items()
+                    for s, v in variables.items()
                 }
 
-            return over_blocks(arrays["in first"], self.back_single, i, block, own)
+            return over_blocks(arrays["in first"], self.back_single, i, block, variables)
 
-        return for_each(after["since"] > 0, cell, own)
+        return for_each(post.since > 0, cell, variables)
 
-    def variable(self, name: str, route: Route) -> Variable:
+    def variable(self, name: str, route: Route) -> Location[PlasticState]:
         """Return where a variable of each synapse, a trace of either side or a sum is found."""
         form = self.form
         if name in form.own:
             places = self.by_connection()(np.arange(self.size + 1))
-            return Variable("synapse", lambda event, _: event["own"][name], places)
-        if name in form.before:
-            return Variable("pre", lambda event, _: event["before"][name])
-        part = "after" if name in form.after else "sums"
-        return Variable("post", lambda event, _: event[part][name][..., route.columns])
+            return Location("synapse", lambda event, _: event.own[name], places)
+        if name in form.pre_states:
+            return Location("pre", lambda event, _: event.pre[name])
+        if name in form.post_states:
+            return Location("post", lambda event, _: event.post[name][..., route.columns])
+        return Location("post", lambda event, _: event.sums[name][..., route.columns])
 
     def by_connection(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return what puts a variable of the synapses into the order of `connections()`."""
@@ -335,7 +421,7 @@ class PlasticCoupling:
         return lambda values: values[..., order]
 
 
-def spread(value: Any, like: Tensor, dtype: tf.DType) -> Tensor:
+def spread(value: Tensor, like: Tensor, dtype: tf.DType) -> Tensor:
     """Return a value as a vector of the length of another."""
     return tf.broadcast_to(cast(value, dtype), like.shape)
 

@@ -1,19 +1,26 @@
 """Poisson inputs: how many spikes reach each cell in a step, and what they do there."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.columns import Columns, course_of, spread, width_of
-from somaflow.compiler.coupling import Group, Moment, Outcome, Spikes
-from somaflow.compiler.jumping import JumpingCoupling
+from somaflow.compiler.coupling import Effect, Group, Spikes
+from somaflow.compiler.jumping import (
+    JumpingConstants,
+    JumpingCoupling,
+    JumpingState,
+)
 from somaflow.compiler.layout import padded
+from somaflow.compiler.states import Tensors, Tick
+from somaflow.compiler.sums import JumpingContext
 from somaflow.network.choice import Choice
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course
 from somaflow.numerics.device import cast
 from somaflow.numerics.poisson import LARGE, poisson_of
+from somaflow.numerics.random import Key
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -32,7 +39,7 @@ class Counts:
 
     unseen = ("given", "cells", "whole")
 
-    def __init__(self, given: PoissonInput, dt: float, dtype: Any, steps: Columns) -> None:
+    def __init__(self, given: PoissonInput, dt: float, dtype: np.dtype, steps: Columns) -> None:
         self.name, self.given, self.dt, self.dtype = str(given.name), given, dt, dtype
         self.cells, self.size = given.post.cells, given.post.population.size
         self.whole = np.array_equal(self.cells, np.arange(self.size))
@@ -55,21 +62,21 @@ class Counts:
         values = (rate.amplitude if isinstance(rate, Course) else rate).value
         mean = np.asarray(values * self.given.n * self.dt, np.float64)
         count = len(self.cells)
-        found = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
+        arrays = {"mean": mean if mean.ndim == 0 else spread(mean, np.arange(count), count)}
         if not self.whole and not self.shared:
             # A number belongs to its cell, whatever else is in the view.
             drawn = np.zeros(padded(count), np.int32)
             drawn[:count] = self.cells
             places = np.full(padded(self.size), padded(count), np.int32)
             places[self.cells] = np.arange(count)
-            found |= {"drawn": drawn, "places": places}
-        return found
+            arrays |= {"drawn": drawn, "places": places}
+        return arrays
 
-    def drawn(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+    def drawn(self, tick: Tick, given: Tensor, values: Tensors, key: Key) -> Tensor:
         """Return the number of spikes of each cell of the population; of others than its own, any.
 
         Args:
-            moment: The step.
+            tick: The step.
             given: What is known of the step.
             values: The parameters.
             key: Of random numbers.
@@ -82,7 +89,7 @@ class Counts:
         else:
             index = values.get("drawn", tf.range(self.width))
         most = np.inf if self.large else 0.0
-        counts = tf.cast(poisson_of(key, moment.step, index, mean, most), self.dtype)
+        counts = tf.cast(poisson_of(key, tick.step, index, mean, most), self.dtype)
         if "places" in values:
             counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
         return counts
@@ -106,7 +113,7 @@ class Weights(NamedTuple):
     latest: None = None
 
     @classmethod
-    def of(cls, given: PoissonInput, dtype: Any) -> "Weights":
+    def of(cls, given: PoissonInput, dtype: np.dtype) -> "Weights":
         """Return the weights of an input in the type of a run."""
         size, value = given.post.population.size, 1.0
         if given.weight is not None:
@@ -124,36 +131,43 @@ class PoissonCoupling(JumpingCoupling):
         dtype: NumPy type of the run.
     """
 
-    def __init__(self, group: Group, weights: Weights, dtype: Any) -> None:
+    def __init__(self, group: Group, weights: Weights, dtype: np.dtype) -> None:
         super().__init__(group, weights, dtype)  # pyright: ignore[reportArgumentType]
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> JumpingConstants:
         """Evaluate the coefficients, and what one spike adds to each cell."""
         prepared = super().prepare(arrays, table, dt, nodes)
-        value = self.group.lowered.scope(prepared["table"], {})
+        value = self.group.lowered.scope(prepared.table, {})
         jumps = {
             name: cast(value(node), self.dtype) * arrays["weight"]
             for name, node in (self.form.amplitudes or {}).items()
         }
-        return prepared | {"jumps": jumps}
+        return prepared._replace(jumps=jumps)
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self,
+        event: JumpingState,
+        context: JumpingContext,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: JumpingConstants,
+    ) -> Effect[JumpingState, Tensors] | None:
         """Add what the counted spikes of a step add, at its end."""
-        counts, jumps = spikes.before, prepared["jumps"]
+        counts, jumps = spikes.pre, prepared.jumps
         added = {name: jump * counts for name, jump in jumps.items()}
-        ends = context["end"]
+        ends = context.end
 
         # Within a branch, where what is added and what it is added to are stored already: elsewhere
         # the product and the sum may be contracted or not, and rows of a batch differ from a run
         # alone.
-        def grown() -> Any:
+        def grown() -> tuple[Tensors, Tensors]:
             sums = {s: end + added[s] if s in added else end for s, end in ends.items()}
             return sums, {name: added[name] for name in self.ports}
 
-        def still() -> Any:
+        def still() -> tuple[Tensors, Tensors]:
             return dict(ends), {name: tf.zeros_like(added[name]) for name in self.ports}
 
         sums, moved = tf.cond(tf.reduce_any(counts > 0), grown, still)
-        return Outcome({"sums": sums, "before": {}}, None, {}, moved)
+        return Effect(JumpingState(sums, {}), None, {}, moved)

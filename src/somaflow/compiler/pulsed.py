@@ -4,24 +4,22 @@ Between pulses a gate only decays, and so does the sum of the gates over the syn
 with one rate. So the sum is a state, and synapses are visited only while a pulse lasts somewhere.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.coupling import (
+    Effect,
     Group,
-    Moment,
-    Outcome,
+    Location,
     Route,
     Spikes,
-    States,
-    Variable,
-    fractions,
     multiplied,
 )
 from somaflow.compiler.lower import TensorAlgebra, unit_factor
 from somaflow.compiler.ring import Ring
+from somaflow.compiler.states import States, Tensors, Tick, fractions
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node, evaluate
 from somaflow.errors import NetworkError
@@ -29,7 +27,78 @@ from somaflow.network.pulsed import Pulsed
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
 from somaflow.units import Parameter
+
+
+class Rates(NamedTuple):
+    """The numbers of a gate that pulses open.
+
+    Attributes:
+        off: Its rate outside a pulse, per ms; below 0.
+        on: Its rate within one.
+        level: What it tends to within a pulse.
+        duration: Length of a pulse in ms.
+    """
+
+    off: Tensor
+    on: Tensor
+    level: Tensor
+    duration: Tensor
+
+
+class PulsedState(NamedTuple):
+    """What pulsed synapses keep from step to step.
+
+    Attributes:
+        sum: The sum of the gates over the synapses of each postsynaptic cell, `[..., width]`.
+        gate: The gate of each presynaptic cell, `[..., n_pre]`.
+        remaining: How much longer its pulse lasts, in ms.
+        busy: Steps until no pulse can last any more: what a step costs follows the spikes.
+        late: Where delays differ, a ring of what gates under way will add at each node; else ().
+        late_end: Likewise of what spikes under way will add at a step's end, and its charge.
+    """
+
+    sum: Tensor
+    gate: Tensor
+    remaining: Tensor
+    busy: Tensor
+    late: Tensor = ()
+    late_end: Tensor = ()
+
+
+class PulsedConstants(NamedTuple):
+    """What pulsed synapses have for a chunk.
+
+    Attributes:
+        arrays: Of the wiring.
+        rates: Of the gates.
+        busy: In how many steps a pulse that begins ends.
+        decays: What is left of a gate without a pulse at each of `Tick.fractions`.
+    """
+
+    arrays: Tensors
+    rates: Rates
+    busy: Tensor
+    decays: Tensor
+
+
+class PulsedContext(NamedTuple):
+    """What pulses that began before a step do in it.
+
+    Attributes:
+        sums: The sum of the gates at each node, and at the start.
+        end: The same at the end.
+        gate: The gates at the end.
+        remaining: How much longer the pulses last then.
+        late: The ring of the gates, as it is then.
+    """
+
+    sums: list[Tensor]
+    end: Tensor
+    gate: Tensor
+    remaining: Tensor
+    late: Tensor = ()
 
 
 class PulsedCoupling:
@@ -44,14 +113,14 @@ class PulsedCoupling:
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
     wired, each, follows, flowing = "", False, False, ()
 
-    def __init__(self, group: Group, wiring: Wiring, dtype: Any) -> None:
+    def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
         self.places = fractions(group.nodes) if wiring.latest is not None else ()
         form = group.form
         assert isinstance(form, Pulsed)
         self.form = form
 
-    def check(self, parameters: dict[str, Any], dt: float) -> None:
+    def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse a closed form that does not rest at 0.
 
         Raises:
@@ -76,180 +145,188 @@ class PulsedCoupling:
                 f"of {Parameter(np.asarray(start), unit)}."
             )
 
-    def initial(self, batch: tuple[int, ...]) -> Any:
+    def initial(self, batch: tuple[int, ...]) -> PulsedState:
         """Return closed gates."""
         gate = np.full((*batch, self.wiring.n_pre), self.group.initial[self.form.state], self.dtype)
-        made = {
-            "sum": np.zeros((*batch, self.wiring.width), self.dtype),
-            "gate": gate,
-            "remaining": np.zeros_like(gate),
-            # Steps until no pulse can last any more: what a step costs follows the spikes.
-            "busy": np.zeros((), np.int32),
-        }
-        if self.wiring.latest is not None:
-            made["late"] = Ring(self.wiring, len(self.places), batch).initial(self.dtype)
-            made["late end"] = Ring(self.wiring, 2, batch).initial(self.dtype)
-        return made
+        total = np.zeros((*batch, self.wiring.width), self.dtype)
+        start = PulsedState(total, gate, np.zeros_like(gate), np.zeros((), np.int32))
+        if self.wiring.latest is None:
+            return start
+        return start._replace(
+            late=Ring(self.wiring, len(self.places), batch).initial(self.dtype),
+            late_end=Ring(self.wiring, 2, batch).initial(self.dtype),
+        )
 
-    def prepare(self, arrays: Any, table: Any, dt: float, nodes: tuple[float, ...]) -> Any:
+    def prepare(
+        self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
+    ) -> PulsedConstants:
         """Evaluate the rates, and the decay to each node."""
         prepared = self.group.lowered.prepare(table)
         a, b = self.form.rate
         on = _with_pulse(1.0, a, prepared)
-        rates = {
-            "off": _with_pulse(0.0, a, prepared),
-            "on": on,
-            "level": -_with_pulse(1.0, b, prepared) / on,
-            "duration": _with_pulse(1.0, self.form.duration, prepared),
-        }
-        rates = {name: cast(value, self.dtype) for name, value in rates.items()}
-        steps = tf.math.ceil(tf.reduce_max(rates["duration"]) / dt)
-        decays = [tf.exp(rates["off"] * (c * dt)) for c in fractions(nodes)]
-        return {
-            "arrays": arrays,
-            "rates": rates,
-            "busy": tf.cast(steps, tf.int32) + 1,
-            "decays": tf.stack(decays),
-        }
+        numbers = (
+            _with_pulse(0.0, a, prepared),
+            on,
+            -_with_pulse(1.0, b, prepared) / on,
+            _with_pulse(1.0, self.form.duration, prepared),
+        )
+        rates = Rates(*(cast(value, self.dtype) for value in numbers))
+        steps = tf.math.ceil(tf.reduce_max(rates.duration) / dt)
+        decays = [tf.exp(rates.off * (c * dt)) for c in fractions(nodes)]
+        return PulsedConstants(arrays, rates, tf.cast(steps, tf.int32) + 1, tf.stack(decays))
 
-    def arrive(self, event: Any, moment: Moment, prepared: Any) -> Any:
+    def arrive(self, event: PulsedState, tick: Tick, prepared: PulsedConstants) -> PulsedContext:
         """Return the sums at each node and at the end, and the gates at the end."""
-        decays, rates = prepared["decays"], prepared["rates"]
-        parts = moment.fractions
-        gate, remaining, arrays = event["gate"], event["remaining"], prepared["arrays"]
-        opened = list(tf.unstack(decays[(...,) + (None,) * event["sum"].shape.rank] * event["sum"]))
+        decays, rates = prepared.decays, prepared.rates
+        parts = tick.fractions
+        gate, remaining, arrays = event.gate, event.remaining, prepared.arrays
+        opened = list(tf.unstack(decays[(...,) + (None,) * event.sum.shape.rank] * event.sum))
         later = self.wiring.latest is not None
 
         # Outside pulses a conductance only decays. Within them it gains what the gates gain over
         # decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
         # zero changes no bit.
         def gains() -> tuple[list[Tensor], Tensor]:
-            made, end = [], gate
+            grown, end = [], gate
             for c, decay in zip(parts, tf.unstack(decays), strict=True):
-                found = after(gate, remaining, c * moment.dt, rates)
+                later_gate = after(gate, remaining, c * tick.dt, rates)
                 # Selected, not subtracted to zero: a product and a difference may be contracted,
                 # and leave a rounding residue where 0 is meant.
-                made.append(tf.where(remaining > 0, found - gate * decay, tf.zeros_like(gate)))
-                end = tf.where(remaining > 0, found, gate * decay)
-            return made, end
+                grown.append(
+                    tf.where(remaining > 0, later_gate - gate * decay, tf.zeros_like(gate))
+                )
+                end = tf.where(remaining > 0, later_gate, gate * decay)
+            return grown, end
 
         if not later:
 
-            def pulsing() -> Any:
-                made, end = gains()
-                added = [self.wiring.sum(arrays, gain) for gain in made]
+            def pulsing() -> tuple[Tensor, ...]:
+                grown, end = gains()
+                added = [self.wiring.sum(arrays, gain) for gain in grown]
                 total = [a + b for a, b in zip(opened, added, strict=True)]
-                return (*total, end, tf.maximum(remaining - moment.dt, 0))
+                return (*total, end, tf.maximum(remaining - tick.dt, 0))
 
-            def silent() -> Any:
+            def silent() -> tuple[Tensor, ...]:
                 return (*opened, gate * decays[-1], remaining)
 
-            *opened, end, left = tf.cond(event["busy"] > 0, pulsing, silent)
-            return self._at(moment, event, opened) | {"gate": end, "remaining": left}
+            *opened, end, left = tf.cond(event.busy > 0, pulsing, silent)
+            return PulsedContext(*self._at(tick, event, opened), end, left)
         ring = Ring(self.wiring, len(parts), tuple(gate.shape[:-1]))
 
         # A ring passes no conditional: XLA would copy it in both branches.
-        def pulsing_later() -> Any:
-            made, end = gains()
-            return tf.stack(made), end, tf.maximum(remaining - moment.dt, 0)
+        def pulsing_later() -> tuple[Tensor, ...]:
+            grown, end = gains()
+            return tf.stack(grown), end, tf.maximum(remaining - tick.dt, 0)
 
-        def silent_later() -> Any:
+        def silent_later() -> tuple[Tensor, ...]:
             return tf.zeros([len(parts), *gate.shape], gate.dtype), gate * decays[-1], remaining
 
-        made, end, left = tf.cond(event["busy"] > 0, pulsing_later, silent_later)
-        late = ring.add(event["late"], arrays, made, moment.step)
-        arrived, late = ring.take(late, moment.step)
+        grown, end, left = tf.cond(event.busy > 0, pulsing_later, silent_later)
+        late = ring.add(event.late, arrays, grown, tick.step)
+        arrived, late = ring.take(late, tick.step)
         opened = [a + arrived[k] for k, a in enumerate(opened)]
-        return self._at(moment, event, opened) | {"gate": end, "remaining": left, "late": late}
+        return PulsedContext(*self._at(tick, event, opened), end, left, late)
 
     @staticmethod
-    def _at(moment: Moment, event: Any, opened: Any) -> dict[str, Any]:
-        places = {0.0: event["sum"], **dict(zip(moment.fractions, opened, strict=True))}
-        return {"sums": [*(places[c] for c in moment.nodes), event["sum"]], "end": places[1.0]}
+    def _at(tick: Tick, event: PulsedState, opened: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Return the sums at each node and at the start, and at the end."""
+        places = {0.0: event.sum, **dict(zip(tick.fractions, opened, strict=True))}
+        return [*(places[c] for c in tick.nodes), event.sum], places[1.0]
 
-    def sums(self, states: States, context: Any, node: int, prepared: Any) -> Any:
+    def sums(
+        self, states: States, context: PulsedContext, node: int, prepared: PulsedConstants
+    ) -> list[Tensor]:
         """Return the sum of the gates over the synapses of each postsynaptic cell."""
-        return [context["sums"][node]]
+        return [context.sums[node]]
 
     def current(
-        self, route: Route, owner: States, sums: Any, table: Any, of: tuple[Node, ...] | None = None
+        self,
+        route: Route,
+        owner: States,
+        sums: list[Tensor],
+        table: Tensors,
+        of: tuple[Node, ...] | None = None,
     ) -> Tensor | None:
         """Return the outward current of a route."""
         return multiplied(route, owner, sums, table, of)
 
-    def slopes(self, states: States, context: Any, prepared: Any) -> dict[str, Tensor]:
+    def slopes(self, states: States, context: PulsedContext, prepared: PulsedConstants) -> States:
         """Return nothing: no solver integrates a pulsed gate."""
         return {}
 
     def emit(
-        self, event: Any, context: Any, spikes: Spikes, moment: Moment, prepared: Any
-    ) -> Outcome | None:
+        self,
+        event: PulsedState,
+        context: PulsedContext,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: PulsedConstants,
+    ) -> Effect[PulsedState, list[Tensor]] | None:
         """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
-        since, rates, arrays = spikes.before, prepared["rates"], prepared["arrays"]
-        gate, remaining = event["gate"], event["remaining"]
+        since, rates, arrays = spikes.pre, prepared.rates, prepared.arrays
+        gate, remaining = event.gate, event.remaining
         hit = since > 0
         later = self.wiring.latest is not None
         ring = Ring(self.wiring, 2, tuple(gate.shape[:-1])) if later else None
 
-        def pulsed() -> Any:
-            crossing = after(gate, remaining, moment.dt - since, rates)
-            rest = tf.maximum(remaining - (moment.dt - since), 0)
-            whole = tf.zeros_like(since) + rates["duration"]
+        def pulsed() -> tuple[Tensor, ...]:
+            crossing = after(gate, remaining, tick.dt - since, rates)
+            rest = tf.maximum(remaining - (tick.dt - since), 0)
+            whole = tf.zeros_like(since) + rates.duration
             opened = after(crossing, whole, since, rates)
-            gain = tf.where(hit, opened - context["gate"], tf.zeros_like(gate))
-            left = tf.where(hit, tf.maximum(whole - since, 0), context["remaining"])
+            gain = tf.where(hit, opened - context.gate, tf.zeros_like(gate))
+            left = tf.where(hit, tf.maximum(whole - since, 0), context.remaining)
             more = swept(crossing, whole, since, rates) - swept(crossing, rest, since, rates)
             area = tf.where(hit, more, tf.zeros_like(gate))
             if ring is not None:
                 added = (gain, area)
             else:
                 added = (self.wiring.sum(arrays, gain), self.wiring.sum(arrays, area))
-            return (context["gate"] + gain, left, prepared["busy"], *added)
+            return (context.gate + gain, left, prepared.busy, *added)
 
-        def quiet() -> Any:
-            nothing = tf.zeros_like(context["end"] if ring is None else gate)
-            busy = tf.maximum(event["busy"] - 1, 0)
-            return (context["gate"], context["remaining"], busy, nothing, nothing)
+        def quiet() -> tuple[Tensor, ...]:
+            nothing = tf.zeros_like(context.end if ring is None else gate)
+            busy = tf.maximum(event.busy - 1, 0)
+            return (context.gate, context.remaining, busy, nothing, nothing)
 
         opened, left, busy, *added = tf.cond(tf.reduce_any(hit), pulsed, quiet)
-        made = {"gate": opened, "remaining": left, "busy": busy}
+        rest = ()
         if ring is not None:
-            late = ring.add(event["late end"], arrays, tf.stack(added), moment.step)
-            added, rest = ring.take(late, moment.step)
-            made |= {"late": context["late"], "late end": rest}
-        made["sum"] = context["end"] + added[0]
-        return Outcome(made, [added[1]], {}, {})
+            late = ring.add(event.late_end, arrays, tf.stack(added), tick.step)
+            added, rest = ring.take(late, tick.step)
+        total = context.end + added[0]
+        state = PulsedState(total, opened, left, busy, context.late, rest)
+        return Effect(state, [added[1]], {}, {})
 
-    def variable(self, name: str, route: Route) -> Variable:
+    def variable(self, name: str, route: Route) -> Location[PulsedState]:
         """Return what reads the gate, which each presynaptic cell has once."""
-        return Variable("pre", lambda event, _: event["gate"])
+        return Location("pre", lambda event, _: event.gate)
 
 
-def _with_pulse(pulse: float, node: Node, prepared: dict[str, Any]) -> Any:
-    def lookup(name: str) -> Any:
+def _with_pulse(pulse: float, node: Node, prepared: Tensors) -> Tensor:
+    def lookup(name: str) -> Tensor:
         return prepared[name] if name in prepared else unit_factor(name)
 
     return evaluate(node, TensorAlgebra(lookup, {"pulse": lambda _: pulse}))
 
 
-def after(gate: Tensor, remaining: Tensor, time: Any, rates: dict[str, Any]) -> Tensor:
+def after(gate: Tensor, remaining: Tensor, time: Tensor, rates: Rates) -> Tensor:
     """Return a pulsed gate after some time without a new pulse, in closed form.
 
     Args:
         gate: Its value now.
         remaining: How much longer its pulse lasts; 0 outside a pulse.
         time: How far to go, not negative.
-        rates: `off` and `on`, the rate outside and within a pulse, and `level`, what the gate
-            tends to within it.
+        rates: Its numbers.
     """
     within = tf.minimum(remaining, time)
-    opened = rates["level"] + (gate - rates["level"]) * tf.exp(rates["on"] * within)
-    return opened * tf.exp(rates["off"] * (time - within))
+    opened = rates.level + (gate - rates.level) * tf.exp(rates.on * within)
+    return opened * tf.exp(rates.off * (time - within))
 
 
-def swept(gate: Tensor, remaining: Tensor, time: Any, rates: dict[str, Any]) -> Tensor:
+def swept(gate: Tensor, remaining: Tensor, time: Tensor, rates: Rates) -> Tensor:
     """Return the integral of `after` from now on."""
     within = tf.minimum(remaining, time)
-    risen = rates["level"] + (gate - rates["level"]) * exprel(rates["on"] * within)
+    risen = rates.level + (gate - rates.level) * exprel(rates.on * within)
     opened, left = after(gate, within, within, rates), time - within
-    return within * risen + left * exprel(rates["off"] * left) * opened
+    return within * risen + left * exprel(rates.off * left) * opened

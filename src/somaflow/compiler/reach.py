@@ -6,13 +6,18 @@ run ends where that happens. What cells give each other through gap junctions is
 methods; that is known before the run.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from somaflow.compiler.coupling import Coupling
+from somaflow.compiler.graded import GradedConstants, follows_cells
+from somaflow.compiler.states import Parameters
+from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.errors import NetworkError
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
 from somaflow.solvers.base import Problem, Solver
 
 # dt times the rate, at which a method is tried; none of them matters beyond.
@@ -37,13 +42,13 @@ def pair_reach(solver: Solver) -> float:
     """
     rates = tf.constant(_TRIED[None, :, None])
 
-    def f(t: Any, y: Any, drive: float, hold: Any) -> Any:
+    def f(y: Tensor, drive: float, hold: Callable[[Tensor], Tensor]) -> Tensor:
         return rates * (hold(tf.reverse(y, [-1])) - y) + drive
 
-    def end(drive: float, start: Any) -> Any:
+    def end(drive: float, start: list[list[list[float]]]) -> Array:
         y = tf.constant(start, tf.float64) * tf.ones_like(rates)
         problem = Problem(
-            lambda t, y: f(t, y, drive, tf.identity), lambda t, y: f(t, y, drive, tf.stop_gradient)
+            lambda t, y: f(y, drive, tf.identity), lambda t, y: f(y, drive, tf.stop_gradient)
         )
         return _stepped(solver, problem, y)[0, :, 0]
 
@@ -52,20 +57,17 @@ def pair_reach(solver: Solver) -> float:
     return _first(bad)
 
 
-def _stepped(solver: Solver, problem: Problem, y: Any) -> Any:
+def _stepped(solver: Solver, problem: Problem, y: Tensor) -> Array:
     return solver.step(problem, 0.0, 1.0, y, solver.init(problem, 0.0, y)).y.numpy()
 
 
-def _first(bad: Any) -> float:
+def _first(bad: NDArray[np.bool_]) -> float:
     return float(_TRIED[max(int(np.argmax(bad)) - 1, 0)]) if bad.any() else np.inf
 
 
-def is_gap(coupling: Coupling) -> bool:
-    """Tell whether synapses follow the presynaptic cell's variables without a state between."""
-    return coupling.follows and not coupling.each and not coupling.rows
-
-
-def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: float) -> None:
+def check_gaps(
+    dynamics: NetworkDynamics, parameters: Parameters, flow: FlowState, solver: Solver, dt: float
+) -> None:
     """Refuse gap junctions that are too strong for the step.
 
     Args:
@@ -78,27 +80,33 @@ def check_gaps(dynamics: Any, parameters: Any, flow: Any, solver: Solver, dt: fl
     Raises:
         NetworkError: What comes out would be wrong.
     """
-    gaps = [c for c, coupling in enumerate(dynamics.couplings) if is_gap(coupling)]
+    # They follow the presynaptic cell's variables without a state between.
+    gaps = [
+        (c, coupling)
+        for c, coupling in enumerate(dynamics.couplings)
+        if follows_cells(coupling) and not coupling.rows
+    ]
     if not gaps:
         return
-    prepared = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
+    constants = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
     states = dynamics.states(tuple(tf.constant(block) for block in flow))
     reach = pair_reach(solver)
     for k, population in enumerate(dynamics.populations):
         parts, names = [], []
-        for c in gaps:
-            coupling, fixed = dynamics.couplings[c], prepared["sums"][c]["fixed"]
+        for c, coupling in gaps:
+            numbers = constants.sums[c]
+            assert isinstance(numbers, GradedConstants)
             nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
-            sums = [fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
+            sums = [numbers.fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
             for route in coupling.group.routes:
                 if route.target == k:
                     parts.append((coupling, route, sums))
                     names.append(repr(route.projection))
         if not parts:
             continue
-        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, prepared)
+        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, constants)
         rate, _ = dynamics.arrivals.rate(
-            k, parts, states[k], slopes, prepared, lambda k, state, change: change
+            k, parts, states[k], slopes, constants, lambda k, state, change: change
         )
         if rate is None:
             continue

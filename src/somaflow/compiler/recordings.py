@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow import units
-from somaflow.compiler.coupling import Route, Variable
+from somaflow.compiler.coupling import Location, Route
+from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import Constants, Context, RecordingParameters, States
 from somaflow.compiler.tables import Tables
 from somaflow.equations.expression import Name
 from somaflow.errors import NetworkError, UnknownNameError, nearest
@@ -18,7 +20,10 @@ from somaflow.network.recorder import Recorder, check_edges
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.clock import whole_steps
-from somaflow.simulation.system import Array, Carry
+from somaflow.simulation.system import Array, Carry, Inputs
+
+if TYPE_CHECKING:
+    from somaflow.compiler.step import NetworkDynamics
 
 _JOIN = {"mean": tf.add, "max": tf.maximum, "min": tf.minimum}
 
@@ -31,35 +36,42 @@ class Frame:
         carry: The state.
         step: The number of steps made before.
         drive: The inputs at this moment.
-        prepared: What is computed once a chunk.
+        constants: What is computed once a chunk.
     """
 
     def __init__(
-        self, dynamics: Any, carry: Carry, step: Tensor, drive: Any, prepared: Any
+        self,
+        dynamics: "NetworkDynamics",
+        carry: Carry,
+        step: Tensor,
+        drive: Inputs,
+        constants: Constants,
     ) -> None:
         self.dynamics, self.carry, self.step = dynamics, carry, step
-        self.drive, self.prepared = drive, prepared
+        self.drive, self.constants = drive, constants
 
     @cached_property
-    def states(self) -> list[dict[str, Tensor]]:
+    def states(self) -> list[States]:
         """The states of each population by name."""
-        return self.dynamics.held(self.carry.flow, self.drive.nodes, self.context, self.prepared)
+        return self.dynamics.states_at_node(
+            self.carry.flow, self.drive.nodes, self.context, self.constants
+        )
 
     @cached_property
-    def sums(self) -> list[Any]:
+    def sums(self) -> list[object]:
         """The sums of each coupling. At a step's start only: what events have left open."""
-        return self.dynamics.sums(self.states, self.context, -1, self.prepared)
+        return self.dynamics.sums(self.states, self.context, -1, self.constants)
 
     @cached_property
-    def context(self) -> dict[str, Any]:
+    def context(self) -> Context:
         """What has arrived."""
-        return self.dynamics.arrive(self.carry, self.step, self.drive.steps, self.prepared)
+        return self.dynamics.arrive(self.carry, self.step, self.drive.steps, self.constants)
 
     @cached_property
-    def scopes(self) -> list[Any]:
+    def scopes(self) -> list[Scope]:
         """What evaluates the equations of each population."""
         return self.dynamics.scopes(
-            self.states, self.sums, self.drive.nodes, self.context, self.prepared
+            self.states, self.sums, self.drive.nodes, self.context, self.constants
         )
 
 
@@ -131,23 +143,23 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     unit = projection.equations.unit(name)
     sides = {"pre": projection.pre.cells, "post": projection.post.cells}
     if name in projection.equations.states:
-        held = coupling.variable(name, route)
+        location = coupling.variable(name, route)
     else:
-        held = Variable("post", lambda *_: None)
+        location = Location("post", lambda *_: None)
 
     def read(frame: Frame) -> Tensor:
         group = coupling.group
         if name in projection.equations.states:
-            event = frame.carry.event.get(group.key)
-            return held.read(event, frame.states[group.source])
-        table = frame.prepared["routes"][route.projection]
+            event = frame.carry.event.groups.get(group.key)
+            return location.read(event, frame.states[group.source])
+        table = frame.constants.routes[route.projection]
         return coupling.current(route, frame.states[route.target], frame.sums[c], table)
 
-    axis = held.axis
-    if held.places is not None:
-        made = projection.connections()
-        labels = {"synapse": np.arange(len(made)), "pre": made.pre, "post": made.post}
-        return View(read, None, held.places, axis, labels, unit)
+    axis = location.axis
+    if location.places is not None:
+        pairs = projection.connections()
+        labels = {"synapse": np.arange(len(pairs)), "pre": pairs.pre, "post": pairs.post}
+        return View(read, None, location.places, axis, labels, unit)
     owner = coupling.group.source if axis == "pre" else route.target
     width = tables.layouts[owner].padded
     return View(read, width, sides[axis], axis, {axis: sides[axis]}, unit)
@@ -186,29 +198,27 @@ class Recordings:
         self.counts = {key: len(view.places) for key, view in self.views.items()}
         self.start = start
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> RecordingParameters:
         """Return what the compiled functions take as arguments.
 
         That is the places of what is recorded, where it is not the beginning of an axis (there may
         be one for each synapse), the edges of histograms, and the steps made before the run.
         """
-        return {
-            "places": {
-                key: view.places.astype(np.int32)
-                for key, view in self.views.items()
-                if not np.array_equal(view.places, np.arange(len(view.places)))
-            },
-            "edges": {
-                r.key: edges_of(r, self.views[r.key].unit).astype(self.dtype.as_numpy_dtype)
-                for r in self.wanted
-                if r.reduction == "histogram"
-            },
-            "start": np.asarray(self.start, np.int64),
+        places = {
+            key: view.places.astype(np.int32)
+            for key, view in self.views.items()
+            if not np.array_equal(view.places, np.arange(len(view.places)))
         }
+        edges = {
+            r.key: edges_of(r, self.views[r.key].unit).astype(self.dtype.as_numpy_dtype)
+            for r in self.wanted
+            if r.reduction == "histogram"
+        }
+        return RecordingParameters(places, edges, np.asarray(self.start, np.int64))
 
     def initial(self) -> dict[str, Array]:
         """Return what is kept from step to step: sums or extremes over time, all 0."""
-        made = {}
+        zeros = {}
         for r in self.followed:
             view = self.views[r.key]
             shape: tuple[int, ...] = (*self.batch, len(view.places))
@@ -217,8 +227,8 @@ class Recordings:
             counted = r.reduction == "histogram" and not r.time_first
             kind = np.int32 if counted else self.dtype.as_numpy_dtype
             # A sum of many float32 would lose digits.
-            made[r.key] = np.zeros(shape, np.float64 if r.over_time == "mean" else kind)
-        return made
+            zeros[r.key] = np.zeros(shape, np.float64 if r.over_time == "mean" else kind)
+        return zeros
 
     def follow(self, frame: Frame) -> dict[str, Tensor]:
         """Return what is kept after a step, `frame` being the state at its end."""
@@ -233,7 +243,7 @@ class Recordings:
 
     def observe(self, frame: Frame) -> dict[str, Tensor]:
         """Return a sample of each recording."""
-        seen = {}
+        samples = {}
         for r in self.wanted:
             value = self._before_time(r, frame)
             if r.over_time is not None:
@@ -241,12 +251,12 @@ class Recordings:
                 if r.over_time == "mean":
                     value = tf.cast(value, self.dtype)
                     kept = tf.cast(kept / self.steps[r.key], self.dtype)
-                start = frame.prepared["recordings"]["start"]
+                start = frame.constants.recordings.start
                 value = tf.where(tf.equal(frame.step, start), value, kept)
                 if r.time_first:
                     value = self._over_cells(r, value, frame)
-            seen[r.key] = value
-        return seen
+            samples[r.key] = value
+        return samples
 
     def _before_time(self, r: Recorder, frame: Frame) -> Tensor:
         """Return what is reduced over time, or recorded if nothing is."""
@@ -254,7 +264,7 @@ class Recordings:
         value = cast(view.read(frame), self.dtype)
         if view.width is not None:
             value = tf.broadcast_to(value, (*self.batch, view.width))
-        places = frame.prepared["recordings"]["places"].get(r.key)
+        places = frame.constants.recordings.places.get(r.key)
         if places is None:
             value = value[..., : self.counts[r.key]]
         else:
@@ -268,7 +278,7 @@ class Recordings:
             case "sum":
                 return tf.reduce_sum(value, -1)
             case "histogram":
-                return histogram(value, frame.prepared["recordings"]["edges"][r.key])
+                return histogram(value, frame.constants.recordings.edges[r.key])
         return value
 
 

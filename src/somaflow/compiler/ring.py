@@ -1,7 +1,5 @@
 """Rings: what arrives later, by slots of one step each."""
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
@@ -25,7 +23,7 @@ class Ring:
         self.slots = (wiring.latest or 0) + 2
         self.stride = wiring.width + 1
 
-    def initial(self, dtype: Any) -> np.ndarray:
+    def initial(self, dtype: np.dtype) -> np.ndarray:
         """Return an empty ring `[n_slots*(width + 1), height*batch]`."""
         return np.zeros((self.slots * self.stride, int(np.prod(self.shape))), dtype)
 

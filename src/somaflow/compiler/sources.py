@@ -1,20 +1,18 @@
 """Spike sources: when cells without a membrane spike in each step."""
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.columns import Columns, course_of, width_of
-from somaflow.compiler.coupling import Moment
 from somaflow.compiler.layout import padded
+from somaflow.compiler.states import DriveConstants, DriveContext, Tensors, Tick
 from somaflow.errors import NetworkError
 from somaflow.network.network import Network
 from somaflow.network.population import Population
 from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
 from somaflow.network.waveforms import Course, rounding
 from somaflow.numerics.device import materialize
-from somaflow.numerics.random import uniforms_of
+from somaflow.numerics.random import Key, uniforms_of
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 from somaflow.units import factor
@@ -43,27 +41,27 @@ class Sources:
     """
 
     def __init__(
-        self, network: Network, dt: float, duration: float, dtype: Any, steps: Columns
+        self, network: Network, dt: float, duration: float, dtype: np.dtype, steps: Columns
     ) -> None:
-        self.made: dict[int, Any] = {}
+        self.of: dict[int, _Poisson | _Listed] = {}
         for k, population in enumerate(network.populations):
             match population.source:
                 case SpikeSourcePoisson():
-                    self.made[k] = _Poisson(population, dt, dtype, steps)
+                    self.of[k] = _Poisson(population, dt, dtype, steps)
                 case SpikeSourceArray():
-                    self.made[k] = _Given(population, dt, duration, dtype, steps)
-        self.places = tuple(self.made)
+                    self.of[k] = _Listed(population, dt, duration, dtype, steps)
+        self.places = tuple(self.of)
         self.names = tuple(network.populations[k].name for k in self.places)
 
     def parameters(self) -> list[dict[str, Array]]:
         """Return of each population of sources what the compiled functions take as arguments."""
-        return [source.parameters() for source in self.made.values()]
+        return [source.parameters() for source in self.of.values()]
 
-    def since(self, k: int, moment: Moment, context: Any, prepared: Any) -> Tensor:
+    def since(self, k: int, tick: Tick, context: DriveContext, prepared: DriveConstants) -> Tensor:
         """Return the time from each spike to the step's end, `[padded size]`; 0 for no spike."""
-        place, own = self.places.index(k), prepared["stimuli"]
-        values, key = own["sources"][place], own["source keys"][place]
-        return materialize(self.made[k].since(moment, context["given"], values, key))
+        place = self.places.index(k)
+        values, key = prepared.parameters.sources[place], prepared.source_keys[place]
+        return materialize(self.of[k].since(tick, context.given, values, key))
 
 
 class _Poisson:
@@ -71,8 +69,9 @@ class _Poisson:
 
     unseen = ("rate",)
 
-    def __init__(self, population: Population, dt: float, dtype: Any, steps: Columns) -> None:
-        source: Any = population.source
+    def __init__(self, population: Population, dt: float, dtype: np.dtype, steps: Columns) -> None:
+        source = population.source
+        assert isinstance(source, SpikeSourcePoisson)
         self.rate, self.dt, self.dtype = source.rate, dt, dtype
         self.size, self.width = population.size, padded(population.size)
         if source.highest * dt > _MOST:
@@ -98,24 +97,25 @@ class _Poisson:
         values[: self.size] = rate.value * self.dt
         return {"probability": values}
 
-    def since(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+    def since(self, tick: Tick, given: Tensor, values: Tensors, key: Key) -> Tensor:
         probability = values["probability"]
         if self.columns is not None:
             probability = probability * given[self.columns]
-        drawn, place = uniforms_of(key, moment.step, tf.range(self.width), self.dtype)
+        drawn, place = uniforms_of(key, tick.step, tf.range(self.width), self.dtype)
         return tf.where(drawn < probability, self.dt * place, tf.zeros_like(place))
 
 
-class _Given:
+class _Listed:
     """Spikes at given times: the spikes of each step stand in a few columns, or all cells do."""
 
     unseen = ("step", "cells", "since_end")
 
     def __init__(
-        self, population: Population, dt: float, duration: float, dtype: Any, steps: Columns
+        self, population: Population, dt: float, duration: float, dtype: np.dtype, steps: Columns
     ) -> None:
         self.dtype, self.width = dtype, padded(population.size)
-        source: Any = population.source
+        source = population.source
+        assert isinstance(source, SpikeSourceArray)
         times, cells = source.spikes(population.size)
         step, since_end = _steps(times, dt)
         last = round(duration / dt)
@@ -156,7 +156,7 @@ class _Given:
         table[row, 0, nth], table[row, 1, nth] = cells, since
         return table.reshape(len(step), 2 * self.listed)
 
-    def since(self, moment: Moment, given: Tensor, values: Any, key: Any) -> Tensor:
+    def since(self, tick: Tick, given: Tensor, values: Tensors, key: Key) -> Tensor:
         row = given[self.columns]
         if self.listed is None:
             return row

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.drives import CONDITION
 from somaflow.compiler.layout import pad, padded
+from somaflow.compiler.lower import Scope
 from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import (
     RAND,
@@ -27,8 +27,6 @@ from somaflow.numerics.random import Key, derive, fraction_of
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array
-
-Value = Callable[[Node], Any]
 
 # The least time from a spike to its step's end. It must not be 0, which means no spike, nor one of
 # the denormal numbers, which XLA takes for 0.
@@ -59,13 +57,13 @@ class Spiking:
 
     unseen = ("steps",)  # an argument of what is compiled
 
-    def __init__(self, population: Population, dt: float, dtype: Any) -> None:
+    def __init__(self, population: Population, dt: float, dtype: np.dtype) -> None:
         firing = population.firing
         self.dt, self.dtype, self.name = dt, dtype, population.name
         self.width = padded(population.size)
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         bind, bind_reset, bind_waiting = map(self._binding, (_THRESHOLD, _RESET, _REFRACTORY))
-        self.condition: Any = None if firing.condition is None else bind(firing.condition)
+        self.condition = None if firing.condition is None else bind(firing.condition)
         self.resets = tuple(Assignment(a.name, bind_reset(a.expression)) for a in firing.resets)
         self.held, self.waits = frozenset(firing.held), firing.waits
         self.key = f"refractory {population.name}"
@@ -90,9 +88,9 @@ class Spiking:
             if name.name != RAND:
                 return name
             number = next(numbers)
-            own = f"{RAND} {number}"
-            self._calls[own] = number
-            return Name(own)
+            alone = f"{RAND} {number}"
+            self._calls[alone] = number
+            return Name(alone)
 
         return lambda node: renamed(node, change)
 
@@ -104,12 +102,12 @@ class Spiking:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All trees that are evaluated."""
-        found = [] if self._while is None else [self._while]
-        found += [assignment.expression for assignment in self.resets]
+        trees = [] if self._while is None else [self._while]
+        trees += [assignment.expression for assignment in self.resets]
         leaves = () if self.condition is None else comparisons(self.condition)
-        return (*found, *map(_above, leaves))
+        return (*trees, *map(_above, leaves))
 
-    def keys(self, seed_words: tuple[Any, Any]) -> Key | None:
+    def keys(self, seed_words: tuple[Tensor, Tensor]) -> Key | None:
         """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
         if not self._calls:
             return None
@@ -120,12 +118,12 @@ class Spiking:
         """Return what is drawn in a step: for each call a number for each cell, `[padded size]`."""
         if keys is None:
             return {}
-        found = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
-        return dict(zip(self._calls, tf.unstack(found), strict=True))
+        numbers = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
+        return dict(zip(self._calls, tf.unstack(numbers), strict=True))
 
     # ---------------------------------------------------------------- thresholds
 
-    def since(self, start: Value, end: Value) -> tuple[Tensor, Tensor]:
+    def since(self, start: Scope, end: Scope) -> tuple[Tensor, Tensor]:
         """Return whether the threshold held at a step's start, and since when it holds at its end.
 
         Args:
@@ -139,7 +137,8 @@ class Spiking:
         """
         return self._since(self.condition, start, end)
 
-    def _since(self, node: Any, start: Value, end: Value) -> tuple[Tensor, Tensor]:
+    def _since(self, node: Node | None, start: Scope, end: Scope) -> tuple[Tensor, Tensor]:
+        node = _condition(node)
         if node.operator in ("and", "or"):
             began, first = self._since(node.left, start, end)
             also, second = self._since(node.right, start, end)
@@ -156,11 +155,12 @@ class Spiking:
         within = tf.where(reached, tf.maximum(self.dt * (after / rise), LEAST), zero)
         return held, tf.where(holds & held, zero + self.dt, within)
 
-    def holds(self, value: Value) -> Tensor:
+    def holds(self, value: Scope) -> Tensor:
         """Return where the threshold holds between two steps, bool; nothing is drawn there."""
         return self._holds(self.condition, value)
 
-    def _holds(self, node: Any, value: Value) -> Tensor:
+    def _holds(self, node: Node | None, value: Scope) -> Tensor:
+        node = _condition(node)
         if node.operator in ("and", "or"):
             left, right = self._holds(node.left, value), self._holds(node.right, value)
             return left & right if node.operator == "and" else left | right
@@ -168,13 +168,13 @@ class Spiking:
             return tf.constant(False)
         return _holding(node, self._margin(node, value))
 
-    def _margin(self, node: Any, value: Value) -> Tensor:
+    def _margin(self, node: Binary, value: Scope) -> Tensor:
         """Return by how much a comparison holds; below 0 where it does not."""
         return cast(value(_above(node)), self.dtype)
 
     # ------------------------------------------------------- refractory periods
 
-    def waiting(self, event: Tensor, value: Callable[[], Value]) -> Tensor:
+    def waiting(self, event: Tensor, value: Callable[[], Scope]) -> Tensor:
         """Return what is above 0 where a cell is refractory in a step.
 
         Args:
@@ -185,7 +185,7 @@ class Spiking:
             return event
         return tf.where(value()(self._while), event, tf.zeros_like(event))
 
-    def left(self, waiting: Tensor, spiked: Tensor, steps: Any) -> Tensor:
+    def left(self, waiting: Tensor, spiked: Tensor, steps: Tensor | None) -> Tensor:
         """Return the event state at a step's end.
 
         Args:
@@ -198,7 +198,14 @@ class Spiking:
         return tf.where(spiked, tf.broadcast_to(again, waiting.shape), later)
 
 
-def _above(node: Any) -> Node:
+def _condition(node: Node | None) -> Binary:
+    """Return a condition as what it is: a comparison, or two conditions that are joined."""
+    if not isinstance(node, Binary):
+        raise TypeError(f"not a condition: {node!r}")
+    return node
+
+
+def _above(node: Binary) -> Node:
     """Return by how much a comparison holds, as one tree.
 
     In float32 a difference of times is then one of exact times, and not of their roundings.
@@ -212,6 +219,6 @@ def _is_drawn(node: Node) -> bool:
     return any(name.startswith(RAND) for name in names(node))
 
 
-def _holding(node: Any, margin: Tensor) -> Tensor:
+def _holding(node: Binary, margin: Tensor) -> Tensor:
     # A cell that has run away to infinity has not spiked: a reset would hide it.
     return (margin > 0 if node.operator in (">", "<") else margin >= 0) & (margin < np.inf)

@@ -1,26 +1,37 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
-from somaflow.compiler.coupling import Coupling, Group, Moment, Spikes
+from somaflow.compiler.coupling import Group, Spikes
+from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
+from somaflow.compiler.single import GeneralConstants, GeneralSums
+from somaflow.compiler.states import (
+    Constants,
+    Context,
+    EventState,
+    Parameters,
+    States,
+    Tensors,
+    Tick,
+    by_name,
+)
 from somaflow.compiler.tables import Tables
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, put
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.system import Carry, Jump
+from somaflow.simulation.system import Carry, Inputs, Jump
 
-States = dict[Any, Tensor]  # by name; of single synapses by the group and the name
+FlowState = tuple[Tensor, ...]  # blocks of populations with states, then of single synapses
 
 
-class Dynamics:
+class NetworkDynamics:
     """The functions of a system, closed over the tables of a network.
 
     Args:
@@ -47,298 +58,313 @@ class Dynamics:
         self.reach = reach
         self.arrivals = Arrivals(tables)
 
-    def prepare(self, parameters: Any, dt: float, nodes: tuple[float, ...]) -> dict[str, Any]:
+    def prepare(self, parameters: Parameters, dt: float, nodes: tuple[float, ...]) -> Constants:
         """Compute once a chunk what does not change within it."""
         cells = [
             lowered.prepare(values)
-            for lowered, values in zip(self.lowered, parameters["cells"], strict=True)
+            for lowered, values in zip(self.lowered, parameters.cells, strict=True)
         ]
         routes = {
-            route.projection: route.lowered.prepare(parameters["synapses"][route.projection])
+            route.projection: route.lowered.prepare(parameters.synapses[route.projection])
             for coupling in self.couplings
             for route in coupling.group.routes
         }
-        sums = [
+        sums: list[object] = [
             coupling.prepare(
-                arrays, parameters["synapses"][coupling.group.routes[0].projection], dt, nodes
+                arrays, parameters.synapses[coupling.group.routes[0].projection], dt, nodes
             )
-            for coupling, arrays in zip(self.couplings, parameters["sums"], strict=True)
+            for coupling, arrays in zip(self.couplings, parameters.sums, strict=True)
         ]
-        seed_words = tf.unstack(parameters["stimuli"]["seed"])
+        seed_words = tf.unstack(parameters.drives.seed)
         for c, coupling in self.tables.each:
-            sums[c]["keys"] = coupling.keys(seed_words)
-        return {
-            "recordings": parameters["recordings"],
-            "cells": cells,
-            "routes": routes,
-            "sums": sums,
-            "stimuli": self.drives.prepare(parameters["stimuli"]),
-            "draws": [spiking.keys(seed_words) for spiking in self.spiking],
-            "refractory": parameters["refractory"],
-            "begun": parameters["begun"],
-            "nodes": nodes,
-        }
+            numbers = sums[c]
+            assert isinstance(numbers, GeneralConstants)
+            sums[c] = numbers._replace(keys=coupling.keys(seed_words))
+        return Constants(
+            cells,
+            routes,
+            sums,
+            self.drives.prepare(parameters.drives),
+            [spiking.keys(seed_words) for spiking in self.spiking],
+            parameters.refractory,
+            parameters.begun,
+            parameters.recordings,
+            nodes,
+        )
 
-    def arrive(self, carry: Carry, step: Tensor, given: Tensor, prepared: Any) -> dict[str, Any]:
+    def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:
         """Compute what events have opened at each node and at the end, and who is refractory."""
-        moment = Moment(step, self.dt, prepared["nodes"])
-        context: dict[str, Any] = {
-            "moment": moment,
-            "stimuli": self.drives.arrive(carry.event["stimuli"], moment, given, prepared),
+        tick, event = Tick(step, self.dt, constants.nodes), carry.event
+        drives = self.drives.arrive(event.noise, tick, given, constants.drives)
+        groups = {
+            coupling.group.key: coupling.arrive(event.groups.get(coupling.group.key), tick, numbers)
+            for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
         }
-        for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
-            key = coupling.group.key
-            context[key] = coupling.arrive(carry.event.get(key), moment, own)
-        context["drawn"] = [
+        draws = [
             spiking.drawn(step, keys)
-            for spiking, keys in zip(self.spiking, prepared["draws"], strict=True)
+            for spiking, keys in zip(self.spiking, constants.draws, strict=True)
         ]
+        context = Context(tick, drives, groups, draws, {})
         for k, spiking in enumerate(self.spiking):
             if spiking.waits:
 
-                def now(k: int = k) -> Callable[[Any], Any]:
-                    return self._between(k, self.states(carry.flow)[k], 0, context, prepared)
+                def now(k: int = k) -> Scope:
+                    return self._between(k, self.states(carry.flow)[k], 0, context, constants)
 
-                context[spiking.key] = spiking.waiting(carry.event[spiking.key], now)
+                context.waiting[spiking.key] = spiking.waiting(event.refractory[spiking.key], now)
         return context
 
     def _between(
-        self, k: int, states: States, end: int, context: Any, prepared: Any
-    ) -> Callable[[Any], Any]:
+        self, k: int, states: States, end: int, context: Context, constants: Constants
+    ) -> Scope:
         """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
-        time = tf.cast(context["moment"].step + end, tf.float64) * self.dt
-        values = states | context["drawn"][k] | {"t": time}
-        return self.lowered[k].scope(prepared["cells"][k], values)
+        time = tf.cast(context.tick.step + end, tf.float64) * self.dt
+        values = by_name(states) | context.draws[k] | {"t": time}
+        return self.lowered[k].scope(constants.cells[k], values)
 
-    def states(self, flow: tuple[Any, ...]) -> list[States]:
+    def states(self, flow: FlowState) -> list[States]:
         """Return the states of each population by name; those without have no block.
 
         States of single synapses that the solver integrates are among those of the presynaptic
         population, by the group and their name.
         """
         blocks = iter(flow)
-        found: list[States] = [
+        states: list[States] = [
             {**layout.unpack(next(blocks))} if layout.states else {} for layout in self.layouts
         ]
         for _, coupling in self.tables.flowing:
             rows = tf.unstack(next(blocks))
-            found[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
-        return found
+            states[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
+        return states
 
-    def held(self, flow: tuple[Any, ...], drive: Any, context: Any, prepared: Any) -> list[States]:
+    def states_at_node(
+        self, flow: FlowState, drive: Tensor, context: Context, constants: Constants
+    ) -> list[States]:
         """Return the states at a node of the step, clamped membranes at their command."""
-        return self.drives.clamps.at_node(self.states(flow), drive, context["stimuli"], prepared)
+        return self.drives.clamps.at_node(
+            self.states(flow), drive, context.drives, constants.drives
+        )
 
     def _currents(
-        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
-    ) -> list[Any]:
+        self,
+        states: list[States],
+        sums: list[object],
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> list[Tensor | None]:
         """Return the input current of each population: stimuli minus synaptic currents."""
-        totals: list[Any] = [None] * len(self.populations)
+        totals: list[Tensor | None] = [None] * len(self.populations)
 
-        def add(target: int, term: Any) -> None:
+        def add(target: int, term: Tensor) -> None:
             totals[target] = term if totals[target] is None else totals[target] + term
 
-        given = self.drives.currents(states, drive, context["stimuli"], prepared)
-        for target, current in given:
+        stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
+        for target, current in stimuli:
             add(target, current)
         for coupling, total in zip(self.couplings, sums, strict=True):
-            for target, current in self._synaptic(coupling, states, total, prepared):
-                add(target, current)
+            for route in coupling.group.routes:
+                table = constants.routes[route.projection]
+                outward = coupling.current(route, states[route.target], total, table)
+                if outward is not None:
+                    add(route.target, -outward)
         return totals
 
-    @staticmethod
-    def _synaptic(
-        coupling: Coupling, states: list[States], sums: Any, prepared: Any
-    ) -> list[tuple[int, Tensor]]:
-        """Return the inward current into each population, given a coupling's sums."""
-        found = []
-        for route in coupling.group.routes:
-            table = prepared["routes"][route.projection]
-            outward = coupling.current(route, states[route.target], sums, table)
-            if outward is not None:
-                found.append((route.target, -outward))
-        return found
-
-    def sums(self, states: list[States], context: Any, node: int, prepared: Any) -> list[Any]:
+    def sums(
+        self, states: list[States], context: Context, node: int, constants: Constants
+    ) -> list[object]:
         return [
-            coupling.sums(states[coupling.group.source], context[coupling.group.key], node, own)
-            for coupling, own in zip(self.couplings, prepared["sums"], strict=True)
+            coupling.sums(
+                states[coupling.group.source], context.groups[coupling.group.key], node, numbers
+            )
+            for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
         ]
 
     def scopes(
-        self, states: list[States], sums: list[Any], drive: Any, context: Any, prepared: Any
-    ) -> list[Any]:
+        self,
+        states: list[States],
+        sums: list[object],
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> list[Scope]:
         """Return what evaluates the equations of each population."""
-        currents = self._currents(states, sums, drive, context, prepared)
+        currents = self._currents(states, sums, drive, context, constants)
         scopes = []
         for k, lowered in enumerate(self.lowered):
-            values = dict(states[k])
+            values = by_name(states[k])
             if values:
                 first = next(iter(values.values()))
                 values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
             values |= {"t": self.drives.time(drive)}
-            scopes.append(lowered.scope(prepared["cells"][k], values))
+            scopes.append(lowered.scope(constants.cells[k], values))
         return scopes
 
     def vector_field(
-        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
-    ) -> tuple[Any, ...]:
+        self,
+        node: int,
+        t: object,
+        flow: FlowState,
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> FlowState:
         """Return the derivative of every block."""
-        states = self.held(flow, drive, context, prepared)
-        sums = self.sums(states, context, node, prepared)
-        return self._slopes(states, sums, drive, context, prepared)
+        return self._slopes(node, flow, drive, context, constants)
 
     def guarded_field(
-        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
-    ) -> tuple[Any, ...]:
+        self,
+        node: int,
+        t: object,
+        flow: FlowState,
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> FlowState:
         """Return the same, not a number at the step's start where synapses pull too strongly.
 
         An explicit method would go on with finite nonsense; this ends the run, at no kernel's cost.
         """
-        if node:
-            return self.vector_field(node, t, flow, drive, context, prepared)
-        states = self.held(flow, drive, context, prepared)
-        sums = self.sums(states, context, node, prepared)
-        return self._slopes(states, sums, drive, context, prepared, guarded=True)
+        return self._slopes(node, flow, drive, context, constants, guarded=node == 0)
 
     def pull(
-        self, k: int, states: list[States], sums: list[Any], drive: Any, prepared: Any
+        self, k: int, states: list[States], sums: list[object], drive: Tensor, constants: Constants
     ) -> Tensor | None:
         """Return the rate at which synapses move a population to where their current vanishes."""
         parts = [
-            (coupling, route, own)
-            for coupling, own in zip(self.couplings, sums, strict=True)
+            (coupling, route, total)
+            for coupling, total in zip(self.couplings, sums, strict=True)
             for route in coupling.group.routes
             if route.target == k
         ]
-        slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, prepared)
+        slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, constants)
         return self.arrivals.rate(
-            k, parts, states[k], slopes, prepared, lambda k, s, change: change
+            k, parts, states[k], slopes, constants, lambda k, s, change: change
         )[0]
 
     def local(
-        self, node: int, t: Any, flow: Any, drive: Any, context: Any, prepared: Any
-    ) -> tuple[Any, ...]:
+        self,
+        node: int,
+        t: object,
+        flow: FlowState,
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> FlowState:
         """Return the same, with what cells get from each other held under differentiation."""
-        states = self.held(flow, drive, context, prepared)
-        sums = self.sums(states, context, node, prepared)
-        held = tf.nest.map_structure(tf.stop_gradient, sums)
-        return self._slopes(states, held, drive, context, prepared, local=True)
+        return self._slopes(node, flow, drive, context, constants, local=True)
 
     def _slopes(
         self,
-        states: list[States],
-        sums: list[Any],
-        drive: Any,
-        context: Any,
-        prepared: Any,
+        node: int,
+        flow: FlowState,
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
         guarded: bool = False,
         local: bool = False,
-    ) -> tuple[Any, ...]:
-        scopes = self.scopes(states, sums, drive, context, prepared)
+    ) -> FlowState:
+        states = self.states_at_node(flow, drive, context, constants)
+        sums = self.sums(states, context, node, constants)
+        if local:
+            sums = tf.nest.map_structure(tf.stop_gradient, sums)
+        scopes = self.scopes(states, sums, drive, context, constants)
         slopes = []
         for k, (layout, value) in enumerate(zip(self.layouts, scopes, strict=True)):
             if not layout.states:
                 continue
             like = states[k][layout.states[0]]
-            found = {s: value(self.lowered[k].derivative(s)) for s in self._own(k)}
-            rate = self.pull(k, states, sums, drive, prepared) if guarded else None
+            names = self.populations[k].equations.states
+            slope = {s: value(self.lowered[k].derivative(s)) for s in names}
+            rate = self.pull(k, states, sums, drive, constants) if guarded else None
             if rate is not None:
                 strong = rate * self.dt < -self.reach
                 for state in self.arrivals.pushes[k]:
-                    row = tf.broadcast_to(cast(found[state], like.dtype), like.shape)
-                    found[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
-            if MEMBRANE in found:
-                v = found[MEMBRANE]
-                found[MEMBRANE] = self.drives.clamps.still(k, v, context["stimuli"], prepared)
-            for coupling, own in zip(self.couplings, prepared["sums"], strict=True):
+                    row = tf.broadcast_to(cast(slope[state], like.dtype), like.shape)
+                    slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
+            if MEMBRANE in slope:
+                v = slope[MEMBRANE]
+                slope[MEMBRANE] = self.drives.clamps.still(k, v, context.drives, constants.drives)
+            for coupling, numbers in zip(self.couplings, constants.sums, strict=True):
                 if coupling.group.source == k:
-                    found |= coupling.slopes(states[k], context[coupling.group.key], own)
-            rows = [found[state] for state in layout.states]
-            rows = [tf.broadcast_to(cast(row, like.dtype), like.shape) for row in rows]
+                    slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
+            rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
             slopes.append(tf.stack(self._hold(k, rows, context)))
-        for c, coupling in self.tables.each:
-            if coupling.flowing:
-                group = coupling.group
-                owner = states[group.routes[0].target]
-                if local:
-                    owner = {key: tf.stop_gradient(value) for key, value in owner.items()}
-                own = states[group.source], owner, sums[c], prepared["sums"][c]
-                slopes.append(coupling.flow(*own))
+        for c, coupling in self.tables.flowing:
+            group = coupling.group
+            owner = states[group.routes[0].target]
+            if local:
+                owner = {key: tf.stop_gradient(value) for key, value in owner.items()}
+            numbers, total = constants.sums[c], sums[c]
+            assert isinstance(numbers, GeneralConstants) and isinstance(total, GeneralSums)
+            slopes.append(coupling.flow(states[group.source], owner, total, numbers))
         return tuple(slopes)
 
-    def _own(self, k: int) -> tuple[str, ...]:
-        return tuple(self.populations[k].equations.states)
-
-    def _hold(self, k: int, rows: list[Any], context: Any) -> list[Any]:
+    def _hold(self, k: int, rows: list[Tensor], context: Context) -> list[Tensor]:
         """Keep the states that a refractory period holds where they are."""
         spiking = self.spiking[k]
         if not (spiking.waits and spiking.held):
             return rows
-        waiting = context[spiking.key] > 0
+        waiting = context.waiting[spiking.key] > 0
         return [
             tf.where(waiting, tf.zeros_like(row), row) if state in spiking.held else row
             for state, row in zip(self.layouts[k].states, rows, strict=True)
         ]
 
-    def jump(self, before: Carry, flow: Any, context: Any, prepared: Any) -> Jump:
+    def jump(self, before: Carry, flow: FlowState, context: Context, constants: Constants) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
-        clamps, outside = self.drives.clamps, context["stimuli"]
-        old, new = self.states(before.flow), clamps.at_end(self.states(flow), outside, prepared)
+        clamps, outside, tick = self.drives.clamps, context.drives, context.tick
+        old, new = self.states(before.flow), self.states(flow)
+        new = clamps.at_end(new, outside, constants.drives)
         states: list[States] = [{**rows} for rows in new]
-        event, since = {}, []
-        moment = context["moment"]
+        since, arrived, each = [], [], dict(self.tables.each)
+        event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
         for k, spiking in enumerate(self.spiking):
-            crossed = self._crossings(k, before, old[k], new[k], context, prepared)
+            crossed = self._crossings(k, before, old[k], new[k], context, constants)
             if spiking.waits:
-                waiting = context[spiking.key]
+                waiting = context.waiting[spiking.key]
                 crossed = tf.where(waiting > 0, tf.zeros_like(crossed), crossed)
-                steps = prepared["refractory"].get(spiking.key)
-                event[spiking.key] = spiking.left(waiting, crossed > 0, steps)
+                steps = constants.refractory.get(spiking.key)
+                event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
             if spiking.resets:
-                self._reset(k, states[k], crossed > 0, context, prepared)
+                self._reset(k, states[k], crossed > 0, context, constants)
             if self.struck[k]:
-                value = self._between(k, states[k], 1, context, prepared)
+                value = self._between(k, states[k], 1, context, constants)
                 above = tf.broadcast_to(spiking.holds(value), crossed.shape)
-                event[f"above {self.populations[k].name}"] = above
+                event.above[f"above {self.populations[k].name}"] = above
             since.append(crossed)
-        arrived, each = [], dict(self.tables.each)
-        for c, (coupling, own) in enumerate(zip(self.couplings, prepared["sums"], strict=True)):
+        for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group, since, before, moment, prepared)
+                arriving = self._delayed(group, since, before, tick, constants)
             else:
-                arriving = self.drives.counted(group.counted, moment, outside, prepared)
+                arriving = self.drives.counted(group.counted, tick, outside, constants.drives)
             after = since[group.routes[0].target] if group.form.learns else None
             if c in each:
-                history = before.event.get(f"spikes {self.populations[group.source].name}")
-                begun = prepared["begun"].get(group.key)
-                arriving = each[c].arriving(arriving, history, moment.step, begun, own["arrays"])
+                assert isinstance(numbers, GeneralConstants)
+                history = before.event.spikes.get(f"spikes {self.populations[group.source].name}")
+                begun = constants.begun.get(group.key)
+                arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
                 if after is not None:
-                    after = tf.gather(after, own["arrays"]["post"], axis=-1)
+                    after = tf.gather(after, numbers.arrays["post"], axis=-1)
             spikes = Spikes(arriving, after, new, old)
-            made = coupling.emit(
-                before.event.get(group.key), context[group.key], spikes, moment, own
-            )
-            if made is not None:
-                event[group.key] = made.event
+            opened, kept = context.groups[group.key], before.event.groups.get(group.key)
+            effect = coupling.emit(kept, opened, spikes, tick, numbers)
+            if effect is not None:
+                event.groups[group.key] = effect.event
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
-                arrived.append(Arrival(coupling, made, spiked))
-
-        def free(k: int, state: str, change: Tensor) -> Tensor:
-            return self._free(k, state, change, event)
-
-        end = tf.cast(moment.step + 1, tf.float64) * self.dt
-        self.arrivals.bring(arrived, states, end, prepared, free)
+                arrived.append(Arrival(coupling, effect, spiked))
+        free = partial(self._free, event)
+        end = tf.cast(tick.step + 1, tf.float64) * self.dt
+        self.arrivals.bring(arrived, states, end, constants, free)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"
-                slot = tf.cast(tf.math.floormod(moment.step, steps), tf.int32)
-                event[key] = put(before.event[key], slot, since[k])
-        event["stimuli"] = self.drives.leave(before.event["stimuli"], context["stimuli"], moment)
-        states = clamps.at_end(states, outside, prepared)
+                slot = tf.cast(tf.math.floormod(tick.step, steps), tf.int32)
+                event.spikes[key] = put(before.event.spikes[key], slot, since[k])
+        states = clamps.at_end(states, outside, constants.drives)
         blocks = tuple(
             tf.stack([rows[state] for state in layout.states])
             for layout, rows in zip(self.layouts, states, strict=True)
@@ -351,29 +377,35 @@ class Dynamics:
         return Jump(blocks, event, tf.concat(since, axis=-1))
 
     def _delayed(
-        self, group: Group, since: list[Any], before: Carry, moment: Moment, prepared: Any
+        self, group: Group, since: list[Tensor], before: Carry, tick: Tick, constants: Constants
     ) -> Tensor:
         """Return the spikes of a group's population that arrive in this step after its delay."""
         if not group.delay:
             return since[group.source]
-        history = before.event[f"spikes {self.populations[group.source].name}"]
-        sent = moment.step - group.delay
+        history = before.event.spikes[f"spikes {self.populations[group.source].name}"]
+        sent = tick.step - group.delay
         slot = tf.math.floormod(sent, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
-        found = tf.gather(history, tf.cast(slot, tf.int32))
-        begun = prepared["begun"].get(group.key)
-        return found if begun is None else tf.where(sent >= begun, found, 0)
+        arriving = tf.gather(history, tf.cast(slot, tf.int32))
+        begun = constants.begun.get(group.key)
+        return arriving if begun is None else tf.where(sent >= begun, arriving, 0)
 
-    def _free(self, k: int, state: str, change: Any, event: Any) -> Any:
+    def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
         """Return a change of a state, 0 for cells that are refractory."""
         spiking = self.spiking[k]
         if not (spiking.waits and state in spiking.held):
             return change
-        waiting = event[spiking.key] > 0
+        waiting = event.refractory[spiking.key] > 0
         return tf.where(waiting, tf.zeros_like(change), change)
 
     def _crossings(
-        self, k: int, before: Carry, old: States, new: States, context: Any, prepared: Any
+        self,
+        k: int,
+        before: Carry,
+        old: States,
+        new: States,
+        context: Context,
+        constants: Constants,
     ) -> Tensor:
         """Return the time from each spike to the step's end, 0 where there is none.
 
@@ -382,34 +414,37 @@ class Dynamics:
         of the last step, at this step's start.
         """
         shape = (*self.tables.batch, self.layouts[k].padded)
-        moment, outside, spiking = context["moment"], context["stimuli"], self.spiking[k]
+        tick, spiking = context.tick, self.spiking[k]
         if self.populations[k].source is not None:
-            since = self.drives.sources.since(k, moment, outside, prepared)
+            since = self.drives.sources.since(k, tick, context.drives, constants.drives)
             return tf.broadcast_to(since, shape)
         if spiking.condition is None:
             return tf.zeros(shape, self.tables.dtype)
         held, since = spiking.since(
-            self._between(k, old, 0, context, prepared), self._between(k, new, 1, context, prepared)
+            self._between(k, old, 0, context, constants),
+            self._between(k, new, 1, context, constants),
         )
         at_start = tf.zeros_like(since) + self.dt
         if spiking.resets:
             return tf.broadcast_to(tf.where(held, at_start, since), shape)
         since = tf.where(held, tf.zeros_like(since), since)
         if self.struck[k]:
-            above = before.event[f"above {self.populations[k].name}"]
-            since = tf.where(held & ~above & (moment.step > 0), at_start, since)
+            above = before.event.above[f"above {self.populations[k].name}"]
+            since = tf.where(held & ~above & (tick.step > 0), at_start, since)
         return tf.broadcast_to(since, shape)
 
-    def _reset(self, k: int, states: States, hit: Any, context: Any, prepared: Any) -> None:
+    def _reset(
+        self, k: int, states: States, hit: Tensor, context: Context, constants: Constants
+    ) -> None:
         for assignment in self.spiking[k].resets:
-            value = self._between(k, states, 1, context, prepared)
+            value = self._between(k, states, 1, context, constants)
             fresh = cast(value(assignment.expression), self.tables.dtype)
             states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
 
-    def observe(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:
+    def observe(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders ask for."""
-        return self.recordings.observe(Frame(self, carry, step, drive, prepared))
+        return self.recordings.observe(Frame(self, carry, step, drive, constants))
 
-    def follow(self, carry: Carry, step: Tensor, drive: Any, prepared: Any) -> dict[str, Any]:
+    def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""
-        return self.recordings.follow(Frame(self, carry, step, drive, prepared))
+        return self.recordings.follow(Frame(self, carry, step, drive, constants))

@@ -2,21 +2,25 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from somaflow import description
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import Coupling
+from somaflow.compiler.coupling import AnyCoupling
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
+from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
+from somaflow.compiler.states import EventState, Parameters, RecordingParameters
 from somaflow.compiler.timing import warn_of_coarse_times
 from somaflow.equations.drawing import held as held_value
+from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
@@ -56,17 +60,18 @@ class Tables:
         network: Network,
         dt: float,
         duration: float,
-        dtype: Any,
-        initial: Mapping[str, Mapping[str, Any]] | FinalState,
+        dtype: DTypeLike,
+        initial: Mapping[str, Mapping[str, object]] | FinalState,
         seed: int = 0,
         solver: Solver | None = None,
     ) -> None:
-        self.network, self.dt, self.dtype = network, dt, np.dtype(dtype)
+        self.network, self.dt = network, dt
+        self.dtype: np.dtype = np.dtype(dtype)
         self.solver = RK4() if solver is None else solver
         self.duration = duration
         self.populations = network.populations
         self.before: Continuing | None = None
-        self.given: Mapping[str, Mapping[str, Any]] = {}
+        self.given: Mapping[str, Mapping[str, object]] = {}
         if isinstance(initial, FinalState):
             self.before = Continuing(initial, self.populations, dt, dtype)
         else:
@@ -79,8 +84,8 @@ class Tables:
         nodes = nodes_of(self.solver)
         self.couplings = Joining(network, dt, dtype, self.before, nodes).couplings()
         # With what only they have, such as spikes of each synapse.
-        self.each: list[tuple[int, Any]] = [
-            (c, coupling) for c, coupling in enumerate(self.couplings) if coupling.each
+        self.each = [
+            (c, coupling) for c, coupling in enumerate(self.couplings) if by_itself(coupling)
         ]
         self.flowing = [(c, coupling) for c, coupling in self.each if coupling.flowing]
         self.layouts = self._lay_out()
@@ -137,39 +142,44 @@ class Tables:
 
     # -------------------------------------------------------------- parameters
 
-    def _values(self, equations: Any, size: int) -> dict[str, Array]:
+    def _values(self, equations: Equations, size: int) -> dict[str, Array]:
         return {
             name: pad(p.value, size).astype(self.dtype) for name, p in equations.parameters.items()
         }
 
-    def parameters(self) -> dict[str, Any]:
-        """Return every parameter, padded, as arrays of the run's dtype."""
+    def parameters(self, recordings: RecordingParameters) -> Parameters:
+        """Return every parameter, padded, as arrays of the run's dtype.
+
+        Args:
+            recordings: What recorders need.
+        """
         begun = [c.group for c in self.couplings if c.group.begun is not None]
-        return {
-            "cells": [
+        return Parameters(
+            cells=[
                 self._values(p.equations, p.size)
                 | lowered.exact(
                     {n: pad(v.value, p.size) for n, v in p.equations.parameters.items()}
                 )
                 for p, lowered in zip(self.populations, self.lowered, strict=True)
             ],
-            "synapses": {
+            synapses={
                 route.projection: values
                 for coupling in self.couplings
                 for route, values in zip(
                     coupling.group.routes, self._of_synapses(coupling), strict=True
                 )
             },
-            "sums": [coupling.wiring.arrays for coupling in self.couplings],
-            "stimuli": self.drives.parameters(),
-            "refractory": {s.key: s.steps for s in self.spiking if s.steps is not None},
-            "begun": {g.key: np.asarray(g.begun, np.int64) for g in begun},
-        }
+            sums=[coupling.wiring.arrays for coupling in self.couplings],
+            drives=self.drives.parameters(),
+            refractory={s.key: s.steps for s in self.spiking if s.steps is not None},
+            begun={g.key: np.asarray(g.begun, np.int64) for g in begun},
+            recordings=recordings,
+        )
 
-    def _of_synapses(self, coupling: Coupling) -> list[dict[str, Array]]:
+    def _of_synapses(self, coupling: AnyCoupling) -> list[dict[str, Array]]:
         """Return the parameters of each projection, or of the Poisson input, of a coupling."""
         group = coupling.group
-        if coupling.each:
+        if by_itself(coupling):
             return [coupling.wiring.values]
         if group.counted is not None:
             return [self._values(self.network.inputs[group.counted].equations, 1)]
@@ -193,7 +203,7 @@ class Tables:
             self.batch = self.before.batch
         else:
             self.batch = self._leading(per_cell)
-        rows: dict[str, Any] = {}
+        rows: dict[str, Array] = {}
         for coupling in self.couplings:
             known = None if self.before is None else self.before.rows(coupling)
             rows |= {row: np.full((), start) for row, start in coupling.rows.items()}
@@ -209,11 +219,12 @@ class Tables:
         event = self._initial_events()
         if self.before is not None:
             event = self.before.events(event, self.couplings)
-        event["stimuli"] = self.drives.numbered(event["stimuli"])
-        for coupling in self.couplings:
-            if coupling.each:
-                flow = event[coupling.group.key].pop("flow", {})
-                blocks += [np.stack(list(flow.values()))] if flow else []
+        event = event._replace(noise=self.drives.numbered(event.noise))
+        for _, coupling in self.each:
+            kept = event.groups[coupling.group.key]
+            assert isinstance(kept, GeneralState)
+            event.groups[coupling.group.key] = kept._replace(flow={})
+            blocks += [np.stack(list(kept.flow.values()))] if kept.flow else []
         remembered = memory.empty(self.solver, tuple(blocks))
         if remembered and self.before is not None:
             remembered = memory.restored(remembered, self._method, self.before.final.events)
@@ -227,12 +238,12 @@ class Tables:
         plain = [(k, v) for k, v in settings if isinstance(v, (bool, int, float, str))]
         return f"method {type(self.solver).__qualname__} {self.solver.name} {plain} of {digest}"
 
-    def _first_cells(self, k: int) -> dict[str, Any]:
+    def _first_cells(self, k: int) -> Mapping[str, ArrayLike]:
         """Return the states of a population with which the run begins."""
         known = None if self.before is None else self.before.cells(self.populations[k].name)
         return self._initial_cells(k) if known is None else known
 
-    def _leading(self, per_cell: list[dict[str, Any]]) -> tuple[int, ...]:
+    def _leading(self, per_cell: list[Mapping[str, ArrayLike]]) -> tuple[int, ...]:
         """Return the leading axes of initial values and parameters."""
         leading = [np.shape(v)[:-1] for cells in per_cell for v in cells.values() if np.ndim(v)]
         leading += [
@@ -257,17 +268,19 @@ class Tables:
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
         sizes = {p.name: p.size for p in self.populations}
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
-        events = {**carry.event, "stimuli": self.drives.named(carry.event["stimuli"])}
+        event = carry.event._replace(
+            noise=self.drives.named(carry.event.noise), groups=dict(carry.event.groups)
+        )
         for _, coupling in self.flowing:
             key = coupling.group.key
             flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))
-            events[key] = {**events[key], "flow": flow}
-        known = flattened(events)
+            event.groups[key] = event.groups[key]._replace(flow=flow)
+        known = flattened(event.named())
         if carry.memory:
             known |= memory.named(carry.memory, self._method)
         return FinalState(steps, self.dt, states, known, sizes, groups)
 
-    def _kept(self, coupling: Coupling) -> KeptGroup:
+    def _kept(self, coupling: AnyCoupling) -> KeptGroup:
         group = coupling.group
         members = {
             r.projection: (self.populations[r.target].name, r.columns.start, r.columns.stop)
@@ -277,7 +290,7 @@ class Tables:
         known = group.begun, coupling.wired, coupling.places
         return KeptGroup(source, members, group.delay, form, *known)
 
-    def _initial_cells(self, k: int) -> dict[str, Any]:
+    def _initial_cells(self, k: int) -> Mapping[str, ArrayLike]:
         population = self.populations[k]
         equations = population.equations
         given = {}
@@ -302,20 +315,21 @@ class Tables:
             given[name] = held.value
         return equations.initial_values(given, population.name)
 
-    def _initial_events(self) -> dict[str, Any]:
-        event: dict[str, Any] = {"stimuli": self.drives.initial(self.batch)}
+    def _initial_events(self) -> EventState:
+        event = EventState(self.drives.initial(), {}, {}, {}, {})
         for coupling in self.couplings:
             start = coupling.initial(self.batch)
             if start is not None:
-                event[coupling.group.key] = start
+                event.groups[coupling.group.key] = start
         for k, population in enumerate(self.populations):
             shape = (*self.batch, padded(population.size))
             if self.spiking[k].waits:
-                event[self.spiking[k].key] = np.zeros(shape, np.int32)
+                event.refractory[self.spiking[k].key] = np.zeros(shape, np.int32)
             if self.struck[k]:
-                event[f"above {population.name}"] = np.zeros(shape, np.bool_)
+                event.above[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:
-                event[f"spikes {population.name}"] = np.zeros((self.delays[k], *shape), self.dtype)
+                spikes = np.zeros((self.delays[k], *shape), self.dtype)
+                event.spikes[f"spikes {population.name}"] = spikes
         return event
 
     def rows(self) -> tuple[Row, ...]:
@@ -346,7 +360,7 @@ class Tables:
         states = sum(p.size * len(p.equations.states) for p in self.populations)
         for coupling in self.couplings:
             group = coupling.group
-            before = self.populations[group.source].size
-            after = sum(self.populations[route.target].size for route in group.routes)
-            states += group.form.count(before, after, coupling.wiring.choice.synapses)
+            n_pre = self.populations[group.source].size
+            n_post = sum(self.populations[route.target].size for route in group.routes)
+            states += group.form.count(n_pre, n_post, coupling.wiring.choice.synapses)
         return states

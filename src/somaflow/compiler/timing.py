@@ -4,44 +4,50 @@ After 1e5 time units the numbers of float32 lie 0.008 apart, which is no time at
 """
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow import units
 from somaflow.compiler.checks import spec
-from somaflow.compiler.ode import Function, Model
+from somaflow.compiler.ode import Function, OdeModel
+from somaflow.numerics.types import Nest, Tensor
+
+if TYPE_CHECKING:
+    from somaflow.compiler.tables import Tables
 
 _COARSE, _COARSE_STATE = 1e-3, 0.1  # of a step
 
 
-def fitted(made: Model, function: Function, dtype: Any, rowwise: bool) -> tuple[Function, bool]:
+def fitted(
+    model: OdeModel, function: Function, dtype: tf.DType, rowwise: bool
+) -> tuple[Function, bool]:
     """Return a user's function such that it takes times of float64, and whether it rounds them.
 
     In float32 a function that looks at the time is computed in float64 and its result is rounded,
     unless it mixes numbers of its own with the state, which are float32: it gets a rounded time.
 
     Args:
-        made: The model.
+        model: The model.
         function: `(t, y, parameters) -> nest`, which was checked.
         dtype: Of the run.
         rowwise: Whether every problem has a time of its own.
     """
     if dtype == tf.float64:
         return function, False
-    time, *rest = spec(made, dtype, rowwise)
-    shape = made.blocks.time(tf.zeros(time.shape, dtype)).shape  # as functions get it
-    types = [tf.TensorSpec(shape, dtype), *rest]
-    traced: Any = tf.function(function, autograph=False).get_concrete_function(*types)
+    time, state, parameters = spec(model, dtype, rowwise)
+    shape = model.blocks.time(tf.zeros(time.shape, dtype)).shape  # as functions get it
+    types = (tf.TensorSpec(shape, dtype), state, parameters)
+    traced = tf.function(function, autograph=False).get_concrete_function(*types)
     looks = bool(traced.graph.inputs[0].consumers())
-    wide = looks and _computes(function, _cast(types, tf.float32, tf.float64))
+    wide = looks and _computes(function, [_cast(t, tf.float32, tf.float64) for t in types])
 
-    def over(t: Any, y: Any, parameters: Any) -> Any:
+    def over(t: Tensor, y: Nest, parameters: Nest) -> Nest:
         if not wide:
             return function(tf.cast(t, dtype), y, parameters)
-        given = _cast((t, y, parameters), tf.float32, tf.float64)
-        return _cast(function(*given), tf.float64, tf.float32)
+        wider = (_cast(part, tf.float32, tf.float64) for part in (t, y, parameters))
+        return _cast(function(*wider), tf.float64, tf.float32)
 
     return over, looks and not wide
 
@@ -66,20 +72,20 @@ def warn_of_rounding(t0: float, t1: float, step: float) -> None:
         )
 
 
-def _computes(function: Function, types: Any) -> bool:
+def _computes(function: Function, types: list[Nest]) -> bool:
     """Tell whether a function can be computed with arguments of these types, in float64."""
     try:
-        traced: Any = tf.function(function, autograph=False).get_concrete_function(*types)
+        traced = tf.function(function, autograph=False).get_concrete_function(*types)
     except Exception:  # whatever a user's function raises
         return False
     floats = [item.dtype for item in traced.outputs if item.dtype.is_floating]
     return all(kind == tf.float64 for kind in floats)
 
 
-def _cast(nest: Any, old: tf.DType, new: tf.DType) -> Any:
+def _cast(nest: Nest, old: tf.DType, new: tf.DType) -> Nest:
     """Return a nest with tensors, or types, of one dtype in another."""
 
-    def leaf(item: Any) -> Any:
+    def leaf(item: object) -> object:
         if isinstance(item, tf.TensorSpec):
             return tf.TensorSpec(item.shape, new) if item.dtype == old else item
         return tf.cast(item, new) if isinstance(item, tf.Tensor) and item.dtype == old else item
@@ -87,7 +93,7 @@ def _cast(nest: Any, old: tf.DType, new: tf.DType) -> Any:
     return tf.nest.map_structure(leaf, nest)
 
 
-def warn_of_coarse_times(tables: Any) -> None:
+def warn_of_coarse_times(tables: "Tables") -> None:
     """Warn of states of a network that hold times which the run's dtype cannot tell apart.
 
     Args:

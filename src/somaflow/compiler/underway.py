@@ -51,19 +51,19 @@ class Clocks(NamedTuple):
             RunError: A cell has two of them in one step.
         """
         step, places = slots(found, self.before)
-        since, made = found[(step % len(found), *places)], np.array(empty)
+        since, history = found[(step % len(found), *places)], np.array(empty)
         if not self.same:
             times = (step + 1) * self.old - since.astype(np.float64)
             step = np.ceil(times / self.dt - 1e-9).astype(np.int64) - 1
-            since = np.clip((step + 1) * self.dt - times, LEAST, self.dt).astype(made.dtype)
-        kept = step >= self.now - len(made)
+            since = np.clip((step + 1) * self.dt - times, LEAST, self.dt).astype(history.dtype)
+        kept = step >= self.now - len(history)
         step, since, places = step[kept], since[kept], tuple(place[kept] for place in places)
         if np.unique(np.stack([step, *places]), axis=1).shape[1] < len(step):
             raise self._refused(
                 f"a cell of {name!r} has two spikes under way within {self.dt:g} ms"
             )
-        made[(step % len(made), *places)] = since
-        return made
+        history[(step % len(history), *places)] = since
+        return history
 
     def counts(self, name: str, found: Array) -> Array:
         """Return for how many steps each cell of a population stays refractory.
@@ -92,10 +92,10 @@ class Clocks(NamedTuple):
                 f"spikes are under way by projection {group.routes[0].projection!r}, whose delays "
                 "differ"
             )
-        made = np.array(empty).reshape(-1, group.width + 1, empty.shape[-1])
-        due = due[: len(made) - 2]
-        made[(self.now + np.arange(len(due))) % len(made), :-1] = due
-        return made.reshape(empty.shape)
+        slots = np.array(empty).reshape(-1, group.width + 1, empty.shape[-1])
+        due = due[: len(slots) - 2]
+        slots[(self.now + np.arange(len(due))) % len(slots), :-1] = due
+        return slots.reshape(empty.shape)
 
     def _refused(self, what: str) -> RunError:
         return RunError(
@@ -130,9 +130,9 @@ def due(ring: Array, steps: int, group: Group, old: KeptGroup) -> Array:
         old: The group that they were in.
     """
     stride = 1 + max(end for _, _, end in old.members.values())
-    held = ring.reshape(-1, stride, ring.shape[-1])
-    order = (steps + np.arange(len(held) - 2)) % len(held)
-    made = np.zeros((len(order), group.width, ring.shape[-1]), ring.dtype)
+    slots = ring.reshape(-1, stride, ring.shape[-1])
+    order = (steps + np.arange(len(slots) - 2)) % len(slots)
+    arrivals = np.zeros((len(order), group.width, ring.shape[-1]), ring.dtype)
     for here, there in columns(group, old):
-        made[:, here] = held[order][:, there]
-    return made
+        arrivals[:, here] = slots[order][:, there]
+    return arrivals

@@ -1,7 +1,7 @@
 """Wiring: the synapses of a group as arrays, in the form that the cost table finds cheapest."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,15 +35,15 @@ class Member(NamedTuple):
     start: int
 
 
-def parts(members: list[Member], dt: float, dtype: Any) -> Iterator[Part]:
+def parts(members: list[Member], dt: float, dtype: np.dtype) -> Iterator[Part]:
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
     for projection, start in members:
         for rows in ranges(projection):
-            made = projection.connections(rows)
-            columns = {"weight": made.coherent.astype(dtype)}
+            connections = projection.connections(rows)
+            columns = {"weight": connections.coherent.astype(dtype)}
             if varied_delays(projection):
-                columns["delay"] = np.rint(made.delay / dt).astype(np.int32)
-            yield Part(made.pre, made.post + np.int32(start), columns)
+                columns["delay"] = np.rint(connections.delay / dt).astype(np.int32)
+            yield Part(connections.pre, connections.post + np.int32(start), columns)
 
 
 class Wiring:
@@ -72,7 +72,7 @@ class Wiring:
         n_pre: int,
         width: int,
         dt: float,
-        dtype: Any,
+        dtype: np.dtype,
     ) -> None:
         self.n_pre, self.width, self.single = n_pre, width, False
         self.latest: int | None = None

@@ -1,8 +1,7 @@
 """What a form of synapse answers. A form is one class in one file; `forms.FORMS` lists them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ class Form(ABC):
     acts: bool = True
     learns: bool = False
     waits: bool = True
-    draws: Any = ()
+    draws: Collection[str] = ()
     reason: str = ""
 
     @classmethod
@@ -61,7 +60,7 @@ class Form(ABC):
         return ()
 
     @abstractmethod
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are for so many cells on either side and synapses."""
 
     def choose(

@@ -8,7 +8,6 @@ result that the rewrites of `forms` are held to, and what runs where none of the
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +85,7 @@ class General(Form):
         """The current."""
         return () if self.current is None else (self.current,)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: all of each synapse."""
         return synapses * len(self.closed + self.flowing)
 
@@ -186,22 +185,22 @@ def closed_states(equations: Equations) -> tuple[str, ...]:
     """Return the states with closed forms: linear in each other, with constant coefficients."""
     known = {*equations.states, *equations.inputs}
 
-    def constant(state: str, found: list[str]) -> bool:
+    def constant(state: str, closed: list[str]) -> bool:
         tree = inlined(equations.states[state].expression, equations.definitions, set())
-        if calls_pulse(tree) or (equations.depends(tree) & known) - set(found):
+        if calls_pulse(tree) or (equations.depends(tree) & known) - set(closed):
             return False
         try:
-            LinearParts(equations, _led(state, found, equations))
+            LinearParts(equations, _led(state, closed, equations))
         except EquationError:
             return False
         return True
 
-    found = list(equations.states)
+    closed = list(equations.states)
     while True:
-        kept = [state for state in found if constant(state, found)]
-        if kept == found:
-            return tuple(found)
-        found = kept
+        still = [state for state in closed if constant(state, closed)]
+        if still == closed:
+            return tuple(closed)
+        closed = still
 
 
 def _led(state: str, found: list[str], equations: Equations) -> list[str]:
@@ -232,12 +231,12 @@ def duration_of(equations: Equations, place: str) -> Node | None:
         NetworkError: There are several.
     """
     nodes = [v.expression for v in (*equations.states.values(), *equations.definitions.values())]
-    found = {
+    durations = {
         render(item.arguments[0]): item.arguments[0] for node in nodes for item in _pulses(node)
     }
-    if len(found) > 1:
-        raise NetworkError(f"{place} has pulses of {len(found)} durations; give one.")
-    return next(iter(found.values()), None)
+    if len(durations) > 1:
+        raise NetworkError(f"{place} has pulses of {len(durations)} durations; give one.")
+    return next(iter(durations.values()), None)
 
 
 def check_rest(equations: Equations, states: tuple[str, ...], place: str) -> None:
@@ -251,7 +250,9 @@ def check_rest(equations: Equations, states: tuple[str, ...], place: str) -> Non
     Raises:
         NetworkError: Of one the derivative at 0, or the start, is another number than 0.
     """
-    table: dict[str, Any] = {name: p.value for name, p in equations.parameters.items()}
+    table: dict[str, NDArray[np.float64] | float] = {
+        name: p.value for name, p in equations.parameters.items()
+    }
     table |= dict.fromkeys(equations.states, 0.0)
     known = all(state in equations.initial for state in equations.states)
     start = equations.initial_values({}, place) if known else {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from somaflow.equations.affine import ONE, inlined
 from somaflow.equations.equations import Equations
@@ -70,9 +69,9 @@ class Graded(Form):
         """The factors that the presynaptic cell gives."""
         return tuple(pre for pre, _ in self.terms)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: each once for each presynaptic cell."""
-        return before * len(self.rows)
+        return n_pre * len(self.rows)
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""
@@ -121,14 +120,14 @@ def terms_of(projection: Synaptic) -> tuple[tuple[Node, Node], ...]:
 def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
     """Write the current as a sum of weight * (what pre gives) * (what post gives)."""
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
-    before = {name for name in equations.inputs if name.endswith("_pre")} | set(equations.states)
-    after = {name for name in equations.inputs if name.endswith("_post")}
+    of_pre = {name for name in equations.inputs if name.endswith("_pre")} | set(equations.states)
+    of_post = {name for name in equations.inputs if name.endswith("_post")}
 
     def mixed(node: Node) -> bool:
         used = equations.depends(node)
-        return bool(used & (before | {weight or ""})) and bool(used & after)
+        return bool(used & (of_pre | {weight or ""})) and bool(used & of_post)
 
-    found = []
+    terms = []
     try:
         products = _products(Name("I"), equations, mixed)
     except RecursionError:
@@ -148,7 +147,7 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
                     f"{place}: the factor {render(factor)} of I mixes what the presynaptic and the "
                     "postsynaptic cell give, so it cannot be summed over synapses."
                 )
-            elif used & before:
+            elif used & of_pre:
                 pre = factor if pre == ONE else Binary("*", pre, factor)
             else:
                 post = factor if post == ONE else Binary("*", post, factor)
@@ -157,11 +156,11 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
                 f"{place}: each term of I must be {weight} times what the presynaptic and the "
                 f"postsynaptic cell give; found {' * '.join(render(f) for f in factors)}."
             )
-        found.append((pre, post))
-    return found
+        terms.append((pre, post))
+    return terms
 
 
-def _products(node: Node, equations: Equations, mixed: Any) -> list[list[Node]]:
+def _products(node: Node, equations: Equations, mixed: Callable[[Node], bool]) -> list[list[Node]]:
     """Expand a tree into products, opening sums only where they mix the two sides."""
     match node:
         case Name(name=name) if name in equations.definitions:

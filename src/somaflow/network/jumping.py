@@ -24,8 +24,8 @@ from somaflow.network.synaptic import Synaptic, place_of
 class Jumps(NamedTuple):
     """The parts of a synapse that jumps; of what they are, see `Jumping` and `Plastic`."""
 
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    pre_states: tuple[str, ...]
+    post_states: tuple[str, ...]
     sums: tuple[str, ...]
     own: tuple[str, ...]
     on_spike: tuple[Assignment, ...]
@@ -39,7 +39,7 @@ class Jumping(Form):
     """States that jump at spikes and are linear between them; each jump has the weight as a factor.
 
     Attributes:
-        before: States that are one for each presynaptic cell.
+        pre_states: States that are one for each presynaptic cell.
         sums: States of which only the sum over a postsynaptic cell's synapses matters.
         on_spike: What a presynaptic spike does, in order.
         current: The outward current of one synapse, a tree that is linear in `sums`, or None.
@@ -47,7 +47,7 @@ class Jumping(Form):
             which the presynaptic cell gives.
     """
 
-    before: tuple[str, ...]
+    pre_states: tuple[str, ...]
     sums: tuple[str, ...]
     on_spike: tuple[Assignment, ...]
     current: Node | None
@@ -59,16 +59,16 @@ class Jumping(Form):
         found = jumps_of(projection)
         if found is None or found.amplitudes is None:
             return None
-        return cls(found.before, found.sums, found.on_spike, found.current, found.amplitudes)
+        return cls(found.pre_states, found.sums, found.on_spike, found.current, found.amplitudes)
 
     @property
     def post(self) -> tuple[Node, ...]:
         """The current."""
         return () if self.current is None else (self.current,)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: traces, and sums."""
-        return before * len(self.before) + after * len(self.sums)
+        return n_pre * len(self.pre_states) + n_post * len(self.sums)
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""
@@ -76,7 +76,8 @@ class Jumping(Form):
 
     def uncounted(self) -> str | None:
         """Return what is kept of presynaptic cells, of which a number of spikes says nothing."""
-        return f"keeps {', '.join(self.before)} for each cell or synapse" if self.before else None
+        traces = ", ".join(self.pre_states)
+        return f"keeps {traces} for each cell or synapse" if traces else None
 
 
 def jumps_of(projection: Synaptic) -> Jumps | None:
@@ -114,25 +115,25 @@ def jumps_of(projection: Synaptic) -> Jumps | None:
         on_spike = [_weighted(a, weight, place) if a.name in sums else a for a in on_spike]
     if current is not None:
         _check_linear(current, sums, equations, place)
-    before, after, own = _locate(equations, sums, weight, place)
+    pre, post, own = _locate(equations, sums, weight, place)
     for assignment in equations.on_post_spike:
-        if assignment.name not in {*own, *after}:
+        if assignment.name not in {*own, *post}:
             raise NetworkError(
                 f"{place}: 'on post spike' changes {assignment.name}, which is no variable of one "
                 "synapse and no trace of the postsynaptic cell."
             )
-    for states in (sums, before, after):
+    for states in (sums, pre, post):
         LinearParts(equations, sorted(states, key=list(equations.states).index))
     amplitudes = None
     if not own and not equations.on_post_spike:
-        amplitudes = _amplitudes(on_spike, before, weight, equations, place)
+        amplitudes = _amplitudes(on_spike, pre, weight, equations, place)
     for assignment in on_spike if amplitudes is None else ():
-        if assignment.name not in {*before, *own}:
+        if assignment.name not in {*pre, *own}:
             increment(assignment, place)
     check_rest(equations, tuple(s for s in equations.states if s in sums), place)
     return Jumps(
-        before,
-        after,
+        pre,
+        post,
         tuple(s for s in equations.states if s in sums),
         own,
         tuple(on_spike),
@@ -146,15 +147,15 @@ def _current(equations: Equations) -> Node | None:
     return Name("I") if "I" in equations.definitions else None
 
 
-def _closure(found: set[str], equations: Equations) -> set[str]:
+def _closure(closure: set[str], equations: Equations) -> set[str]:
     """Add the states that the derivatives of states depend on, those of these, and so on."""
     while True:
-        more = set(found)
-        for state in found:
-            more |= equations.depends(equations.states[state].expression) & set(equations.states)
-        if more == found:
-            return found
-        found = more
+        larger = set(closure)
+        for state in closure:
+            larger |= equations.depends(equations.states[state].expression) & set(equations.states)
+        if larger == closure:
+            return closure
+        closure = larger
 
 
 def increment(assignment: Assignment, place: str) -> Node:
@@ -218,10 +219,10 @@ def _locate(
             found -= bad
 
     assigned = {a.name for a in equations.on_post_spike}
-    before = side(equations.on_spike, equations.on_post_spike, "_pre") - {weight}
-    after = side(equations.on_post_spike, equations.on_spike, "_post") & assigned
-    before -= after
-    own = [state for state in rest if state not in before | after]
+    pre = side(equations.on_spike, equations.on_post_spike, "_pre") - {weight}
+    post = side(equations.on_post_spike, equations.on_spike, "_post") & assigned
+    pre -= post
+    own = [state for state in rest if state not in pre | post]
     between = LinearParts(equations, own)
     for state in own:
         if not between.constant(state):
@@ -230,23 +231,23 @@ def _locate(
             )
     order = list(equations.states)
     return (
-        tuple(sorted(before, key=order.index)),
-        tuple(sorted(after, key=order.index)),
+        tuple(sorted(pre, key=order.index)),
+        tuple(sorted(post, key=order.index)),
         tuple(own),
     )
 
 
 def _amplitudes(
     assignments: list[Assignment],
-    before: tuple[str, ...],
+    pre: tuple[str, ...],
     weight: str | None,
     equations: Equations,
     place: str,
 ) -> dict[str, Node] | None:
     """Return the factor of the weight in each jump that is not of a presynaptic state."""
-    found: dict[str, Node] = {}
+    amplitudes: dict[str, Node] = {}
     for assignment in assignments:
-        if assignment.name in before:
+        if assignment.name in pre:
             continue
         added = inlined(increment(assignment, place), equations.definitions, set())
         if weight is not None:
@@ -254,9 +255,9 @@ def _amplitudes(
             if added == ZERO or rest != ZERO or weight in names(added):
                 return None
         outside = {name for name in equations.inputs if name.endswith("_post")}
-        if assignment.name in found or names(added) & (
-            outside | set(equations.states) - set(before)
+        if assignment.name in amplitudes or names(added) & (
+            outside | set(equations.states) - set(pre)
         ):
             return None
-        found[assignment.name] = added
-    return found
+        amplitudes[assignment.name] = added
+    return amplitudes

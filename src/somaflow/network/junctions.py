@@ -7,7 +7,6 @@ of the first, pair by pair. Where the text says itself what leaves the presynapt
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -71,9 +70,8 @@ def back(projection: Projection) -> Projection:
 
 
 def _back(projection: Projection) -> Projection:
-    made = projection.connections()
-    equations: Any = projection.equations
-    synapse: Any = projection.synapse
+    connections = projection.connections()
+    equations, synapse = projection.equations, projection.synapse
     if BACK in equations.definitions:
         turned = _turned(equations)
         if isinstance(synapse, Mechanism):
@@ -87,15 +85,16 @@ def _back(projection: Projection) -> Projection:
             )
         else:
             synapse = turned
-    if made.own:
-        units = {name: equations.unit(name) for name in made.own}
-        synapse = synapse(**{name: Parameter(v, units[name]) for name, v in made.own.items()})
+    if connections.own:
+        units = {name: equations.unit(name) for name in connections.own}
+        synapse = synapse(
+            **{name: Parameter(v, units[name]) for name, v in connections.own.items()}
+        )
     weight = None
     if projection.weight_name is not None:
-        weight = Parameter(np.ascontiguousarray(made.coherent), made.unit)
-    pairs = FromList(np.stack([made.post, made.pre], axis=1), several=True)
-    source: Any = projection.post.population
-    target: Any = projection.pre.population
+        weight = Parameter(np.ascontiguousarray(connections.coherent), connections.unit)
+    pairs = FromList(np.stack([connections.post, connections.pre], axis=1), several=True)
+    source, target = (end.population[:] for end in (projection.post, projection.pre))
     return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
 
 

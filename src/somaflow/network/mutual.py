@@ -8,6 +8,7 @@ import numpy as np
 from somaflow.description import Description
 from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import shown
+from somaflow.network.distances import Distances
 from somaflow.network.lists import FromList
 from somaflow.network.random import check_own_seed
 from somaflow.network.wiring import Indices, Pairs, Rows, by_row, check_rows
@@ -43,11 +44,11 @@ class Mutual(Description):
                 "pair; leave it out."
             )
         object.__setattr__(self, "seed", check_own_seed(self.seed))
-        own = getattr(self.of, "seed", 0)
-        if self.seed is not None and hasattr(self.of, "seed") and self.seed != own:
+        seed = getattr(self.of, "seed", 0)
+        if self.seed is not None and hasattr(self.of, "seed") and self.seed != seed:
             object.__setattr__(self, "of", replace(self.of, seed=self.seed))
         else:
-            object.__setattr__(self, "seed", own)
+            object.__setattr__(self, "seed", seed)
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse sides of different cells.
@@ -74,7 +75,7 @@ class Mutual(Description):
         post: Indices,
         same: bool,
         rows: Rows | None = None,
-        distance: Any = None,
+        distance: Distances | None = None,
     ) -> Pairs:
         """Return the presynaptic and the postsynaptic position of each synapse.
 

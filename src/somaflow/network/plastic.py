@@ -16,8 +16,8 @@ class Plastic(Form):
     """States that jump at spikes, of which some are of single synapses.
 
     Attributes:
-        before: States that are one for each presynaptic cell.
-        after: States that are one for each postsynaptic cell.
+        pre_states: States that are one for each presynaptic cell.
+        post_states: States that are one for each postsynaptic cell.
         sums: States of which only the sum over a postsynaptic cell's synapses matters.
         own: States of each synapse, constant between spikes.
         on_spike: What a presynaptic spike does, in order.
@@ -25,8 +25,8 @@ class Plastic(Form):
         current: The outward current of one synapse, a tree that is linear in `sums`, or None.
     """
 
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    pre_states: tuple[str, ...]
+    post_states: tuple[str, ...]
     sums: tuple[str, ...]
     own: tuple[str, ...]
     on_spike: tuple[Assignment, ...]
@@ -51,16 +51,16 @@ class Plastic(Form):
     @property
     def learns(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether it knows the postsynaptic cell's spikes."""
-        return bool(self.after or self.on_post_spike)
+        return bool(self.post_states or self.on_post_spike)
 
     @property
     def post(self) -> tuple[Node, ...]:
         """The current."""
         return () if self.current is None else (self.current,)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: traces, sums, and variables of synapses."""
-        cells = before * len(self.before) + after * len(self.sums + self.after)
+        cells = n_pre * len(self.pre_states) + n_post * len(self.sums + self.post_states)
         return cells + synapses * len(self.own)
 
     def explain(self, place: str) -> str:
@@ -73,5 +73,5 @@ class Plastic(Form):
 
     def uncounted(self) -> str | None:
         """Return what is kept, of which a number of spikes says nothing."""
-        kept = ", ".join((*self.before, *self.own, *self.after))
+        kept = ", ".join((*self.pre_states, *self.own, *self.post_states))
         return f"keeps {kept} for each cell or synapse" if kept else "is plastic"

@@ -48,9 +48,9 @@ class Pulsed(Form):
         """The factor that the postsynaptic cell gives."""
         return (self.factor,)
 
-    def count(self, before: int, after: int, synapses: int) -> int:
+    def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: gates, and conductances."""
-        return before + after
+        return n_pre + n_post
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""

@@ -1,6 +1,6 @@
 """Synaptic: what a projection and a Poisson input have in common: a synapse and its weight."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,8 +22,8 @@ class Synaptic:
     """
 
     kind: ClassVar[str]
-    name: Any
-    synapse: Any
+    name: str | None
+    synapse: Mechanism | Equations
 
     @property
     def place(self) -> str:
@@ -71,7 +71,7 @@ class Synaptic:
                 f"sf.catalogue('synapses').nach, or sf.Equations, not {shown(synapse)}."
             )
 
-    def _varied(self) -> dict[str, Any]:
+    def _varied(self) -> dict[str, Parameter | Distribution]:
         """Return the parameters and initial values that are not one number."""
         equations = self.equations
         return {

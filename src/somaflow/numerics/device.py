@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeGuard, TypeVar, TypeVarTuple
 
 import numpy as np
 import tensorflow as tf
@@ -114,7 +114,7 @@ def choose_threads(variables: int) -> None:
             return  # too late to choose: something has run in this process before
 
 
-def is_tensor(value: object) -> bool:
+def is_tensor(value: object) -> TypeGuard[Tensor]:
     """Tell whether a value is a tensor or a variable, of Keras included."""
     return isinstance(value, (tf.Tensor, tf.Variable)) or (
         hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")

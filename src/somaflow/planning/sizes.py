@@ -125,14 +125,14 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     """
     system, job = prepared.compiled.system, prepared.job
     event, flow = system.initial.event, _bytes(system.initial.flow, narrow)
-    named = flattened(event)
+    named = flattened(event.named())
     late = {f"spikes {population.name}" for population in job.network.populations}
     late |= {path for path in named if path.rpartition("/")[2] in RINGS}
     late = {path: value for path, value in named.items() if path in late}
     own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
     delays, owned = _bytes(late, narrow), _bytes(own, narrow)
     carried = _bytes(event, narrow) + _bytes(system.initial.kept, narrow)
-    wired = _bytes(system.parameters["sums"], narrow)
+    wired = _bytes(system.parameters.sums, narrow)
     parameters = _bytes(system.parameters, narrow) - wired
     chunk = _chunk_bytes(prepared, narrow)
     working = (_SYNAPSES - 1) * wired + (_CARRIED - 1) * carried + (_STATE - 1) * flow

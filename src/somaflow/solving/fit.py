@@ -5,14 +5,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow import given, units
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import OdeModel
 from somaflow.errors import RunError
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
 
-def choose_solver(solver: Solver | None, adaptive: bool, model: Model) -> Solver:
+def choose_solver(solver: Solver | None, adaptive: bool, model: OdeModel) -> Solver:
     """Return the method of a solve.
 
     Args:
@@ -45,7 +45,7 @@ def choose_solver(solver: Solver | None, adaptive: bool, model: Model) -> Solver
     return chosen
 
 
-def refuse_rowwise(model: Model, lockstep: bool) -> None:
+def refuse_rowwise(model: OdeModel, lockstep: bool) -> None:
     """Refuse what steps of each problem's own cannot do.
 
     Raises:
@@ -64,7 +64,7 @@ def refuse_rowwise(model: Model, lockstep: bool) -> None:
 
 
 def tolerances(
-    rtol: float | None, atol: object, model: Model, floats: tf.DType
+    rtol: float | None, atol: object, model: OdeModel, floats: tf.DType
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the relative tolerance, and the absolute one of each component, [n, 1].
 

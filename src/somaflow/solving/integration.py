@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from somaflow.compiler import checks, conditions, dependence, ode
 from somaflow.compiler.event import Event
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import OdeModel
 from somaflow.compiler.reading import signature
 from somaflow.compiler.timing import fitted, warn_of_rounding
 from somaflow.errors import RunError
@@ -140,7 +140,7 @@ def _span(
 
 
 def _settings(
-    order: SolveArguments, model: Model, rtol: float, atol: NDArray[np.float64]
+    order: SolveArguments, model: OdeModel, rtol: float, atol: NDArray[np.float64]
 ) -> dict[str, Json]:
     """Return what a result keeps of what was asked for."""
     times = order.times
@@ -158,7 +158,7 @@ def _settings(
 # ---------------------------------------------------------------------- compiled functions
 
 
-def _length(model: Model) -> int:
+def _length(model: OdeModel) -> int:
     """Return how many steps a stretch has that is recomputed backwards."""
     return int(np.clip(_NUMBERS // (model.blocks.columns * sum(model.blocks.sizes)), 16, 512))
 
@@ -188,7 +188,7 @@ class _Kind(NamedTuple):
 Loop = Lockstep | Rowwise
 
 
-def _compiled(model: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
+def _compiled(model: OdeModel, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
     """Return the compiled functions of a model, and whether they are new."""
     parts = [
         (name, event.condition, event.change, event.terminal, event.direction)
@@ -217,7 +217,7 @@ def _compiled(model: Model, solver: Solver, kind: _Kind) -> tuple[Loop, bool]:
     return loop, fresh
 
 
-def _loop(model: Model, solver: Solver, kind: _Kind) -> Loop:
+def _loop(model: OdeModel, solver: Solver, kind: _Kind) -> Loop:
     """Return the loop over the steps of a model."""
     floats, lockstep = kind.floats, kind.lockstep
     operations = checks.check_field(model, model.field, "f", floats, not lockstep)

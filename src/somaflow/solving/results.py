@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow import units
-from somaflow.compiler.ode import Model
+from somaflow.compiler.ode import OdeModel
 from somaflow.notation import Json
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.stretches import Outcome
@@ -82,7 +82,7 @@ def statistics(outcome: Outcome, solver: Solver, seconds: float, fresh: bool) ->
 
 
 def solution(
-    model: Model,
+    model: OdeModel,
     times: Times,
     outcome: Outcome,
     counts: dict[str, object],
@@ -138,7 +138,7 @@ def solution(
 
 
 def _occurrences(
-    model: Model, times: Times, outcome: Outcome, names: list[str]
+    model: OdeModel, times: Times, outcome: Outcome, names: list[str]
 ) -> dict[str, Occurrences]:
     assert outcome.events is not None
     inner, kinds, columns, states = outcome.events

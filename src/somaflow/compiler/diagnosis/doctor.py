@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,15 +10,17 @@ import tensorflow as tf
 from somaflow.compiler.diagnosis.findings import Finding, Rate
 from somaflow.compiler.diagnosis.moments import (
     NODES,
+    FlowRow,
     Index,
     Moment,
-    Row,
     Stage,
     moved,
     nudged,
     rows_of,
 )
 from somaflow.compiler.diagnosis.terms import Term, measure, origin, summands, text_of
+from somaflow.compiler.states import Constants, Parameters
+from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.equations.expression import Binary, Call, Name, walk
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.simulation.replay import Failure
@@ -44,7 +45,7 @@ class Doctor:
         parameters: Their parameters, as arrays.
     """
 
-    def __init__(self, dynamics: Any, parameters: Any) -> None:
+    def __init__(self, dynamics: NetworkDynamics, parameters: Parameters) -> None:
         self.dynamics, self.parameters = dynamics, parameters
 
     def __call__(self, failure: Failure) -> str:
@@ -54,16 +55,16 @@ class Doctor:
             failure: The step.
         """
         parameters = tf.nest.map_structure(tf.constant, self.parameters)
-        prepared = self.dynamics.prepare(parameters, failure.dt, NODES)
+        constants = self.dynamics.prepare(parameters, failure.dt, NODES)
         with np.errstate(all="ignore"):
-            return _Case(self.dynamics, prepared, failure).report()
+            return _Case(self.dynamics, constants, failure).report()
 
 
 class _Case:
     """One failure."""
 
-    def __init__(self, dynamics: Any, prepared: Any, failure: Failure) -> None:
-        self.dynamics, self.prepared, self.failure = dynamics, prepared, failure
+    def __init__(self, dynamics: NetworkDynamics, constants: Constants, failure: Failure) -> None:
+        self.dynamics, self.constants, self.failure = dynamics, constants, failure
         self.dt, self.rows = failure.dt, tuple(rows_of(dynamics))
         self.start = self.stage(0)
 
@@ -71,9 +72,9 @@ class _Case:
         """Return the start of the bad step, or of one before."""
         carry = self.failure.before if back == 0 else self.failure.earlier(back)
         step = self.failure.step - back
-        return Stage(Moment(self.dynamics, self.prepared, carry, step, self.dt), 0, carry.flow)
+        return Stage(Moment(self.dynamics, self.constants, carry, step, self.dt), 0, carry.flow)
 
-    def of(self, flow: Any, row: Row) -> Array:
+    def of(self, flow: FlowState, row: FlowRow) -> Array:
         """Return a row of the flow state without padding."""
         size = self.dynamics.layouts[row.population].size
         return np.asarray(flow[row.block])[row.row][..., :size]
@@ -81,19 +82,19 @@ class _Case:
     # ------------------------------------------------------------------ what happened
 
     @cached_property
-    def bad(self) -> dict[Row, Array]:
+    def bad(self) -> dict[FlowRow, Array]:
         """Where each row is not finite at the step's end; only rows with such a place."""
-        found = {row: ~np.isfinite(self.of(self.failure.after.flow, row)) for row in self.rows}
-        return {row: mask for row, mask in found.items() if mask.any()}
+        masks = {row: ~np.isfinite(self.of(self.failure.after.flow, row)) for row in self.rows}
+        return {row: mask for row, mask in masks.items() if mask.any()}
 
     @cached_property
     def finding(self) -> Finding | None:
         """The term that overflowed, at the places where the Runge-Kutta method would look."""
         stage, flow = self.start, self.failure.before.flow
         for k, (_, part) in enumerate(_STAGES):
-            found = self._traced(stage)
-            if found is not None:
-                return found
+            finding = self._traced(stage)
+            if finding is not None:
+                return finding
             flow = moved(self.failure.before.flow, stage.slopes, part * self.dt)
             if k + 1 == len(_STAGES) or not all(np.isfinite(block).all() for block in flow):
                 return None
@@ -107,23 +108,23 @@ class _Case:
             wrong = ~np.isfinite(self.of(stage.slopes, row)) & mask
             for where in np.argwhere(wrong)[:_CELLS]:
                 index = tuple(int(k) for k in where)
-                place = stage.place(row, index)
-                term = place.derivative(row.equations(self.dynamics)[1])
+                cell = stage.cell(row, index)
+                term = cell.derivative(row.equations(self.dynamics)[1])
                 if term.finite:
                     continue
-                found = Finding(row, index, stage, place, *origin(term))
-                if not self._is_input(found):
-                    return found
-                passed_on = passed_on or found
+                finding = Finding(row, index, stage, cell, *origin(term))
+                if not self._is_input(finding):
+                    return finding
+                passed_on = passed_on or finding
         return passed_on
 
     @staticmethod
-    def _is_input(found: Finding) -> bool:
-        node = found.term.node
-        return isinstance(node, Name) and node.name in found.place.equations.inputs
+    def _is_input(finding: Finding) -> bool:
+        node = finding.term.node
+        return isinstance(node, Name) and node.name in finding.cell.equations.inputs
 
     @cached_property
-    def where(self) -> tuple[Row, Index]:
+    def where(self) -> tuple[FlowRow, Index]:
         """The row and the cell in which it began, as far as can be told."""
         if self.pulled is not None:
             return self.pulled[0], self.pulled[1]
@@ -133,14 +134,14 @@ class _Case:
         return row, tuple(int(k) for k in np.argwhere(mask)[0])
 
     @cached_property
-    def pulled(self) -> tuple[Row, Index, float] | None:
+    def pulled(self) -> tuple[FlowRow, Index, float] | None:
         """A cell at which synapses pull beyond the solver's reach, and dt times their rate."""
         start, pull = self.start, self.dynamics.pull
         for row, mask in self.bad.items():
             k = row.population
             if row.gate is not None or row.state not in self.dynamics.arrivals.pushes[k]:
                 continue
-            rate = pull(k, start.states, start.sums, start.drive, self.prepared)
+            rate = pull(k, start.states, start.sums, start.drive, self.constants)
             if rate is None:
                 continue
             share = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)
@@ -154,28 +155,28 @@ class _Case:
         """The largest of the terms whose sum is the derivative."""
         row, index = self.where
         equations, state = row.equations(self.dynamics)
-        place = self.start.place(row, index)
-        terms = summands(place, equations.states[state].expression)
+        cell = self.start.cell(row, index)
+        terms = summands(cell, equations.states[state].expression)
         return max(terms, key=lambda term: abs(float(term.value)))
 
     def rates(self, back: int) -> list[Rate]:
         """Return how fast each state of the cell changed with itself, gates that act on it too."""
         (row, index), stage = self.where, self.start if back == 0 else self.stage(back)
         part = 1e-6 if self.dynamics.tables.dtype == np.float64 else 2e-3
-        found = []
+        rates = []
         for other in self.rows:
-            own = other.gate is None and other.population == row.population
-            if own or other == row or self._acts(other, row):
+            same = other.gate is None and other.population == row.population
+            if same or other == row or self._acts(other, row):
                 # The gates of different cells are independent of each other.
-                flow, change = nudged(stage, other, index if own else ..., part)
+                flow, change = nudged(stage, other, index if same else ..., part)
                 slopes = Stage(stage.moment, 0, flow).slopes
                 new, old = (np.asarray(s[other.block])[other.row] for s in (slopes, stage.slopes))
-                rates = (new - old)[index if own else ...] / change
-                if np.isfinite(rates).all():
-                    found.append(Rate(other, float(rates.min()), stage.moment.step * self.dt))
-        return found
+                quotients = (new - old)[index if same else ...] / change
+                if np.isfinite(quotients).all():
+                    rates.append(Rate(other, float(quotients.min()), stage.moment.step * self.dt))
+        return rates
 
-    def _acts(self, other: Row, row: Row) -> bool:
+    def _acts(self, other: FlowRow, row: FlowRow) -> bool:
         """Tell whether a row is of gates through which a population is driven."""
         if other.gate is None:
             return False
@@ -187,9 +188,9 @@ class _Case:
         """The state that first changed too fast for an explicit method at this dt."""
         for back in _BACK:
             if back <= self.failure.reach:
-                found = min(self.rates(back), key=lambda rate: rate.rate, default=None)
-                if found is not None and -found.rate * self.dt > _STABLE:
-                    return found
+                rate = min(self.rates(back), key=lambda rate: rate.rate, default=None)
+                if rate is not None and -rate.rate * self.dt > _STABLE:
+                    return rate
         return None
 
     # ------------------------------------------------------------------ in words
@@ -212,7 +213,7 @@ class _Case:
             f"(one step before it was {was})."
         )
 
-    def _pulled(self, row: Row, index: Index, pull: float) -> list[str]:
+    def _pulled(self, row: FlowRow, index: Index, pull: float) -> list[str]:
         """Say that the run was ended, since what follows would have been nonsense."""
         k = row.population
         cell = f"{self.dynamics.populations[k].name}[{', '.join(map(str, index))}]"
@@ -241,43 +242,45 @@ class _Case:
     def _values(self) -> str:
         row, index = self.where
         equations = self.dynamics.populations[row.population].equations
-        shown = []
+        texts = []
         for other in self.rows:
             if other.population == row.population and other.gate is None:
                 value = self.of(self.failure.before.flow, other)[index]
-                shown.append(f"{other.state} = {measure(value, equations.unit(other.state))}")
-        more = f" and {len(shown) - _STATES} more" if len(shown) > _STATES else ""
-        return f"Last finite values: {', '.join(shown[:_STATES])}{more}."
+                texts.append(f"{other.state} = {measure(value, equations.unit(other.state))}")
+        more = f" and {len(texts) - _STATES} more" if len(texts) > _STATES else ""
+        return f"Last finite values: {', '.join(texts[:_STATES])}{more}."
 
     def _term(self) -> list[str]:
-        found, (row, _) = self.finding, self.where
+        finding, (row, _) = self.finding, self.where
         state = row.equations(self.dynamics)[1]
-        if found is None:
-            place, term = self.start.place(*self.where), self.largest
-            text = f"The largest term of d{state}/dt there: {place.show(term.node, term.value)}."
+        if finding is None:
+            cell, term = self.start.cell(*self.where), self.largest
+            text = f"The largest term of d{state}/dt there: {cell.show(term.node, term.value)}."
             return [text, *self._input()]
-        whose = f"d{state}/dt" if found.inside is None else found.inside
-        operands = found.place.operands(found.term)
+        whose = f"d{state}/dt" if finding.inside is None else finding.inside
+        operands = finding.cell.operands(finding.term)
         given = f", with {', '.join(operands)}" if operands else ""
-        text = f"The term: in {whose}, {text_of(found.term.node)} is {found.term.value}{given}"
-        if found.stage is not self.start:
-            text += f" (within the step{self._there(found)})"
+        text = f"The term: in {whose}, {text_of(finding.term.node)} is {finding.term.value}{given}"
+        if finding.stage is not self.start:
+            text += f" (within the step{self._there(finding)})"
         return [f"{text}.", *self._input()]
 
     @staticmethod
-    def _there(found: Finding) -> str:
+    def _there(finding: Finding) -> str:
         """Name the states on which a term depends and that its operands do not show."""
-        equations, node = found.place.equations, found.term.node
-        shown = {part.node.name for part in found.term.parts if isinstance(part.node, Name)}
-        read = [s for s in equations.states if s in equations.depends(node) - shown]
-        values = [found.place.show(Name(state), found.place.values[state]) for state in read]
+        equations, node = finding.cell.equations, finding.term.node
+        names = {part.node.name for part in finding.term.parts if isinstance(part.node, Name)}
+        read = [s for s in equations.states if s in equations.depends(node) - names]
+        values = [finding.cell.show(Name(state), finding.cell.values[state]) for state in read]
         return f", at {', '.join(values[:_OPERANDS])}" if values else ""
 
     @cached_property
     def most(self) -> tuple[str, str] | None:
         """What gave the most of the input current and how much, if the term depends on that."""
-        (row, index), found = self.where, self.finding
-        stage, term = (self.start, self.largest) if found is None else (found.stage, found.term)
+        (row, index), finding = self.where, self.finding
+        stage, term = (
+            (self.start, self.largest) if finding is None else (finding.stage, finding.term)
+        )
         equations = row.equations(self.dynamics)[0]
         if row.gate is not None or CURRENT_INPUT not in equations.depends(term.node):
             return None
@@ -295,7 +298,7 @@ class _Case:
     def _events(self) -> str:
         """Report synapses whose state alone is not finite."""
         for coupling in self.dynamics.couplings:
-            leaves = tf.nest.flatten(self.failure.after.event.get(coupling.group.key, ()))
+            leaves = tf.nest.flatten(self.failure.after.event.groups.get(coupling.group.key, ()))
             numbers = [np.asarray(leaf) for leaf in leaves if leaf.dtype.is_floating]
             wrong = [x[~np.isfinite(x)] for x in numbers if not np.isfinite(x).all()]
             if wrong:
@@ -312,22 +315,22 @@ class _Case:
     # ------------------------------------------------------------------ what to try
 
     def _advice(self) -> list[str]:
-        found = self.finding
-        lines = [] if _divides_by_zero(found) else self._speed()
+        finding = self.finding
+        lines = [] if _divides_by_zero(finding) else self._speed()
         if self.pulled is not None and not lines:
             most = _rounded(self.dynamics.reach / self.pulled[2] * self.dt)
             lines = [f"dt <= {most:g} ms, or sf.ExponentialEuler(), or smaller weights."]
         if not lines:
-            runaway = [] if _divides_by_zero(found) else self._runaway()
-            lines = [*runaway, *self._operation(found), *self._wider(found), *self._too_much()]
+            runaway = [] if _divides_by_zero(finding) else self._runaway()
+            lines = [*runaway, *self._operation(finding), *self._wider(finding), *self._too_much()]
         return [f"Try: {line}" for line in lines or [f"Is dt = {self.dt:g} ms too large?"]]
 
     def _speed(self) -> list[str]:
-        found = self.fastest
-        if found is None:
+        rate = self.fastest
+        if rate is None:
             return []
-        constant = -1 / found.rate
-        what = f"at t = {found.time:g} ms {found.row.name} had a time constant of {constant:.2g} ms"
+        constant = -1 / rate.rate
+        what = f"at t = {rate.time:g} ms {rate.row.name} had a time constant of {constant:.2g} ms"
         if constant * _HOPELESS < self.dt:
             return [
                 f"{what}, far below dt = {self.dt:g} ms. Are the numbers in that term, and "
@@ -341,18 +344,18 @@ class _Case:
     def _runaway(self) -> list[str]:
         row, _ = self.where
         state = row.equations(self.dynamics)[1]
-        own = next(iter(self._own_rates()), 0.0)
-        if own * self.dt < _GROWS or self.most is not None:
+        rate = next(iter(self._own_rates()), 0.0)
+        if rate * self.dt < _GROWS or self.most is not None:
             return []
         resets = self.dynamics.populations[row.population].firing.resets
         if row.gate is None and state in {assignment.name for assignment in resets}:
             return [
-                f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms): it ran away "
+                f"d{state}/dt grows with {state} itself there (by {rate:.3g}/ms): it ran away "
                 "within one step, before the threshold was seen at its end. Use a smaller dt, a "
                 "lower threshold, or a bound such as minimum() on what grows."
             ]
         return [
-            f"d{state}/dt grows with {state} itself there (by {own:.3g}/ms), so that {state} may "
+            f"d{state}/dt grows with {state} itself there (by {rate:.3g}/ms), so that {state} may "
             "run away at any dt. Is a sign wrong, or are a threshold and a reset missing?"
         ]
 
@@ -368,12 +371,12 @@ class _Case:
         return [f"is {self.most[1]} from {self.most[0]} meant? See its amplitude or weight."]
 
     @staticmethod
-    def _operation(found: Finding | None) -> list[str]:
+    def _operation(finding: Finding | None) -> list[str]:
         """Say what is to be done about an operation that has no finite result."""
-        if found is None:
+        if finding is None:
             return []
-        term, node = found.term, found.term.node
-        if _divides_by_zero(found):
+        term, node = finding.term, finding.term.node
+        if _divides_by_zero(finding):
             below = text_of(node.right) if isinstance(node, Binary) else ""
             exponential = any(
                 isinstance(item, Call) and item.function in ("exp", "expm1") for item in walk(node)
@@ -389,7 +392,7 @@ class _Case:
             ]
         match node:
             case Call(function="exp" | "expm1"):
-                most = math.log(float(np.finfo(found.place.kind).max))
+                most = math.log(float(np.finfo(finding.cell.kind).max))
                 return [
                     f"exp overflows above {most:.4g}: keep {text_of(term.parts[0].node)} below "
                     "that, with minimum(), or see what made it so large."
@@ -400,20 +403,20 @@ class _Case:
                     return [f"keep {base} above 0, with maximum(): there is no real value below."]
         return []
 
-    def _wider(self, found: Finding | None) -> list[str]:
+    def _wider(self, finding: Finding | None) -> list[str]:
         """Advise float64 where the same term has a value in it."""
         if self.dynamics.tables.dtype == np.float64:
             return []
-        if found is not None and not found.place.in_float64().term(found.term.node).finite:
+        if finding is not None and not finding.cell.in_float64().term(finding.term.node).finite:
             return []
         return ['dtype="float64": float32 ends at 3.4e38.']
 
 
-def _divides_by_zero(found: Finding | None) -> bool:
+def _divides_by_zero(finding: Finding | None) -> bool:
     """Tell whether a term is something divided by 0."""
-    if found is None or not isinstance(found.term.node, Binary):
+    if finding is None or not isinstance(finding.term.node, Binary):
         return False
-    return found.term.node.operator == "/" and float(found.term.parts[1].value) == 0
+    return finding.term.node.operator == "/" and float(finding.term.parts[1].value) == 0
 
 
 def _rounded(value: float) -> float:

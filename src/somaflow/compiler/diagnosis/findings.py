@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from somaflow.compiler.diagnosis.moments import Index, Row, Stage
-from somaflow.compiler.diagnosis.terms import Place, Term
+from somaflow.compiler.diagnosis.moments import FlowRow, Index, Stage
+from somaflow.compiler.diagnosis.terms import CellEquations, Term
 
 
 @dataclass(frozen=True)
@@ -14,15 +14,15 @@ class Finding:
         row: In whose derivative.
         index: At which cell.
         stage: Where within the step.
-        place: The cell's equations there.
+        cell: The cell's equations there.
         term: The term.
         inside: The definition in which it stands; None for the derivative itself.
     """
 
-    row: Row
+    row: FlowRow
     index: Index
     stage: Stage
-    place: Place
+    cell: CellEquations
     term: Term
     inside: str | None
 
@@ -37,6 +37,6 @@ class Rate:
         time: When, in ms.
     """
 
-    row: Row
+    row: FlowRow
     rate: float
     time: float

@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from types import EllipsisType
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.diagnosis.terms import Place
+from somaflow.compiler.diagnosis.terms import CellEquations
+from somaflow.compiler.graded import GradedConstants, GradedContext, follows_cells
+from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import Constants, States
+from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name
+from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Carry, Inputs
 
 # Where a step is looked at, as fractions of it: the nodes of the classical Runge-Kutta method.
@@ -20,7 +25,7 @@ Index = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Row:
+class FlowRow:
     """A row of a population's block.
 
     Attributes:
@@ -40,7 +45,7 @@ class Row:
     name: str
     gate: tuple[int, str] | None
 
-    def equations(self, dynamics: Any) -> tuple[Equations, str]:
+    def equations(self, dynamics: NetworkDynamics) -> tuple[Equations, str]:
         """Return the equations to which it belongs, and its name there."""
         if self.gate is None:
             return dynamics.populations[self.population].equations, self.state
@@ -48,20 +53,20 @@ class Row:
         return dynamics.couplings[coupling].group.lowered.equations, state
 
 
-def rows_of(dynamics: Any) -> Iterator[Row]:
+def rows_of(dynamics: NetworkDynamics) -> Iterator[FlowRow]:
     """Iterate over all rows of the flow state."""
     layouts = [(k, layout) for k, layout in enumerate(dynamics.layouts) if layout.states]
     gates = {
         row: (c, state)
         for c, coupling in enumerate(dynamics.couplings)
-        if coupling.rows
+        if follows_cells(coupling)
         for state, row in coupling.names.items()
     }
     for block, (k, layout) in enumerate(layouts):
-        own = dynamics.populations[k].equations.states
+        names = dynamics.populations[k].equations.states
         for r, state in enumerate(layout.states):
-            gate = None if state in own else gates[state]
-            yield Row(k, block, r, state, f"{layout.name}.{state}", gate)
+            gate = None if state in names else gates[state]
+            yield FlowRow(k, block, r, state, f"{layout.name}.{state}", gate)
 
 
 class Moment:
@@ -69,19 +74,21 @@ class Moment:
 
     Args:
         dynamics: The functions of the network.
-        prepared: What they computed from the parameters, with `NODES`.
+        constants: What they computed from the parameters, with `NODES`.
         carry: The state at the step's start.
         step: Number of steps made before.
         dt: The step in ms.
     """
 
-    def __init__(self, dynamics: Any, prepared: Any, carry: Carry, step: int, dt: float) -> None:
-        self.dynamics, self.prepared, self.carry, self.step = dynamics, prepared, carry, step
+    def __init__(
+        self, dynamics: NetworkDynamics, constants: Constants, carry: Carry, step: int, dt: float
+    ) -> None:
+        self.dynamics, self.constants, self.carry, self.step = dynamics, constants, carry, step
         given = dynamics.drives.inputs(np.array([step], np.int64), NODES, dt)
         dtype = dynamics.tables.dtype
         self.drive = Inputs(*(tf.constant(table[0], dtype) for table in given))
         now = tf.constant(step, tf.int64)
-        self.context = dynamics.arrive(carry, now, self.drive.steps, prepared)
+        self.context = dynamics.arrive(carry, now, self.drive.steps, constants)
 
 
 class Stage:
@@ -93,95 +100,103 @@ class Stage:
         flow: The flow state.
     """
 
-    def __init__(self, moment: Moment, node: int, flow: Any) -> None:
+    def __init__(self, moment: Moment, node: int, flow: FlowState) -> None:
         self.moment, self.node, self.flow = moment, node, flow
-        self.dynamics, self.prepared = moment.dynamics, moment.prepared
+        self.dynamics, self.constants = moment.dynamics, moment.constants
         self.drive, self.context = moment.drive.nodes[node], moment.context
 
     @cached_property
-    def slopes(self) -> tuple[Any, ...]:
+    def slopes(self) -> FlowState:
         """The derivative of every block."""
         return self.dynamics.vector_field(
-            self.node, None, self.flow, self.drive, self.context, self.prepared
+            self.node, None, self.flow, self.drive, self.context, self.constants
         )
 
     @cached_property
-    def states(self) -> list[dict[str, Any]]:
+    def states(self) -> list[States]:
         """The states of each population by name."""
-        return self.dynamics.held(self.flow, self.drive, self.context, self.prepared)
+        return self.dynamics.states_at_node(self.flow, self.drive, self.context, self.constants)
 
     @cached_property
-    def sums(self) -> list[Any]:
+    def sums(self) -> list[object]:
         """The sums of each coupling."""
-        return self.dynamics.sums(self.states, self.context, self.node, self.prepared)
+        return self.dynamics.sums(self.states, self.context, self.node, self.constants)
 
     @cached_property
-    def scopes(self) -> list[Any]:
+    def scopes(self) -> list[Scope]:
         """What evaluates the equations of each population."""
-        return self.dynamics.scopes(self.states, self.sums, self.drive, self.context, self.prepared)
+        return self.dynamics.scopes(
+            self.states, self.sums, self.drive, self.context, self.constants
+        )
 
-    def place(self, row: Row, index: Index) -> Place:
+    def cell(self, row: FlowRow, index: Index) -> CellEquations:
         """Return the equations of a row at one cell.
 
         Args:
             row: The row.
             index: Place in the batch and the cell.
         """
-        k, dtype = row.population, self.dynamics.tables.dtype
+        k, kind = row.population, self.dynamics.tables.dtype.type
         equations, _ = row.equations(self.dynamics)
         time = {"t": float(self.dynamics.drives.time(self.drive))}
         if row.gate is not None:
             return self._gate(row, index, time)
-        scope, table = self.scopes[k], self.prepared["cells"][k]
+        scope, table = self.scopes[k], self.constants.cells[k]
         values = {name: self.at(k, self.states[k][name], index) for name in equations.states}
         values |= {name: self.at(k, scope(Name(name)), index) for name in equations.inputs}
         values |= {name: self.at(k, table[name], index) for name in equations.parameters}
-        return Place(equations, values | time, dtype)
+        return CellEquations(equations, values | time, kind)
 
-    def _gate(self, row: Row, index: Index, time: dict[str, float]) -> Place:
+    def _gate(self, row: FlowRow, index: Index, time: dict[str, float]) -> CellEquations:
         assert row.gate is not None
         k, c = row.population, row.gate[0]
         coupling, states = self.dynamics.couplings[c], self.states[k]
-        equations, table = coupling.group.lowered.equations, self.prepared["sums"][c]["table"]
+        equations, numbers = coupling.group.lowered.equations, self.constants.sums[c]
+        pulses = self.context.groups[coupling.group.key]
+        # No others have gates of presynaptic cells.
+        assert follows_cells(coupling) and isinstance(numbers, GradedConstants)
         values = {state: self.at(k, states[name], index) for state, name in coupling.names.items()}
         for name in equations.inputs:
             if name.endswith("_pre"):
                 values[name] = self.at(k, states[name.removesuffix("_pre")], index)
-        values |= {name: self.at(k, table[name], index) for name in equations.parameters}
-        own = self.context[coupling.group.key]
-        pulse = 0.0 if own is None else self.at(k, own["covered"], index)
-        return Place(equations, values | time, self.dynamics.tables.dtype, pulse)
+        values |= {name: self.at(k, numbers.table[name], index) for name in equations.parameters}
+        pulse = self.at(k, pulses.covered, index) if isinstance(pulses, GradedContext) else 0.0
+        return CellEquations(equations, values | time, self.dynamics.tables.dtype.type, pulse)
 
-    def at(self, k: int, value: Any, index: Index) -> float:
+    def at(self, k: int, value: Tensor, index: Index) -> float:
         """Return what a value is at a cell of a population."""
         shape = (*self.dynamics.tables.batch, self.dynamics.layouts[k].padded)
         return float(np.broadcast_to(np.asarray(value), shape)[index])
 
     def inward(self, k: int, index: Index) -> list[tuple[str, float]]:
         """Return what makes up the input current of a cell: who, and how much in uA or uA/cm**2."""
-        drives, found = self.dynamics.drives, []
-        given = drives.currents(self.states, self.drive, self.context["stimuli"], self.prepared)
-        for (target, current), stimulus in zip(given, drives.stimuli, strict=True):
+        drives, parts = self.dynamics.drives, []
+        currents = drives.currents(
+            self.states, self.drive, self.context.drives, self.constants.drives
+        )
+        for (target, current), stimulus in zip(currents, drives.stimuli, strict=True):
             if target == k:
                 kind = type(stimulus.stimulus.waveform)
-                found.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
+                parts.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
         for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
             for route in coupling.group.routes:
                 if route.target == k:
-                    table = self.prepared["routes"][route.projection]
+                    table = self.constants.routes[route.projection]
                     outward = coupling.current(route, self.states[k], sums, table)
                     if outward is not None:
                         name = f"the {coupling.group.kind} {route.projection!r}"
-                        found.append((name, -self.at(k, outward, index)))
-        return found
+                        parts.append((name, -self.at(k, outward, index)))
+        return parts
 
 
-def moved(flow: tuple[Any, ...], slopes: tuple[Any, ...], time: float) -> tuple[Any, ...]:
+def moved(flow: FlowState, slopes: FlowState, time: float) -> FlowState:
     """Return a flow state after some time along its slopes."""
     return tuple(y + time * slope for y, slope in zip(flow, slopes, strict=True))
 
 
-def nudged(stage: Stage, row: Row, index: Any, part: float) -> tuple[tuple[Any, ...], Array]:
+def nudged(
+    stage: Stage, row: FlowRow, index: Index | EllipsisType, part: float
+) -> tuple[FlowState, Array]:
     """Return the flow state with a row of it changed a little, and by how much.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class Term:
     """
 
     node: Node
-    value: Any
+    value: np.floating
     parts: tuple["Term", ...] = ()
 
     @property
@@ -56,26 +55,30 @@ class Term:
         return self.parts
 
 
-class Place:
+class CellEquations:
     """One cell's equations, with the values of its names.
 
     Args:
         equations: The equations.
         values: States, inputs, parameters and `t` in the coherent system.
-        dtype: NumPy type in which to compute, as the run does.
+        kind: NumPy type in which to compute, as the run does.
         pulse: What `pulse` gives.
     """
 
     def __init__(
-        self, equations: Equations, values: Mapping[str, float], dtype: Any, pulse: float = 0.0
+        self,
+        equations: Equations,
+        values: Mapping[str, float],
+        kind: type[np.floating],
+        pulse: float = 0.0,
     ) -> None:
         self.equations, self.values, self.pulse = equations, dict(values), pulse
-        self.kind = np.dtype(dtype).type
+        self.kind = kind
         self._definitions: dict[str, Term] = {}
 
-    def in_float64(self) -> "Place":
+    def in_float64(self) -> "CellEquations":
         """Return the same, computed in float64."""
-        return Place(self.equations, self.values, np.float64, self.pulse)
+        return CellEquations(self.equations, self.values, np.float64, self.pulse)
 
     def derivative(self, state: str) -> Term:
         """Return the derivative of a state."""
@@ -111,16 +114,16 @@ class Place:
             return Term(node, self.kind(units.factor(name)))
         if name not in self._definitions:
             self._definitions[name] = self.term(self.equations.definitions[name].expression)
-        found = self._definitions[name]
-        return Term(node, found.value, (found,))
+        definition = self._definitions[name]
+        return Term(node, definition.value, (definition,))
 
     # ------------------------------------------------------------------ in words
 
-    def show(self, node: Node, value: Any) -> str:
+    def show(self, node: Node, value: float | np.floating) -> str:
         """Write `expression = value unit`."""
         return f"{text_of(node)} = {self.measure(node, value)}"
 
-    def measure(self, node: Node, value: Any) -> str:
+    def measure(self, node: Node, value: float | np.floating) -> str:
         """Write a value with the unit of an expression: that of a name is the declared one."""
         if isinstance(node, Name) and node.name != "t" and node.name not in units.NAMES:
             unit = self.equations.unit(node.name)
@@ -133,12 +136,12 @@ class Place:
 
     def operands(self, term: Term) -> list[str]:
         """Write what a term is made of, without its literal numbers."""
-        shown = {
+        texts = {
             text_of(part.node): self.show(part.node, part.value)
             for part in term.parts
             if self._tells(part.node)
         }
-        return list(shown.values())
+        return list(texts.values())
 
     def _tells(self, node: Node) -> bool:
         return not isinstance(node, Number) and not (
@@ -165,24 +168,24 @@ def origin(term: Term, inside: str | None = None) -> tuple[Term, str | None]:
     return term, inside
 
 
-def summands(place: Place, node: Node) -> list[Term]:
+def summands(cell: CellEquations, node: Node) -> list[Term]:
     """Return the terms whose sum an expression is; factors of a sum go to each of its terms."""
     match node:
         case Negative():
-            return [place.term(Negative(item.node)) for item in summands(place, node.operand)]
+            return [cell.term(Negative(item.node)) for item in summands(cell, node.operand)]
         case Binary(operator="+" | "-"):
-            right = summands(place, node.right)
+            right = summands(cell, node.right)
             if node.operator == "-":
-                right = [place.term(Negative(item.node)) for item in right]
-            return summands(place, node.left) + right
+                right = [cell.term(Negative(item.node)) for item in right]
+            return summands(cell, node.left) + right
         case Binary(operator="*" | "/"):
-            left = summands(place, node.left)
+            left = summands(cell, node.left)
             if len(left) > 1:
-                return [place.term(Binary(node.operator, s.node, node.right)) for s in left]
-            right = summands(place, node.right) if node.operator == "*" else []
+                return [cell.term(Binary(node.operator, s.node, node.right)) for s in left]
+            right = summands(cell, node.right) if node.operator == "*" else []
             if len(right) > 1:
-                return [place.term(Binary("*", node.left, item.node)) for item in right]
-    return [place.term(node)]
+                return [cell.term(Binary("*", node.left, item.node)) for item in right]
+    return [cell.term(node)]
 
 
 def text_of(node: Node) -> str:
@@ -194,7 +197,7 @@ def text_of(node: Node) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
-def measure(value: Any, unit: str) -> str:
+def measure(value: float | np.floating, unit: str) -> str:
     """Write a value of the coherent system in a unit, such as `41.3 mV`."""
     number = f"{float(value) / units.factor(unit):.6g}"
     if number.endswith("inf") and np.isfinite(value):  # in uA it is a number, in nA it is none

@@ -1,0 +1,228 @@
+"""What the functions of a network hand to each other: arguments, constants, context and events.
+
+What differs from one form of synapse to another is `object` here: each coupling has types of its
+own, and gets back what it gave.
+"""
+
+from typing import NamedTuple
+
+from somaflow.numerics.random import Key
+from somaflow.numerics.types import Tensor
+
+Tensors = dict[str, Tensor]  # by name
+StateKey = str | tuple[str, str]  # a state's name; of single synapses the group and the name
+States = dict[StateKey, Tensor]  # the states of one population
+Matrix = dict[tuple[str, str], Tensor]  # by row and column
+
+
+def by_name(states: States) -> Tensors:
+    """Return the states of a population that have a name, without those of single synapses."""
+    return {key: value for key, value in states.items() if isinstance(key, str)}
+
+
+class Coefficients(NamedTuple):
+    """Numbers of dz/dt = A z + b for some states z; what is not among them is 0.
+
+    Attributes:
+        matrix: A, per ms.
+        offsets: b, by state.
+    """
+
+    matrix: Matrix
+    offsets: Tensors
+
+    @property
+    def homogeneous(self) -> "Coefficients":
+        """The same with b = 0."""
+        return Coefficients(self.matrix, {})
+
+
+class Tick(NamedTuple):
+    """What may be known of a step of the clock.
+
+    Attributes:
+        step: The number of steps made before, int32 or int64 scalar.
+        dt: The step in ms.
+        nodes: Fractions of the step at which the solver asks for currents.
+    """
+
+    step: Tensor
+    dt: float
+    nodes: tuple[float, ...]
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The parts of a step after its start at which closed forms are needed."""
+        return fractions(self.nodes)
+
+
+def fractions(nodes: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the parts of a step after its start at which closed forms are needed."""
+    return tuple(sorted({*nodes, 1.0} - {0.0}))
+
+
+# ---------------------------------------------------------------------------- arguments
+
+
+class DriveParameters(NamedTuple):
+    """What comes from outside, as arguments of the compiled functions.
+
+    Attributes:
+        seed: The lower and the upper 32 bits of the run's seed, uint32 `[2]`.
+        stimuli: Numbers of each stimulus, by name.
+        clamps: Of each voltage clamp.
+        sources: Of each population of spike sources.
+        counts: Of each Poisson input.
+    """
+
+    seed: Tensor
+    stimuli: list[Tensors]
+    clamps: list[Tensors]
+    sources: list[Tensors]
+    counts: list[Tensors]
+
+
+class RecordingParameters(NamedTuple):
+    """What recorders need, by their keys.
+
+    Attributes:
+        places: Which numbers of an axis are recorded, int32; none where they are its beginning.
+        edges: The edges of histograms.
+        start: The steps made before the run, int64.
+    """
+
+    places: Tensors
+    edges: Tensors
+    start: Tensor
+
+
+class Parameters(NamedTuple):
+    """The arguments of the compiled functions: numbers of the network, of its drives and recorders.
+
+    Attributes:
+        cells: Parameters of each population, padded.
+        synapses: Of each projection and Poisson input, by its name.
+        sums: The arrays of each coupling's synapses.
+        drives: What comes from outside.
+        refractory: Refractory period in steps, int32, by the name of the event state.
+        begun: The step from which on spikes arrive, by group.
+        recordings: What recorders need.
+    """
+
+    cells: list[Tensors]
+    synapses: dict[str, Tensors]
+    sums: list[Tensors]
+    drives: DriveParameters
+    refractory: Tensors
+    begun: Tensors
+    recordings: RecordingParameters
+
+
+# ------------------------------------------------------------------- constants of a chunk
+
+
+class DriveConstants(NamedTuple):
+    """What comes from outside, as it is for a chunk.
+
+    Attributes:
+        parameters: The arguments.
+        noise_keys: Keys of the random numbers of each stimulus.
+        source_keys: Of each population of spike sources.
+        count_keys: Of each Poisson input.
+    """
+
+    parameters: DriveParameters
+    noise_keys: list[Key]
+    source_keys: list[Key]
+    count_keys: list[Key]
+
+
+class Constants(NamedTuple):
+    """What does not change within a chunk; `NetworkDynamics.prepare` computes it.
+
+    Attributes:
+        cells: Numbers of each population's equations, by name.
+        routes: Of the synapses of each projection and Poisson input.
+        sums: What each coupling has prepared.
+        drives: What comes from outside.
+        draws: Keys of what each population's thresholds and resets draw; None where nothing is.
+        refractory: As in `Parameters`.
+        begun: Likewise.
+        recordings: Likewise.
+        nodes: Fractions of the step at which the solver asks for currents.
+    """
+
+    cells: list[Tensors]
+    routes: dict[str, Tensors]
+    sums: list[object]
+    drives: DriveConstants
+    draws: list[Key | None]
+    refractory: Tensors
+    begun: Tensors
+    recordings: RecordingParameters
+    nodes: tuple[float, ...]
+
+
+# -------------------------------------------------------------------- context of a step
+
+
+class DriveContext(NamedTuple):
+    """What comes from outside in a step.
+
+    Attributes:
+        given: What is known of it beforehand: the step's row of `Inputs.steps`.
+        noise: The number of each noise for each cell, by the key of the noise.
+    """
+
+    given: Tensor
+    noise: Tensors
+
+
+class Context(NamedTuple):
+    """What holds for all nodes of a step; `NetworkDynamics.arrive` computes it.
+
+    Attributes:
+        tick: Which step it is.
+        drives: What comes from outside.
+        groups: What events have opened, by group: what the coupling's `arrive` returned.
+        draws: What each population's thresholds and resets draw, by the name of the call.
+        waiting: Above 0 where a cell is refractory, by the name of the event state.
+    """
+
+    tick: Tick
+    drives: DriveContext
+    groups: dict[str, object]
+    draws: list[Tensors]
+    waiting: Tensors
+
+
+# ------------------------------------------------------------------------------ events
+
+
+class EventState(NamedTuple):
+    """What only events and the clock change.
+
+    Attributes:
+        noise: The last number of each noise for each cell, by its key.
+        groups: What synapses keep, by group; only of groups that keep something.
+        refractory: For how many steps each cell is refractory, or whether it is; by
+            `refractory NAME` of a population.
+        above: Whether spikes have left each cell above its threshold, by `above NAME`.
+        spikes: The last spikes, `[n_steps, ..., n_cells]`, by `spikes NAME`.
+    """
+
+    noise: Tensors
+    groups: dict[str, NamedTuple]
+    refractory: Tensors
+    above: Tensors
+    spikes: Tensors
+
+    def named(self) -> dict[str, object]:
+        """Return the parts by the names that they have in a final state."""
+        return {
+            "stimuli": self.noise,
+            **self.groups,
+            **self.refractory,
+            **self.above,
+            **self.spikes,
+        }
