@@ -14,6 +14,7 @@ from somaflow.solvers import catalogue
 from somaflow.storage.folder import REQUEST, Folder
 
 if TYPE_CHECKING:
+    from somaflow.settings import Duration
     from somaflow.solvers.base import Solver
 
 SHORT, LONG = 0.1, 1.0  # ms between samples
@@ -121,15 +122,15 @@ class Arguments(TypedDict):
     """What `sf.simulate` and `sf.plan` are called with; times are quantities."""
 
     network: sf.Network
-    duration: object
-    dt: object
+    duration: Duration
+    dt: Duration
     solver: Solver
     dtype: str
     seed: int
     initial: dict[str, dict[str, object]]
     record: list[sf.Recorder]
     sink: sf.ZarrSink
-    checkpoint: object
+    checkpoint: Duration | None
 
 
 def arguments(request: Request, model: sf.models.Model) -> Arguments:

@@ -148,7 +148,9 @@ class PoissonInput(Synaptic, Description):
                 )
             return None
         if self.weight is None:
-            return self._default_weight(name)
+            default = self._default_weight(name)
+            assert isinstance(default, Parameter)  # one that is drawn was refused
+            return default
         unit = self.equations.unit(name)
         weight = per_cell(self.weight, unit, "weight", self.place)
         if weight.value.ndim and len(weight.value) != len(self.post):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
-from somaflow.equations.algebras import NumberAlgebra
+from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, evaluate
 from somaflow.errors import NetworkError, UnitError, nearest
@@ -151,7 +151,8 @@ def is_gap_junction(equations: Equations) -> bool:
 
 def _current(equations: Equations, inputs: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     # 1 for each parameter: one that is 0 by its own value would hide the current's form.
-    table = {key: np.ones(()) for key in equations.parameters} | {"t": np.zeros(())} | inputs
+    table: dict[str, Numbers] = {key: np.ones(()) for key in equations.parameters}
+    table |= {"t": np.zeros(())} | inputs
     with np.errstate(all="ignore"):
         for key, definition in equations.definitions.items():
             table[key] = evaluate(definition.expression, NumberAlgebra(table))

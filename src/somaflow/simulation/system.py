@@ -33,13 +33,13 @@ class Carry(NamedTuple):
 
     Attributes:
         flow: The continuous state, in blocks.
-        event: What only events and the clock change, a dict of nests.
+        event: What only events and the clock change, a nest that the model knows.
         kept: What recordings over time keep, a nest; no state depends on it.
         memory: What the method remembers of earlier steps, a nest (`memory.Memory`).
     """
 
     flow: Blocks
-    event: dict[str, Any]
+    event: Any
     kept: Any = ()
     memory: "Memory | tuple[()]" = ()
 
@@ -67,7 +67,7 @@ class Jump(NamedTuple):
     """
 
     flow: Blocks
-    event: dict[str, Any]
+    event: Any
     since: Tensor | None
 
 
