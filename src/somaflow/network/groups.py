@@ -117,6 +117,16 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
         own = len(projection.equations.states) if projection.equations.on_post_spike else 0
         each = 4 + item_bytes + 4 * varied_delays(projection) + own * (item_bytes + 8)
         each += len(projection.varied) * item_bytes
+        size = max(count * each, _summed_bytes(projection, count, item_bytes))
         # Twice: what is built, and the copy that the compiled function is given.
-        total += 2 * count * each * (1 + has_back(projection))
+        total += 2 * size * (1 + has_back(projection))
     return int(total)
+
+
+def _summed_bytes(projection: Projection, count: float, item_bytes: int) -> int:
+    """Return the size of a matrix, which may be larger than that of the synapses it holds."""
+    form, width = take_apart(projection), projection.post.population.size
+    if form.events or form.alone:
+        return 0
+    degrees = np.full(width, round(count / width))
+    return form.choose(degrees, projection.pre.population.size, False, item_bytes).bytes
