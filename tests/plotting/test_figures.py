@@ -37,7 +37,7 @@ def made_up(duration: float = 200.0, spikes: int = 60) -> sf.Solution:
 
 def ends(ax):
     """Return x and y of both ends of each mark, [marks, 2]."""
-    (marks,) = ax.lines
+    marks = ax.lines[0]
     x, y = (np.reshape(value, (-1, 3)) for value in marks.get_data())
     assert np.isnan(x[:, 2]).all() and np.isnan(y[:, 2]).all()
     return x[:, :2], y[:, :2]
@@ -133,7 +133,7 @@ def test_of_a_long_run_a_part_is_drawn(tmp_path):
     figure.savefig(tmp_path / "figure.png")
     timed = [ax for ax in figure.axes if ax.get_xlim() == (500.0, 1500.0)]
     assert len(timed) == 6
-    marks = timed[0].collections[0].get_paths()
+    marks, _ = ends(timed[0])
     spikes = run["LN.spikes"].times
     assert len(marks) == np.count_nonzero((spikes >= 500) & (spikes < 1500))
     labels = [ax.get_xlabel() for ax in figure.axes]
