@@ -28,14 +28,17 @@ def dense(
     """Return the synapses as a matrix, `weight` `[n_pre, n_post]`.
 
     Args:
-        pre: Presynaptic index of each synapse.
+        pre: Presynaptic index of each synapse, ordered by (post, pre).
         post: Postsynaptic index of each synapse.
         weight: Weight of each synapse.
         n_pre: Number of presynaptic cells, padding included.
         n_post: Number of postsynaptic cells, padding included.
     """
     matrix = np.zeros((n_pre, n_post), weight.dtype)
-    np.add.at(matrix, (pre, post), weight)  # a pair may have several synapses
+    if np.any((post[1:] == post[:-1]) & (pre[1:] == pre[:-1])):  # a pair may have several synapses
+        np.add.at(matrix, (pre, post), weight)
+    else:
+        matrix[pre, post] = weight
     return {"weight": matrix}
 
 
@@ -47,7 +50,7 @@ def gathered(
     k is the largest in-degree, and `sources` the presynaptic cell of each term, int32.
 
     Args:
-        pre: As for `dense`, ordered by (post, pre).
+        pre: As for `dense`.
         post: As for `dense`.
         weight: As for `dense`.
         n_pre: As for `dense`.
@@ -58,8 +61,9 @@ def gathered(
     rank = np.arange(len(post)) - (np.cumsum(degrees) - degrees)[post]
     weights = np.zeros((terms, n_post), weight.dtype)
     sources = np.zeros((terms, n_post), np.int32)
-    weights[rank, post] = weight
-    sources[rank, post] = pre
+    place = rank * n_post + post
+    weights.reshape(-1)[place] = weight
+    sources.reshape(-1)[place] = pre
     return {"weight": weights, "sources": sources}
 
 
