@@ -134,7 +134,9 @@ def test_a_ring_gives_each_value_once_in_the_step_of_its_delay() -> None:
         weight=weights * uA,
         delay=delays * ms,
     )
-    wiring = Wiring([Member(made, 0)], Choice("loop", {}, 0, 0), 16, 16, DT, np.float64)
+    wiring = Wiring(
+        [Member(made, 0)], [[made.connections()]], Choice("loop", {}, 0, 0), 16, 16, DT, np.float64
+    )
     ring = Ring(wiring, 2, ())
     assert ring.slots == 5
     held = tf.constant(ring.initial(np.float64))

@@ -102,6 +102,17 @@ KINDS = {
         lambda z, v, pulse: {},
         lambda z, v_pre, v, w: 0.1 * w * (v_pre / 2 - v),
     ),
+    "angles": Kind(
+        parse(
+            "v_pre : mV\nv_post : mV\nlag = -(v_post/(40*mV) - v_pre/(30*mV)) : 1\n"
+            "I = 20*w*(sin(lag + 0.3) - 2*cos(lag))*mV : nA"
+        ),
+        {},
+        lambda z, v, pulse: {},
+        lambda z, v_pre, v, w: (
+            -20 * w * (np.sin(v_pre / 30 - v / 40 + 0.3) - 2 * np.cos(v_pre / 30 - v / 40))
+        ),
+    ),
     "gap_junction": Kind(
         sf.load("gap_junction").equations,
         {},

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import somaflow as sf
-from somaflow.compiler.wiring import Member, Wiring, delay_steps, parts
+from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.errors import NetworkError
 from somaflow.network import groups
 from somaflow.network.choice import Choice
@@ -34,7 +34,8 @@ def projection(seed: int, delay: Any = 0 * ms, post: Any = POST) -> sf.Projectio
 
 def wired(form: str, *projections: sf.Projection, dtype: Any = np.float64) -> Wiring:
     members = [Member(p, PADDED * k) for k, p in enumerate(projections)]
-    return Wiring(members, Choice(form, {}, 0, 0), 48, PADDED * len(members), DT, dtype)
+    drawn = groups.drawn(projections)
+    return Wiring(members, drawn, Choice(form, {}, 0, 0), 48, PADDED * len(members), DT, dtype)
 
 
 def matrix(*projections: sf.Projection) -> np.ndarray:
@@ -66,7 +67,7 @@ def test_weights_are_held_in_the_type_of_the_run(form: str) -> None:
 def test_synapses_built_in_parts_are_the_same(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = wired(form, projection(1), projection(2))
     monkeypatch.setattr(groups, "_PART", 50)
-    assert len(list(parts([Member(projection(1), 0)], DT, np.float64))) > 5
+    assert len(groups.drawn([projection(1)])[0]) > 5
     pieces = wired(form, projection(1), projection(2))
     assert whole.arrays.keys() == pieces.arrays.keys()
     for name, array in whole.arrays.items():
@@ -91,7 +92,15 @@ def test_late_sums_reach_their_targets_in_their_slots(n_post: int) -> None:
     post = population("wide", n_post)
     given = projection(1, sf.Uniform(0 * ms, 0.5 * ms, seed=4), post)
     width = -(-n_post // 16) * 16
-    made = Wiring([Member(given, 0)], Choice("loop", {}, 0, 0), 48, width, DT, np.float64)
+    made = Wiring(
+        [Member(given, 0)],
+        [[given.connections()]],
+        Choice("loop", {}, 0, 0),
+        48,
+        width,
+        DT,
+        np.float64,
+    )
     slots = (made.latest or 0) + 1
     x = np.random.default_rng(3).normal(size=(2, 48))
     arrays = {name: tf.constant(array) for name, array in made.arrays.items()}
@@ -127,3 +136,17 @@ def test_a_delay_that_does_not_fit_is_refused(delay: float, reason: str) -> None
     with pytest.raises(NetworkError) as caught:
         delay_steps(projection(1, delay * ms), DT)
     assert reason in str(caught.value)
+
+
+def test_a_run_draws_its_synapses_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = sf.Projection.connections
+
+    def counted(self: sf.Projection, rows: Any = None) -> Any:
+        drawn.append(rows)
+        return draw(self, rows)
+
+    monkeypatch.setattr(sf.Projection, "connections", counted)
+    network = sf.Network(PRE, POST, projection(1), projection(2, delay=1 * ms))
+    sf.simulate(network, 1 * ms, dt=DT * ms)
+    assert len(drawn) == 2

@@ -19,10 +19,23 @@ def test_a_graded_sum_takes_a_matrix_where_lists_would_have_nearly_as_many_terms
     assert graded(n_pre, 64, int(n_pre * share) - 1) == "gathered"
 
 
-def test_no_matrix_is_larger_than_the_cache() -> None:
-    side = int(np.sqrt(costs()["largest_matrix"]))
-    assert graded(side, side, side) == "dense"
-    assert graded(side, side + 1, side) == "gathered"
+def test_every_full_sum_takes_a_matrix_of_whatever_size() -> None:
+    for side in (100, 508, 532, 900, 10_000):
+        assert graded(side, side, side) == "dense"
+
+
+def test_no_cost_leaps_where_a_matrix_leaves_the_cache() -> None:
+    sizes = np.unique(np.geomspace(64, 10_000, 200).astype(int))
+    times = [choose(np.full(n, n), n, False, False, 8).nanoseconds["dense"] / n**2 for n in sizes]
+    assert np.max(np.diff(times) / times[:-1]) < 0.2
+    assert times[-1] / times[0] < 4
+
+
+def test_each_sum_over_the_same_synapses_costs() -> None:
+    one = choose(np.full(100, 30), 100, False, False, 8)
+    two = choose(np.full(100, 30), 100, False, False, 8, terms=2)
+    assert two.nanoseconds == {form: 2 * time for form, time in one.nanoseconds.items()}
+    assert two.bytes == one.bytes
 
 
 def test_the_longest_list_counts() -> None:

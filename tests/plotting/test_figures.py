@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import somaflow as sf
@@ -34,13 +35,51 @@ def made_up(duration: float = 200.0, spikes: int = 60) -> sf.Solution:
     return sf.Solution(tuple(columns), sink, duration, {}, {})
 
 
+def ends(ax):
+    """Return x and y of both ends of each mark, [marks, 2]."""
+    marks = ax.lines[0]
+    x, y = (np.reshape(value, (-1, 3)) for value in marks.get_data())
+    assert np.isnan(x[:, 2]).all() and np.isnan(y[:, 2]).all()
+    return x[:, :2], y[:, :2]
+
+
+def pixels(ax) -> np.ndarray:
+    """Return what is drawn, [height, width], from 0 to 1."""
+    canvas = FigureCanvasAgg(ax.figure)
+    ax.set_title("", loc="right")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].mean(axis=2) / 255
+
+
+def test_a_raster_of_many_spikes_leaves_out_only_what_cannot_be_seen(monkeypatch):
+    rng = np.random.default_rng(4)
+    size, count = 3000, 60_000
+    cells = (size * rng.random(count) ** 3).astype(int)
+    spikes = sf.SpikeTrains(np.sort(rng.uniform(0, 500, count)), cells, size, 500.0)
+    ax = sf.plotting.raster(spikes, Figure(figsize=(4, 2)).add_subplot())
+    x, y = ends(ax)
+    assert len(x) < count
+    assert ax.get_title(loc="right") == f"60,000 spikes as {len(x):,} marks"
+    drawn = set(zip(spikes.times, spikes.cells, strict=True))
+    assert set(zip(x[:, 0], y.mean(axis=1).round().astype(int), strict=True)) <= drawn
+    thinned = pixels(ax)
+    every = Figure(figsize=(4, 2)).add_subplot()
+    height = y[0, 1] - y[0, 0]
+    x = np.stack([spikes.times, spikes.times, np.full(count, np.nan)], axis=1)
+    y = cells[:, None] + [-height / 2, height / 2, np.nan]
+    every.plot(x.ravel(), y.ravel(), "#1d3557", linewidth=1.7, solid_capstyle="butt")
+    every.set(xlim=ax.get_xlim(), ylim=ax.get_ylim(), xlabel="time (ms)", ylabel="cell")
+    difference = np.abs(thinned - pixels(every))
+    assert difference.mean() < 0.03
+
+
 def test_a_raster_marks_each_spike_where_it_was():
     spikes = made_up()["PN.spikes"]
     ax = sf.plotting.raster(spikes)
-    (marks,) = ax.collections
-    places = np.array([path.vertices.mean(0) for path in marks.get_paths()])
-    np.testing.assert_allclose(places[:, 0], spikes.times)
-    np.testing.assert_allclose(places[:, 1], spikes.cells)
+    x, y = ends(ax)
+    np.testing.assert_array_equal(x, np.stack([spikes.times] * 2, axis=1))
+    np.testing.assert_array_equal(y, spikes.cells[:, None] + [-0.5, 0.5])
+    assert ax.get_title(loc="right") == ""
     assert ax.get_xlabel() == "time (ms)"
     assert ax.get_ylabel() == "cell"
 
@@ -94,7 +133,7 @@ def test_of_a_long_run_a_part_is_drawn(tmp_path):
     figure.savefig(tmp_path / "figure.png")
     timed = [ax for ax in figure.axes if ax.get_xlim() == (500.0, 1500.0)]
     assert len(timed) == 6
-    marks = timed[0].collections[0].get_paths()
+    marks, _ = ends(timed[0])
     spikes = run["LN.spikes"].times
     assert len(marks) == np.count_nonzero((spikes >= 500) & (spikes < 1500))
     labels = [ax.get_xlabel() for ax in figure.axes]

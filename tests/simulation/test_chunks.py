@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import xarray as xr
 
 import somaflow as sf
 from somaflow.errors import NonFiniteState
-from somaflow.simulation import chunks
+from somaflow.simulation import chunks, replay
 from somaflow.simulation.loop import Schedule
+from somaflow.simulation.system import Carry
 from somaflow.units import ms, mV, nA, nF, uS
 
 DT, STEPS = 0.1, 215
@@ -118,6 +120,23 @@ def test_spikes_are_ordered_by_time(whole: sf.Solution) -> None:
 )
 def test_the_plan_of_chunks(stride: int, numbers: int, wanted: Schedule) -> None:
     assert chunks.plan(stride, numbers) == wanted
+
+
+def test_a_large_state_is_handed_over_more_seldom() -> None:
+    assert chunks.plan(1, 40_000, 1_000 * 40_000) == Schedule(1, 1000, 1000)
+    assert chunks.plan(1, 40_000, 1_000) == Schedule(1, 100, 100)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_number_that_is_not_finite_is_seen_and_large_ones_are_not_refused(
+    bad: float, dtype: Any
+) -> None:
+    numbers = np.full(1000, np.finfo(dtype).max)
+    state = Carry((tf.constant(numbers),), (), ())
+    assert replay.finite(state)
+    numbers[7] = bad
+    assert not replay.finite(Carry((tf.constant(numbers),), (), ()))
 
 
 def test_chunks_cover_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:

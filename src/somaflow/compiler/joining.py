@@ -138,14 +138,16 @@ class Joining:
 
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
         n_pre = padded(self.populations[group.source].size)
-        chosen = groups.choose(grouping, self.dtype.itemsize)
-        before = group.before
         if type(group.form) not in KINDS:
+            chosen = groups.choose(grouping, self.dtype.itemsize)
             return self._alone(group, n_pre, chosen)
+        synapses = groups.drawn(grouping.projections)
+        chosen = groups.choose(grouping, self.dtype.itemsize, synapses)
+        before = group.before
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()
             chosen = chosen._replace(form=before.sums) if same else chosen
-        wiring = Wiring(group.members, chosen, n_pre, group.width, self.dt, self.dtype)
+        wiring = Wiring(group.members, synapses, chosen, n_pre, group.width, self.dt, self.dtype)
         if self.before is not None and before is not None and wiring.latest is not None:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)

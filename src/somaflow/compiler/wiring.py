@@ -7,10 +7,11 @@ import numpy as np
 
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
-from somaflow.network.groups import ranges
+from somaflow.network.groups import Drawn
 from somaflow.network.projection import Projection
 from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.delivery import (
+    Indices,
     Lists,
     Part,
     Value,
@@ -35,12 +36,11 @@ class Member(NamedTuple):
     start: int
 
 
-def parts(members: list[Member], dt: float, dtype: np.dtype) -> Iterator[Part]:
+def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) -> Iterator[Part]:
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
-    for projection, start in members:
-        for rows in ranges(projection):
-            connections = projection.connections(rows)
-            columns = {"weight": connections.coherent.astype(dtype)}
+    for (projection, start), drawn in zip(members, synapses, strict=True):
+        for connections in drawn:
+            columns = {"weight": connections.coherent.astype(dtype, copy=False)}
             if varied_delays(projection):
                 columns["delay"] = np.rint(connections.delay / dt).astype(np.int32)
             yield Part(connections.pre, connections.post + np.int32(start), columns)
@@ -51,6 +51,7 @@ class Wiring:
 
     Args:
         members: The projections.
+        synapses: Those of each.
         chosen: How they are summed.
         n_pre: Number of presynaptic cells, padding included.
         width: Number of postsynaptic cells, padding included.
@@ -68,6 +69,7 @@ class Wiring:
     def __init__(
         self,
         members: list[Member],
+        synapses: Drawn,
         chosen: Choice,
         n_pre: int,
         width: int,
@@ -79,7 +81,7 @@ class Wiring:
         later = any(varied_delays(member.projection) for member in members)
 
         def given() -> Iterator[Part]:
-            return parts(members, dt, dtype)
+            return parts(members, synapses, dt, dtype)
 
         if chosen.form == "loop":
             dtypes = {"weight": dtype} | ({"delay": np.int32} if later else {})
@@ -89,9 +91,11 @@ class Wiring:
             pre = np.concatenate([p.pre for p in every])
             post = np.concatenate([p.post for p in every])
             weight = np.concatenate([p.columns["weight"] for p in every])
-            order = np.lexsort((pre, post))
+            if not _ordered(pre, post):
+                order = np.lexsort((pre, post))
+                pre, post, weight = pre[order], post[order], weight[order]
             fill = dense if chosen.form == "dense" else gathered
-            self.arrays = fill(pre[order], post[order], weight[order], n_pre, width)
+            self.arrays = fill(pre, post, weight, n_pre, width)
         if later:
             self.latest = int(self.arrays["delay"].max(initial=0))
         self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
@@ -119,6 +123,12 @@ class Wiring:
     ) -> Tensor:
         """Add the same to what arrives after the delay of each synapse."""
         return deliver_later(arrays, self.single, self.width, mask, value, now, ring)
+
+
+def _ordered(pre: Indices, post: Indices) -> bool:
+    """Tell whether synapses stand by postsynaptic and then presynaptic cell."""
+    later = post[1:] > post[:-1]
+    return bool(np.all(later | (post[1:] == post[:-1]) & (pre[1:] >= pre[:-1])))
 
 
 def delay_steps(projection: Projection, dt: float) -> int | None:

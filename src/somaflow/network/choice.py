@@ -21,17 +21,20 @@ class Choice(NamedTuple):
 
     Attributes:
         form: `dense`, `gathered` or `loop`; `table` where each synapse is computed by itself.
-        nanoseconds: Predicted cost of a step in each form that is possible.
+        nanoseconds: Predicted cost in each form that is possible: of a step where only spikes
+            add something, else of each stage of the solver.
         bytes: Size of its arrays, nearly.
         synapses: Number of synapses.
+        staged: Whether each stage of the solver computes them again.
     """
 
-    unseen = ("nanoseconds", "bytes", "synapses")
+    unseen = ("nanoseconds", "bytes", "synapses", "staged")
 
     form: str
     nanoseconds: dict[str, float]
     bytes: int
     synapses: int
+    staged: bool = False
 
     def __str__(self) -> str:
         others = ", ".join(
@@ -47,13 +50,19 @@ class Choice(NamedTuple):
         }[self.form]
         return (
             f"{self.synapses:,} synapses in {self.bytes:,} bytes: {said}, about "
-            f"{self.nanoseconds[self.form] / 1000:,.2f} us a step"
+            f"{self.nanoseconds[self.form] / 1000:,.2f} us "
+            + ("for each stage of the solver" if self.staged else "a step")
             + (f" ({others})" if others else "")
         )
 
 
 def choose(
-    in_degrees: NDArray[np.int64], n_pre: int, events: bool, single: bool, item_bytes: int
+    in_degrees: NDArray[np.int64],
+    n_pre: int,
+    events: bool,
+    single: bool,
+    item_bytes: int,
+    terms: int = 1,
 ) -> Choice:
     """Choose the form of a sum from the properties of the whole group.
 
@@ -64,17 +73,22 @@ def choose(
         single: Whether synapses must be visited one by one, as only the loop can: their delays
             differ, or they are plastic.
         item_bytes: Size of a weight.
+        terms: How many sums there are over the same synapses.
     """
     cost, width, synapses = costs(), len(in_degrees), int(in_degrees.sum())
     most = max(1, int(in_degrees.max(initial=0)))
-    found = {"gathered": cost["gathered_term"] * most * width}
     sizes = {
         "gathered": most * width * (item_bytes + 4),
         "dense": n_pre * width * item_bytes,
         "loop": synapses * (item_bytes + 4),
     }
-    if n_pre * width <= cost["largest_matrix"]:
-        found["dense"] = cost["dense_term"] * n_pre * width
+    found = {
+        "gathered": cost["gathered_term"] * most * width,
+        "dense": cost["dense_term"] * n_pre * width,
+    }
+    # What does not fit into the cache is fetched from memory by every sum.
+    far = {form: max(size - cost["cache_bytes"], 0.0) for form, size in sizes.items()}
+    found = {form: terms * (time + cost["far_byte"] * far[form]) for form, time in found.items()}
     if events or single:
         active = n_pre * cost["active_cells"]
         busy = -np.expm1(-active)  # share of steps in which any cell spikes
@@ -86,7 +100,7 @@ def choose(
     if single:
         found = {"loop": found["loop"]}
     form = min(found, key=lambda form: found[form])
-    return Choice(form, found, sizes[form], synapses)
+    return Choice(form, found, sizes[form], synapses, staged=not events)
 
 
 def table(in_degrees: NDArray[np.int64], closed: int, flowing: int, item_bytes: int) -> Choice:

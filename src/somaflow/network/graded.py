@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from somaflow.equations.affine import ONE, inlined
+import numpy as np
+from numpy.typing import NDArray
+
+from somaflow.equations.affine import ONE, ZERO, inlined
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
     Binary,
+    Call,
     Name,
     Negative,
     Node,
@@ -14,6 +18,7 @@ from somaflow.equations.expression import (
     render,
 )
 from somaflow.errors import NetworkError
+from somaflow.network.choice import Choice, choose
 from somaflow.network.form import Form
 from somaflow.network.general import calls_pulse, duration_of, undriven
 from somaflow.network.synaptic import Synaptic, place_of, varied_delays
@@ -72,6 +77,20 @@ class Graded(Form):
     def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: each once for each presynaptic cell."""
         return n_pre * len(self.rows)
+
+    def choose(
+        self, degrees: NDArray[np.int64], n_pre: int, delays: bool, item_bytes: int
+    ) -> Choice:
+        """Say how sums are computed and what they cost: one for each factor of a presynaptic cell.
+
+        Args:
+            degrees: Number of synapses of each postsynaptic cell.
+            n_pre: Number of presynaptic cells.
+            delays: Whether delays differ between synapses.
+            item_bytes: Size of a number.
+        """
+        sums = {render(pre) for pre, _ in self.terms} - {render(ONE)}
+        return choose(degrees, n_pre, False, delays, item_bytes, max(1, len(sums)))
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""
@@ -170,6 +189,9 @@ def _products(node: Node, equations: Equations, mixed: Callable[[Node], bool]) -
             return [[node]] if whole and not mixed(node) else inside
         case Negative():
             return [[Negative(Number(1.0)), *f] for f in _products(node.operand, equations, mixed)]
+        case Call(function="sin" | "cos", arguments=(angle,)) if mixed(node):
+            if parts := _parts(angle, equations, mixed):
+                return _products(_theorem(node.function, *parts), equations, mixed)
         case Binary(operator="*"):
             left = _products(node.left, equations, mixed)
             right = _products(node.right, equations, mixed)
@@ -186,6 +208,41 @@ def _products(node: Node, equations: Equations, mixed: Callable[[Node], bool]) -
             _few(both)
             return both
     return [[node]]
+
+
+def _theorem(function: str, a: Node, b: Node) -> Node:
+    """Return sin(a + b) or cos(a + b) by the addition theorem."""
+
+    def of(name: str, angle: Node) -> Node:
+        return Call(name, (angle,))
+
+    if function == "sin":
+        left, right = (of("sin", a), of("cos", b)), (of("cos", a), of("sin", b))
+        return Binary("+", Binary("*", *left), Binary("*", *right))
+    left, right = (of("cos", a), of("cos", b)), (of("sin", a), of("sin", b))
+    return Binary("-", Binary("*", *left), Binary("*", *right))
+
+
+def _parts(
+    node: Node, equations: Equations, mixed: Callable[[Node], bool]
+) -> tuple[Node, Node] | None:
+    """Return a sum as what the postsynaptic cell gives to it and the rest; None if it is none."""
+    if not mixed(node):
+        after = any(name.endswith("_post") for name in equations.depends(node))
+        return (node, ZERO) if after else (ZERO, node)
+    match node:
+        case Name(name=name) if name in equations.definitions:
+            return _parts(equations.definitions[name].expression, equations, mixed)
+        case Negative():
+            found = _parts(node.operand, equations, mixed)
+            return found and (Negative(found[0]), Negative(found[1]))
+        case Binary(operator="+" | "-" as sign):
+            left = _parts(node.left, equations, mixed)
+            right = _parts(node.right, equations, mixed)
+            if left is None or right is None:
+                return None
+            return Binary(sign, left[0], right[0]), Binary(sign, left[1], right[1])
+    return None
 
 
 def _few(products: list[list[Node]], times: int = 1) -> None:

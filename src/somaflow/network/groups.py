@@ -8,6 +8,7 @@ import numpy as np
 from somaflow.description import fingerprint
 from somaflow.equations.expression import render
 from somaflow.network.choice import Choice
+from somaflow.network.connections import Connections
 from somaflow.network.connectors import FixedOutDegree
 from somaflow.network.form import Form
 from somaflow.network.forms import take_apart
@@ -84,20 +85,28 @@ def ranges(projection: Projection) -> list[tuple[int, int]]:
     return [(a, min(a + height, n_post)) for a in range(0, n_post, height)]
 
 
-def choose(grouping: Grouping, item_bytes: int = 8) -> Choice:
-    """Say how a group's sums are computed, at what predicted cost, in how many bytes.
+Drawn = list[list[Connections]]  # of each projection, some ranges of postsynaptic cells
 
-    The synapses are counted, and not kept.
+
+def drawn(projections: Sequence[Projection]) -> Drawn:
+    """Draw the synapses of projections, once for all that is made of them."""
+    return [[p.connections(rows) for rows in ranges(p)] for p in projections]
+
+
+def choose(grouping: Grouping, item_bytes: int = 8, synapses: Drawn | None = None) -> Choice:
+    """Say how a group's sums are computed, at what predicted cost, in how many bytes.
 
     Args:
         grouping: The group.
         item_bytes: Size of a weight.
+        synapses: What `drawn` returned; None draws the synapses, and does not keep them.
     """
     degrees = []
-    for projection in grouping.projections:
+    for k, projection in enumerate(grouping.projections):
         counts = np.zeros(projection.post.population.size, np.int64)
-        for rows in ranges(projection):
-            counts += np.bincount(projection.connections(rows).post, minlength=len(counts))
+        made = synapses[k] if synapses else map(projection.connections, ranges(projection))
+        for part in made:
+            counts += np.bincount(part.post, minlength=len(counts))
         degrees.append(counts)
     delays = any(map(varied_delays, grouping.projections))
     n_pre = grouping.projections[0].pre.population.size
@@ -117,6 +126,16 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
         states = len(projection.equations.states) if projection.equations.on_post_spike else 0
         each = 4 + item_bytes + 4 * varied_delays(projection) + states * (item_bytes + 8)
         each += len(projection.varied) * item_bytes
+        size = max(count * each, _summed_bytes(projection, count, item_bytes))
         # Twice: what is built, and the copy that the compiled function is given.
-        total += 2 * count * each * (1 + has_back(projection))
+        total += 2 * size * (1 + has_back(projection))
     return int(total)
+
+
+def _summed_bytes(projection: Projection, count: float, item_bytes: int) -> int:
+    """Return the size of a matrix, which may be larger than that of the synapses it holds."""
+    form, width = take_apart(projection), projection.post.population.size
+    if form.events or form.alone:
+        return 0
+    degrees = np.full(width, round(count / width))
+    return form.choose(degrees, projection.pre.population.size, False, item_bytes).bytes

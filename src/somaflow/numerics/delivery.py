@@ -20,7 +20,7 @@ Indices = NDArray[np.integer]
 Columns = dict[str, NDArray[np.generic]]
 State = TypeVar("State")  # a nest of tensors
 
-_WORD = 32
+_WORD, _HALF = 32, 32
 # What may be left empty at the ends of blocks: little where memory matters, more where it does not.
 _WASTE, _WASTE_IF_SMALL, _SMALL = 1.12, 1.6, 10_000_000
 
@@ -102,11 +102,13 @@ def out_lists(
     columns = {name: np.zeros(size, dtype) for name, dtype in dtypes.items()}
     filled = first[:-1] * width
     for part in parts():
-        order = np.argsort(part.pre, kind="stable")
-        pre = part.pre[order]
+        # Numbers of 64 bits that hold cell and place: NumPy sorts them several times as fast as it
+        # finds a stable order of the cells.
+        keys = (part.pre.astype(np.int64) << _HALF) | np.arange(len(part.pre))
+        keys.sort()
+        pre, order = keys >> _HALF, keys & ((1 << _HALF) - 1)
         counts = np.bincount(pre, minlength=n_pre)
-        rank = np.arange(len(pre)) - (np.cumsum(counts) - counts)[pre]
-        place = filled[pre] + rank
+        place = np.arange(len(pre)) + (filled - (np.cumsum(counts) - counts))[pre]
         other[place] = part.post[order]
         for name, column in columns.items():
             column[place] = part.columns[name][order]

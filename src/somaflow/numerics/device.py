@@ -19,9 +19,31 @@ Result = TypeVar("Result")
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the
 # wish has no effect. A user's own choice stands.
 _WIDTH = "--xla_cpu_prefer_vector_width"
+# XLA's pipeline for a CPU takes all barriers away before it fuses, so that what `materialize`
+# keeps apart is computed again by every synapse that reads it. Without this pass they stand
+# (docs/design/sums.md). Pipelines for other devices were not seen to take barriers that stand.
+_PASSES, _EXPANDER = "--xla_disable_hlo_passes", "cse_barrier_expander"
 
-if _WIDTH not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_WIDTH}=512".strip()
+
+def _with_wishes(flags: str, cpu: bool) -> str:
+    """Return the text of `XLA_FLAGS` with what is asked of XLA for a CPU."""
+    wishes = flags.split()
+    if not any(flag.startswith(_WIDTH) for flag in wishes):
+        wishes.append(f"{_WIDTH}=512")
+    passes = [flag for flag in wishes if flag.startswith(f"{_PASSES}=")]
+    if cpu and not any(_EXPANDER in flag for flag in passes):
+        names = [name for flag in passes for name in flag.partition("=")[2].split(",") if name]
+        wishes = [flag for flag in wishes if flag not in passes]
+        wishes.append(f"{_PASSES}={','.join([*names, _EXPANDER])}")
+    return " ".join(wishes)
+
+
+def _on_cpu() -> bool:
+    """Tell whether TensorFlow sees no other device."""
+    return {device.device_type for device in tf.config.list_physical_devices()} <= {"CPU"}
+
+
+os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _on_cpu())
 
 # The packed blocks are padded to a multiple of this, so that no cell is computed by the scalar
 # remainder of a vector loop: its bits could differ there.

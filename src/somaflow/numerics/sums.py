@@ -28,14 +28,17 @@ def dense(
     """Return the synapses as a matrix, `weight` `[n_pre, n_post]`.
 
     Args:
-        pre: Presynaptic index of each synapse.
+        pre: Presynaptic index of each synapse, ordered by (post, pre).
         post: Postsynaptic index of each synapse.
         weight: Weight of each synapse.
         n_pre: Number of presynaptic cells, padding included.
         n_post: Number of postsynaptic cells, padding included.
     """
     matrix = np.zeros((n_pre, n_post), weight.dtype)
-    np.add.at(matrix, (pre, post), weight)  # a pair may have several synapses
+    if np.any((post[1:] == post[:-1]) & (pre[1:] == pre[:-1])):  # a pair may have several synapses
+        np.add.at(matrix, (pre, post), weight)
+    else:
+        matrix[pre, post] = weight
     return {"weight": matrix}
 
 
@@ -47,7 +50,7 @@ def gathered(
     k is the largest in-degree, and `sources` the presynaptic cell of each term, int32.
 
     Args:
-        pre: As for `dense`, ordered by (post, pre).
+        pre: As for `dense`.
         post: As for `dense`.
         weight: As for `dense`.
         n_pre: As for `dense`.
@@ -58,8 +61,9 @@ def gathered(
     rank = np.arange(len(post)) - (np.cumsum(degrees) - degrees)[post]
     weights = np.zeros((terms, n_post), weight.dtype)
     sources = np.zeros((terms, n_post), np.int32)
-    weights[rank, post] = weight
-    sources[rank, post] = pre
+    place = rank * n_post + post
+    weights.reshape(-1)[place] = weight
+    sources.reshape(-1)[place] = pre
     return {"weight": weights, "sources": sources}
 
 
@@ -83,26 +87,33 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     gathered = tf.gather(first, sources, axis=0)
     if batch:
         gathered = tf.transpose(gathered, [0, *range(2, batch + 2), 1])
-    return materialize(_sum_rows(spread, gathered))
+    if weights.shape[0] <= _RUN:
+        return materialize(_sum_rows(spread, gathered))
+    # Gathered into memory first: 16 gathers in one kernel take twice as long.
+    return materialize(_sum_rows(_sum_runs(materialize(_folded(spread * gathered)), None, 1), None))
+
+
+def _folded(value: Tensor) -> Tensor:
+    """Return `[count, ...]` as `[runs, _RUN, ...]`, with zeros at the end."""
+    missing = -value.shape[0] % _RUN
+    if missing:
+        value = tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1))
+    return tf.reshape(value, [-1, _RUN, *value.shape[1:]])
 
 
 def _sum_rows(a: Tensor, b: Tensor | None) -> Tensor:
     """Return the sum of a*b, or of a, over the first axis: a tree of runs of `_RUN` terms."""
-    count = a.shape[0]
-    runs = -(-count // _RUN)
+    if a.shape[0] > _RUN:
+        return _sum_rows(_sum_runs(_folded(a), None if b is None else _folded(b), 1), None)
+    return _sum_runs(a, b, 0)
 
-    def folded(value: Tensor) -> Tensor:
-        if runs * _RUN != count:
-            missing = runs * _RUN - count
-            value = tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1))
-        return tf.reshape(value, [runs, _RUN, *value.shape[1:]])
 
-    if runs == 1:
-        terms = [a[k] if b is None else a[k] * b[k] for k in range(count)]
-    else:
-        a, b = folded(a), None if b is None else folded(b)
-        terms = [a[:, k] if b is None else a[:, k] * b[:, k] for k in range(_RUN)]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total if runs == 1 else _sum_rows(total, None)
+def _sum_runs(a: Tensor, b: Tensor | None, axis: int) -> Tensor:
+    """Return the sum of a*b, or of a, over an axis, one addition after the other."""
+    rows = tf.unstack(a, axis=axis)
+    if b is not None:
+        rows = [x * y for x, y in zip(rows, tf.unstack(b, axis=axis), strict=True)]
+    total = rows[0]
+    for row in rows[1:]:
+        total = total + row
+    return total

@@ -115,7 +115,8 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     width = int(np.prod(compiled.system.crossings or (0,)))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
     stride = job.stride
-    schedule = chunks.plan(stride, max(width, -(-sampled // stride)))
+    carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
+    schedule = chunks.plan(stride, max(width, -(-sampled // stride)), carried)
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 

@@ -7,7 +7,7 @@ from somaflow.simulation.loop import Advance, Samples, Schedule
 from somaflow.simulation.replay import diagnose, finite
 from somaflow.simulation.system import Carry, System
 
-_CHUNK_NUMBERS = 4_000_000  # numbers in the crossing buffer of one chunk: 32 MB in float64
+_CHUNK_NUMBERS = 4_000_000  # numbers in the crossing buffer of one chunk: 16 MB
 _CHUNK_STEPS = 10_000
 
 
@@ -32,14 +32,19 @@ class Chunk:
     carry: Carry
 
 
-def plan(stride: int, numbers_per_step: int) -> Schedule:
+def plan(stride: int, numbers_per_step: int, carried: int = 0) -> Schedule:
     """Choose chunk sizes from the sizes of the model alone.
+
+    Each chunk is given a state and leaves one, so one with long rings of delays is given for more
+    steps: as many as leave as many numbers as there are in it.
 
     Args:
         stride: Steps from a sample to the next.
         numbers_per_step: Numbers that every step leaves.
+        carried: Numbers of the state.
     """
-    most = max(1, min(_CHUNK_STEPS, _CHUNK_NUMBERS // max(numbers_per_step, 1)))
+    numbers = max(_CHUNK_NUMBERS, carried)
+    most = max(1, min(_CHUNK_STEPS, numbers // max(numbers_per_step, 1)))
     rows = max(1, most // stride)
     return Schedule(stride=stride, rows=rows, steps=min(rows * stride, most))
 

@@ -1,0 +1,73 @@
+"""What is asked of XLA, and that it does it: the optimised module is read."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from somaflow.numerics.device import _with_wishes, materialize
+from somaflow.numerics.sums import gathered, weighted_sum
+
+WIDTH, PASSES = "--xla_cpu_prefer_vector_width", "--xla_disable_hlo_passes"
+
+
+def optimised(function, *arguments) -> str:
+    """Return the module that XLA made of a function for a CPU."""
+    made = tf.function(function, jit_compile=True, autograph=False)
+    return made.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+
+
+def fusions(module: str) -> list[str]:
+    """Return the text of each computation of a module."""
+    return re.split(r"\n\n", module)
+
+
+def test_a_barrier_keeps_what_many_read_from_being_computed_again() -> None:
+    """Without the option, the tanh is fused into both readers."""
+    x = tf.constant(np.linspace(0, 1, 64))
+
+    def shared(x):
+        y = materialize(tf.tanh(x) + 1)
+        return tf.gather(y, tf.range(63, -1, -1)) * 2, y[::2] - 1
+
+    module = optimised(shared, x)
+    assert "opt-barrier" in module
+    assert sum(" tanh(" in part for part in fusions(module)) == 1
+
+
+def test_products_of_a_sum_over_lists_are_made_once_and_apart_from_their_additions() -> None:
+    rng = np.random.default_rng(1)
+    n, k = 50, 40
+    pre = np.sort(rng.integers(0, n, (n, k)), axis=1).ravel()
+    made = gathered(pre, np.repeat(np.arange(n), k), rng.random(n * k), n, n)
+    arrays = {name: tf.constant(value) for name, value in made.items()}
+    module = optimised(
+        lambda x: weighted_sum(arrays["weight"], arrays["sources"], tf.exp(x)),
+        tf.constant(rng.random(n)),
+    )
+    with_gather = [part for part in fusions(module) if " gather(" in part]
+    assert len(with_gather) == 1
+    assert " add(" not in with_gather[0] and " exponential(" not in with_gather[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "cpu", "said"),
+    [
+        ("", True, f"{WIDTH}=512 {PASSES}=cse_barrier_expander"),
+        ("", False, f"{WIDTH}=512"),
+        (f"{WIDTH}=128", False, f"{WIDTH}=128"),
+        (
+            f"{PASSES}=a,b --other=1",
+            True,
+            f"--other=1 {WIDTH}=512 {PASSES}=a,b,cse_barrier_expander",
+        ),
+        (
+            f"{PASSES}=cse_barrier_expander {WIDTH}=512",
+            True,
+            f"{PASSES}=cse_barrier_expander {WIDTH}=512",
+        ),
+    ],
+)
+def test_the_users_own_wishes_stand_beside_ours(flags: str, cpu: bool, said: str) -> None:
+    assert _with_wishes(flags, cpu) == said
