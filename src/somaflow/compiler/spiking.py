@@ -1,6 +1,6 @@
 """Thresholds and refractory periods as functions of tensors: who spikes in a step, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 from somaflow.compiler.drives import CONDITION
 from somaflow.compiler.layout import pad, padded
 from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import States
 from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import (
     RAND,
@@ -120,6 +121,33 @@ class Spiking:
             return {}
         numbers = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
         return dict(zip(self._calls, tf.unstack(numbers), strict=True))
+
+    # ---------------------------------------------------------------- refractory cells
+
+    def stopped(
+        self, names: Sequence[str], slopes: list[Tensor], waiting: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Return the slopes of states, 0 where a refractory period holds them."""
+        if not (self.waits and self.held):
+            return slopes
+        holds = waiting[self.key] > 0
+        return [
+            tf.where(holds, tf.zeros_like(slope), slope) if name in self.held else slope
+            for name, slope in zip(names, slopes, strict=True)
+        ]
+
+    def ready(self, crossed: Tensor, waiting: Mapping[str, Tensor]) -> Tensor:
+        """Return the crossings of cells that are not refractory, 0 for the others."""
+        if not self.waits:
+            return crossed
+        return tf.where(waiting[self.key] > 0, tf.zeros_like(crossed), crossed)
+
+    def put_back(self, old: States, new: States, waiting: Mapping[str, Tensor]) -> States:
+        """Return the states that refractory periods hold: those of a step's start where they do."""
+        if not self.waits:
+            return {}
+        holds = waiting[self.key] > 0
+        return {name: tf.where(holds, old[name], new[name]) for name in sorted(self.held)}
 
     # ---------------------------------------------------------------- thresholds
 

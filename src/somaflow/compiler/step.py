@@ -24,7 +24,7 @@ from somaflow.compiler.tables import Tables
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
-from somaflow.numerics.device import cast, put
+from somaflow.numerics.device import cast, materialize, put
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
 
@@ -39,6 +39,7 @@ class NetworkDynamics:
         recorders: What to observe.
         start: Steps made before the run.
         reach: dt times the rate at which synapses may pull at a cell.
+        behind: Whether refractory cells are put back at the step's end, and not held in it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class NetworkDynamics:
         recorders: tuple[Recorder, ...],
         start: int = 0,
         reach: float = math.inf,
+        behind: bool = False,
     ) -> None:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
@@ -54,8 +56,7 @@ class NetworkDynamics:
         self.spiking, self.dt = tables.spiking, tables.dt
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
-        self.struck = tables.struck
-        self.reach = reach
+        self.struck, self.reach, self.behind = tables.struck, reach, behind
         self.arrivals = Arrivals(tables)
 
     def prepare(self, parameters: Parameters, dt: float, nodes: tuple[float, ...]) -> Constants:
@@ -291,7 +292,9 @@ class NetworkDynamics:
                 if coupling.group.source == k:
                     slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
             rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
-            slopes.append(tf.stack(self._hold(k, rows, context)))
+            if not self.behind:
+                rows = self.spiking[k].stopped(layout.states, rows, context.waiting)
+            slopes.append(tf.stack(rows))
         for c, coupling in self.tables.flowing:
             group = coupling.group
             owner = states[group.routes[0].target]
@@ -302,31 +305,20 @@ class NetworkDynamics:
             slopes.append(coupling.flow(states[group.source], owner, total, numbers))
         return tuple(slopes)
 
-    def _hold(self, k: int, rows: list[Tensor], context: Context) -> list[Tensor]:
-        """Keep the states that a refractory period holds where they are."""
-        spiking = self.spiking[k]
-        if not (spiking.waits and spiking.held):
-            return rows
-        waiting = context.waiting[spiking.key] > 0
-        return [
-            tf.where(waiting, tf.zeros_like(row), row) if state in spiking.held else row
-            for state, row in zip(self.layouts[k].states, rows, strict=True)
-        ]
-
     def jump(self, before: Carry, flow: FlowState, context: Context, constants: Constants) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self.drives.clamps, context.drives, context.tick
-        old, new = self.states(before.flow), self.states(flow)
-        new = clamps.at_end(new, outside, constants.drives)
+        old = self.states(before.flow)
+        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
         states: list[States] = [{**rows} for rows in new]
         since, arrived, each = [], [], dict(self.tables.each)
         event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
         for k, spiking in enumerate(self.spiking):
             crossed = self._crossings(k, before, old[k], new[k], context, constants)
+            # Stored, or all that a spike does would compute the cell's step again.
+            crossed = materialize(spiking.ready(crossed, context.waiting))
             if spiking.waits:
-                waiting = context.waiting[spiking.key]
-                crossed = tf.where(waiting > 0, tf.zeros_like(crossed), crossed)
-                steps = constants.refractory.get(spiking.key)
+                waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
                 event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
             if spiking.resets:
                 self._reset(k, states[k], crossed > 0, context, constants)
@@ -375,6 +367,13 @@ class NetworkDynamics:
             for _, coupling in self.tables.flowing
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))
+
+    def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
+        """Return the states at a step's end, those that refractory periods hold put back."""
+        new = self.states(flow)
+        for k, spiking in enumerate(self.spiking if self.behind else ()):
+            new[k] |= spiking.put_back(old[k], new[k], context.waiting)
+        return new
 
     def _delayed(
         self, group: Group, since: list[Tensor], before: Carry, tick: Tick, constants: Constants
