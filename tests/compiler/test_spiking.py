@@ -421,7 +421,7 @@ def test_to_put_a_refractory_cell_back_is_to_hold_it(
         threshold="v > -50*mV",
         reset="v = -60*mV\nw = w + 1*mV",
         refractory=2 * ms,
-        hold="v",
+        hold=("v",),
     )
     jumps = sf.Projection(cells, cells, sf.load("exponential_current"), weight=0.1 * nA)
     network = sf.Network(cells, jumps, sf.CurrentClamp(cells, np.linspace(1.8, 3, 7) * nA))
