@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.compiler import build
 from somaflow.errors import NonFiniteState
 from somaflow.simulation import chunks
 from somaflow.units import Hz, ms, mV, nA
@@ -402,44 +401,3 @@ def test_every_action_potential_of_the_traub_cell_counts() -> None:
         counts.append(len(run["c.spikes"]))
     assert counts == [116, 58]
     assert np.sum((v[:-1] <= -33) & (v[1:] > -33)) == 116
-
-
-@pytest.mark.parametrize("solver", [sf.Euler(), sf.ExponentialEuler()])
-def test_to_put_a_refractory_cell_back_is_to_hold_it(
-    solver: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bit for bit; a state that is not held follows the held one."""
-    model = sf.Equations.parse(
-        "dv/dt = (E - v - w + R*I_stim)/tau : mV\ndw/dt = (a*(v - E) - w)/(30*ms) : mV\n"
-        "I_stim : nA",
-        **{"E": -65 * mV, "R": 10 * mV / nA, "tau": 10 * ms, "a": 0.2, "v": -65 * mV, "w": 0 * mV},
-    )
-    cells = sf.Population(
-        "cells",
-        7,
-        model,
-        threshold="v > -50*mV",
-        reset="v = -60*mV\nw = w + 1*mV",
-        refractory=2 * ms,
-        hold=("v",),
-    )
-    jumps = sf.Projection(cells, cells, sf.load("exponential_current"), weight=0.1 * nA)
-    network = sf.Network(cells, jumps, sf.CurrentClamp(cells, np.linspace(1.8, 3, 7) * nA))
-
-    def run() -> sf.Solution:
-        return sf.simulate(
-            network,
-            60 * ms,
-            dt=0.1 * ms,
-            solver=solver,
-            record=[cells["v"], cells["w"], cells.spikes],
-        )
-
-    behind = run()
-    monkeypatch.setattr(build, "_AT_START", ())
-    held = run()
-    assert held.statistics["compiled"]
-    assert len(behind["cells.spikes"].times) > 20
-    for name in ("cells.v", "cells.w"):
-        assert behind[name].to_numpy().tobytes() == held[name].to_numpy().tobytes()
-    assert behind["cells.spikes"].times.tobytes() == held["cells.spikes"].times.tobytes()

@@ -209,3 +209,41 @@ def test_spikes_are_needed_where_a_synapse_waits_for_them() -> None:
     quiet = sf.Population("quiet", 2, MODEL)
     with pytest.raises(NetworkError, match="threshold"):
         sf.Projection(quiet, CELLS, sf.load("exponential_current")(i=0.1 * nA))
+
+
+def phases(current: str) -> sf.Projection:
+    text = "dtheta/dt = 1/ms + I_stim/ms : 1\nI_stim : 1"
+    cells = sf.Population("cells", 7, sf.Equations.parse(text, theta=0))
+    ports = "theta_pre : 1\ntheta_post : 1\nlag = theta_pre - theta_post : 1\n"
+    return sf.Projection(cells, cells, sf.Equations.parse(f"{ports}I = {current} : 1", w=0.1))
+
+
+@pytest.mark.parametrize(
+    ("current", "sums"),
+    [
+        ("w*sin(lag)", 2),
+        ("w*cos(0.3 - lag)", 2),
+        ("w*sin(lag)*cos(lag + 1)", 4),
+        ("w*(sin(lag) + sin(-theta_post))", 3),
+    ],
+)
+def test_sines_of_what_both_cells_give_are_taken_apart(current: str, sums: int) -> None:
+    form = take_apart(phases(current))
+    assert isinstance(form, Graded)
+    assert len(form.terms) == sums
+
+
+@pytest.mark.parametrize(
+    ("current", "factor"),
+    [
+        ("w*" + "*".join(f"sin(lag + {k})" for k in range(8)), "sin(lag + 0)"),
+        ("w*sin(theta_post - w*theta_pre)", "sin(theta_post - w * theta_pre)"),
+        ("w*sin(lag*theta_pre)", "sin(lag * theta_pre)"),
+    ],
+)
+def test_what_would_become_too_many_sums_or_none_is_computed_by_synapse(
+    current: str, factor: str
+) -> None:
+    form = take_apart(phases(current))
+    assert isinstance(form, General)
+    assert factor in form.reason

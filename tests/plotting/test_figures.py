@@ -73,6 +73,16 @@ def test_a_raster_of_many_spikes_leaves_out_only_what_cannot_be_seen(monkeypatch
     assert difference.mean() < 0.03
 
 
+@pytest.mark.parametrize("size", [21, 43, 100])
+def test_cells_that_fire_together_all_have_their_marks(size):
+    volleys = np.linspace(1, 999, 25_000 // size)
+    cells = np.tile(np.arange(size), len(volleys))
+    spikes = sf.SpikeTrains(np.repeat(volleys, size), cells, size, 1000.0)
+    ax = sf.plotting.raster(spikes, Figure(figsize=(40, 9)).add_subplot())
+    _, y = ends(ax)
+    np.testing.assert_array_equal(np.bincount(y.mean(axis=1).astype(int)), len(volleys))
+
+
 def test_a_raster_marks_each_spike_where_it_was():
     spikes = made_up()["PN.spikes"]
     ax = sf.plotting.raster(spikes)

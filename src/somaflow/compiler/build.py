@@ -22,14 +22,7 @@ from somaflow.network.recorder import Recorder
 from somaflow.numerics.structure import structure
 from somaflow.simulation.system import Carry, Source, System
 from somaflow.solvers.base import Solver
-from somaflow.solvers.exponential import ExponentialEuler
-from somaflow.solvers.runge_kutta import Euler
 from somaflow.units import Parameter
-
-# Methods that look at a cell at the step's start alone, and at each of its states by itself: what a
-# refractory period holds may be put back afterwards. To stop its slope would make the exponential
-# of a number that all cells share one for each cell.
-_AT_START = (Euler, ExponentialEuler)
 
 
 @dataclass(frozen=True)
@@ -98,8 +91,7 @@ def compile_network(
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     reach = decay_reach(solver) if solver is not None and coupled else math.inf
-    behind = type(solver) in _AT_START
-    dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
+    dynamics = NetworkDynamics(tables, recorders, begin, reach)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters(recordings.parameters())

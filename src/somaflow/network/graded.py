@@ -24,6 +24,7 @@ from somaflow.network.general import calls_pulse, duration_of, undriven
 from somaflow.network.synaptic import Synaptic, place_of, varied_delays
 
 _MOST_FACTORS = 10_000  # of a current that is multiplied out
+_MOST_SUMS = 8  # of one whose sines are taken apart; more would cost more than each by itself
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,18 @@ def terms_of(projection: Synaptic) -> tuple[tuple[Node, Node], ...]:
 
 
 def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
-    """Write the current as a sum of weight * (what pre gives) * (what post gives)."""
+    """Write the current as a sum of weight * (what pre gives) * (what post gives).
+
+    Sines and cosines are taken apart where that makes few terms, and reasons do not speak of it.
+    """
+    try:
+        terms = _terms_of(projection, angles=True)
+    except NetworkError:
+        return _terms_of(projection, angles=False)
+    return terms if len(terms) <= _MOST_SUMS else _terms_of(projection, angles=False)
+
+
+def _terms_of(projection: Synaptic, angles: bool) -> list[tuple[Node, Node]]:
     equations, weight, place = projection.equations, projection.weight_name, place_of(projection)
     of_pre = {name for name in equations.inputs if name.endswith("_pre")} | set(equations.states)
     of_post = {name for name in equations.inputs if name.endswith("_post")}
@@ -148,7 +160,7 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
 
     terms = []
     try:
-        products = _products(Name("I"), equations, mixed)
+        products = _products(Name("I"), equations, mixed, angles)
     except RecursionError:
         raise NetworkError(
             f"{place}: I stands at the end of too long a chain of definitions."
@@ -179,32 +191,45 @@ def _terms(projection: Synaptic) -> list[tuple[Node, Node]]:
     return terms
 
 
-def _products(node: Node, equations: Equations, mixed: Callable[[Node], bool]) -> list[list[Node]]:
-    """Expand a tree into products, opening sums only where they mix the two sides."""
+def _products(
+    node: Node, equations: Equations, mixed: Callable[[Node], bool], angles: bool
+) -> list[list[Node]]:
+    """Expand a tree into products, opening sums only where they mix the two sides.
+
+    Args:
+        node: The tree.
+        equations: Those of the synapse.
+        mixed: Tells whether a tree mixes them.
+        angles: Whether sines and cosines of sums are opened too.
+    """
+
+    def opened(part: Node) -> list[list[Node]]:
+        return _products(part, equations, mixed, angles)
+
     match node:
         case Name(name=name) if name in equations.definitions:
-            inside = _products(equations.definitions[name].expression, equations, mixed)
+            inside = opened(equations.definitions[name].expression)
             _few(inside)
             whole = len(inside) == 1 and len(inside[0]) == 1 and not isinstance(inside[0][0], Name)
             return [[node]] if whole and not mixed(node) else inside
         case Negative():
-            return [[Negative(Number(1.0)), *f] for f in _products(node.operand, equations, mixed)]
-        case Call(function="sin" | "cos", arguments=(angle,)) if mixed(node):
+            return [[Negative(Number(1.0)), *f] for f in opened(node.operand)]
+        case Call(function="sin" | "cos", arguments=(angle,)) if angles and mixed(node):
             if parts := _parts(angle, equations, mixed):
-                return _products(_theorem(node.function, *parts), equations, mixed)
+                return opened(_theorem(node.function, *parts))
         case Binary(operator="*"):
-            left = _products(node.left, equations, mixed)
-            right = _products(node.right, equations, mixed)
+            left = opened(node.left)
+            right = opened(node.right)
             _few(left, len(right))
             return [[*a, *b] for a in left for b in right]
         case Binary(operator="/"):
             inverse = Binary("/", Number(1.0), node.right)
-            return [[*a, inverse] for a in _products(node.left, equations, mixed)]
+            return [[*a, inverse] for a in opened(node.left)]
         case Binary(operator="+" | "-") if mixed(node):
-            right = _products(node.right, equations, mixed)
+            right = opened(node.right)
             if node.operator == "-":
                 right = [[Negative(Number(1.0)), *f] for f in right]
-            both = [*_products(node.left, equations, mixed), *right]
+            both = [*opened(node.left), *right]
             _few(both)
             return both
     return [[node]]

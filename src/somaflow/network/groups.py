@@ -15,6 +15,7 @@ from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways, has_back
 from somaflow.network.projection import Projection
 from somaflow.network.synaptic import varied_delays
+from somaflow.units import Parameter
 
 _PART = 4_000_000  # synapses built at a time
 
@@ -127,9 +128,17 @@ def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
         each = 4 + item_bytes + 4 * varied_delays(projection) + states * (item_bytes + 8)
         each += len(projection.varied) * item_bytes
         size = max(count * each, _summed_bytes(projection, count, item_bytes))
-        # Twice: what is built, and the copy that the compiled function is given.
-        total += 2 * size * (1 + has_back(projection))
+        # Beside what is built there are first the synapses as they were drawn, and later the copy
+        # that the compiled function is given.
+        total += (size + max(size, count * _drawn_bytes(projection))) * (1 + has_back(projection))
     return int(total)
+
+
+def _drawn_bytes(projection: Projection) -> int:
+    """Return how many bytes a synapse has as it is drawn: its cells, and numbers of its own."""
+    weight = projection.weight
+    one = weight is None or (isinstance(weight, Parameter) and not weight.value.ndim)
+    return 8 + 8 * (not one) + 8 * varied_delays(projection)
 
 
 def _summed_bytes(projection: Projection, count: float, item_bytes: int) -> int:

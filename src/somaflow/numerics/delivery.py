@@ -83,7 +83,7 @@ def block_width(degrees: NDArray[np.int64]) -> tuple[int, bool]:
 def out_lists(
     parts: Parts, n_pre: int, n_post: int, dtypes: Mapping[str, np.dtype | type[np.generic]]
 ) -> Lists:
-    """Sort synapses by presynaptic cell, in memory of the result and of one part.
+    """Sort synapses by presynaptic cell, in memory of the result and a few times one part.
 
     Args:
         parts: Gives the synapses in parts; called twice.

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba_array
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
@@ -44,7 +44,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, color: ColorType = IN
     if not isinstance(ax, Axes):
         raise WrongTypeError(f"ax is matplotlib axes or None, not {shown(ax)}.")
     try:
-        to_rgba_array(color)
+        to_rgba(color)
     except Exception as error:  # matplotlib's are of many kinds
         raise WrongTypeError(f"color is a colour of matplotlib, not {shown(color)}.") from error
     window = (spikes.start, spikes.start + spikes.duration, -1.0, float(spikes.size))
@@ -75,12 +75,12 @@ def _thinned(
     if len(times) <= _MANY:
         return times, cells, 1.0
     box = ax.get_window_extent()
-    points = 72 / ax.get_figure(root=True).dpi  # pyright: ignore
+    points = 72 / ax.figure.dpi
     columns, rows = (max(1, int(length * points / _FINEST)) for length in (box.width, box.height))
     left, right, bottom, top = window
-    rows = min(rows, int(top - bottom))
+    rows = min(rows, spikes.size + 1)
     column = np.minimum(((times - left) / (right - left) * columns).astype(int), columns - 1)
-    row = np.minimum(((cells - bottom) / (top - bottom) * rows).astype(int), rows - 1)
+    row = (spikes.cells.astype(np.int64) + 1) * rows // (spikes.size + 1)
     marked = np.full(columns * rows, -1)
     marked[row * columns + column] = np.arange(len(times))  # one of each place, whichever
     marked = marked[marked >= 0]

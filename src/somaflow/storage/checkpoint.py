@@ -139,7 +139,8 @@ def decode(data: bytes) -> Checkpoint:
             raise Damaged("its checksum is another")
         if form != FORMAT:
             raise StoreError(
-                f"the checkpoint has format {form!r}; this version reads format {FORMAT}."
+                f"the checkpoint has format {form!r}; this version reads format {FORMAT}. Resume "
+                "the run with the version that wrote it, or begin it anew in another folder."
             )
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             told = parsed(str(archive[_HEADER]))
