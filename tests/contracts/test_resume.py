@@ -186,7 +186,9 @@ def flip(data: bytes, at: int) -> bytes:
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "a byte of the first line": lambda data: flip(data, 3),
-    "the format": lambda data: data.replace(b'checkpoint": 4', b'checkpoint": 1', 1),
+    "the format": lambda data: data.replace(
+        f'checkpoint": {checkpoint.FORMAT}'.encode(), b'checkpoint": 1', 1
+    ),
     "the checksum": lambda data: flip(data, data.index(b"\n") - 5),
     "a byte in the middle": lambda data: flip(data, len(data) // 2),
     "the last byte": lambda data: flip(data, len(data) - 1),
