@@ -147,6 +147,10 @@ def test_a_run_draws_its_synapses_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return draw(self, rows)
 
     monkeypatch.setattr(sf.Projection, "connections", counted)
-    network = sf.Network(PRE, POST, projection(1), projection(2, delay=1 * ms))
+    text = "ds/dt = v_post/(1*mV*ms) - s/ms : 1\nv_post : mV\nI = w*s**2 : nA"
+    alone = sf.Projection(PRE, POST, sf.Equations.parse(text, w=0 * nA, s=0), name="alone")
+    network = sf.Network(PRE, POST, projection(1), projection(2, delay=1 * ms), alone)
+    assert "general" in network.explain()
+    drawn.clear()
     sf.simulate(network, 1 * ms, dt=DT * ms)
-    assert len(drawn) == 2
+    assert len(drawn) == 3

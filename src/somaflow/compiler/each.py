@@ -8,6 +8,7 @@ from somaflow.compiler.layout import padded
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
+from somaflow.network.connections import Connections
 from somaflow.network.projection import Projection
 from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.sums import gathered, weighted_sum
@@ -21,6 +22,7 @@ class Each:
 
     Args:
         projection: The projection.
+        connections: Its synapses, all of them.
         chosen: What the synapses cost.
         n_pre: Number of presynaptic cells, padding included.
         width: Number of postsynaptic cells, padding included.
@@ -45,13 +47,13 @@ class Each:
     def __init__(
         self,
         projection: Projection,
+        connections: Connections,
         chosen: Choice,
         n_pre: int,
         width: int,
         dt: float,
         dtype: np.dtype,
     ) -> None:
-        connections = projection.connections()
         self.n_pre, self.width, self.dtype = n_pre, width, dtype
         self.count = len(connections)
         self.size = padded(max(self.count, 1))

@@ -20,7 +20,6 @@ from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
-from somaflow.network.choice import Choice
 from somaflow.network.form import Form
 from somaflow.network.graded import Graded
 from somaflow.network.groups import Grouping
@@ -139,8 +138,7 @@ class Joining:
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
         n_pre = padded(self.populations[group.source].size)
         if type(group.form) not in KINDS:
-            chosen = groups.choose(grouping, self.dtype.itemsize)
-            return self._alone(group, n_pre, chosen)
+            return self._alone(group, grouping, n_pre)
         synapses = groups.drawn(grouping.projections)
         chosen = groups.choose(grouping, self.dtype.itemsize, synapses)
         before = group.before
@@ -156,10 +154,12 @@ class Joining:
         coupling.check(values, self.dt)
         return coupling
 
-    def _alone(self, group: Group, n_pre: int, chosen: Choice) -> GeneralCoupling:
+    def _alone(self, group: Group, grouping: Grouping, n_pre: int) -> GeneralCoupling:
         """Return the coupling of a projection whose synapses are computed each by itself."""
         projection = group.members[0].projection
-        each = Each(projection, chosen, n_pre, group.width, self.dt, self.dtype)
+        synapses = projection.connections()
+        chosen = groups.choose(grouping, self.dtype.itemsize, [[synapses]])
+        each = Each(projection, synapses, chosen, n_pre, group.width, self.dt, self.dtype)
         if self.before is not None and group.delay is None:
             group.begun = self.before.begun(group, group.before, each.longest)
         coupling = GeneralCoupling(group, each, self.dt, self.dtype)

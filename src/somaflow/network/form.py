@@ -59,6 +59,11 @@ class Form(ABC):
         """What must be equal, beside states and spikes, for projections to share states."""
         return ()
 
+    @property
+    def n_sums(self) -> int:
+        """How many sums there are over the same synapses."""
+        return 1
+
     @abstractmethod
     def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are for so many cells on either side and synapses."""
@@ -74,7 +79,8 @@ class Form(ABC):
             delays: Whether delays differ between synapses.
             item_bytes: Size of a number.
         """
-        return choice.choose(degrees, n_pre, self.events, delays or self.alone, item_bytes)
+        single = delays or self.alone
+        return choice.choose(degrees, n_pre, self.events, single, item_bytes, self.n_sums)
 
     @abstractmethod
     def explain(self, place: str) -> str:

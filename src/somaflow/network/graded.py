@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from somaflow.equations.affine import ONE, ZERO, inlined
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import (
@@ -18,7 +15,6 @@ from somaflow.equations.expression import (
     render,
 )
 from somaflow.errors import NetworkError
-from somaflow.network.choice import Choice, choose
 from somaflow.network.form import Form
 from somaflow.network.general import calls_pulse, duration_of, undriven
 from somaflow.network.synaptic import Synaptic, place_of, varied_delays
@@ -75,23 +71,14 @@ class Graded(Form):
         """The factors that the presynaptic cell gives."""
         return tuple(pre for pre, _ in self.terms)
 
+    @property
+    def n_sums(self) -> int:
+        """How many sums there are: one for each factor of a presynaptic cell."""
+        return max(1, len({render(pre) for pre in self.shared} - {render(ONE)}))
+
     def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are: each once for each presynaptic cell."""
         return n_pre * len(self.rows)
-
-    def choose(
-        self, degrees: NDArray[np.int64], n_pre: int, delays: bool, item_bytes: int
-    ) -> Choice:
-        """Say how sums are computed and what they cost: one for each factor of a presynaptic cell.
-
-        Args:
-            degrees: Number of synapses of each postsynaptic cell.
-            n_pre: Number of presynaptic cells.
-            delays: Whether delays differ between synapses.
-            item_bytes: Size of a number.
-        """
-        sums = {render(pre) for pre, _ in self.terms} - {render(ONE)}
-        return choose(degrees, n_pre, False, delays, item_bytes, max(1, len(sums)))
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""
