@@ -11,7 +11,7 @@ from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.errors import NetworkError
 from somaflow.network import groups
 from somaflow.network.choice import Choice
-from somaflow.numerics.delivery import columns_of
+from somaflow.numerics.delivery import columns_of, senders
 from somaflow.units import ms, nA
 
 DT = 0.1
@@ -106,7 +106,8 @@ def test_late_sums_reach_their_targets_in_their_slots(n_post: int) -> None:
     arrays = {name: tf.constant(array) for name, array in made.arrays.items()}
     empty = tf.zeros([slots * (width + 1), 2], tf.float64)
     mask, value, _ = columns_of(tf.constant(x))
-    ring = made.later(arrays, mask, value, tf.constant(2), empty).numpy()
+    sending = senders(arrays["first"], mask)
+    ring = made.later(arrays, sending, value, tf.constant(2), empty).numpy()
     wanted = np.zeros((slots, width + 1, 2))
     table = given.connections()
     for j, i, w, d in zip(table.pre, table.post, table.coherent, table.delay, strict=True):

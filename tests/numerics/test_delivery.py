@@ -19,6 +19,8 @@ from somaflow.numerics.delivery import (
     for_each,
     in_lists,
     out_lists,
+    places,
+    senders,
 )
 
 
@@ -71,7 +73,7 @@ def lists(request: pytest.FixtureRequest) -> tuple[Lists, Part, int, int]:
 
 
 def blocks_of(lists: Lists, cell: int) -> slice:
-    return slice(cell, cell + 1) if lists.single else slice(*lists.first[cell : cell + 2])
+    return slice(*lists.first[cell : cell + 2])
 
 
 # -------------------------------------------------------------------------- lists
@@ -148,8 +150,9 @@ def test_many_synapses_waste_an_eighth_at_most() -> None:
 
 def test_a_block_holds_the_largest_list_where_lists_are_alike() -> None:
     assert block_width(np.array([80, 81, 79])) == (81, True)
-    assert block_width(np.array([0, 0])) == (1, True)
-    assert block_width(np.zeros(0, np.int64)) == (1, True)
+    assert block_width(np.array([0, 81, 0, 79])) == (81, True)
+    assert block_width(np.array([0, 0])) == (2, True)
+    assert block_width(np.zeros(0, np.int64)) == (2, True)
     width, single = block_width(np.array([3, 100_000, 0, 5]))
     assert not single
     assert width < 100_000
@@ -167,7 +170,7 @@ def test_for_each_visits_the_true_places_in_ascending_order(n: int, eager: bool)
             count, seen = state
             return count + 1, tf.tensor_scatter_nd_update(seen, [[count]], [place])
 
-        return for_each(mask, body, (tf.constant(0), tf.fill([n + 1], -1)))
+        return for_each(places(mask), body, (tf.constant(0), tf.fill([n + 1], -1)))
 
     run = visit if eager else tf.function(visit, jit_compile=True, autograph=False)
     rng = np.random.default_rng(n)
@@ -260,7 +263,13 @@ def test_only_cells_of_the_mask_are_asked_for_what_they_deliver(lists: tuple, he
             return x[:, j] / tf.cast(j % 3 == 1, tf.float64)  # endless for all others
 
         return deliver_values(
-            arrays, found.single, n_post, tf.constant(mask), value, height, tf.float64
+            arrays,
+            found.single,
+            n_post,
+            senders(arrays["first"], tf.constant(mask)),
+            value,
+            height,
+            tf.float64,
         )
 
     made = tf.function(total, jit_compile=True, autograph=False)(tensors(found), tf.constant(x))
@@ -281,7 +290,8 @@ def test_late_delivery_comes_in_the_slot_of_each_delay(
 
     def add(arrays: Any, x: tf.Tensor, ring: tf.Tensor) -> tf.Tensor:
         mask, value, _ = columns_of(x)
-        return deliver_later(arrays, found.single, n_post, mask, value, tf.constant(now), ring)
+        sending = senders(arrays["first"], mask)
+        return deliver_later(arrays, found.single, n_post, sending, value, tf.constant(now), ring)
 
     run = tf.function(add, jit_compile=True, autograph=False)
     ring = run(tensors(found), tf.constant(x), tf.constant(before)).numpy()

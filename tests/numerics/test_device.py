@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.device import _with_wishes, materialize
+from somaflow.numerics.device import _with_wishes, following, materialize
 from somaflow.numerics.sums import gathered, weighted_sum
 
 WIDTH, PASSES = "--xla_cpu_prefer_vector_width", "--xla_disable_hlo_passes"
@@ -71,3 +71,18 @@ def test_products_of_a_sum_over_lists_are_made_once_and_apart_from_their_additio
 )
 def test_the_users_own_wishes_stand_beside_ours(flags: str, cpu: bool, said: str) -> None:
     assert _with_wishes(flags, cpu) == said
+
+
+@pytest.mark.parametrize("width", [1, 16, 32, 64, 255, 256])
+def test_a_loop_of_any_size_may_hold_a_barrier(width: int) -> None:
+    """XLA makes one kernel of a small loop, and refuses barriers there."""
+
+    def total(x):
+        def body(k, x):
+            return following(k, [x]), materialize(x * 0.5) + 1.0
+
+        return tf.while_loop(lambda k, x: k < 10, body, (tf.constant(0), x))[1]
+
+    x = np.linspace(0, 1, width).astype(np.float32)
+    found = tf.function(total, jit_compile=True, autograph=False)(tf.constant(x))
+    assert np.allclose(found, x * 2.0**-10 + 2 * (1 - 2.0**-10), rtol=1e-6)

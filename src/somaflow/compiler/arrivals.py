@@ -6,6 +6,7 @@ closely would be late by a first-order error.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -37,6 +38,12 @@ class Arrival(NamedTuple):
     coupling: AnyCoupling
     effect: Effect[object, object]
     spiked: Tensor
+
+    @property
+    def some(self) -> Tensor:
+        """Whether anything may have arrived, bool."""
+        known = self.effect.some
+        return tf.reduce_any(self.spiked > 0) if known is None else known
 
 
 class Arrivals:
@@ -113,11 +120,8 @@ class Arrivals:
         if any(arrival.coupling.wiring.latest is not None for arrival, _ in reached):
             changed = moved()
         else:
-            spikes = [tf.reduce_any(arrival.spiked > 0) for arrival, _ in reached]
-            some = spikes[0]
-            for more in spikes[1:]:
-                some = some | more
-            changed = tf.cond(some, moved, still)
+            some = [arrival.some for arrival, _ in reached]
+            changed = tf.cond(reduce(tf.logical_or, some), moved, still)
         states.update(zip(names, changed, strict=True))
 
     def _changes(

@@ -145,6 +145,7 @@ class Effect(NamedTuple, Generic[StateT, SumsT]):
         added: What is added to variables of postsynaptic cells, `[..., width]`.
         moves: Takes the states of the postsynaptic population, and returns new values of those that
             spikes assign to; None where they only add.
+        some: Whether anything may have arrived, bool; None where all spikes have to be looked at.
     """
 
     event: StateT
@@ -152,6 +153,7 @@ class Effect(NamedTuple, Generic[StateT, SumsT]):
     rows: States
     added: Tensors
     moves: Callable[[States], Tensors] | None = None
+    some: Tensor | None = None
 
 
 class Location(NamedTuple, Generic[StateT]):

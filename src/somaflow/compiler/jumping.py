@@ -1,6 +1,6 @@
 """Jumping synapses: states that jump at spikes and have closed forms between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from somaflow.compiler.sums import (
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.network.jumping import Jumping
-from somaflow.numerics.delivery import Value
+from somaflow.numerics.delivery import Value, senders
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
@@ -178,16 +178,21 @@ class JumpingCoupling:
             jumped = self.traces.linear.advance(prepared.pre, now, since) if now else {}
             return tuple(tf.where(hit, jumped[s], calm[s]) for s in form.pre_states)
 
-        mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
+        sending, some = None, tf.reduce_any(hit)
+        if self.wiring.choice.form == "loop":
+            mask = tf.reduce_any(tf.reshape(hit, [-1, hit.shape[-1]]), axis=0)
+            sending = senders(arrays["first"], mask)
+            # Traces move also of cells without synapses.
+            some = some if form.pre_states else sending.some
 
         def delivered() -> tuple[Tensor, ...]:
             jumps, added, now = self._jumps(event, spikes, tick, prepared)
             traced = traces(now)
             shape = [self.height, *since.shape[:-1], self.wiring.width]
-            if self.wiring.choice.form == "loop":
+            if sending is not None:
                 height = int(np.prod(shape[:-1]))
                 total = self.wiring.sum_values(
-                    arrays, mask, self._of_one(jumps, added, since, prepared), height
+                    arrays, sending, self._of_one(jumps, added, since, prepared), height
                 )
                 return *grown_by(tf.unstack(tf.reshape(total, shape))), *traced
             x = tf.where(hit, self._sent(jumps, added, since, prepared), nothing)
@@ -199,35 +204,54 @@ class JumpingCoupling:
             return *ends, *[nothing] * (self.height - len(ends)), *traced
 
         rest = ()
-        if self.wiring.latest is not None:
+        if sending is not None and self.wiring.latest is not None:
+            jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, traces)
             ring = Ring(self.wiring, self.height, tuple(since.shape[:-1]))
-            names = [a.name for a in form.on_spike if a.name not in form.pre_states]
-
-            # A ring passes no conditional: XLA would copy it in both branches.
-            def sizes() -> tuple[Tensor, ...]:
-                jumps, added, now = self._jumps(event, spikes, tick, prepared)
-                rest = iter(added)
-                ordered = [jumps[name] if name in jumps else next(rest) for name in names]
-                return *ordered, *traces(now)
-
-            def none() -> tuple[Tensor, ...]:
-                return *[nothing] * len(names), *(calm[s] for s in form.pre_states)
-
-            every = tf.cond(tf.reduce_any(hit), sizes, none)
-            named = list(zip(names, every, strict=False))
-            jumps = {name: size for name, size in named if name in form.sums}
-            added = [size for name, size in named if name not in form.sums]
-            traced = every[len(names) :]
             one = self._of_one(jumps, added, since, prepared)
-            late = ring.add_values(event.late, arrays, mask, one, tick.step)
+            late = ring.add_values(event.late, arrays, sending, one, tick.step)
             arrived, rest = ring.take(late, tick.step)
-            rows = grown_by(tf.unstack(arrived))
+            rows, some = grown_by(tf.unstack(arrived)), None
         else:
-            every = tf.cond(tf.reduce_any(hit), delivered, quiet)
+            every = tf.cond(some, delivered, quiet)
             rows, traced = every[: self.height], every[self.height :]
         sums, charge, added = finished(self.linear, self.ports, rows)
-        traced = dict(zip(form.pre_states, traced, strict=True))
-        return Effect(JumpingState(sums, traced, rest), charge, {}, added)
+        states = dict(zip(form.pre_states, traced, strict=True))
+        return Effect(JumpingState(sums, states, rest), charge, {}, added, some=some)
+
+    def _sizes(
+        self,
+        event: JumpingState,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: JumpingConstants,
+        some: Tensor,
+        traces: Callable[[Tensors], tuple[Tensor, ...]],
+    ) -> tuple[Tensors, list[Tensor], tuple[Tensor, ...]]:
+        """Return what `_jumps` does, computed where there are spikes, and the traces at the end.
+
+        A ring passes no conditional, for XLA would copy it in both branches; what goes into it may.
+        """
+        jumps, added, _ = self._jumps(event, spikes, tick, prepared)
+        if not (self.form.pre_states or any(s.shape.rank for s in (*jumps.values(), *added))):
+            return jumps, added, ()
+        calm = self.traces.later(prepared.pre, event.pre, tick.dt)
+        nothing = tf.zeros_like(spikes.pre)
+
+        def spread(sizes: Iterable[Tensor]) -> list[Tensor]:
+            return [tf.broadcast_to(size, nothing.shape) for size in sizes]
+
+        def spiked() -> tuple[Tensor, ...]:
+            jumps, added, now = self._jumps(event, spikes, tick, prepared)
+            return *spread(jumps.values()), *spread(added), *traces(now)
+
+        def quiet() -> tuple[Tensor, ...]:
+            traced = (calm[s] for s in self.form.pre_states)
+            return *[nothing] * (len(jumps) + len(added)), *traced
+
+        every = tf.cond(some, spiked, quiet)
+        jumps = dict(zip(jumps, every, strict=False))
+        n, count = len(jumps), len(jumps) + len(added)
+        return jumps, list(every[n:count]), every[count:]
 
     def _sent(
         self, jumps: Tensors, added: list[Tensor], since: Tensor, prepared: JumpingConstants
@@ -237,15 +261,21 @@ class JumpingCoupling:
         if self.form.sums:
             both = self.linear.swept(prepared.sums, jumps, since)
             values = [part[s] for part in both for s in self.form.sums]
-        return tf.stack([*values, *added])
+        return tf.stack([tf.broadcast_to(value, since.shape) for value in (*values, *added)])
 
     def _of_one(
         self, jumps: Tensors, added: list[Tensor], since: Tensor, prepared: JumpingConstants
     ) -> Value:
         def one(j: Tensor) -> Tensor:
-            jumped = {s: size[..., j] for s, size in jumps.items()}
-            each = [size[..., j] for size in added]
-            return tf.reshape(self._sent(jumped, each, since[..., j], prepared), [-1])
+            ago = since[..., j]
+
+            def at(size: Tensor) -> Tensor:
+                here = size[..., j] if size.shape.rank else size
+                return tf.where(ago > 0, here, tf.zeros_like(ago))
+
+            jumped = {s: at(size) for s, size in jumps.items()}
+            sent = self._sent(jumped, [at(size) for size in added], ago, prepared)
+            return tf.reshape(sent, [-1])
 
         return one
 
@@ -254,7 +284,8 @@ class JumpingCoupling:
     ) -> tuple[Tensors, list[Tensor], Tensors]:
         """Return the jump of each sum, what is added to states, and the traces behind the spikes.
 
-        All without the weight, and 0 for cells without a spike.
+        All without the weight: one number, or one for each cell, of which those of cells without a
+        spike mean nothing.
         """
         since, form, table = spikes.pre, self.form, prepared.table
         owner = spikes.states[self.group.source]
@@ -266,7 +297,8 @@ class JumpingCoupling:
                 continue
             value = self.group.lowered.scope(table, {**inputs, **then})
             size = cast(value(form.amplitudes[assignment.name]), since.dtype)
-            size = tf.where(since > 0, tf.broadcast_to(size, since.shape), tf.zeros_like(since))
+            if size.shape.rank:
+                size = tf.broadcast_to(size, since.shape)
             if assignment.name in form.sums:
                 jumps[assignment.name] = size
             else:

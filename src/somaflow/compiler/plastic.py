@@ -38,7 +38,7 @@ from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
-from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks
+from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
@@ -356,7 +356,7 @@ class PlasticCoupling:
             return over_blocks(arrays["first"], self.wiring.single, j, block, state)
 
         total = tf.zeros([self.wiring.width + 1, max(self.height, 1)], dtype)
-        return for_each(pre.since > 0, cell, (variables, total))
+        return for_each(senders(arrays["first"], pre.since > 0), cell, (variables, total))
 
     def _postsynaptic(
         self, variables: Tensors, pre: Side, post: Side, prepared: PlasticConstants
@@ -395,7 +395,7 @@ class PlasticCoupling:
 
             return over_blocks(arrays["in first"], self.back_single, i, block, variables)
 
-        return for_each(post.since > 0, cell, variables)
+        return for_each(senders(arrays["in first"], post.since > 0), cell, variables)
 
     def variable(self, name: str, route: Route) -> Location[PlasticState]:
         """Return where a variable of each synapse, a trace of either side or a sum is found."""
@@ -415,8 +415,7 @@ class PlasticCoupling:
         flat = arrays["other"].ravel()
         places = np.flatnonzero(flat < self.wiring.width)
         n_pre = self.wiring.n_pre
-        blocks = np.ones(n_pre, np.int64) if self.wiring.single else np.diff(arrays["first"])
-        owner = np.repeat(np.repeat(np.arange(n_pre), blocks), self.width)
+        owner = np.repeat(np.repeat(np.arange(n_pre), np.diff(arrays["first"])), self.width)
         order = places[np.lexsort((owner[places], flat[places]))]
         return lambda values: values[..., order]
 

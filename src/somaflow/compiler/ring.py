@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.wiring import Wiring
-from somaflow.numerics.delivery import Value, columns_of
+from somaflow.numerics.delivery import Places, Value, columns_of, senders
 from somaflow.numerics.types import Tensor
 
 
@@ -30,13 +30,13 @@ class Ring:
     def add(self, ring: Tensor, arrays: dict[str, Tensor], x: Tensor, step: Tensor) -> Tensor:
         """Add what cells send in a step, `x` `[height, ..., n_pre]`, to when it arrives."""
         mask, value, _ = columns_of(x)
-        return self.add_values(ring, arrays, mask, value, step)
+        return self.add_values(ring, arrays, senders(arrays["first"], mask), value, step)
 
     def add_values(
-        self, ring: Tensor, arrays: dict[str, Tensor], mask: Tensor, value: Value, step: Tensor
+        self, ring: Tensor, arrays: dict[str, Tensor], sending: Places, value: Value, step: Tensor
     ) -> Tensor:
-        """Add what each cell of a mask sends, `value(j)` `[height*batch]`."""
-        return self.wiring.later(arrays, mask, value, self._slot(step), ring)
+        """Add what each of some cells sends, `value(j)` `[height*batch]`."""
+        return self.wiring.later(arrays, sending, value, self._slot(step), ring)
 
     def take(self, ring: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Return what arrives in a step, `[height, ..., width]`, and the ring.

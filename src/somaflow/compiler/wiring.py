@@ -14,6 +14,7 @@ from somaflow.numerics.delivery import (
     Indices,
     Lists,
     Part,
+    Places,
     Value,
     deliver,
     deliver_later,
@@ -111,18 +112,18 @@ class Wiring:
         return weighted_sum(arrays["weight"], arrays.get("sources"), x)
 
     def sum_values(
-        self, arrays: dict[str, Tensor], mask: Tensor, value: Value, height: int
+        self, arrays: dict[str, Tensor], sending: Places, value: Value, height: int
     ) -> Tensor:
         """Return sum over j of weight[j, i]*value(j), `[height, width]`, for a loop's arrays."""
         return deliver_values(
-            arrays, self.single, self.width, mask, value, height, arrays["weight"].dtype
+            arrays, self.single, self.width, sending, value, height, arrays["weight"].dtype
         )
 
     def later(
-        self, arrays: dict[str, Tensor], mask: Tensor, value: Value, now: Tensor, ring: Tensor
+        self, arrays: dict[str, Tensor], sending: Places, value: Value, now: Tensor, ring: Tensor
     ) -> Tensor:
         """Add the same to what arrives after the delay of each synapse."""
-        return deliver_later(arrays, self.single, self.width, mask, value, now, ring)
+        return deliver_later(arrays, self.single, self.width, sending, value, now, ring)
 
 
 def _ordered(pre: Indices, post: Indices) -> bool:

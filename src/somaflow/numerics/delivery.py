@@ -21,6 +21,7 @@ Columns = dict[str, NDArray[np.generic]]
 State = TypeVar("State")  # a nest of tensors
 
 _WORD, _HALF = 32, 32
+_ROWS = 4  # more are added to a table
 # What may be left empty at the ends of blocks: little where memory matters, more where it does not.
 _WASTE, _WASTE_IF_SMALL, _SMALL = 1.12, 1.6, 10_000_000
 
@@ -49,12 +50,12 @@ class Lists:
 
     Attributes:
         first: Number of the first block of each cell, and of the one behind the last,
-            int32 [n_cells + 1].
+            int32 [n_cells + 1]; a cell without synapses has no block.
         other: Index of the cell on the other side, int32 [n_blocks, width]; in places that are
             empty the number of cells there.
         columns: What else is kept of each synapse, [n_blocks, width]; 0 in empty places.
         count: Number of synapses.
-        single: Whether each cell has exactly one block.
+        single: Whether no cell has more than one block.
     """
 
     first: NDArray[np.int32]
@@ -68,12 +69,14 @@ def block_width(degrees: NDArray[np.int64]) -> tuple[int, bool]:
     """Choose the width of blocks from the number of synapses of each cell.
 
     Returns:
-        The width, and whether each cell has exactly one block.
+        The width, and whether no cell has more than one block.
     """
     count, most = int(degrees.sum()), int(degrees.max(initial=0))
     allowed = (_WASTE_IF_SMALL if count < _SMALL else _WASTE) * count
-    if most * len(degrees) <= allowed or most == 0:
-        return max(most, 1), True
+    if most * np.count_nonzero(degrees) <= allowed:
+        # Two at least: XLA makes a plain sum of adding one number, and may contract it with the
+        # product that is added, which has other bits than the rows of a longer block.
+        return max(most, 2), True
     for width in (1024, 512, 256, 128, 64, 32, 16):
         if int((-(-degrees // width)).sum()) * width <= allowed:
             return width, False
@@ -95,8 +98,7 @@ def out_lists(
     for part in parts():
         degrees += np.bincount(part.pre, minlength=n_pre)
     width, single = block_width(degrees)
-    blocks = np.ones(n_pre, np.int64) if single else -(-degrees // width)
-    first = np.concatenate([[0], np.cumsum(blocks)])
+    first = np.concatenate([[0], np.cumsum(-(-degrees // width))])
     size = max(int(first[-1]), 1) * width
     other = np.full(size, n_post, np.int32)
     columns = {name: np.zeros(size, dtype) for name, dtype in dtypes.items()}
@@ -126,7 +128,7 @@ def in_lists(out: Lists, n_pre: int, n_post: int) -> Lists:
     """
     flat = out.other.ravel()
     place = np.flatnonzero(flat < n_post)
-    owner = np.repeat(np.arange(n_pre), np.diff(out.first)) if not out.single else np.arange(n_pre)
+    owner = np.repeat(np.arange(n_pre), np.diff(out.first))
     pre = np.repeat(owner, out.other.shape[1])[place]
     part = Part(flat[place], pre, {"place": place})
     lists = out_lists(lambda: [part], n_post, n_pre, {"place": np.int32})
@@ -134,55 +136,114 @@ def in_lists(out: Lists, n_pre: int, n_post: int) -> Lists:
     return lists
 
 
-def for_each(mask: Tensor, body: Callable[[Tensor, State], State], state: State) -> State:
-    """Run a loop over the places where a mask is true, in ascending order.
+class Places(NamedTuple):
+    """Where a mask is true, as a tree of bits.
 
-    Sixteen true among four thousand are found in a quarter of the time that a cumulative sum over
-    all needs: the mask is packed into words of 32 bits, and only words that hold one are visited.
+    Attributes:
+        levels: uint32 `[n_words]` each. A bit of the first level says that the mask is true, one of
+            the others that a word of the level before is not 0. The last level is one word.
+    """
+
+    levels: tuple[Tensor, ...]
+
+    @property
+    def some(self) -> Tensor:
+        """Whether the mask is true anywhere."""
+        return self.levels[-1][0] != 0
+
+
+def places(mask: Tensor) -> Places:
+    """Find where a mask `[n]` is true."""
+    return _tree(_packed(mask))
+
+
+def senders(first: Tensor, mask: Tensor) -> Places:
+    """Find the cells of a mask `[n]` that have synapses; only those may be visited.
 
     Args:
-        mask: bool [n].
+        first: Of the lists.
+        mask: Which cells there is something to do for.
+    """
+    # Packed by itself, so that all lists of a population share it.
+    having = _packed(first[1:] > first[:-1])
+    return _tree(tf.bitwise.bitwise_and(_packed(mask), having))
+
+
+def _tree(words: Tensor) -> Places:
+    levels = [words]
+    while levels[-1].shape[0] > 1:
+        levels.append(_packed(levels[-1] != 0))
+    return Places(tuple(levels))
+
+
+def _packed(mask: Tensor) -> Tensor:
+    """Return a mask as words of 32 bits."""
+    n = mask.shape[0]
+    n_words = max(-(-n // _WORD), 1)
+    bits = tf.constant((1 << np.arange(_WORD, dtype=np.uint64)).astype(np.uint32))
+    padded = tf.reshape(tf.pad(mask, [[0, n_words * _WORD - n]]), [n_words, _WORD])
+    return tf.reduce_sum(tf.where(padded, bits[None], tf.zeros_like(bits)[None]), axis=1)
+
+
+def for_each(where: Places, body: Callable[[Tensor, State], State], state: State) -> State:
+    """Run a loop over some places in ascending order.
+
+    Args:
+        where: The places.
         body: `(place, state) -> state`.
         state: A nest of tensors.
     """
-    n = mask.shape[0]
-    n_words = -(-n // _WORD)
-    bits = tf.constant((1 << np.arange(_WORD, dtype=np.uint64)).astype(np.uint32))
-    padded = tf.pad(mask, [[0, n_words * _WORD - n]])
-    ones = tf.where(tf.reshape(padded, [n_words, _WORD]), bits[None], tf.zeros_like(bits)[None])
-    words = tf.reduce_sum(ones, axis=1)
-    busy = words != 0
-    rank = tf.cumsum(tf.cast(busy, tf.int32)) - 1
-    count = rank[-1] + 1
-    target = tf.where(busy, rank, n_words)
-    order = tf.tensor_scatter_nd_update(
-        tf.zeros([n_words + 1], tf.int32), target[:, None], tf.range(n_words)
-    )
+    levels = where.levels
 
-    # The word's number is carried along rather than looked up where a place is needed: a slice that
-    # begins at a number out of `order` would be compiled anew for each order.
-    def one(
-        k: Tensor, number: Tensor, word: Tensor, state: State
-    ) -> tuple[Tensor, Tensor, Tensor, State]:
-        lowest = tf.bitwise.bitwise_and(word, tf.bitwise.invert(word) + 1)
-        below = tf.bitcast(lowest - 1, tf.int32)
-        bit = tf.cast(tf.raw_ops.PopulationCount(x=below), tf.int32)
-        rest = word - lowest
-        state = body(number * _WORD + bit, state)
-        following = tf.where(rest == 0, k + 1, k)
-        number = tf.gather(order, following)
-        return following, number, tf.where(rest == 0, tf.gather(words, number), rest), state
+    # Where the loop stands is one vector: each number by itself would be a kernel of its own.
+    # First, of each level, the word that leads to the place, without the bits that are done; then
+    # the number of that word. Numbers are carried along rather than looked up: a slice that begins
+    # at a number out of another table would be compiled anew for each.
+    def standing(words: list[Tensor], numbers: list[Tensor]) -> Tensor:
+        return tf.stack([*(tf.bitcast(word, tf.int32) for word in words), *numbers])
 
-    start = (tf.constant(0), order[0], tf.gather(words, order[0]), state)
-    return tf.while_loop(lambda k, *_: k < count, one, start)[3]
+    def one(at: Tensor, state: State) -> tuple[Tensor, State]:
+        rows = tf.unstack(at)
+        words = [tf.bitcast(row, tf.uint32) for row in rows[: len(levels)]]
+        numbers = rows[len(levels) :]
+        state = body(numbers[0] * _WORD + _lowest(words[0]), state)
+        done = tf.constant(True)
+        for level, word in enumerate(words):
+            left = tf.where(done, tf.bitwise.bitwise_and(word, word - 1), word)
+            words[level], done = left, done & (left == 0)
+        return standing(*_descended(levels, words, numbers)), state
+
+    words = [*(tf.zeros_like(level[0]) for level in levels[:-1]), levels[-1][0]]
+    start = standing(*_descended(levels, words, [tf.constant(0)] * len(levels)))
+    return tf.while_loop(lambda at, _: at[len(levels) - 1] != 0, one, (start, state))[1]
+
+
+def _descended(
+    levels: tuple[Tensor, ...], words: list[Tensor], numbers: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return words and numbers with the words that are 0 replaced by where those above lead."""
+    words, numbers = [*words], [*numbers]
+    for level in reversed(range(len(levels) - 1)):
+        empty = words[level] == 0
+        below = numbers[level + 1] * _WORD + _lowest(words[level + 1])
+        following = tf.minimum(below, levels[level].shape[0] - 1)  # behind the last place: any
+        numbers[level] = tf.where(empty, following, numbers[level])
+        words[level] = tf.where(empty, tf.gather(levels[level], following), words[level])
+    return words, numbers
+
+
+def _lowest(word: Tensor) -> Tensor:
+    """Return the number of the lowest bit of a word; 32 of an empty one."""
+    below = tf.bitwise.bitwise_and(tf.bitwise.invert(word), word - 1)
+    return tf.cast(tf.raw_ops.PopulationCount(x=tf.bitcast(below, tf.int32)), tf.int32)
 
 
 def over_blocks(
     first: Tensor, single: bool, cell: Tensor, body: Callable[[Tensor, State], State], state: State
 ) -> State:
-    """Run `(block, state) -> state` over the blocks of a cell."""
+    """Run `(block, state) -> state` over the blocks of a cell that has some."""
     if single:
-        return body(cell, state)
+        return body(tf.gather(first, cell), state)
     end = first[cell + 1]
     _, state = tf.while_loop(
         lambda block, _: block < end,
@@ -197,7 +258,7 @@ def deliver(lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor) -> T
 
     Args:
         lists: `first`, `other` and `weight` of the out-lists.
-        single: Whether each cell has exactly one block.
+        single: Whether no cell has more than one block.
         n_post: Number of postsynaptic cells, padding included.
         x: `[..., n_pre]`.
 
@@ -206,7 +267,8 @@ def deliver(lists: dict[str, Tensor], single: bool, n_post: int, x: Tensor) -> T
     """
     leading = x.shape[:-1]
     mask, value, height = columns_of(x)
-    total = deliver_values(lists, single, n_post, mask, value, height, x.dtype)
+    sending = senders(lists["first"], mask)
+    total = deliver_values(lists, single, n_post, sending, value, height, x.dtype)
     return tf.reshape(total, [*leading, n_post])
 
 
@@ -214,12 +276,12 @@ def deliver_values(
     lists: dict[str, Tensor],
     single: bool,
     n_post: int,
-    mask: Tensor,
+    sending: Places,
     value: Value,
     height: int,
     dtype: tf.DType | np.dtype,
 ) -> Tensor:
-    """Return sum over j of weight[j, i]*value(j) for each i, for the j that a mask names.
+    """Return sum over j of weight[j, i]*value(j) for each i, for some j.
 
     What is expensive to compute is so computed for the cells that deliver, and for no others.
 
@@ -227,7 +289,7 @@ def deliver_values(
         lists: As for `deliver`.
         single: As for `deliver`.
         n_post: As for `deliver`.
-        mask: bool `[n_pre]`.
+        sending: The j, as `senders` found them.
         value: What cell j delivers, `[height]`.
         height: How many numbers.
         dtype: Type of the sums.
@@ -235,9 +297,29 @@ def deliver_values(
     Returns:
         `[height, n_post]`.
     """
-    empty = tf.zeros([n_post + 1, height], dtype)
-    total = _visit(lists, single, mask, value, empty, lambda b: lists["other"][b])
-    return tf.transpose(total)[:, :n_post]
+    stride = n_post + 1
+    if height > _ROWS:
+        empty = tf.zeros([stride, height], dtype)
+        total = _visit(lists, single, sending, value, empty, lambda b: lists["other"][b])
+        return tf.transpose(total)[:, :n_post]
+
+    # Rows behind each other in one vector, to which numbers are added several times as fast as to
+    # a table, and which need not be transposed.
+    def block(b: Tensor, table: Tensor, column: Tensor) -> Tensor:
+        other, weight = lists["other"][b], lists["weight"][b]
+        for row in range(height):
+            where = (other + row * stride)[:, None]
+            table = tf.tensor_scatter_nd_add(table, where, weight * column[row])
+        return table
+
+    def cell(j: Tensor, table: Tensor) -> Tensor:
+        column = value(j)
+        return over_blocks(
+            lists["first"], single, j, lambda b, table: block(b, table, column), table
+        )
+
+    total = for_each(sending, cell, tf.zeros([height * stride], dtype))
+    return tf.reshape(total, [height, stride])[:, :n_post]
 
 
 def columns_of(x: Tensor) -> tuple[Tensor, Value, int]:
@@ -251,7 +333,7 @@ def deliver_later(
     lists: dict[str, Tensor],
     single: bool,
     n_post: int,
-    mask: Tensor,
+    sending: Places,
     value: Value,
     now: Tensor,
     ring: Tensor,
@@ -262,7 +344,7 @@ def deliver_later(
         lists: As for `deliver`, and `delay`, in steps, of each synapse.
         single: As for `deliver`.
         n_post: As for `deliver`.
-        mask: As for `deliver_values`.
+        sending: As for `deliver_values`.
         value: As for `deliver_values`.
         now: The step's slot of the ring.
         ring: `[n_slots*(n_post + 1), height]`.
@@ -277,13 +359,13 @@ def deliver_later(
         slot = tf.math.floormod(now + lists["delay"][b], n_slots)
         return slot * stride + lists["other"][b]
 
-    return _visit(lists, single, mask, value, ring, targets)
+    return _visit(lists, single, sending, value, ring, targets)
 
 
 def _visit(
     lists: dict[str, Tensor],
     single: bool,
-    mask: Tensor,
+    sending: Places,
     value: Value,
     total: Tensor,
     targets: Callable[[Tensor], Tensor],
@@ -301,5 +383,5 @@ def _visit(
 
         return over_blocks(lists["first"], single, j, block, table)
 
-    table = for_each(mask, cell, total[:, 0] if flat else total)
+    table = for_each(sending, cell, total[:, 0] if flat else total)
     return table[:, None] if flat else table

@@ -1,7 +1,7 @@
 """How XLA is asked to compile for a CPU. Imported before anything compiles."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard, TypeVar, TypeVarTuple
 
 import numpy as np
@@ -43,7 +43,8 @@ def _on_cpu() -> bool:
     return {device.device_type for device in tf.config.list_physical_devices()} <= {"CPU"}
 
 
-os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _on_cpu())
+_BARRIERS_STAND = _on_cpu()
+os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _BARRIERS_STAND)
 
 # The packed blocks are padded to a multiple of this, so that no cell is computed by the scalar
 # remainder of a vector loop: its bits could differ there.
@@ -65,6 +66,26 @@ def materialize(x: Tensor) -> Tensor:
     """
     barrier: Tensor = xla.optimization_barrier(x)
     return barrier[0]
+
+
+# XLA makes one kernel of a loop that touches fewer bytes.
+_SMALL_LOOP = 1024
+
+
+def following(number: Tensor, written: Sequence[Tensor]) -> Tensor:
+    """Return a number plus 1, so that the loop that counts with it may hold barriers.
+
+    XLA refuses a barrier in a loop that it makes one kernel of, and makes none where anything is
+    sorted.
+
+    Args:
+        number: The number.
+        written: What the loop computes anew each time.
+    """
+    size = sum(part.shape.num_elements() * part.dtype.size for part in written)
+    if not _BARRIERS_STAND or size >= _SMALL_LOOP:
+        return number + 1
+    return tf.sort(tf.stack([number, number + 1]))[1]
 
 
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
-from somaflow.numerics.device import compiled, materialize, traced
+from somaflow.numerics.device import compiled, following, materialize, put, traced
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
 from somaflow.simulation.system import (
@@ -182,8 +182,8 @@ def _chunk(
             carry, crossed = one_step(carry, now.step, at, t, unpack())
             if crossed is not None:
                 crossed = tf.cast(crossed, _SINCE)
-                since = tf.tensor_scatter_nd_update(since, [[now.local]], [crossed])
-            now = _Now(now.local + 1, now.step + 1)
+                since = put(since, now.local, crossed)
+            now = _Now(now.local + 1, following(now.step, carry.flow))
             return now, follow(carry, now), since
 
         def outer(
