@@ -33,7 +33,7 @@ MODULES = (
     "stdp",
     "recording",
     "plan",
-    "no_cliffs",
+    "cobahh_sizes",
 )
 # Guarded rates in the C++ loop, as in every other peer: without the guard float32 can meet 0/0.
 COMPILE = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-DGUARD"]

@@ -1,83 +1,150 @@
-"""Measure the terms of the cost table: see README.md."""
+"""Measure the sums over synapses in each form, beside what the table of costs says of them."""
 
+import argparse
 import os
 import time
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.network.choice import costs
+from somaflow.network import choice
 from somaflow.numerics.delivery import Part, deliver, out_lists
 from somaflow.numerics.sums import dense, gathered, weighted_sum
 
-STEPS, ROUNDS = 1000, 7
+KEPT = Path(__file__).parent / "measured.toml"
+ROUNDS, STEPS = 7, 1000  # rows of what is sent
+SIZES = {100: (10, 30, 100), 300: (10, 30, 300), 1_000: (10, 120, 1_000), 3_000: (10, 120, 3_000)}
+SIZES[10_000] = (10, 120, 1_000)
+MOST_BYTES = 200_000_000  # a matrix or lists of more are not measured
 
 
-def nanoseconds(step: Callable[[Any], Any], start: np.ndarray) -> float:
-    """Return the time of a step in a compiled loop, the least of some rounds."""
+class Case(NamedTuple):
+    """Cells that are joined to themselves.
+
+    Attributes:
+        size: How many.
+        degree: Synapses of each.
+        events: Whether only spikes are delivered, of `active_cells` of them in a step.
+    """
+
+    size: int
+    degree: int
+    events: bool
+
+
+def cases() -> Iterator[Case]:
+    """Yield what is measured."""
+    for size, degrees in SIZES.items():
+        for degree in degrees:
+            yield from (Case(size, degree, events) for events in (False, True))
+
+
+def nanoseconds(step: Callable[[Any, Any, Any], Any], arrays: Any, sent: np.ndarray) -> float:
+    """Return the processor time of `(x, arrays, sent) -> x` in a compiled loop, median of rounds.
+
+    Args:
+        step: What is measured.
+        arrays: Its arrays, arguments as in a run.
+        sent: Of each step a row, from the first one on again.
+    """
 
     @tf.function(jit_compile=True, autograph=False)
-    def loop(x: tf.Tensor) -> Any:
-        return tf.while_loop(lambda k, _: k < STEPS, lambda k, x: (k + 1, step(x)), (0, x))[1]
+    def loop(x: tf.Tensor, arrays: Any, sent: tf.Tensor, steps: tf.Tensor) -> Any:
+        def one(k: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return k + 1, step(x, arrays, sent[k % STEPS])
 
-    x = tf.constant(start)
-    loop(x)
-    best = np.inf
-    for _ in range(ROUNDS):
-        begin = time.perf_counter()
-        loop(x).numpy()
-        best = min(best, time.perf_counter() - begin)
-    return best / STEPS * 1e9
+        return tf.while_loop(lambda k, _: k < steps, one, (0, x))[1]
+
+    given = {name: tf.constant(value) for name, value in arrays.items()}
+    x, rows = tf.constant(sent[0]), tf.constant(sent)
+
+    def timed(steps: int) -> float:
+        begin = time.process_time()
+        loop(x, given, rows, tf.constant(steps))
+        return time.process_time() - begin
+
+    timed(10)
+    steps = max(20, int(0.03 / max(timed(20) / 20, 1e-7)))
+    return median(timed(steps) / steps for _ in range(ROUNDS)) * 1e9
 
 
-def wiring(n: int, degree: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return random synapses, `degree` for each postsynaptic cell."""
+def measured(case: Case) -> dict[str, float]:
+    """Return the nanoseconds of a step in each form that is possible."""
+    size, degree = case.size, case.degree
     rng = np.random.default_rng(1)
-    pre = np.argsort(rng.random((n, n)), axis=1)[:, :degree]
-    return np.sort(pre, axis=1).ravel(), np.repeat(np.arange(n), degree), np.ones(n * degree)
+    if degree == size:
+        pre = np.tile(np.arange(size), size)
+    else:
+        pre = np.sort(rng.integers(0, size, (size, degree)), axis=1).ravel()
+    post, weight = np.repeat(np.arange(size), degree), rng.random(size * degree) / degree
+    active = choice.costs()["active_cells"] if case.events else 1.0
+    sent = np.where(rng.random((STEPS, size)) < active, rng.random((STEPS, size)), 0.0)
+
+    def summed(x: Any, arrays: Any, sent: Any) -> Any:
+        return 0.5 * x + weighted_sum(arrays["weight"], arrays.get("sources"), sent + 0.0 * x)
+
+    def now_and_then(add: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+        def step(x: Any, arrays: Any, sent: Any) -> Any:
+            total = tf.cond(
+                tf.reduce_any(sent > 0), lambda: add(arrays, sent), lambda: tf.zeros_like(x)
+            )
+            return 0.5 * x + total
+
+        return step
+
+    def added(arrays: Any, sent: Any) -> Any:
+        return weighted_sum(arrays["weight"], arrays.get("sources"), sent)
+
+    found = {}
+    for form, fill in (("dense", dense), ("gathered", gathered)):
+        if size * (size if form == "dense" else degree) * 12 > MOST_BYTES:
+            continue
+        arrays = fill(pre, post, weight, size, size)
+        step = now_and_then(added) if case.events else summed
+        found[form] = nanoseconds(step, arrays, sent)
+    if case.events:
+        part = Part(pre, post, {"weight": weight})
+        lists = out_lists(lambda: [part], size, size, {"weight": np.float64})
+        arrays = {"first": lists.first, "other": lists.other, **lists.columns}
+        step = now_and_then(lambda arrays, x: deliver(arrays, lists.single, size, x))
+        found["loop"] = nanoseconds(step, arrays, sent)
+    empty = now_and_then(lambda arrays, x: x) if case.events else lambda x, _, sent: 0.5 * x + sent
+    nothing = nanoseconds(empty, {"weight": weight[:1]}, sent)
+    return {form: max(value - nothing, 0.0) for form, value in found.items()}
 
 
 def main() -> None:
-    """Measure and print, beside what the table says."""
-    n, degree = 400, 200
-    pre, post, weight = wiring(n, degree)
-    found = {}
-    start = np.random.default_rng(2).random(n)
-    for name, fill, terms in (
-        ("dense_term", dense, n * n),
-        ("gathered_term", gathered, n * degree),
-    ):
-        arrays = {k: tf.constant(v) for k, v in fill(pre, post, weight, n, n).items()}
-        sum_ = lambda x, a=arrays: weighted_sum(a["weight"], a.get("sources"), x) / degree  # noqa: E731
-        found[name] = nanoseconds(sum_, start) / terms
-    n, degree = 4000, 80
-    pre, post, weight = wiring(n, degree)
-    made = out_lists(lambda: [Part(pre, post, {"weight": weight})], n, n, {"weight": np.float64})
-    arrays = {"first": made.first, "other": made.other, **made.columns}
-    arrays = {k: tf.constant(v) for k, v in arrays.items()}
-
-    def spiking(count: int) -> float:
-        x = np.zeros(n)
-        x[:: n // count] = 1.0
-        held = tf.constant(x)
-        return nanoseconds(
-            lambda t: t * 0.5 + deliver(arrays, made.single, n, held + 0 * t[0])[:n], x
+    """Measure and print, and keep what was found where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help=f"write {KEPT.name}")
+    options = parser.parse_args()
+    text = ["# Nanoseconds of a step, less those of a step without sums: see README.md."]
+    print(f"{'cells':>8s}{'each':>7s}  {'':10s}{'form':10s}{'measured':>12s}{'table':>12s}   ns")
+    for case in cases():
+        degrees = np.full(case.size, case.degree)
+        chosen = choice.choose(degrees, case.size, case.events, False, 8)
+        found = measured(case)
+        text.append(
+            f"[[case]]\nsize = {case.size}\ndegree = {case.degree}\n"
+            f"events = {str(case.events).lower()}\n"
+            + "".join(f"{form} = {value:.0f}\n" for form, value in found.items())
         )
-
-    few, many = spiking(4), spiking(40)
-    found["delivered"] = (many - few) / (36 * degree)
-    found["loop and search of 4,000 cells"] = few - 4 * degree * found["delivered"]
-    table = costs() | {
-        "loop and search of 4,000 cells": costs()["loop"] + 4000 * costs()["searched_cell"]
-    }
-    print(f"{'':34s}{'measured':>10s}{'table':>10s}   ns")
-    for name, value in found.items():
-        print(f"{name:34s}{value:10.2f}{table[name]:10.2f}")
+        for form, value in found.items():
+            print(
+                f"{case.size:8,}{case.degree:7,}  {'spikes' if case.events else 'graded':10s}"
+                f"{form:10s}{value:12,.0f}{chosen.nanoseconds[form]:12,.0f}"
+                f"{'   chosen' if form == chosen.form else ''}",
+                flush=True,
+            )
+    if options.keep:
+        KEPT.write_text("\n".join(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

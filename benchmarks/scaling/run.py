@@ -1,54 +1,61 @@
-"""Cost against size, 4,000 to 64,000 COBAHH cells: see README.md."""
+"""Cost in proportion to the work, as curves beside references: see README.md."""
 
-import sys
+import os
 
-from harness import peer, rounds
-from scaling import problem
+os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-PEERS = [
-    rounds.Peer("somaflow float64", "scaling.somaflow_peer"),
-    rounds.Peer("somaflow float32", "scaling.somaflow_peer", ("--dtype", "float32")),
-]
-LIMIT = 1.3
-KEYS = {
-    "time per cell and step": "ns_per_cell_step",
-    "time per delivered spike": "ns_per_delivered",
+import argparse
+import json
+from pathlib import Path
+
+from scaling import building, graded, recording, spiking
+from scaling.measure import Point
+
+CURVES = {
+    curve.__name__: curve
+    for curve in (
+        graded.sparse,
+        graded.all_to_all,
+        graded.oscillators,
+        spiking.cells,
+        spiking.rates,
+        spiking.varied_delays,
+        spiking.one_delay,
+        spiking.conductances,
+        building.populations,
+        building.projections,
+        building.clamps,
+        building.wiring,
+        building.lists,
+        recording.recorded_cells,
+        recording.recorders,
+        recording.steps,
+        recording.pictures,
+    )
 }
+KEPT = Path(__file__).parents[2] / ".bench" / "scaling.json"
 
 
 def main() -> None:
-    """Measure, and print a table."""
-    parser = rounds.parser(__doc__, PEERS, 1000.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(problem.SIZES))
+    """Measure, print a line for each point, and say in the end which goals are missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=CURVES, default=list(CURVES))
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    peers = rounds.chosen(PEERS, options.only)
-    results: rounds.Results = {}
-    # Sizes take turns within a round, as peers do elsewhere.
-    for number in range(options.rounds):
-        for cells in options.sizes:
-            file = rounds.RESULTS / f"scaling_{cells}.npz"
-            peer.save(file, problem.make(cells, 1))
-            # The work is about the same at every size, but for at least 100 ms.
-            duration = max(options.duration * options.sizes[0] / cells, 100.0)
-            found = rounds.measure(peers, [(file, "--duration", duration)], options.core)
-            for label, items in found.items():
-                results.setdefault(f"{label}, {cells:,} cells", []).extend(items)
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    rounds.keep("scaling", results)
-    columns = [
-        rounds.column("ns/cell/step", "ns_per_cell_step", 2),
-        rounds.column("ns/delivered", "ns_per_delivered", 2),
-        rounds.column("Hz", "rate", 2, rounds.mean),
-    ]
-    rounds.table("COBAHH with 80 synapses a cell, dt 0.1 ms", results, columns, {})
-    for label in options.only:
-        first = results.get(f"{label}, {options.sizes[0]:,} cells", [])
-        last = results.get(f"{label}, {options.sizes[-1]:,} cells", [])
-        for said, key in KEYS.items():
-            found = rounds.ratio(last, first, key)
-            verdict = "met   " if 1 / LIMIT <= found <= LIMIT else "MISSED"
-            print(f"{verdict} {label}, {said} within {LIMIT}: {found:.2f}")
+    points: list[Point] = []
+    for name in options.only:
+        for point in CURVES[name](options.rounds):
+            print(point, flush=True)
+            points.append(point)
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_text(json.dumps([point._asdict() for point in points], indent=1))
+    asked = [point for point in points if point.met is not None]
+    missed = [point for point in asked if not point.met]
+    print(f"\n{len(asked) - len(missed)} of {len(asked)} goals are met; missed:")
+    for point in missed:
+        print(f"  {point}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """COBAHH at other sizes: as many synapses a cell as at 4,000 cells, so the rate stays the same.
 
-    python -m scaling.problem FILE --cells 16000
+    python -m cobahh_sizes.problem FILE --cells 16000
 
 The file holds the initial state; the wiring, 64 exciting and 16 inhibiting synapses on every cell,
 is drawn by the library from the seed.
