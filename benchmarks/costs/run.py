@@ -58,7 +58,7 @@ def nanoseconds(step: Callable[[Any, Any, Any], Any], arrays: Any, sent: np.ndar
     @tf.function(jit_compile=True, autograph=False)
     def loop(x: tf.Tensor, arrays: Any, sent: tf.Tensor, steps: tf.Tensor) -> Any:
         def one(k: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return k + 1, step(x, arrays, sent[k % STEPS])
+            return k + 1, step(x, arrays, sent[tf.math.floormod(k, STEPS)])
 
         return tf.while_loop(lambda k, _: k < steps, one, (0, x))[1]
 
