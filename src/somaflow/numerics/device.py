@@ -1,7 +1,8 @@
 """How XLA is asked to compile for a CPU. Imported before anything compiles."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeGuard, TypeVar, TypeVarTuple
 
 import numpy as np
@@ -63,8 +64,31 @@ def materialize(x: Tensor) -> Tensor:
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
+    if not _Barriers.stand:
+        return x
     barrier: Tensor = xla.optimization_barrier(x)
     return barrier[0]
+
+
+class _Barriers:
+    """Whether `materialize` does anything."""
+
+    stand = True
+
+
+@contextmanager
+def without_barriers() -> Iterator[None]:
+    """Trace without barriers: XLA makes one kernel of a loop of a few numbers, and takes none."""
+    _Barriers.stand = False
+    try:
+        yield
+    finally:
+        _Barriers.stand = True
+
+
+def is_about_barriers(error: Exception) -> bool:
+    """Tell whether XLA met a barrier in a loop of which it makes one kernel."""
+    return "opt-barrier" in str(error)
 
 
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:

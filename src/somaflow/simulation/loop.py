@@ -15,7 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
-from somaflow.numerics.device import compiled, materialize, traced
+from somaflow.numerics.device import (
+    compiled,
+    is_about_barriers,
+    materialize,
+    traced,
+    without_barriers,
+)
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
 from somaflow.simulation.system import (
@@ -256,13 +262,24 @@ class Advance:
             lead: Whether the first sample is taken before the first step.
         """
         arguments = self._arguments(carry, step, n_steps, n_rows, lead)
-        if self._program is None:
-            self._program = self._compiled(arguments)
-        carry, since, out = self._program(*arguments)
+        carry, since, out = self._computed(arguments)
         # Views, where `.numpy()` would copy: both tables are as long as the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
         crossed = None if isinstance(since, tuple) else np.asarray(memoryview(since))[:n_steps]
         return carry, Samples(observed, crossed)
+
+    def _computed(self, arguments: Arguments) -> tuple[Carry, Since, dict[str, Tensor]]:
+        if self._program is None:
+            self._program = self._compiled(arguments)
+        try:
+            return self._program(*arguments)
+        except tf.errors.UnimplementedError as error:
+            if not is_about_barriers(error):
+                raise
+        programs.forget(self._name(arguments))
+        with without_barriers():
+            self._program = self._compiled(arguments)
+            return self._program(*arguments)
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
@@ -285,10 +302,15 @@ class Advance:
         if self._key is None or tf.config.functions_run_eagerly():
             self.fresh = True
             return compiled(_chunk(*parts))
-        shapes = tf.nest.map_structure(lambda leaf: (leaf.dtype, tuple(leaf.shape)), arguments)
-        key = "loop", self._key, repr(shapes), self._dt, self._schedule, self._dtype
-        program, self.fresh = programs.kept(key, lambda: traced(_chunk(*parts), *arguments))
+        program, self.fresh = programs.kept(
+            self._name(arguments), lambda: traced(_chunk(*parts), *arguments)
+        )
         return program
+
+    def _name(self, arguments: Arguments) -> Hashable:
+        """Return the key of the program for arguments of those shapes."""
+        shapes = tf.nest.map_structure(lambda leaf: (leaf.dtype, tuple(leaf.shape)), arguments)
+        return "loop", self._key, repr(shapes), self._dt, self._schedule, self._dtype
 
 
 def build(
