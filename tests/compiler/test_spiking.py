@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.compiler import build
 from somaflow.errors import NonFiniteState
 from somaflow.simulation import chunks
 from somaflow.units import Hz, ms, mV, nA
@@ -401,3 +402,111 @@ def test_every_action_potential_of_the_traub_cell_counts() -> None:
         counts.append(len(run["c.spikes"]))
     assert counts == [116, 58]
     assert np.sum((v[:-1] <= -33) & (v[1:] > -33)) == 116
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_to_put_a_refractory_cell_back_is_to_hold_it(
+    dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit; a state that is not held follows the held one."""
+    model = sf.Equations.parse(
+        "dv/dt = (E - v - w + R*I_stim)/tau : mV\ndw/dt = (a*(v - E) - w)/slow : mV\nI_stim : nA",
+        **{
+            "E": -65 * mV,
+            "R": 10 * mV / nA,
+            "tau": 10 * ms,
+            "slow": 30 * ms,
+            "a": 0.2,
+            "v": -65 * mV,
+            "w": 0 * mV,
+        },
+    )
+    cells = sf.Population(
+        "cells",
+        7,
+        model,
+        threshold="v > -50*mV",
+        reset="v = -60*mV\nw = w + 1*mV",
+        refractory=2 * ms,
+        hold=("v",),
+    )
+    jumps = sf.Projection(cells, cells, sf.load("exponential_current"), weight=0.1 * nA)
+    network = sf.Network(cells, jumps, sf.CurrentClamp(cells, np.linspace(1.8, 3, 7) * nA))
+
+    def run() -> sf.Solution:
+        return sf.simulate(
+            network,
+            60 * ms,
+            dt=0.1 * ms,
+            solver=sf.ExponentialEuler(),
+            dtype=dtype,
+            record=[cells["v"], cells["w"], cells.spikes],
+        )
+
+    behind = run()
+    monkeypatch.setattr(build, "_AT_START", ())
+    held = run()
+    assert held.statistics["compiled"]
+    assert len(behind["cells.spikes"].times) > 20
+    for name in ("cells.v", "cells.w"):
+        assert behind[name].to_numpy().tobytes() == held[name].to_numpy().tobytes()
+    assert behind["cells.spikes"].times.tobytes() == held["cells.spikes"].times.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("refractory", [None, 0.4 * ms])
+@pytest.mark.parametrize("solver", [sf.ExponentialEuler(), sf.ExponentialMidpoint()])
+def test_bits_are_those_of_a_number_an_array_and_a_row_of_a_batch(
+    solver: Any, refractory: Any, dtype: Any
+) -> None:
+    """With rates whose exponential is computed, and with slow ones."""
+
+    def run(tau: Any) -> np.ndarray:
+        model = sf.Equations.parse(
+            "dv/dt = (E - v - u - w + R*I_stim)/tau : mV\nI_stim : nA\n"
+            "du/dt = (v - u - E)/fast : mV\ndw/dt = (b*(v - E) - w)/slow : mV",
+            **{"E": -65 * mV, "R": 10 * mV / nA, "tau": tau * ms, "v": -65 * mV},
+            u=0 * mV,
+            w=0 * mV,
+            fast=0.3 * ms,
+            slow=30 * ms,
+            b=0.1,
+        )
+        cells = sf.Population(
+            "cells", 7, model, threshold="v > -50*mV", reset="v = -65*mV", refractory=refractory
+        )
+        network = sf.Network(cells, sf.CurrentClamp(cells, np.linspace(1.4, 3, 7) * nA))
+        made = sf.simulate(
+            network, 3 * ms, dt=0.1 * ms, solver=solver, dtype=dtype, record=cells["v"]
+        )
+        return made["cells.v"].to_numpy()
+
+    taus = np.array([0.123, 0.31, 4.1])
+    rows = run(taus[:, None])
+    for k, tau in enumerate(taus):
+        alone = run(tau)
+        assert alone.tobytes() == run(np.full(7, tau)).tobytes() == rows[:, k].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_cell_whose_loop_is_one_kernel_spikes(dtype: Any) -> None:
+    """XLA makes one kernel of a loop over so few numbers, and takes no barrier there."""
+    model = sf.Equations.parse("dv/dt = (E - v)/tau : mV", E=-45 * mV, tau=5 * ms, v=-65 * mV)
+    cell = sf.Population("cell", 1, model, threshold="v > -50*mV", reset="v = -65*mV")
+
+    def run() -> sf.Solution:
+        return sf.simulate(
+            sf.Network(cell),
+            20 * ms,
+            dt=0.1 * ms,
+            solver=sf.ExponentialEuler(),
+            dtype=dtype,
+            record=cell.spikes,
+        )
+
+    period = 5 * np.log(4) + 0.1 - (5 * np.log(4)) % 0.1  # it is reset at the end of the step
+    times = run()["cell.spikes"].times
+    np.testing.assert_allclose(times, 5 * np.log(4) + period * np.arange(2), atol=2e-3)
+    again = run()
+    assert not again.statistics["compiled"]
+    assert again["cell.spikes"].times.tobytes() == times.tobytes()

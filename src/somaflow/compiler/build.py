@@ -22,7 +22,13 @@ from somaflow.network.recorder import Recorder
 from somaflow.numerics.structure import structure
 from somaflow.simulation.system import Carry, Source, System
 from somaflow.solvers.base import Solver
+from somaflow.solvers.exponential import ExponentialEuler
 from somaflow.units import Parameter
+
+# Methods that look at a cell at the step's start alone, and at each of its states by itself: what a
+# refractory period holds may be put back afterwards. To stop its slope makes the rate of decay, and
+# with it the exponential, one of each cell where all cells may share one.
+_AT_START = (ExponentialEuler,)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ def compile_network(
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     reach = decay_reach(solver) if solver is not None and coupled else math.inf
-    dynamics = NetworkDynamics(tables, recorders, begin, reach)
+    behind = type(solver) in _AT_START
+    dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters(recordings.parameters())

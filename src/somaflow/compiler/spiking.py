@@ -9,6 +9,7 @@ import tensorflow as tf
 from somaflow.compiler.drives import CONDITION
 from somaflow.compiler.layout import pad, padded
 from somaflow.compiler.lower import Scope
+from somaflow.compiler.states import States
 from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import (
     RAND,
@@ -140,6 +141,13 @@ class Spiking:
         if not self.waits:
             return crossed
         return tf.where(waiting[self.key] > 0, tf.zeros_like(crossed), crossed)
+
+    def put_back(self, old: States, new: States, waiting: Mapping[str, Tensor]) -> States:
+        """Return the states that refractory periods hold: those of a step's start where they do."""
+        if not self.waits:
+            return {}
+        holds = waiting[self.key] > 0
+        return {name: tf.where(holds, old[name], new[name]) for name in sorted(self.held)}
 
     # ---------------------------------------------------------------- thresholds
 

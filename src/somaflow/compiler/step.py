@@ -39,6 +39,7 @@ class NetworkDynamics:
         recorders: What to observe.
         start: Steps made before the run.
         reach: dt times the rate at which synapses may pull at a cell.
+        behind: Whether refractory cells are put back at the step's end, and not held in it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class NetworkDynamics:
         recorders: tuple[Recorder, ...],
         start: int = 0,
         reach: float = math.inf,
+        behind: bool = False,
     ) -> None:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
@@ -54,7 +56,7 @@ class NetworkDynamics:
         self.spiking, self.dt = tables.spiking, tables.dt
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
-        self.struck, self.reach = tables.struck, reach
+        self.struck, self.reach, self.behind = tables.struck, reach, behind
         self.arrivals = Arrivals(tables)
 
     def prepare(self, parameters: Parameters, dt: float, nodes: tuple[float, ...]) -> Constants:
@@ -160,7 +162,7 @@ class NetworkDynamics:
 
         stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
         for target, current in stimuli:
-            add(target, current)
+            add(target, _alone(current, states[target]))
         for coupling, total in zip(self.couplings, sums, strict=True):
             for route in coupling.group.routes:
                 table = constants.routes[route.projection]
@@ -290,7 +292,9 @@ class NetworkDynamics:
                 if coupling.group.source == k:
                     slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
             rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
-            slopes.append(tf.stack(self.spiking[k].stopped(layout.states, rows, context.waiting)))
+            if not self.behind:
+                rows = self.spiking[k].stopped(layout.states, rows, context.waiting)
+            slopes.append(tf.stack(rows))
         for c, coupling in self.tables.flowing:
             group = coupling.group
             owner = states[group.routes[0].target]
@@ -304,8 +308,8 @@ class NetworkDynamics:
     def jump(self, before: Carry, flow: FlowState, context: Context, constants: Constants) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self.drives.clamps, context.drives, context.tick
-        old, new = self.states(before.flow), self.states(flow)
-        new = clamps.at_end(new, outside, constants.drives)
+        old = self.states(before.flow)
+        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
         states: list[States] = [{**rows} for rows in new]
         since, arrived, each = [], [], dict(self.tables.each)
         event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
@@ -363,6 +367,13 @@ class NetworkDynamics:
             for _, coupling in self.tables.flowing
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))
+
+    def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
+        """Return the states at a step's end, those that refractory periods hold put back."""
+        new = self.states(flow)
+        for k, spiking in enumerate(self.spiking if self.behind else ()):
+            new[k] |= spiking.put_back(old[k], new[k], context.waiting)
+        return new
 
     def _delayed(
         self, group: Group, since: list[Tensor], before: Carry, tick: Tick, constants: Constants
@@ -436,3 +447,13 @@ class NetworkDynamics:
     def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""
         return self.recordings.follow(Frame(self, carry, step, drive, constants))
+
+
+def _alone(current: Tensor, states: States) -> Tensor:
+    """Return a current that is no product to what it is added to, and differs between rows.
+
+    LLVM contracts a product and a sum to one operation, but not where all rows of a batch share the
+    product: rows would then have other last bits than runs alone.
+    """
+    row = next(iter(states.values()), None)
+    return current if row is None else tf.where(tf.equal(row, row), current, math.nan)
