@@ -308,8 +308,8 @@ def _inverted(
         most: The greatest.
     """
     steps = down.shape[1]
-    up, down = np.cumprod(up, axis=1), np.cumprod(down, axis=1)
-    weights = np.concatenate([down[:, ::-1], np.ones((len(u), 1)), up], axis=1)
+    above, under = np.cumprod(up, axis=1), np.cumprod(down, axis=1)
+    weights = np.concatenate([under[:, ::-1], np.ones((len(u), 1)), above], axis=1)
     sums = np.cumsum(weights, axis=1)
     passed = (sums <= u[:, None] * sums[:, -1:]).sum(axis=1)
     # Leading zeros are passed too, and lie below the first value that has a probability.
