@@ -1,4 +1,4 @@
-"""The cortical microcircuit, held to the tables of the paper."""
+"""The cortical microcircuit, held to its published tables."""
 
 import math
 from fractions import Fraction
@@ -10,7 +10,7 @@ from scipy import optimize
 import somaflow as sf
 from somaflow.models import cortical_microcircuit
 
-# Potjans and Diesmann (2014), doi:10.1093/cercor/bhs358, table 5.
+# Potjans and Diesmann (2014), doi:10.1093/cercor/bhs358; each is written down here once more.
 NAMES = ("L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I")
 SIZES = (20683, 5834, 21915, 5479, 4850, 1065, 14395, 2948)
 EXTERNAL = (1600, 1500, 2100, 1900, 2000, 1900, 2900, 2100)

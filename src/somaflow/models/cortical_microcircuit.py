@@ -164,7 +164,7 @@ class _Circuit:
                 )
         probability = np.array([data["connections"][name] for name in self.names])
         pairs = np.outer(sizes, sizes)
-        # As many draws of a pair as leave it out with probability 1 - p; equation 1 of the paper.
+        # So many draws leave a pair out with probability 1 - p.
         self.whole = np.log1p(-probability) / np.log1p(-1 / pairs)
         self.totals = np.rint(self.whole * scale**2).astype(int)
         self.in_degrees = self.whole / sizes[:, None]
