@@ -20,8 +20,7 @@ Asked = dict[str, Any]
 
 def lobe() -> Asked:
     """Return the lobe of the demo with the recordings of the demo."""
-    entry = sf.models.MODELS["antennal-lobe"]
-    model = entry.build(entry.parameter_sets[0], SEED)
+    model = sf.models.antennal_lobe(seed=SEED)
     pn, ln = model.pn, model.ln
     means = [cells["v"].mean().every(0.1 * ms) for cells in (pn, ln)]
     return {

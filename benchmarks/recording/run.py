@@ -22,7 +22,7 @@ DT = 0.01
 CHECKPOINT = 200
 
 
-def variants(model: sf.models.Model) -> dict[str, dict[str, Any]]:
+def variants(model: sf.models.AntennalLobe) -> dict[str, dict[str, Any]]:
     """Return what each variant asks for beside the network."""
     pn, ln = model.pn, model.ln
     spikes = [pn.spikes, ln.spikes]
@@ -49,8 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1_000_000)
     arguments = parser.parse_args()
-    entry = sf.models.MODELS["antennal-lobe"]
-    model = entry.build(entry.parameter_sets[0], 1)
+    model = sf.models.antennal_lobe()
     wanted = variants(model)
     times: dict[str, list[float]] = {name: [] for name in wanted}
     sizes: dict[str, int] = {}

@@ -97,7 +97,7 @@ CASES = {
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
     "FixedProbability": Case(sf.FixedProbability, "seed", p=0.5, seed=1, self_connections=True),
-    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True),
+    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True, several=True),
     "FixedInDegree": Case(sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True),
     "FixedOutDegree": Case(sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True),
     "DistanceDependent": Case(

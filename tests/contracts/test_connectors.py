@@ -40,6 +40,7 @@ MORE = {
     "FixedInDegree of most": lambda seed=1, **own: sf.FixedInDegree(50, seed, **own),
     "FixedTotal of most": lambda seed=1, **own: sf.FixedTotal(3000, seed, **own),
     "FixedProbability of most": lambda seed=1, **own: sf.FixedProbability(0.95, seed, **own),
+    "FixedTotal of several": lambda seed=1, **own: sf.FixedTotal(5000, seed, several=True, **own),
     "DistanceDependent anywhere": lambda seed=1, **own: sf.DistanceDependent("0.3", seed, **own),
 }
 ALL = MAKE | MORE
@@ -97,7 +98,8 @@ def test_a_range_is_those_rows_where_no_cell_reaches_itself(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_no_pair_occurs_twice_and_all_lie_inside(name: str, view: str) -> None:
     pairs = wire(ALL[name](), *VIEWS[view])
-    assert len(np.unique(pairs, axis=0)) == len(pairs) > 0
+    if "several" not in name:
+        assert len(np.unique(pairs, axis=0)) == len(pairs) > 0
     assert pairs.min() >= 0
     assert pairs.max() < N
     if name != "FromList":
@@ -148,6 +150,8 @@ def test_degrees_are_exact(name: str, own: bool) -> None:
 def test_totals_are_exact(n: int, own: bool) -> None:
     connector = sf.FixedTotal(n, 3, self_connections=own)
     assert len(wire(connector, *VIEWS["the whole"])) == n
+    again = sf.FixedTotal(n, 3, self_connections=own, several=True)
+    assert len(wire(again, *VIEWS["the whole"])) == n
 
 
 def test_a_range_takes_its_own_memory_alone() -> None:
@@ -159,6 +163,7 @@ def test_a_range_takes_its_own_memory_alone() -> None:
         sf.FixedInDegree(200, 1, False),
         sf.FixedOutDegree(200, 1, False),
         sf.FixedTotal(4_000_000, 1, False),
+        sf.FixedTotal(4_000_000, 1, False, several=True),
         sf.DistanceDependent("1", 1, 1000 * um),
         sf.AllToAll(),
     ]
@@ -186,6 +191,7 @@ KNOWN = [
     (sf.FixedProbability(0.3, 5), "10 21 31 41 12 03 13 43"),
     (sf.FixedProbability(0.3, 2**40 + 5, False), "41 02 42"),
     (sf.FixedTotal(6, 5), "20 11 02 32 33 43"),
+    (sf.FixedTotal(14, 5, several=True), "00 20 30 11 41 02 12 32 32 13 23 33 33 43"),
     (sf.FixedInDegree(2, 5), "00 20 11 41 02 32 33 43"),
     (sf.FixedInDegree(4, 5), "00 10 30 40 01 21 31 41 02 12 22 42 03 13 23 33"),
     (sf.FixedOutDegree(2, 5), "00 20 01 11 31 41 22 42 13 33"),
@@ -241,3 +247,29 @@ def test_the_total_is_shared_among_rows_without_a_preference() -> None:
     mean = counts.mean(axis=0)
     assert np.sum((mean - 3) ** 2) / (variance / 200) * 19 / 20 < 43.8
     assert abs(counts.var(axis=0).mean() / variance - 1) < 0.1
+
+
+def test_with_several_each_synapse_is_of_any_pair() -> None:
+    n, sizes, total = 400, (5, 4), 60
+    counts = np.zeros((n, *sizes))
+    for seed in range(n):
+        pair = sf.FixedTotal(total, seed, several=True).connect(
+            np.arange(sizes[0]), np.arange(sizes[1]), False
+        )
+        np.add.at(counts[seed], pair, 1)
+    # Multinomial: the covariance of the counts of two pairs is -total*p*p.
+    p, counts = 1 / 20, counts.reshape(n, 20)
+    mean = counts.mean(axis=0)
+    assert np.sum((mean - total * p) ** 2) / (total * p / n) < 43.8
+    assert abs(counts.var(axis=0).mean() / (total * p * (1 - p)) - 1) < 0.1
+    between = np.cov(counts.T)[~np.eye(20, dtype=bool)]
+    assert abs(between.mean() / (-total * p * p) - 1) < 0.1
+
+
+def test_with_several_there_may_be_more_synapses_than_pairs_but_not_without_any() -> None:
+    pre, post = sf.FixedTotal(90, 1, several=True).connect(np.arange(2), np.arange(3), False)
+    assert np.bincount(pre * 3 + post, minlength=6).sum() == 90
+    with pytest.raises(sf.errors.NetworkError, match="1 and 1 cells have 0 pairs"):
+        sf.FixedTotal(1, 1, False, several=True).connect(np.arange(1), np.arange(1), True)
+    with pytest.raises(sf.errors.NetworkError, match="2 and 3 cells have 6 pairs"):
+        sf.FixedTotal(7, 1).connect(np.arange(2), np.arange(3), False)

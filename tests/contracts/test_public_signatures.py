@@ -124,6 +124,9 @@ PLAIN = {
         half_width=4.0,
     ),
     "antennal_lobe": Case(sf.models.antennal_lobe, parameters="al-20hz", seed=1),
+    "cortical_microcircuit": Case(
+        sf.models.cortical_microcircuit, background="poisson", seed=1, scale=0.1
+    ),
     "SpikeTrains.problem": Case(lambda k: PAIRS.problem(k), k=0),  # noqa: PLW0108 - by name
     **{
         f"math.{name}": Case(getattr(sf.math, name), x=1.0)
@@ -213,6 +216,7 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
         Case(run.__contains__, key="cells.v"),
         Case(run.final.__getitem__, population="cells"),
         Case(sf.plotting.raster, spikes=run["cells.spikes"], ax=None, color="k"),
+        Case(sf.plotting.rasters, run=run, populations=["cells"], title="", window=None),
         Case(sf.plotting.response, run=run, spectrum=None, odour=None, title="", window=None),
         Case(sf.resume, path=place, duration=1 * ms, checkpoint=None, exact=True, progress=False),
         Case(sf.check, path=place, repair=False),

@@ -422,3 +422,21 @@ def test_messages_show_the_unit_that_the_user_wrote() -> None:
     made = sf.Projection(pn, pn, SYNAPSES.gap_junction, pairs, weight=[1, 2] * sf.units.nS)
     with pytest.raises(NetworkError, match=r"\(0, 1\) has 1 nS and \(1, 0\) has 2 nS"):
         made.connections()
+
+
+def test_synapses_of_one_pair_draw_numbers_of_their_own_in_any_range() -> None:
+    pn, ln = point(), cells("LN", 4)
+    projection = sf.Projection(
+        ln,
+        pn,
+        SYNAPSES.exponential_current,
+        sf.FixedTotal(200, 3, several=True),
+        weight=sf.Normal(1 * nA, 0.1 * nA, seed=1),
+        delay=sf.Uniform(1 * ms, 2 * ms, seed=2),
+    )
+    whole = projection.connections()
+    assert len(np.unique(whole.weight)) == len(np.unique(whole.delay)) == 200
+    parts = [projection.connections(rows) for rows in ((0, 1), (1, 4), (4, 5))]
+    for name in ("pre", "post", "weight", "delay"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(whole, name))

@@ -9,7 +9,15 @@ from scipy import stats
 
 from somaflow.network import sampling
 from somaflow.network.random import derive
-from somaflow.network.sampling import bernoulli, blocks, choose, hypergeometric, share
+from somaflow.network.sampling import (
+    bernoulli,
+    binomial,
+    blocks,
+    choose,
+    choose_again,
+    hypergeometric,
+    share,
+)
 
 KEY = derive(3, (0, 0))
 
@@ -37,6 +45,24 @@ def test_hypergeometric_is_the_inverse_of_its_distribution(
     sums = list(itertools.accumulate(ways))
     wanted = [sum(part * 4000 <= sums[-1] * int(k) for part in sums) for k in odd]
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "total"),
+    [(10, 5, 4), (10, 0, 7), (10, 10, 7), (10, 3, 0), (3, 1, 500), (10**10, 10**9, 50)],
+)
+def test_binomial_is_the_inverse_of_its_distribution(size: int, first: int, total: int) -> None:
+    ones = np.ones(2000, np.int64)
+    odd = 2 * np.arange(2000) + 1
+    found = binomial(odd / 4000, ones * size, ones * first, ones * total)
+    # In whole numbers, as above: of size**total choices those with x among the first.
+    rest = size - first
+    ways = [math.comb(total, x) * first**x * rest ** (total - x) for x in range(total + 1)]
+    sums = list(itertools.accumulate(ways))
+    wanted = [
+        np.searchsorted([s * 4000 > sums[-1] * int(k) for s in sums], True) for k in odd[::40]
+    ]
+    np.testing.assert_array_equal(found[::40], wanted)
 
 
 def test_hypergeometric_of_a_large_network() -> None:
@@ -70,6 +96,34 @@ def test_shares_add_up_and_any_range_is_that_of_the_whole(
     assert np.all((whole >= 0) & (whole <= widths))
     start, stop = sorted((min(start, rows), min(stop, rows)))
     np.testing.assert_array_equal(share(KEY, total, ends, (start, stop)), whole[start:stop])
+
+
+@given(st.integers(0, 4000), st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), st.data())
+def test_shares_with_repetition_add_up_and_any_range_is_that_of_the_whole(
+    total: int, rows: int, start: int, stop: int, data: st.DataObject
+) -> None:
+    widths = np.array(data.draw(st.lists(st.integers(0, 9), min_size=rows, max_size=rows)))
+    ends = np.concatenate([[0], np.cumsum(widths)])
+    total *= int(ends[-1] > 0)
+    whole = share(KEY, total, ends, (0, rows), again=True)
+    assert whole.sum() == total
+    assert np.all((whole >= 0) & ((whole == 0) | (widths > 0)))
+    start, stop = sorted((min(start, rows), min(stop, rows)))
+    part = share(KEY, total, ends, (start, stop), again=True)
+    np.testing.assert_array_equal(part, whole[start:stop])
+
+
+def test_columns_that_may_repeat_are_each_as_probable_and_keyed_by_the_row() -> None:
+    counts, widths = np.arange(300) % 40, 20 + 20 * (np.arange(300) % 3)
+    columns = choose_again(KEY, np.arange(300), counts, widths)
+    row = np.repeat(np.arange(300), counts)
+    assert np.all((columns >= 0) & (columns < widths[row]))
+    assert np.all(np.diff(row * 100 + columns) >= 0)
+    bins = np.bincount(columns * 20 // widths[row], minlength=20)
+    assert np.sum((bins - len(row) / 20) ** 2) / (len(row) / 20) < 43.8
+    part = slice(70, 95)
+    alone = choose_again(KEY, np.arange(300)[part], counts[part], widths[part])
+    np.testing.assert_array_equal(alone, columns[(row >= 70) & (row < 95)])
 
 
 @given(st.integers(1, 30), st.data())

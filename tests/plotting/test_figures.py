@@ -173,3 +173,32 @@ def test_a_real_run_can_be_drawn(tmp_path):
     cells = sf.Population("PN", 4, sf.load("hodgkin_huxley_1952"))
     run = sf.simulate(sf.Network(cells), 5 * ms, record=[cells.spikes])
     sf.plotting.raster(run["PN.spikes"]).figure.savefig(tmp_path / "raster.png")
+
+
+def test_rasters_show_populations_from_top_to_bottom_and_their_rates():
+    run = made_up(200.0, 60)
+    figure = sf.plotting.rasters(run, ["LN", "PN"], title="both", window=(100.0, 200.0))
+    assert isinstance(figure, Figure)
+    spikes, counts = figure.axes[::2], figure.axes[1::2]
+    assert [ax.get_ylabel() for ax in spikes] == ["LN", "PN"]
+    assert [ax.get_xlim() for ax in spikes] == [(100.0, 200.0)] * 2
+    assert spikes[1].get_xlabel() == "time (ms)"
+    for ax, name, size in zip(counts, ("LN", "PN"), (5, 12), strict=True):
+        inside = len(run.read(f"{name}.spikes", 100.0, 200.0))
+        assert [text.get_text() for text in ax.texts] == [f"{inside / size / 0.1:.2f} Hz"]
+        assert sum(bar.get_height() for bar in ax.patches) == size
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"run": 3}, "the result of sf.simulate"),
+        ({"populations": "PN"}, "names such as"),
+        ({"populations": []}, "names such as"),
+        ({"title": None}, "title is a text"),
+        ({"window": (1.0,)}, "two times in ms"),
+    ],
+)
+def test_rasters_refuse_what_they_cannot_draw(given, words):
+    with pytest.raises(sf.errors.WrongTypeError, match=words):
+        sf.plotting.rasters(**({"run": made_up(), "populations": ["PN"]} | given))

@@ -19,7 +19,7 @@ from somaflow.cli.durations import milliseconds
 from somaflow.cli.outcome import Report
 from somaflow.cli.place import command
 from somaflow.cli.report import table
-from somaflow.cli.request import Request
+from somaflow.cli.request import Request, entry
 from somaflow.errors import Interrupted, SomaflowError
 from somaflow.solvers import catalogue
 
@@ -110,8 +110,14 @@ def run_model(
     parameters: Annotated[
         str | None, typer.Option(help="A parameter set of the model.", show_default="the first")
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="The share of the cells, such as 0.1.", show_default="all"),
+    ] = None,
     duration: Annotated[str, typer.Option(help="Biological time.")] = "1s",
-    dt: Annotated[str, typer.Option(help="The step.")] = "0.01ms",
+    dt: Annotated[
+        str | None, typer.Option(help="The step.", show_default="the model's own")
+    ] = None,
     solver: Annotated[str, _Method] = "rk4",
     dtype: Annotated[Dtype, typer.Option(help="The precision.")] = Dtype.FLOAT64,
     seed: Annotated[int, typer.Option(help="Keys every random choice.")] = 1,
@@ -138,10 +144,11 @@ def run_model(
             model=model,
             parameters=parameters,
             duration=milliseconds(duration, "--duration"),
-            dt=milliseconds(dt, "--dt"),
+            dt=milliseconds(entry(model).dt if dt is None else dt, "--dt"),
             solver=solver,
             dtype=dtype.value,
             seed=seed,
+            scale=scale,
             out=out,
             overwrite=overwrite,
             checkpoint=None if checkpoint is None else milliseconds(checkpoint, "--checkpoint"),

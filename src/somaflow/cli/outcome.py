@@ -7,14 +7,19 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import somaflow as sf
 from somaflow.cli.report import Numbers, summary
 from somaflow.cli.request import SHORT
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _WHOLE = 2000.0  # ms; a run up to this long is drawn from its start to its end
 _BEFORE, _AFTER = 500.0, 1000.0  # ms that are drawn around the odour of a longer one
 _MOST = 10_000.0  # ms
+_SHOWN = 500.0  # ms at the end of a run of a microcircuit that are drawn
 _MARK = "somaflow"  # in a figure, so that no picture of anybody else is replaced
 _HEAD = 1000  # bytes of a figure within which the mark stands
 
@@ -51,45 +56,64 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
         StoreError: The figure cannot be written.
     """
     path = store.with_suffix(".png")
-    spectrum = _spectrum(run, model)
     foreign = os.path.lexists(path) and not is_own_figure(path)
     if foreign and begun < run.duration:
         raise sf.errors.StoreError(
             f"{path} is not a figure that a run has drawn, so it is not replaced; move it, and "
             f"`somaflow resume` draws one. The results are in {store}."
         )
-    drawn = None if foreign else _draw(run, model, spectrum, path, begun, store)
-    peak = None if spectrum is None else spectrum.peak
-    numbers = summary(run.statistics, run.meta, peak, run.duration - begun)
+    numbers = summary(run.statistics, run.meta, run.duration - begun)
+    if isinstance(model, sf.models.CorticalMicrocircuit):
+        numbers["rates_hz"] = _rates(run, model)
+        figure = None if foreign else _rasters(run, model)
+    else:
+        spectrum = _spectrum(run, model)
+        peak = None if spectrum is None else spectrum.peak
+        numbers["lfp_peak_hz"] = None if peak is None else round(peak, 2)
+        figure = None if foreign else _response(run, model, spectrum)
+    drawn = None if figure is None else _write(figure, path, begun < run.duration, store)
     return Report(numbers, model.title, model.provenance, str(store), drawn)
 
 
-def _draw(
-    run: sf.Solution,
-    model: sf.models.Model,
-    spectrum: sf.analysis.Spectrum | None,
-    path: Path,
-    begun: float,
-    store: Path,
-) -> Path | None:
-    """Draw a run's figure, and return where it is, if it is there."""
-    figure = sf.plotting.response(
-        run,
-        spectrum,
-        odour=model.odour,
-        title=model.title,
-        window=window(run.duration, model.odour),
-    )
+def _write(figure: Figure, path: Path, needed: bool, store: Path) -> Path | None:
+    """Write a run's figure, and return where it is, if it is there."""
     try:
         figure.savefig(path, dpi=150, metadata={"Software": _MARK})
     except OSError as error:
-        if begun < run.duration:
+        if needed:
             raise sf.errors.StoreError(
                 f"the figure {path} cannot be written: {error.strerror or error}. "
                 f"The results are in {store}."
             ) from error
         return path if path.exists() else None  # nothing was computed, the place is only read
     return path
+
+
+def _response(
+    run: sf.Solution, model: sf.models.AntennalLobe, spectrum: sf.analysis.Spectrum | None
+) -> Figure:
+    return sf.plotting.response(
+        run,
+        spectrum,
+        odour=model.odour,
+        title=model.title,
+        window=window(run.duration, model.odour),
+    )
+
+
+def _rasters(run: sf.Solution, model: sf.models.CorticalMicrocircuit) -> Figure:
+    names = [population.name for population in model.network.populations]
+    start = max(0.0, run.duration - _SHOWN)
+    return sf.plotting.rasters(run, names, title=model.title, window=(start, run.duration))
+
+
+def _rates(run: sf.Solution, model: sf.models.CorticalMicrocircuit) -> dict[str, float]:
+    sizes = {population.name: population.size for population in model.network.populations}
+    counts = run.statistics["spikes"]
+    return {
+        name: float(f"{counts[name] / size / (run.duration / 1000):.4g}")
+        for name, size in sizes.items()
+    }
 
 
 def is_own_figure(path: Path) -> bool:
@@ -112,7 +136,7 @@ def of_any(run: sf.Solution, store: str, begun: float = 0.0) -> Report:
         store: Where the recordings are.
         begun: Biological time in ms at which this process began.
     """
-    numbers = summary(run.statistics, run.meta, None, run.duration - begun)
+    numbers = summary(run.statistics, run.meta, run.duration - begun)
     return Report(numbers, store, "", store, None)
 
 
@@ -133,7 +157,7 @@ def window(duration: float, odour: tuple[float, float]) -> tuple[float, float] |
     return float(start), stop
 
 
-def _spectrum(run: sf.Solution, model: sf.models.Model) -> sf.analysis.Spectrum | None:
+def _spectrum(run: sf.Solution, model: sf.models.AntennalLobe) -> sf.analysis.Spectrum | None:
     """Return the spectrum of the field potential while the odour is on, if there is enough."""
     onset, offset = model.odour
     first = math.floor(onset)  # a whole ms, at which the field potential has a sample

@@ -1,7 +1,7 @@
 """The table that ends a run: on a terminal, or as JSON."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from rich.table import Table
 
@@ -24,7 +24,8 @@ class Numbers(TypedDict):
             compute.
         spikes: How many, by recording.
         samples_end_ms: The last sample of each recording that ends before the run.
-        lfp_peak_hz: None where there is none.
+        lfp_peak_hz: None where there is none; missing of a model without a field potential.
+        rates_hz: Mean rate of each population over the whole run, where a model is known by them.
     """
 
     cells: int
@@ -38,13 +39,13 @@ class Numbers(TypedDict):
     times_slower_than_real_time: float | None
     spikes: dict[str, int]
     samples_end_ms: dict[str, float]
-    lfp_peak_hz: float | None
+    lfp_peak_hz: NotRequired[float | None]
+    rates_hz: NotRequired[dict[str, float]]
 
 
 def summary(
     statistics: Mapping[str, Any],
     meta: Mapping[str, Any],
-    peak: float | None,
     computed: float,
 ) -> Numbers:
     """Return the numbers of the table.
@@ -52,7 +53,6 @@ def summary(
     Args:
         statistics: Of the solution.
         meta: Of the solution.
-        peak: Frequency of the LFP's peak in Hz, or None.
         computed: Biological time in ms that was computed in this process.
     """
     seconds = statistics["run_seconds"]
@@ -70,7 +70,6 @@ def summary(
         ),
         "spikes": dict(statistics["spikes"]),
         "samples_end_ms": dict(statistics["samples_end_ms"]),
-        "lfp_peak_hz": None if peak is None else round(peak, 2),
     }
 
 
@@ -91,6 +90,9 @@ def table(numbers: Numbers) -> Table:
         grid.add_row(f"spikes of {name}", f"{count:,}")
     for name, last in numbers["samples_end_ms"].items():
         grid.add_row(f"last sample of {name}", f"at {last:,.10g} ms")
-    peak = numbers["lfp_peak_hz"]
-    grid.add_row("LFP peak", "none" if peak is None else f"{peak:.1f} Hz")
+    for name, rate in numbers.get("rates_hz", {}).items():
+        grid.add_row(f"rate of {name}", f"{rate:.2f} Hz")
+    if "lfp_peak_hz" in numbers:
+        peak = numbers["lfp_peak_hz"]
+        grid.add_row("LFP peak", "none" if peak is None else f"{peak:.1f} Hz")
     return grid

@@ -33,6 +33,7 @@ class Request:
         solver: A name of `catalogue.in_networks()`.
         dtype: `float64` or `float32`.
         seed: Of the wiring, the drive, the initial values and the run.
+        scale: The share of the model's cells; None for all.
         out: The folder for results.
         overwrite: Whether results that are there may be replaced.
         checkpoint: Biological time from a checkpoint to the next in ms; None for those at the
@@ -48,6 +49,7 @@ class Request:
     dtype: str
     seed: int
     out: Path
+    scale: float | None = None
     overwrite: bool = False
     checkpoint: float | None = None
     quiet: bool = False
@@ -73,24 +75,45 @@ class Request:
             "solver": self.solver,
             "dtype": self.dtype,
             "seed": self.seed,
+            "scale": self.scale,
             "checkpoint_ms": self.checkpoint,
         }
         return (json.dumps(record, indent=2) + "\n").encode()
 
 
-def build(model: str, parameters: str | None, seed: int) -> sf.models.Model:
-    """Build a model by its name.
+def entry(model: str) -> sf.models.ModelEntry:
+    """Return what the list of models says of one.
 
     Raises:
-        UnknownNameError: There is no such model or parameter set.
-        WrongTypeError: The seed is not a whole number from 0 on.
+        UnknownNameError: There is no such model.
     """
     if model not in sf.models.MODELS:
         raise sf.errors.UnknownNameError(
             f"there is no model {model!r}.{sf.errors.nearest(model, sf.models.MODELS)}"
         )
-    entry = sf.models.MODELS[model]
-    return entry.build(parameters or entry.parameter_sets[0], seed)
+    return sf.models.MODELS[model]
+
+
+def build(
+    model: str, parameters: str | None, seed: int, scale: float | None = None
+) -> sf.models.Model:
+    """Build a model by its name.
+
+    Raises:
+        UnknownNameError: There is no such model or parameter set.
+        WrongTypeError: The seed is not a whole number from 0 on.
+        NetworkError: The model cannot be scaled, or not so.
+    """
+    known = entry(model)
+    arguments = (parameters or known.parameter_sets[0], seed)
+    if scale is None:
+        return known.build(*arguments)
+    if not known.scales:
+        can = ", ".join(name for name, other in sf.models.MODELS.items() if other.scales)
+        raise sf.errors.NetworkError(
+            f"the model {model!r} has one size, so it takes no --scale; {can} does."
+        )
+    return known.build(*arguments, scale)
 
 
 def kept_model(folder: Folder) -> sf.models.Model | None:
@@ -109,7 +132,8 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
             raise sf.errors.StoreError(
                 f"{folder}/{REQUEST} has format {record['format']!r}; this version reads {_FORMAT}."
             )
-        return build(record["model"], record["parameters"], record["seed"])
+        scale = record.get("scale")
+        return build(record["model"], record["parameters"], record["seed"], scale)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -135,7 +159,7 @@ class Arguments(TypedDict):
 
 def arguments(request: Request, model: sf.models.Model) -> Arguments:
     """Return what `sf.simulate` and `sf.plan` are called with."""
-    pn, ln, ms = model.pn, model.ln, sf.units.ms
+    ms = sf.units.ms
     sink = sf.ZarrSink(request.store, overwrite=request.overwrite)
     sink.notes[REQUEST] = request.text()
     return {
@@ -146,13 +170,21 @@ def arguments(request: Request, model: sf.models.Model) -> Arguments:
         "dtype": request.dtype,
         "seed": request.seed,
         "initial": model.initial,
-        "record": [
-            pn.spikes,
-            ln.spikes,
-            pn["v"].every(LONG * ms),
-            pn["v"].mean().every(SHORT * ms),
-            ln["v"].mean().every(SHORT * ms),
-        ],
+        "record": recorders(model),
         "sink": sink,
         "checkpoint": None if request.checkpoint is None else request.checkpoint * ms,
     }
+
+
+def recorders(model: sf.models.Model) -> list[sf.Recorder]:
+    """Return what is recorded of a model: all spikes, and what its figure needs."""
+    spikes = [population.spikes for population in model.network.populations]
+    if isinstance(model, sf.models.CorticalMicrocircuit):
+        return spikes
+    pn, ln, ms = model.pn, model.ln, sf.units.ms
+    return [
+        *spikes,
+        pn["v"].every(LONG * ms),
+        pn["v"].mean().every(SHORT * ms),
+        ln["v"].mean().every(SHORT * ms),
+    ]

@@ -29,13 +29,14 @@ def execute(request: Request, console: Console) -> Report:
 
     Raises:
         UnknownNameError: There is no such model or parameter set.
+        NetworkError: A scale that cannot be.
         RunError: A dt, duration or interval that cannot be.
         StoreError: The folder holds another run, or cannot be written.
         NonFiniteState: The step is too large. What was computed before stays.
         Interrupted: The run was asked to stop.
     """
     check(request)
-    model = build(request.model, request.parameters, request.seed)
+    model = build(request.model, request.parameters, request.seed, request.scale)
     _refuse(request)
     load(console, request.quiet)
     settings = arguments(request, model)
@@ -63,7 +64,7 @@ def plan(request: Request, console: Console) -> sf.Plan:
         SomaflowError: As `execute`.
     """
     check(request)
-    model = build(request.model, request.parameters, request.seed)
+    model = build(request.model, request.parameters, request.seed, request.scale)
     load(console, request.quiet)
     return sf.plan(**arguments(request, model))
 

@@ -25,8 +25,8 @@ _LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A network ready to run.
+class AntennalLobe:
+    """An antennal lobe ready to run.
 
     Attributes:
         network: The description.
@@ -123,7 +123,7 @@ def parameter_set(name: str) -> ParameterSet:
     return cast("ParameterSet", tomllib.loads(text))  # the files are ours
 
 
-def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> Model:
+def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> AntennalLobe:
     """Build the antennal lobe.
 
     Every random choice (wiring, which cells the odour drives and how strongly, initial voltages)
@@ -158,7 +158,7 @@ def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> Model:
         }
         for name, entry in data["populations"].items()
     }
-    return Model(
+    return AntennalLobe(
         network=sf.Network(pn, ln, *projections, *stimuli),
         initial=initial,
         title=f"{data['title']} ({parameters})",

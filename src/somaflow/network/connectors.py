@@ -7,12 +7,13 @@ postsynaptic and then by presynaptic position (those of `FromList` in the order 
 no range is asked for). `rows=(start, stop)` builds the synapses of that range of postsynaptic
 positions alone, in memory that grows with what is built; they are those of the whole, to the bit.
 
-No pair occurs twice, but in a list that says so. What is random depends on the connector's own
+No pair occurs twice, but where `several` says so. What is random depends on the connector's own
 seed and on the cells alone; a projection gives a seed to a connector that has none.
 `expected(n_pre, n_post)` is how many synapses there will be on average, where a cell may reach
 itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,16 @@ from somaflow.given import flag, shown
 from somaflow.network.distances import Distances
 from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.mutual import Mutual
-from somaflow.network.random import WIRING, check_own_seed, derive
-from somaflow.network.sampling import BLOCK, Integers, bernoulli, blocks, choose, share
+from somaflow.network.random import WIRING, Key, check_own_seed, derive
+from somaflow.network.sampling import (
+    BLOCK,
+    Integers,
+    bernoulli,
+    blocks,
+    choose,
+    choose_again,
+    share,
+)
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.wiring import (
     Indices,
@@ -190,11 +199,16 @@ def _check(connector: "_Counted", what: str) -> None:
 
 
 def _drawn(
-    seed: int | None, rows: Integers, counts: Integers, itself: Indices, width: int
+    seed: int | None,
+    rows: Integers,
+    counts: Integers,
+    itself: Indices,
+    width: int,
+    draw: Callable[[Key, Integers, Integers, Integers], Integers] = choose,
 ) -> Indices:
     """Return the columns that rows draw, each of its own count and without one's own column."""
     key = derive(seed, (WIRING, _ROWS))
-    columns = choose(key, rows, counts, width - (itself >= 0))
+    columns = draw(key, rows, counts, width - (itself >= 0))
     return _without_self(columns, itself, counts) if np.any(itself >= 0) else columns
 
 
@@ -328,33 +342,37 @@ def _check_enough(
 
 @dataclass(frozen=True, eq=False)
 class FixedTotal(Description):
-    """There are `n` synapses in all, between different pairs of cells.
+    """There are `n` synapses in all, between different pairs of cells or between any.
 
-    All sets of `n` pairs are equally probable. A range of postsynaptic cells takes time that grows
-    with its own synapses.
+    All sets of `n` pairs are equally probable; with `several` each synapse is of any pair, whatever
+    the others are (`with_replacement` in PyNN, multapses in NEST). A range of postsynaptic cells
+    takes time that grows with its own synapses.
 
     Args:
         n: How many synapses there are.
         seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
             and the projection's name.
         self_connections: Whether a cell may reach itself.
+        several: Whether a pair may be drawn more than once, each time as a synapse of its own.
     """
 
     n: int
     seed: int | None = None
     self_connections: bool = True
+    several: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "the total of synapses")
+        flag(self.several, "several")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse too few pairs.
 
         Raises:
-            NetworkError: There are fewer than `n`.
+            NetworkError: There are fewer than `n`; with `several` none.
         """
         pairs = n_pre * n_post - (0 if self.self_connections else n_both)
-        if self.n > pairs:
+        if self.n > pairs and not (self.several and pairs):
             raise NetworkError(
                 f"FixedTotal is to make {self.n} synapses, but {n_pre} and {n_post} cells have "
                 f"{pairs} pairs."
@@ -381,11 +399,13 @@ class FixedTotal(Description):
         itself = _itself(pre, post, same and not self.self_connections)
         self.fits(len(pre), len(post), int(np.sum(itself >= 0)))
         ends = np.concatenate([[0], np.cumsum(len(pre) - (itself >= 0))])
-        counts = share(derive(self.seed, (WIRING, _SPLIT)), self.n, ends, (start, stop))
+        key, rows = derive(self.seed, (WIRING, _SPLIT)), (start, stop)
+        counts = share(key, self.n, ends, rows, self.several)
+        draw = choose_again if self.several else choose
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
-            places = np.arange(start, stop)[block]
-            columns = _drawn(self.seed, places, counts[block], itself[start:stop][block], len(pre))
+            places, left_out = np.arange(start, stop)[block], itself[start:stop][block]
+            columns = _drawn(self.seed, places, counts[block], left_out, len(pre), draw)
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 

@@ -16,7 +16,7 @@ from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, near
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
-from somaflow.network.connectors import AllToAll, Connector
+from somaflow.network.connectors import AllToAll, Connector, FixedTotal
 from somaflow.network.distances import Distances
 from somaflow.network.fields import Field, default
 from somaflow.network.limits import Limits, limits_of
@@ -380,7 +380,7 @@ class Projection(Synaptic, Description):
             if self._mutual:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
             numbers = values.draw((first, second), stream).value
-            if isinstance(self.connector, FromList) and self.connector.several:
+            if isinstance(self.connector, (FromList, FixedTotal)) and self.connector.several:
                 again = repeats(place.pre, place.post)
                 for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
                     one, path = again == k, stream if isinstance(stream, tuple) else (stream,)

@@ -118,6 +118,26 @@ def choose(key: Key, rows: Integers, counts: Integers, widths: Integers) -> Inte
     return np.concatenate(parts)
 
 
+def choose_again(key: Key, rows: Integers, counts: Integers, widths: Integers) -> Integers:
+    """Choose a column of each row a number of times, each time any of them.
+
+    Args:
+        key: Of the generator.
+        rows: The rows' own numbers, below 2**32.
+        counts: How many times each row chooses.
+        widths: How many columns each row has; at least one where it chooses.
+
+    Returns:
+        The columns of all rows, ascending within each.
+    """
+    row = np.repeat(np.arange(len(rows)), counts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    span = int(widths.max(initial=1))
+    flat = row * span + below(widths[row], key, (rows[row], within))
+    flat.sort()
+    return flat - row * span
+
+
 def _distinct(key: Key, rows: Integers, counts: Integers, widths: Integers, span: int) -> Integers:
     """Return row*span + column of the first `counts` different columns that each row draws."""
     drawn = np.zeros(len(rows), np.int64)
@@ -149,18 +169,21 @@ def _others(left: Integers, turned: NDArray[np.bool_], widths: Integers, span: i
     return row * span + place - begins[row]
 
 
-def share(key: Key, total: int, ends: Integers, rows: tuple[int, int]) -> Integers:
+def share(
+    key: Key, total: int, ends: Integers, rows: tuple[int, int], again: bool = False
+) -> Integers:
     """Share a total of chosen pairs among rows, as a uniform choice of that many pairs would.
 
     The rows are halved again and again. How many of the chosen fall to the first half is
-    hypergeometric, drawn with a number keyed by the place of the cut, so that the counts of a
-    range need the halves on the way to it alone.
+    hypergeometric, or binomial where a pair may be chosen again, drawn with a number keyed by the
+    place of the cut, so that the counts of a range need the halves on the way to it alone.
 
     Args:
         key: Of the generator.
         total: How many pairs are chosen.
         ends: How many pairs there are before each row, and at last in all; shape [n_rows + 1].
         rows: The range of rows whose counts are asked for.
+        again: Whether a pair may be chosen more than once.
 
     Returns:
         The counts of the range, int64.
@@ -169,6 +192,7 @@ def share(key: Key, total: int, ends: Integers, rows: tuple[int, int]) -> Intege
     counts = np.zeros(stop - start, np.int64)
     if start == stop:
         return counts
+    reach, taken_of = (_reach_again, binomial) if again else (_reach, hypergeometric)
     low, high = np.array([0]), np.array([len(ends) - 1])
     totals = np.array([total])
     while len(low):
@@ -179,8 +203,8 @@ def share(key: Key, total: int, ends: Integers, rows: tuple[int, int]) -> Intege
         size, first = ends[high] - ends[low], ends[middle] - ends[low]
         taken = np.zeros(len(low), np.int64)
         u = uniform_of(key, (middle, np.zeros_like(middle)))
-        for part in blocks(_reach(size, first, totals) * 2 + 1, BLOCK):
-            taken[part] = hypergeometric(u[part], size[part], first[part], totals[part])
+        for part in blocks(reach(size, first, totals) * 2 + 1, BLOCK):
+            taken[part] = taken_of(u[part], size[part], first[part], totals[part])
         low, high, totals = (
             np.concatenate([low, middle]),
             np.concatenate([middle, high]),
@@ -231,9 +255,62 @@ def hypergeometric(
         up = up / ((x + step) * (rest + x + step))
         down = positive(x - step + 1) * positive(rest + x - step + 1)
         down = down / ((k - x + step) * (n - x + step))
-    up, down = (np.cumprod(np.where(within, side, 0.0), axis=1) for side in (up, down))
-    weights = np.concatenate([down[:, ::-1], np.ones((len(u), 1)), up], axis=1)
+    return _inverted(u, np.where(within, up, 0.0), np.where(within, down, 0.0), centre, least, most)
+
+
+def _reach_again(size: Integers, first: Integers, total: Integers) -> Integers:
+    """Return what `_reach` does, where a thing may be chosen again."""
+    part = first / np.maximum(size, 1)
+    return np.ceil(9 * np.sqrt(total * part * (1 - part))).astype(np.int64) + 20
+
+
+def binomial(u: NDArray[np.float64], size: Integers, first: Integers, total: Integers) -> Integers:
+    """Return how many of `total` choices are among the `first` of `size` things, by inversion.
+
+    Each choice is of any thing: p(x + 1)/p(x) = (total - x)*first/((x + 1)*(size - first)).
+
+    Args:
+        u: A uniform number for each, in (0, 1).
+        size: How many things there are.
+        first: How many of them count.
+        total: How many choices are made.
+    """
+    least = np.where(first == size, total, 0)
+    most = np.where(first == 0, 0, total)
+    mean = total.astype(np.float64) * first / np.maximum(size, 1)
+    centre = np.clip(mean.astype(np.int64), least, most)
+    reach = _reach_again(size, first, total)
+    step = np.arange(1, int(reach.max(initial=0)) + 1)
+    within = step <= reach[:, None]
+    x, k, n, rest = (a[:, None].astype(np.float64) for a in (centre, total, first, size - first))
+    with np.errstate(all="ignore"):  # behind the ends, where the quotients are not used
+        up = np.maximum(k - x - step + 1, 0) * n / ((x + step) * rest)
+        down = np.maximum(x - step + 1, 0) * rest / ((k - x + step) * n)
+    return _inverted(u, np.where(within, up, 0.0), np.where(within, down, 0.0), centre, least, most)
+
+
+def _inverted(
+    u: NDArray[np.float64],
+    up: NDArray[np.float64],
+    down: NDArray[np.float64],
+    centre: Integers,
+    least: Integers,
+    most: Integers,
+) -> Integers:
+    """Return the value at which a distribution function passes a uniform number.
+
+    Args:
+        u: The number of each distribution.
+        up: Of each the quotients p(x + 1)/p(x) from the centre upward.
+        down: The quotients p(x - 1)/p(x) from there downward.
+        centre: A value near the mean.
+        least: The least value.
+        most: The greatest.
+    """
+    steps = down.shape[1]
+    above, under = np.cumprod(up, axis=1), np.cumprod(down, axis=1)
+    weights = np.concatenate([under[:, ::-1], np.ones((len(u), 1)), above], axis=1)
     sums = np.cumsum(weights, axis=1)
     passed = (sums <= u[:, None] * sums[:, -1:]).sum(axis=1)
     # Leading zeros are passed too, and lie below the first value that has a probability.
-    return np.clip(centre - len(step) + passed, least, most)
+    return np.clip(centre - steps + passed, least, most)

@@ -1,6 +1,7 @@
 """Figures, by matplotlib's objects alone: no global state, and no display is needed."""
 
 from somaflow.plotting.raster import raster
+from somaflow.plotting.rasters import rasters
 from somaflow.plotting.response import response
 
-__all__ = ["raster", "response"]
+__all__ = ["raster", "rasters", "response"]
