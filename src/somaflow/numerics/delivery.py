@@ -302,23 +302,13 @@ def deliver_values(
         empty = tf.zeros([stride, height], dtype)
         total = _visit(lists, single, sending, value, empty, lambda b: lists["other"][b])
         return tf.transpose(total)[:, :n_post]
+    # Rows behind each other, which need not be transposed.
+    total = tf.zeros([height * stride], dtype)
 
-    # Rows behind each other in one vector, to which numbers are added several times as fast as to
-    # a table, and which need not be transposed.
-    def block(b: Tensor, table: Tensor, column: Tensor) -> Tensor:
-        other, weight = lists["other"][b], lists["weight"][b]
-        for row in range(height):
-            where = (other + row * stride)[:, None]
-            table = tf.tensor_scatter_nd_add(table, where, weight * column[row])
-        return table
+    def rows(b: Tensor) -> list[Tensor]:
+        return [lists["other"][b] + row * stride for row in range(height)]
 
-    def cell(j: Tensor, table: Tensor) -> Tensor:
-        column = value(j)
-        return over_blocks(
-            lists["first"], single, j, lambda b, table: block(b, table, column), table
-        )
-
-    total = for_each(sending, cell, tf.zeros([height * stride], dtype))
+    total = _visit_rows(lists, single, sending, value, total, rows)
     return tf.reshape(total, [height, stride])[:, :n_post]
 
 
@@ -359,7 +349,16 @@ def deliver_later(
         slot = tf.math.floormod(now + lists["delay"][b], n_slots)
         return slot * stride + lists["other"][b]
 
-    return _visit(lists, single, sending, value, ring, targets)
+    height = ring.shape[1]
+    if height > _ROWS:
+        return _visit(lists, single, sending, value, ring, targets)
+
+    def columns(b: Tensor) -> list[Tensor]:
+        first = targets(b) * height
+        return [first + column for column in range(height)]
+
+    flat = tf.reshape(ring, [-1])
+    return tf.reshape(_visit_rows(lists, single, sending, value, flat, columns), ring.shape)
 
 
 def _visit(
@@ -370,18 +369,43 @@ def _visit(
     total: Tensor,
     targets: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Add what each cell delivers to the rows of a table of shape [places, height]."""
-    flat = total.shape[1] == 1  # a vector is several times as fast as a column
+    """Add what each cell delivers to the rows of a table `[places, height]`."""
 
     def cell(j: Tensor, table: Tensor) -> Tensor:
         column = value(j)
 
         def block(b: Tensor, table: Tensor) -> Tensor:
-            weight = lists["weight"][b]
-            added = weight * column[0] if flat else weight[:, None] * column[None]
+            added = lists["weight"][b][:, None] * column[None]
             return tf.tensor_scatter_nd_add(table, targets(b)[:, None], added)
 
         return over_blocks(lists["first"], single, j, block, table)
 
-    table = for_each(sending, cell, total[:, 0] if flat else total)
-    return table[:, None] if flat else table
+    return for_each(sending, cell, total)
+
+
+def _visit_rows(
+    lists: dict[str, Tensor],
+    single: bool,
+    sending: Places,
+    value: Value,
+    total: Tensor,
+    targets: Callable[[Tensor], list[Tensor]],
+) -> Tensor:
+    """Add each of the few numbers that a cell delivers to its places in a vector.
+
+    Several times as fast as to add a row to a table.
+    """
+
+    def cell(j: Tensor, vector: Tensor) -> Tensor:
+        column = value(j)
+
+        def block(b: Tensor, vector: Tensor) -> Tensor:
+            weight = lists["weight"][b]
+            for row, places in enumerate(targets(b)):
+                added = weight * column[row]
+                vector = tf.tensor_scatter_nd_add(vector, places[:, None], added)
+            return vector
+
+        return over_blocks(lists["first"], single, j, block, vector)
+
+    return for_each(sending, cell, total)

@@ -268,11 +268,27 @@ class _Spikes:
         inside = np.maximum(end - since.astype(np.float64), begin)
         times = np.where(since >= np.float32(self.dt), begin, inside)
         cells = cells if self.recorder.cells is None else self.recorder.cells[cells]
-        # Within a step, spikes are ordered by time and then by cell.
-        order = np.lexsort((cells, *reversed(problems), times))
+        order = ordered(times, steps, (*problems, cells), self.recorder.cells is None)
         places = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
         self.spikes += len(times)
         self.sink.spikes(self.column.key, times[order], places if problems else places[:, 0])
+
+
+def ordered(times: Array, steps: Array, places: tuple[Array, ...], ascending: bool) -> Array:
+    """Return the order of spikes by time and then by place.
+
+    Args:
+        times: Of each spike; those of a step follow on those of the steps before.
+        steps: The step of each, ascending.
+        places: Batch indices and cell of each.
+        ascending: Whether places ascend within a step.
+    """
+    order = np.argsort(times, kind="stable")
+    tied = np.flatnonzero(np.diff(times[order]) == 0)
+    if not len(tied) or (ascending and np.all(steps[order[tied]] == steps[order[tied + 1]])):
+        return order
+    # This takes five times as long.
+    return np.lexsort((*reversed(places), times))
 
 
 class _Counts:
