@@ -165,6 +165,39 @@ def delays(rounds: int) -> Iterator[Line]:
         yield Line(f"{size:,} cells, longest delay 1,000 steps / 10", *cost, 1.2)
 
 
+def stimulated(waveforms: list[Any], size: int, name: str = "cells") -> sf.Network:
+    """Return cells of which each waveform drives as many, in views side by side."""
+    cells, width = sf.Population(name, size, sf.load("lif")), size // len(waveforms)
+    views = [cells[width * k : width * (k + 1)] for k in range(len(waveforms))]
+    return sf.Network(cells, *map(sf.Stimulus, views, waveforms))
+
+
+def stimuli(rounds: int) -> Iterator[Line]:
+    """Many stimuli on views of one population, beside few."""
+    settings = {"solver": sf.ExponentialEuler(), "record": []}
+
+    def clamps(count: int) -> list[Any]:
+        return [sf.Step(0.1 * nA, k * ms, (k + 3) * ms) for k in range(count)]
+
+    def noises(count: int) -> list[Any]:
+        return [sf.OrnsteinUhlenbeck(0 * nA, 0.1 * nA, (5 + k) * ms) for k in range(count)]
+
+    for what, made, size, count, limit in (
+        ("current clamps", clamps, 640, 64, 1.5),
+        ("noises", noises, 1600, 16, 1.2),
+    ):
+        many, one = (a_step(stimulated(made(n), size), 20_000, **settings) for n in (count, 1))
+        yield Line(f"{count} {what} on views / one on all", *paired(many, one, rounds), limit)
+        names = map("cells_{}".format, range(4 * rounds))  # another name is compiled anew
+
+        def built(n: int, made: Any = made, size: int = size, names: Any = names) -> float:
+            network = stimulated(made(n), size, next(names))
+            return seconds(lambda: sf.simulate(network, DT * ms, dt=DT * ms, **settings))
+
+        cost = paired(lambda n=count: built(n), lambda: built(2), rounds)
+        yield Line(f"{count} {what} on views, built / two", *cost, 1.2, "s")
+
+
 def wiring(rounds: int) -> Iterator[Line]:
     """Build runs, beside `connections()`."""
     for name, connector in (
@@ -207,7 +240,8 @@ def pictures(rounds: int) -> Iterator[Line]:
 
 
 PARTS = {
-    part.__name__: part for part in (sparse, all_to_all, oscillators, delays, wiring, pictures)
+    part.__name__: part
+    for part in (sparse, all_to_all, oscillators, delays, stimuli, wiring, pictures)
 }
 
 

@@ -107,8 +107,11 @@ def _stop(thing: Windowed) -> float:
 
 def _cuts(border: Times | float, middle: Times, dt: float) -> NDArray[np.bool_]:
     """Return which steps have a border in their inside, not on an edge."""
-    place = middle / dt
-    return np.abs(place - border / dt) < 0.5 - rounding(np.abs(place))
+    near = np.abs(middle - border) < dt
+    if near.any():
+        place, edge = middle[near] / dt, np.broadcast_to(border, middle.shape)[near] / dt
+        near[near] = np.abs(place - edge) < 0.5 - rounding(np.abs(place))
+    return near
 
 
 def per_cell(value: object, unit: str | None, name: str, kind: str) -> Parameter:
@@ -170,7 +173,7 @@ class Step(Windowed, Description):
 
     def shape(self, times: Times, middle: Times) -> Times:
         """Return the course over time, at `times` of steps whose middles are `middle` (ms)."""
-        return within(self, middle) * np.ones_like(times)
+        return np.broadcast_to(within(self, middle), times.shape).astype(np.float64)
 
     def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
         """Return which steps of a length of `dt` it begins or ends within."""
