@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from somaflow.compiler.columns import Columns, course_of, width_of
+from somaflow.compiler.columns import Columns, Fill, course_of, width_of
 from somaflow.compiler.layout import padded
 from somaflow.compiler.states import DriveContext, States, Tensors, Tick
-from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
+from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.stimuli import MEMBRANE, Stimulus
-from somaflow.network.waveforms import Course, Step, Waveform, share
+from somaflow.network.waveforms import Course, Step, Waveform, Windowed, shares
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import Key, normal_of
 from somaflow.numerics.types import Tensor
@@ -119,14 +119,23 @@ class KnownTable(_Table):
         super().__init__(target, stimuli)
         _, self.held = _kind(stimuli[0])
         columns = steps if self.held else nodes
-        self.parts = []
+        begin, courses = columns.width, map(_course, stimuli)
+        steady = [course for course in courses if isinstance(course, Step)]
+        if steady:
+            columns.add(len(steady), _windows(steady, dt))
+        places = iter(range(begin, columns.width))
+        self.parts = []  # of each stimulus its columns
         for stimulus in stimuli:
             waveform, cells, size = _course(stimulus), stimulus.target.cells, self.size
             if self.several:  # each cell picks its column, so only cells that are driven need one
                 cells, size = np.arange(len(cells)), len(cells)
-            fill = course_of(waveform, cells, size, dt)
-            self.parts.append(columns.add(width_of(waveform, size), fill))
-        self.columns = slice(self.parts[0].start, self.parts[-1].stop)
+            if isinstance(waveform, Step):
+                place = next(places)
+                self.parts.append(slice(place, place + 1))
+            else:
+                fill = course_of(waveform, cells, size, dt)
+                self.parts.append(columns.add(width_of(waveform, size), fill))
+        self.columns = slice(begin, columns.width)
 
     def parameters(self) -> dict[str, Array]:
         """Return the amplitude of each cell and, of several stimuli, which column is its own."""
@@ -185,17 +194,7 @@ class NoiseTable(_Table):
         self.places = np.zeros(padded(self.size), np.int32)
         self.places[self.driven] = np.arange(len(self.driven))
         # Of each noise the part of each step in which it acts.
-        parts = [steps.add(1, self._window(stimulus)) for stimulus in stimuli]
-        self.windows = slice(parts[0].start, parts[-1].stop)
-
-    def _window(self, stimulus: Stimulus) -> Callable[[Array, Array], Array]:
-        waveform = stimulus.waveform
-        assert isinstance(waveform, (WhiteNoise, OrnsteinUhlenbeck))
-
-        def fill(times: Array, middle: Array) -> Array:
-            return share(waveform, middle, self.dt)[..., None]
-
-        return fill
+        self.windows = steps.add(len(stimuli), _windows([_noise(s) for s in stimuli], dt))
 
     def parameters(self) -> dict[str, Array]:
         """Return what the compiled functions take as arguments."""
@@ -327,6 +326,21 @@ def _course(stimulus: Stimulus) -> Course:
     waveform = stimulus.waveform
     assert isinstance(waveform, Course)
     return waveform
+
+
+def _noise(stimulus: Stimulus) -> Noise:
+    waveform = stimulus.waveform
+    assert isinstance(waveform, Noise)
+    return waveform
+
+
+def _windows(things: Sequence[Windowed], dt: float) -> Fill:
+    """Return what fills columns with the parts of each step in which things act."""
+
+    def fill(times: Array, middle: Array) -> Array:
+        return shares(things, middle, dt)
+
+    return fill
 
 
 def _of(kind: type[NoiseT], stimulus: Stimulus) -> NoiseT:

@@ -6,6 +6,7 @@ middle of the step, so that a jump on a step's border acts from that border on a
 step within which one piece ends and another begins has the mean of the shape over the step instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,15 +63,26 @@ def within(thing: Windowed, middle: Times) -> NDArray[np.bool_]:
     return (middle > thing.start) & (middle < _stop(thing))
 
 
-def share(thing: Windowed, middle: Times, dt: float) -> Times:
+def shares(things: Sequence[Windowed], middle: Times, dt: float) -> Times:
     """Return which part of each step lies between `start` and `stop`: 0 to 1.
 
     Args:
-        thing: What has a `start` and a `stop`.
+        things: What has a `start` and a `stop`.
         middle: The middle of each step.
         dt: Its length.
+
+    Returns:
+        An array `[*middle.shape, n_things]`.
     """
-    return over_steps(Step(1.0, thing.start, thing.stop), middle, middle, dt)
+    start = np.array([thing.start for thing in things])
+    stop = np.array([_stop(thing) for thing in things])
+    middle = middle[..., None]
+    parts = ((middle > start) & (middle < stop)).astype(np.float64)
+    cut = _cuts(start, middle, dt) | _cuts(stop, middle, dt)
+    begin, which = np.broadcast_to(middle, cut.shape)[cut] - dt / 2, np.nonzero(cut)[-1]
+    inside = np.minimum(begin + dt, stop[which]) - np.maximum(begin, start[which])
+    parts[cut] = np.maximum(inside, 0.0) / dt
+    return parts
 
 
 def over_steps(course: "Course", times: Times, middle: Times, dt: float) -> Times:
@@ -109,7 +121,7 @@ def _cuts(border: Times | float, middle: Times, dt: float) -> NDArray[np.bool_]:
     """Return which steps have a border in their inside, not on an edge."""
     near = np.abs(middle - border) < dt
     if near.any():
-        place, edge = middle[near] / dt, np.broadcast_to(border, middle.shape)[near] / dt
+        place, edge = (np.broadcast_to(x, near.shape)[near] / dt for x in (middle, border))
         near[near] = np.abs(place - edge) < 0.5 - rounding(np.abs(place))
     return near
 
