@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from scaling.measure import DT, Point, paired, seconds
+from scaling.measure import DT, Point, a_step, paired, seconds
 
 import somaflow as sf
 from somaflow.units import ms, nA, um
@@ -56,21 +56,30 @@ def projections(rounds: int) -> Iterator[Point]:
             yield Point(name, count, time, limit, 1.0, "s", "allowed")
 
 
-def clamps(rounds: int) -> Iterator[Point]:
-    """Measure current clamps on views of one population, beside two."""
+def stimuli(rounds: int) -> Iterator[Point]:
+    """Measure stimuli on views of one population: to build, beside two; a step, beside one."""
+    settings = {"solver": sf.ExponentialEuler(), "record": []}
 
-    def given(count: int) -> sf.Network:
-        cells = lif("cells", 640)
-        views = [cells[k * 640 // count : (k + 1) * 640 // count] for k in range(count)]
-        return sf.Network(
-            cells,
-            *[sf.CurrentClamp(view, 0.1 * nA, start=k * ms) for k, view in enumerate(views)],
-        )
+    def given(waveforms: list[Any], size: int) -> sf.Network:
+        cells, width = lif("cells", size), size // len(waveforms)
+        views = [cells[width * k : width * (k + 1)] for k in range(len(waveforms))]
+        return sf.Network(cells, *map(sf.Stimulus, views, waveforms))
 
-    two = first_step(given(2))
-    for count in (4, 16, 64):
-        time = first_step(given(count))
-        yield Point("current clamps on views", count, time, two, 1.5, "s", "2 clamps")
+    def clamps(count: int) -> sf.Network:
+        return given([sf.Step(0.1 * nA, k * ms, (k + 3) * ms) for k in range(count)], 640)
+
+    def noises(count: int) -> sf.Network:
+        courses = [sf.OrnsteinUhlenbeck(0 * nA, 0.1 * nA, (5 + k) * ms) for k in range(count)]
+        return given(courses, 1_600)
+
+    for name, made, limit in (("current clamps", clamps, 1.5), ("noises", noises, 1.2)):
+        one, two = a_step(made(1), 20_000, **settings), first_step(made(2))
+        for count in (4, 16, 64):
+            network = made(count)
+            time = first_step(network)
+            yield Point(f"{name} on views, built", count, time, two, 1.5, "s", "two")
+            cost = paired(a_step(network, 20_000, **settings), one, rounds)
+            yield Point(f"{name} on views", count, *cost, limit, "us a step", "one on all")
 
 
 def wiring(rounds: int) -> Iterator[Point]:

@@ -26,7 +26,7 @@ CURVES = {
         spiking.conductances,
         building.populations,
         building.projections,
-        building.clamps,
+        building.stimuli,
         building.wiring,
         building.lists,
         recording.recorded_cells,

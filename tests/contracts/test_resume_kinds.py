@@ -39,7 +39,8 @@ def learning(_: sf.Network) -> tuple[sf.Network, list[sf.Recorder]]:
             delay=sf.Uniform(0.2 * ms, 3 * ms, seed=3),
         ),
         sf.CurrentClamp(a, np.linspace(1, 4, 20) * nA),
-        sf.Stimulus(b, sf.OrnsteinUhlenbeck(1.7 * nA, 0.5 * nA, 5 * ms)),
+        sf.Stimulus(b[[4, 0]], sf.OrnsteinUhlenbeck(1.7 * nA, 0.5 * nA, 5 * ms)),
+        sf.Stimulus(b[1:4], sf.OrnsteinUhlenbeck(1.8 * nA, 0.6 * nA, 7 * ms)),
         sf.Stimulus(a, sf.WhiteNoise(0.1 * nA * ms**0.5)),
         sf.PoissonInput(
             a[5:], sf.load("double_exponential_current"), sf.Ramp(0 * Hz, 50 * Hz, 0, 50), 80

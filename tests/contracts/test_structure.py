@@ -46,7 +46,8 @@ def jumping() -> Made:
         *(a, b, first),
         sf.Projection(b, a[3:9], sf.load("delta"), HALF, 0.2 * mV, delay=2 * ms, name="ba"),
         sf.Projection(b, a, sf.load("alpha_conductance"), weight=2 * nS, delay=1 * ms),
-        sf.CurrentClamp(a, np.linspace(1, 4, 20) * nA, start=0.35 * ms, stop=9 * ms),
+        sf.CurrentClamp(a[:9], np.linspace(1, 4, 9) * nA, start=0.35 * ms, stop=9 * ms),
+        sf.CurrentClamp(a[12:], 3 * nA, start=0.35 * ms),
         sf.Stimulus(a[::2], sf.Ramp(0 * nA, 1 * nA, 1 * ms, 8.05 * ms)),
         sf.Stimulus(b, sf.SaturatingPulse(3 * nA, on=1, off=5, rise=2, decay=3)),
         sf.Stimulus(b[[0, 2]], sf.Waveform(np.ones((5, 2)) * nA, every=0.7 * ms)),
@@ -113,7 +114,7 @@ def chance() -> Made:
     network = sf.Network(
         *(a, c, p, q, given),
         *(sf.Projection(s, a, current, weight=0.1 * nA, name=s.name) for s in (p, q, given)),
-        sf.Stimulus(a, sf.OrnsteinUhlenbeck(1.7 * nA, 0.5 * nA, 5 * ms)),
+        sf.Stimulus(a[:3], sf.OrnsteinUhlenbeck(1.7 * nA, 0.5 * nA, 5 * ms)),
         sf.Stimulus(a[3:], sf.OrnsteinUhlenbeck(1.7 * nA, 0.6 * nA, 5 * ms)),
         sf.Stimulus(c, sf.WhiteNoise(0.1 * nA * ms**0.5, stop=8 * ms)),
         sf.PoissonInput(a[5:], current, sf.Ramp(0 * Hz, 50 * Hz, 0, 50), 80, 0.1 * nA, name="x"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.network.waveforms import Course, over_steps, share
+from somaflow.network.waveforms import Course, over_steps, shares
 from somaflow.units import ms, nA
 
 DT, STEPS = 0.1, 40
@@ -80,4 +80,12 @@ def test_a_border_on_the_grid_stays_there_in_a_long_run() -> None:
         middle = (step + np.arange(-2, 3) + 0.5) * DT
         wave = sf.Step(1 * nA, step * DT * ms)
         assert over_steps(wave, middle, middle, DT).tolist() == [0, 0, 1, 1, 1]
-        assert share(wave, middle, DT).tolist() == [0, 0, 1, 1, 1]
+        assert shares([wave], middle, DT)[:, 0].tolist() == [0, 0, 1, 1, 1]
+
+
+def test_the_shares_of_many_are_those_of_steps() -> None:
+    borders = [(0.0, None), (0.13, 0.71), (0.24, 0.26), (0.3, 0.5), (-1.0, 0.45), (0.5, 0.5)]
+    steps = [sf.Step(1 * nA, start, stop) for start, stop in borders]
+    found = shares(steps, middles(), DT)
+    for step, column in zip(steps, found.T, strict=True):
+        assert np.array_equal(over_steps(step, middles(), middles(), DT), column)

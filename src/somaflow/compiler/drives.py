@@ -1,14 +1,13 @@
 """Drives: what comes to a network from outside: stimuli, clamps, sources and Poisson inputs."""
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
 from somaflow.compiler.clamps import Clamps
-from somaflow.compiler.columns import Columns, course_of, spread, width_of
+from somaflow.compiler.columns import Columns
 from somaflow.compiler.poisson import Counts
 from somaflow.compiler.sources import Sources
 from somaflow.compiler.states import (
@@ -19,19 +18,24 @@ from somaflow.compiler.states import (
     Tensors,
     Tick,
 )
+from somaflow.compiler.stimuli import (
+    KnownTable,
+    NoiseTable,
+    OrnsteinTable,
+    WhiteTable,
+    side_by_side,
+)
 from somaflow.description import fingerprint
 from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.random import named
-from somaflow.network.stimuli import MEMBRANE, Stimulus, labels
-from somaflow.network.waveforms import Course, Waveform, share
+from somaflow.network.stimuli import Stimulus, labels
 from somaflow.numerics.device import materialize
-from somaflow.numerics.random import Key, derive, normal_of
+from somaflow.numerics.random import Key, derive
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Inputs
 
-NoiseT = TypeVar("NoiseT", WhiteNoise, OrnsteinUhlenbeck)
-
+_NOISES = (WhiteNoise, OrnsteinUhlenbeck)
 # Streams of a run's random numbers, before the name of a population, a stimulus or an input.
 POISSON, NOISE, INPUT, CONDITION = 1, 2, 3, 4
 
@@ -50,7 +54,7 @@ class Drives:
         NetworkError: A rate is too high for the step, or a cell has two spikes in one.
     """
 
-    unseen = ("seed", "_noise_names")
+    unseen = ("seed", "_noises")
 
     def __init__(
         self, network: Network, dt: float, duration: float, dtype: DTypeLike, seed: int = 0
@@ -60,61 +64,88 @@ class Drives:
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
-        self._noise_names: dict[str, str] = {}
-        self.stimuli = [
-            _stimulus(self, place, stimulus, label)
-            for stimulus, label in zip(network.stimuli, labels(network.stimuli), strict=True)
-        ]
+        called = labels(network.stimuli)
+        noises = [n for n, s in enumerate(network.stimuli) if isinstance(s.waveform, _NOISES)]
+        names = _names([network.stimuli[n] for n in noises])
+        found: dict[int, tuple[NoiseTable, Stimulus]] = {}
+        self.tables: list[KnownTable | NoiseTable] = []
+        for members in side_by_side(network.stimuli):
+            stimuli = [network.stimuli[n] for n in members]
+            target = place[stimuli[0].target.population.name]
+            if members[0] not in noises:
+                self.tables.append(KnownTable(target, stimuli, self.nodes, self.steps, dt))
+                continue
+            white = isinstance(stimuli[0].waveform, WhiteNoise)
+            kind = WhiteTable if white else OrnsteinTable
+            numbers = [noises.index(n) for n in members]
+            table = kind(target, stimuli, numbers, self.steps, dt)
+            self.tables.append(table)
+            found |= {n: (table, s) for n, s in zip(numbers, stimuli, strict=True)}
+        self._noise_labels = [called[n] for n in noises]
+        self._noises = {name: found[n] for n, name in enumerate(names)}
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
         self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
 
-    def noise_key(self, stimulus: Stimulus) -> str:
-        """Return what a noise is called in the compiled functions: its number, not its values.
+    def named(self, event: Tensors) -> dict[str, Array]:
+        """Return the event state of each noise by the name that it has in a final state."""
+        states = {key: np.asarray(state) for key, state in event.items()}
+        return {
+            name: states[table.key][table.places_of(stimulus)]
+            for name, (table, stimulus) in self._noises.items()
+        }
 
-        In a run's final state it has a name, which it has in other networks too. That tells the
-        cells and the kind of noise and, behind the last space, the noise.
-        """
-        cells, waveform = stimulus.target, stimulus.waveform
-        kind = f"{type(waveform).__name__} of {cells.population.name}"
-        name = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
-        same = sum(other.startswith(name) for other in self._noise_names.values())
-        name += f"-{same}" if same else ""
-        key = f"noise {len(self._noise_names)}"
-        self._noise_names[key] = name
-        return key
-
-    def named(self, event: Tensors) -> Tensors:
-        """Return the event state of noise by the names that it has in a final state."""
-        return {name: event[key] for key, name in self._noise_names.items()}
-
-    def numbered(self, event: Tensors) -> Tensors:
+    def numbered(self, event: Mapping[str, Array]) -> dict[str, Array]:
         """Return the event state of noise as the compiled functions have it, from its names."""
-        return {key: event[name] for key, name in self._noise_names.items()}
+        states: dict[str, Array] = {}
+        for name, (table, stimulus) in self._noises.items():
+            empty = np.full(table.width, table.rest, self.dtype)
+            states.setdefault(table.key, empty)[table.places_of(stimulus)] = event[name]
+        return states
 
     def parameters(self) -> DriveParameters:
         """Return what the compiled functions take as arguments; a run's seed is among it."""
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32]
         return DriveParameters(
             np.array(words, np.uint32),
-            [self._cast(stimulus.parameters()) for stimulus in self.stimuli],
+            [self._cast(table.parameters()) for table in self.tables],
             [self._cast(values) for values in self.clamps.parameters()],
             [self._cast(values) for values in self.sources.parameters()],
             [counts.parameters() for counts in self.counts],
         )
 
     def _cast(self, values: dict[str, Array]) -> dict[str, Array]:
-        return {name: np.asarray(value, self.dtype) for name, value in values.items()}
+        """Return numbers in the run's type, and which column is whose as it is."""
+        return {
+            name: value if value.dtype.kind == "i" else np.asarray(value, self.dtype)
+            for name, value in values.items()
+        }
 
     def prepare(self, parameters: DriveParameters) -> DriveConstants:
         """Compute once a chunk what does not change within it: the keys of random numbers."""
-        low, high = tf.unstack(parameters.seed)
+        keys = self._keys(parameters)
+        noises = {
+            table.key: table.key_of(keys, values)
+            for table, values in zip(self.tables, parameters.stimuli, strict=True)
+            if isinstance(table, NoiseTable)
+        }
+        rest = list(zip(*map(tf.unstack, keys), strict=True))[len(self._noise_labels) :]
         return DriveConstants(
-            parameters,
-            [derive((low, high), (NOISE, *named(s.label))) for s in self.stimuli],
-            [derive((low, high), (POISSON, *named(name))) for name in self.sources.names],
-            [derive((low, high), (INPUT, *named(c.name))) for c in self.counts],
+            parameters, noises, rest[: len(self.sources.names)], rest[len(self.sources.names) :]
         )
+
+    def _keys(self, parameters: DriveParameters) -> Key:
+        """Return the keys of all that is drawn, derived at once: noises, sources, inputs."""
+        low, high = tf.unstack(parameters.seed)
+        named_streams = [
+            *((NOISE, *named(label)) for label in self._noise_labels),
+            *((POISSON, *named(name)) for name in self.sources.names),
+            *((INPUT, *named(counts.name)) for counts in self.counts),
+        ]
+        if not named_streams:
+            return low[None][:0], high[None][:0]
+        words = np.array(named_streams, np.uint32)
+        return derive((low, high), tuple(tf.constant(word) for word in words.T))
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
         """Return what is known of steps; of each node the last number is the time itself.
@@ -142,25 +173,22 @@ class Drives:
         White noise forgets it at once, but as a state it is computed once a step; XLA would repeat
         it in each kernel that reads it.
         """
-        return self.named(
-            {
-                stimulus.key: np.full(stimulus.width, stimulus.rest, self.dtype)
-                for stimulus in self.stimuli
-                if isinstance(stimulus, _Noise)
-            }
-        )
+        return {
+            name: np.full(len(stimulus.target), table.rest, self.dtype)
+            for name, (table, stimulus) in self._noises.items()
+        }
 
     def arrive(
         self, event: Tensors, tick: Tick, given: Tensor, prepared: DriveConstants
     ) -> DriveContext:
         """Return what the step needs beside its nodes: noise, and what holds for all of it."""
-        drawn = {}
-        for stimulus, values, key in zip(
-            self.stimuli, prepared.parameters.stimuli, prepared.noise_keys, strict=True
-        ):
-            if isinstance(stimulus, (_White, _Ornstein)):
-                drawn[stimulus.key] = stimulus.drawn(event, tick, values, key, self.dtype)
-        return DriveContext(given, drawn)
+        drawn, noise = {}, {}
+        for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True):
+            if isinstance(table, NoiseTable):
+                last, key = event[table.key], prepared.noise_keys[table.key]
+                drawn[table.key] = table.drawn(last, tick, values, key, self.dtype)
+                noise[table.key] = table.placed(drawn[table.key], values)
+        return DriveContext(given, drawn, noise)
 
     def currents(
         self,
@@ -171,8 +199,8 @@ class Drives:
     ) -> list[tuple[int, Tensor]]:
         """Return the inward current into each population that a stimulus drives."""
         return [
-            (stimulus.target, stimulus.current(states, drive, context, values))
-            for stimulus, values in zip(self.stimuli, prepared.parameters.stimuli, strict=True)
+            (table.target, table.current(states, drive, context, values))
+            for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True)
         ]
 
     def counted(
@@ -184,135 +212,20 @@ class Drives:
 
     def leave(self, event: Tensors, context: DriveContext) -> Tensors:
         """Return the event state at the step's end."""
-        return {key: context.noise[key] for key in event}
+        return {key: context.drawn[key] for key in event}
 
 
-# ------------------------------------------------------------------------------ stimuli
+def _names(noises: Sequence[Stimulus]) -> list[str]:
+    """Return what each noise of a network is called in a run's final state.
 
-
-class _Known:
-    """A stimulus whose course is known beforehand."""
-
-    unseen = ("stimulus", "waveform")
-
-    def __init__(
-        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: Course
-    ) -> None:
-        self.target, self.stimulus, self.label = target, stimulus, label
-        self.waveform, cells = waveform, stimulus.target.cells
-        self.size = stimulus.target.population.size
-        # Samples hold through a step, so one number a step does for all its nodes.
-        self.held = isinstance(waveform, Waveform)
-        table = drives.steps if self.held else drives.nodes
-        fill = course_of(waveform, cells, self.size, drives.dt)
-        self.columns = table.add(width_of(waveform, self.size), fill)
-
-    def parameters(self) -> dict[str, Array]:
-        amplitude = self.waveform.amplitude.value
-        return {"amplitude": spread(amplitude, self.stimulus.target.cells, self.size)}
-
-    def current(
-        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
-    ) -> Tensor:
-        row = context.given if self.held else drive
-        return values["amplitude"] * row[self.columns]
-
-
-class _Noise(Generic[NoiseT]):
-    """What all noise has: a window, and a width."""
-
-    unseen = ("stimulus", "cells", "waveform")
-    rest: float  # its state before it begins
-
-    def __init__(
-        self, drives: Drives, target: int, stimulus: Stimulus, label: str, waveform: NoiseT
-    ) -> None:
-        self.target, self.stimulus, self.label = target, stimulus, label
-        self.dt, self.key = drives.dt, drives.noise_key(stimulus)
-        self.cells, self.size = stimulus.target.cells, stimulus.target.population.size
-        self.waveform = waveform
-        self.width = len(spread(0.0, self.cells, self.size))
-
-        def fill(times: Array, middle: Array) -> Array:
-            return share(self.waveform, middle, self.dt)[..., None]
-
-        # The part of each step in which it acts.
-        self.window = drives.steps.add(1, fill)
-
-    def standard(self, tick: Tick, key: Key, dtype: np.dtype) -> Tensor:
-        """Return a standard normal number for each cell."""
-        return normal_of(key, tick.step, tf.range(self.width), dtype)
-
-    def spread(self, value: Array | float, rest: float = 0.0) -> Array:
-        return spread(value, self.cells, self.size, rest)
-
-
-class _White(_Noise[WhiteNoise]):
-    """White noise: a number of its own in each step."""
-
-    rest = 0.0
-
-    def parameters(self) -> dict[str, Array]:
-        sd = self.waveform.sd.value / np.sqrt(self.dt)
-        return {"mean": self.spread(self.waveform.mean.value), "sd": self.spread(sd)}
-
-    def drawn(
-        self, event: Tensors, tick: Tick, values: Tensors, key: Key, dtype: np.dtype
-    ) -> Tensor:
-        return self.standard(tick, key, dtype)
-
-    def current(
-        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
-    ) -> Tensor:
-        part, drawn = context.given[self.window], context.noise[self.key]
-        # Over a part of a step, the variance of the integral is that part of a step's.
-        return values["mean"] * part + values["sd"] * drawn * tf.sqrt(part)
-
-
-class _Ornstein(_Noise[OrnsteinUhlenbeck]):
-    """An Ornstein-Uhlenbeck process; its state has mean 0 and variance 1."""
-
-    rest = np.nan
-
-    def parameters(self) -> dict[str, Array]:
-        form = self.waveform
-        steps = np.broadcast_to(self.dt / form.tau.value, self.cells.shape)
-        found = {
-            "mean": self.spread(form.mean.value),
-            "sd": self.spread(form.sd.value),
-            "kept": self.spread(np.exp(-steps)),
-            "new": self.spread(np.sqrt(-np.expm1(-2 * steps))),
-        }
-        if form.reversal is not None:
-            found["reversal"] = self.spread(form.reversal.value)
-        return found
-
-    def drawn(
-        self, event: Tensors, tick: Tick, values: Tensors, key: Key, dtype: np.dtype
-    ) -> Tensor:
-        z = self.standard(tick, key, dtype)
-        last = event[self.key]
-        # The first number is stationary by itself.
-        return tf.where(tf.math.is_nan(last), z, values["kept"] * last + values["new"] * z)
-
-    def current(
-        self, states: Sequence[States], drive: Tensor, context: DriveContext, values: Tensors
-    ) -> Tensor:
-        found = values["mean"] + values["sd"] * context.noise[self.key]
-        found = found * context.given[self.window]
-        if "reversal" not in values:
-            return found
-        return tf.nn.relu(found) * (values["reversal"] - states[self.target][MEMBRANE])
-
-
-def _stimulus(
-    drives: Drives, place: dict[str, int], stimulus: Stimulus, label: str
-) -> _Known | _White | _Ornstein:
-    target = place[stimulus.target.population.name]
-    match stimulus.waveform:
-        case WhiteNoise() as noise:
-            return _White(drives, target, stimulus, label, noise)
-        case OrnsteinUhlenbeck() as noise:
-            return _Ornstein(drives, target, stimulus, label, noise)
-        case course:
-            return _Known(drives, target, stimulus, label, course)
+    It has that name in other networks too. It tells the cells and the kind of noise and, behind the
+    last space, the noise.
+    """
+    names: list[str] = []
+    for stimulus in noises:
+        cells, waveform = stimulus.target, stimulus.waveform
+        kind = f"{type(waveform).__name__} of {cells.population.name}"
+        name = f"{kind} {fingerprint(cells.cells)[:8]} {fingerprint(waveform)[:8]}"
+        same = sum(other.startswith(name) for other in names)
+        names.append(f"{name}-{same}" if same else name)
+    return names

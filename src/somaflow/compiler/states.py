@@ -69,7 +69,7 @@ class DriveParameters(NamedTuple):
 
     Attributes:
         seed: The lower and the upper 32 bits of the run's seed, uint32 `[2]`.
-        stimuli: Numbers of each stimulus, by name.
+        stimuli: Numbers of each table of stimuli, by name.
         clamps: Of each voltage clamp.
         sources: Of each population of spike sources.
         counts: Of each Poisson input.
@@ -126,13 +126,13 @@ class DriveConstants(NamedTuple):
 
     Attributes:
         parameters: The arguments.
-        noise_keys: Keys of the random numbers of each stimulus.
+        noise_keys: Keys of the random numbers of each table of noises, by its key.
         source_keys: Of each population of spike sources.
         count_keys: Of each Poisson input.
     """
 
     parameters: DriveParameters
-    noise_keys: list[Key]
+    noise_keys: dict[str, Key]
     source_keys: list[Key]
     count_keys: list[Key]
 
@@ -171,10 +171,12 @@ class DriveContext(NamedTuple):
 
     Attributes:
         given: What is known of it beforehand: the step's row of `Inputs.steps`.
-        noise: The number of each noise for each cell, by the key of the noise.
+        drawn: The new states of noises, by the key of their table.
+        noise: What has been drawn for each cell of the population, likewise.
     """
 
     given: Tensor
+    drawn: Tensors
     noise: Tensors
 
 
@@ -203,7 +205,8 @@ class EventState(NamedTuple):
     """What only events and the clock change.
 
     Attributes:
-        noise: The last number of each noise for each cell, by its key.
+        noise: The last number of each noise for each of its cells, by its name in a final state and
+            of noises that share a table, by its key, in the compiled functions.
         groups: What synapses keep, by group; only of groups that keep something.
         refractory: For how many steps each cell is refractory, or whether it is; by
             `refractory NAME` of a population.

@@ -6,6 +6,7 @@ middle of the step, so that a jump on a step's border acts from that border on a
 step within which one piece ends and another begins has the mean of the shape over the step instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,15 +63,26 @@ def within(thing: Windowed, middle: Times) -> NDArray[np.bool_]:
     return (middle > thing.start) & (middle < _stop(thing))
 
 
-def share(thing: Windowed, middle: Times, dt: float) -> Times:
+def shares(things: Sequence[Windowed], middle: Times, dt: float) -> Times:
     """Return which part of each step lies between `start` and `stop`: 0 to 1.
 
     Args:
-        thing: What has a `start` and a `stop`.
+        things: What has a `start` and a `stop`.
         middle: The middle of each step.
         dt: Its length.
+
+    Returns:
+        An array `[*middle.shape, n_things]`.
     """
-    return over_steps(Step(1.0, thing.start, thing.stop), middle, middle, dt)
+    start = np.array([thing.start for thing in things])
+    stop = np.array([_stop(thing) for thing in things])
+    middle = middle[..., None]
+    parts = ((middle > start) & (middle < stop)).astype(np.float64)
+    cut = _cuts(start, middle, dt) | _cuts(stop, middle, dt)
+    begin, which = np.broadcast_to(middle, cut.shape)[cut] - dt / 2, np.nonzero(cut)[-1]
+    inside = np.minimum(begin + dt, stop[which]) - np.maximum(begin, start[which])
+    parts[cut] = np.maximum(inside, 0.0) / dt
+    return parts
 
 
 def over_steps(course: "Course", times: Times, middle: Times, dt: float) -> Times:
@@ -107,8 +119,11 @@ def _stop(thing: Windowed) -> float:
 
 def _cuts(border: Times | float, middle: Times, dt: float) -> NDArray[np.bool_]:
     """Return which steps have a border in their inside, not on an edge."""
-    place = middle / dt
-    return np.abs(place - border / dt) < 0.5 - rounding(np.abs(place))
+    near = np.abs(middle - border) < dt
+    if near.any():
+        place, edge = (np.broadcast_to(x, near.shape)[near] / dt for x in (middle, border))
+        near[near] = np.abs(place - edge) < 0.5 - rounding(np.abs(place))
+    return near
 
 
 def per_cell(value: object, unit: str | None, name: str, kind: str) -> Parameter:
@@ -170,7 +185,7 @@ class Step(Windowed, Description):
 
     def shape(self, times: Times, middle: Times) -> Times:
         """Return the course over time, at `times` of steps whose middles are `middle` (ms)."""
-        return within(self, middle) * np.ones_like(times)
+        return np.broadcast_to(within(self, middle), times.shape).astype(np.float64)
 
     def cut(self, middle: Times, dt: float) -> NDArray[np.bool_]:
         """Return which steps of a length of `dt` it begins or ends within."""

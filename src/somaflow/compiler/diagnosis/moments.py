@@ -174,9 +174,10 @@ class Stage:
         currents = drives.currents(
             self.states, self.drive, self.context.drives, self.constants.drives
         )
-        for (target, current), stimulus in zip(currents, drives.stimuli, strict=True):
-            if target == k:
-                kind = type(stimulus.stimulus.waveform)
+        for (target, current), table in zip(currents, drives.tables, strict=True):
+            stimulus = table.of_cell(index[-1]) if target == k else None
+            if stimulus is not None:
+                kind = type(stimulus.waveform)
                 parts.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
         for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
             for route in coupling.group.routes:
