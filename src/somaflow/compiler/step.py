@@ -25,6 +25,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, materialize, put
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
 
@@ -132,7 +133,7 @@ class NetworkDynamics:
             {**layout.unpack(next(blocks))} if layout.states else {} for layout in self.layouts
         ]
         for _, coupling in self.tables.flowing:
-            rows = tf.unstack(next(blocks))
+            rows = rows_of(next(blocks))
             states[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
         return states
 
@@ -290,7 +291,7 @@ class NetworkDynamics:
                 if coupling.group.source == k:
                     slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
             rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
-            slopes.append(tf.stack(self.spiking[k].stopped(layout.states, rows, context.waiting)))
+            slopes.append(stacked(self.spiking[k].stopped(layout.states, rows, context.waiting)))
         for c, coupling in self.tables.flowing:
             group = coupling.group
             owner = states[group.routes[0].target]
@@ -354,12 +355,12 @@ class NetworkDynamics:
                 event.spikes[key] = put(before.event.spikes[key], slot, since[k])
         states = clamps.at_end(states, outside, constants.drives)
         blocks = tuple(
-            tf.stack([rows[state] for state in layout.states])
+            stacked([rows[state] for state in layout.states])
             for layout, rows in zip(self.layouts, states, strict=True)
             if layout.states
         )
         blocks += tuple(
-            tf.stack([states[coupling.group.source][key] for key in coupling.flowing])
+            stacked([states[coupling.group.source][key] for key in coupling.flowing])
             for _, coupling in self.tables.flowing
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))

@@ -9,11 +9,13 @@ A few sweeps are written out one by one, many are a loop.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
@@ -37,12 +39,24 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     """
     if _many(problem, y):
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_diagonal(problem, t, y)])
-    with tf.GradientTape(persistent=True) as tape:
-        slope, rows = _rows(problem, t, y, tape)
-    leaves = tf.nest.flatten(y)
+    leaves = [rows_of(block) for block in tf.nest.flatten(y)]
+    with ExitStack() as stack:
+        # A tape for each row, so that a component is differentiated by its own row and no other.
+        tapes = [stack.enter_context(tf.GradientTape(persistent=True)) for _ in max(leaves, key=len)]
+        for rows in leaves:
+            for tape, row in zip(tapes, rows, strict=False):
+                tape.watch(row)
+        apart = tf.nest.pack_sequence_as(y, [stacked(rows) for rows in leaves])
+        slope, inside = _slope(problem, t, apart)
+        components = [rows_of(block) for block in tf.nest.flatten(inside)]
     rates = [
-        tf.stack([sweep[i] for i, sweep in enumerate(_sweeps(tape, components, leaf))])
-        for components, leaf in zip(rows, leaves, strict=True)
+        stacked(
+            [
+                tape.gradient(component, row, unconnected_gradients=_ZERO)
+                for tape, component, row in zip(tapes, parts, rows, strict=False)
+            ]
+        )
+        for parts, rows in zip(components, leaves, strict=True)
     ]
     return slope, tf.nest.pack_sequence_as(y, rates)
 
@@ -103,14 +117,19 @@ def time_slope(problem: Problem[State], t: Time, y: State) -> State:
 def _rows(
     problem: Problem[State], t: Time, y: State, tape: tf.GradientTape
 ) -> tuple[State, list[list[Tensor]]]:
-    """Return the slope, and for each block the components that the tape can differentiate.
+    """Return the slope, and for each block the components that the tape can differentiate."""
+    tape.watch(tf.nest.flatten(y))
+    slope, inside = _slope(problem, t, y)
+    return slope, [tf.unstack(block) for block in tf.nest.flatten(inside)]
+
+
+def _slope(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
+    """Return the slope, and the same with what comes from other columns held constant.
 
     The slope itself is that of `f`: an outer tape has to see what comes from other columns, too.
     """
-    tape.watch(tf.nest.flatten(y))
     slope = problem.f(t, y)
-    inside = slope if problem.local is None else problem.local(t, y)
-    return slope, [tf.unstack(block) for block in tf.nest.flatten(inside)]
+    return slope, slope if problem.local is None else problem.local(t, y)
 
 
 def _sweeps(tape: tf.GradientTape, components: list[Tensor], leaf: Tensor) -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from somaflow.numerics.functions import exprel
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem, State, Step, Time
 from somaflow.solvers.derivatives import diagonal
@@ -108,6 +109,6 @@ def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
         # Row by row, and stacked last: XLA leaves a loop over stacked rows unvectorised.
         if leaves[0].shape.rank < 2 or leaves[0].shape[0] > _ROWS:
             return advanced(*leaves)
-        return tf.stack([advanced(*rows) for rows in zip(*map(tf.unstack, leaves), strict=True)])
+        return stacked([advanced(*rows) for rows in zip(*map(rows_of, leaves), strict=True)])
 
     return tf.nest.map_structure(block, y, slope, rates)
