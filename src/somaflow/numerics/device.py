@@ -10,7 +10,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 
 from somaflow.errors import RunError
-from somaflow.numerics.types import Tensor
+from somaflow.numerics.types import Nest, Tensor
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
@@ -53,8 +53,8 @@ LANES = 16
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
 # keeps the graph.
 @tf.RegisterGradient("XlaOptimizationBarrier")
-def _through(_: tf.Operation, upstream: Tensor) -> Tensor:
-    return upstream
+def _through(_: tf.Operation, *upstream: Tensor) -> list[Tensor]:
+    return list(upstream)
 
 
 def materialize(x: Tensor) -> Tensor:
@@ -65,6 +65,16 @@ def materialize(x: Tensor) -> Tensor:
     """
     barrier: Tensor = xla.optimization_barrier(x)
     return barrier[0]
+
+
+def held(nest: Nest) -> Nest:
+    """Return the tensors of a nest behind one barrier.
+
+    What a loop returns goes through one where it is within another loop: for each tensor that
+    passes straight from the inner loop to the end of the outer one, TensorFlow would read the whole
+    inner loop again to see whether it has changed.
+    """
+    return tf.nest.pack_sequence_as(nest, xla.optimization_barrier(*tf.nest.flatten(nest)))
 
 
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from somaflow.numerics.constants import traced_once
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
@@ -102,6 +103,7 @@ class ExponentialMidpoint:
 
 
 def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
+    @traced_once
     def advanced(start: Tensor, f: Tensor, a: Tensor) -> Tensor:
         return start + dt * exprel(dt * a) * f
 
