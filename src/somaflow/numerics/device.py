@@ -82,6 +82,11 @@ def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
+def spread(value: Tensor, shape: tf.TensorShape | tuple[int, ...]) -> Tensor:
+    """Return a value in a shape; one that has it stays as it is, which spares operations."""
+    return value if value.shape == shape else tf.broadcast_to(value, shape)
+
+
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
     """Return a buffer with one row replaced.
 
