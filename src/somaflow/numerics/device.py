@@ -1,5 +1,6 @@
 """How XLA is asked to compile for a CPU. Imported before anything compiles."""
 
+import gc
 import os
 from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar, TypeVarTuple
@@ -10,10 +11,11 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 
 from somaflow.errors import RunError
-from somaflow.numerics.types import Nest, Tensor
+from somaflow.numerics.types import Tensor
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+State = TypeVar("State")  # a nest of tensors
 
 # XLA asks LLVM for 256-bit vectors even where the processor has 512-bit ones; on such a processor
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the
@@ -67,14 +69,16 @@ def materialize(x: Tensor) -> Tensor:
     return barrier[0]
 
 
-def held(nest: Nest) -> Nest:
-    """Return the tensors of a nest behind one barrier.
+def held(nest: State) -> State:
+    """Return the tensors of a nest, all behind one barrier.
 
-    What a loop returns goes through one where it is within another loop: for each tensor that
-    passes straight from the inner loop to the end of the outer one, TensorFlow would read the whole
-    inner loop again to see whether it has changed.
+    What a loop within another one returns goes through it: for each tensor that passes straight
+    from the inner loop to the end of the outer one, TensorFlow would read the whole inner loop
+    again, to see whether it has changed.
     """
-    return tf.nest.pack_sequence_as(nest, xla.optimization_barrier(*tf.nest.flatten(nest)))
+    tensors = tf.nest.flatten(nest)
+    behind: Any = tf.nest.pack_sequence_as(nest, xla.optimization_barrier(*tensors))
+    return behind
 
 
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:
@@ -176,7 +180,13 @@ def traced(
     XLA compiles it when it is first called.
     """
     program: Any = tf.function(function, jit_compile=True, autograph=False)
-    return program.get_concrete_function(*arguments)
+    collects = gc.isenabled()
+    gc.disable()  # all that is made stays, and would be looked at again and again
+    try:
+        return program.get_concrete_function(*arguments)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:

@@ -1,4 +1,4 @@
-"""Rows of blocks: a block `[n, ...]` is taken apart once in a graph, and not put together for it."""
+"""Rows of blocks `[n, ...]`, which a graph takes apart once, and not where it has the rows."""
 
 from collections.abc import Sequence
 
