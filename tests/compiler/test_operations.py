@@ -19,7 +19,7 @@ class _TracedError(Exception):
 def traced(monkeypatch: pytest.MonkeyPatch, network: sf.Network, solver: Any) -> Any:
     """Return the graph of a run's loop."""
     graphs = []
-    real = loop.traced
+    real: Any = loop.traced
 
     def stop(*arguments: Any) -> Any:
         graphs.append(real(*arguments).graph.as_graph_def())
