@@ -196,7 +196,7 @@ class JumpingCoupling:
                 )
                 return *grown_by(tf.unstack(tf.reshape(total, shape))), *traced
             x = tf.where(hit, self._sent(jumps, added, since, prepared), nothing)
-            return *grown_by([self.wiring.sum(arrays, part) for part in tf.unstack(x)]), *traced
+            return *grown_by(tf.unstack(self.wiring.sum(arrays, x))), *traced
 
         def quiet() -> tuple[Tensor, ...]:
             traced = tuple(calm[s] for s in form.pre_states)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from somaflow.numerics.device import LANES
+from somaflow.numerics.rows import rows_of
 
 
 def padded(size: int) -> int:
@@ -49,4 +50,4 @@ class Layout:
 
     def unpack(self, block: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the rows of a block by name."""
-        return dict(zip(self.states, tf.unstack(block), strict=True))
+        return dict(zip(self.states, rows_of(block), strict=True))

@@ -27,6 +27,7 @@ from somaflow.equations.expression import (
     render,
 )
 from somaflow.errors import EquationError
+from somaflow.numerics.constants import number
 from somaflow.numerics.functions import FUNCTIONS, inverse_exprel, power
 from somaflow.numerics.types import Tensor
 
@@ -97,6 +98,10 @@ class TensorAlgebra:
             return left
         if node.operator == "*" and isinstance(left, float) and left == 1.0:
             return right
+        if isinstance(left, float) and isinstance(right, tf.Tensor):
+            left = number(left, right.dtype)
+        elif isinstance(right, float) and isinstance(left, tf.Tensor):
+            right = number(right, left.dtype)
         return OPERATORS[node.operator](left, right)
 
     def call(self, node: Call, arguments: tuple[Tensor, ...]) -> Tensor:

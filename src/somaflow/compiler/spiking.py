@@ -23,6 +23,7 @@ from somaflow.equations.expression import (
 )
 from somaflow.network.population import Population
 from somaflow.network.random import named
+from somaflow.numerics.constants import number
 from somaflow.numerics.device import cast, materialize
 from somaflow.numerics.random import Key, derive, fraction_of
 from somaflow.numerics.types import Tensor
@@ -130,9 +131,9 @@ class Spiking:
         """Return the slopes of states, 0 where a refractory period holds them."""
         if not (self.waits and self.held):
             return slopes
-        holds = waiting[self.key] > 0
+        holds = waiting[self.key] > number(0, tf.int32)
         return [
-            tf.where(holds, tf.zeros_like(slope), slope) if name in self.held else slope
+            tf.where(holds, number(0.0, slope.dtype), slope) if name in self.held else slope
             for name, slope in zip(names, slopes, strict=True)
         ]
 
@@ -140,7 +141,8 @@ class Spiking:
         """Return the crossings of cells that are not refractory, 0 for the others."""
         if not self.waits:
             return crossed
-        return tf.where(waiting[self.key] > 0, tf.zeros_like(crossed), crossed)
+        holds = waiting[self.key] > number(0, tf.int32)
+        return tf.where(holds, number(0.0, crossed.dtype), crossed)
 
     def put_back(self, old: States, new: States, waiting: Mapping[str, Tensor]) -> States:
         """Return the states that refractory periods hold: those of a step's start where they do."""
@@ -174,14 +176,15 @@ class Spiking:
                 return began & also, tf.minimum(first, second)
             return began | also, tf.maximum(first, second)
         after, held = self._margin(node, end), self._holds(node, start)
-        holds, zero = _holding(node, after), tf.zeros_like(after)
+        holds, zero = _holding(node, after), number(0.0, after.dtype)
         if _is_drawn(node):  # there is no moment from which it holds
-            return held, tf.where(holds, zero + LEAST, zero)
+            return held, tf.where(holds, number(LEAST, after.dtype), zero)
         before = self._margin(node, start)
-        reached = holds & ~held & (before <= 0)
-        rise = tf.where(reached, after - before, tf.ones_like(after))
-        within = tf.where(reached, tf.maximum(self.dt * (after / rise), LEAST), zero)
-        return held, tf.where(holds & held, zero + self.dt, within)
+        reached = holds & ~held & (before <= zero)
+        dt, least = (number(value, after.dtype) for value in (self.dt, LEAST))
+        rise = tf.where(reached, after - before, number(1.0, after.dtype))
+        within = tf.where(reached, tf.maximum(dt * (after / rise), least), zero)
+        return held, tf.where(holds & held, dt, within)
 
     def holds(self, value: Scope) -> Tensor:
         """Return where the threshold holds between two steps, bool; nothing is drawn there."""
@@ -221,9 +224,9 @@ class Spiking:
             spiked: Where a cell has spiked.
             steps: `steps` as a tensor, or None.
         """
-        again = tf.constant(1, tf.int32) if steps is None else steps
-        later = waiting if self._while is not None else tf.maximum(waiting - 1, 0)
-        return tf.where(spiked, tf.broadcast_to(again, waiting.shape), later)
+        nothing, one = number(0, tf.int32), number(1, tf.int32)
+        later = waiting if self._while is not None else tf.maximum(waiting - one, nothing)
+        return tf.where(spiked, one if steps is None else steps, later)
 
 
 def _condition(node: Node | None) -> Binary:
@@ -249,4 +252,5 @@ def _is_drawn(node: Node) -> bool:
 
 def _holding(node: Binary, margin: Tensor) -> Tensor:
     # A cell that has run away to infinity has not spiked: a reset would hide it.
-    return (margin > 0 if node.operator in (">", "<") else margin >= 0) & (margin < np.inf)
+    zero, most = number(0.0, margin.dtype), number(np.inf, margin.dtype)
+    return (margin > zero if node.operator in (">", "<") else margin >= zero) & (margin < most)

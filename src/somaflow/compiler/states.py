@@ -189,6 +189,7 @@ class Context(NamedTuple):
         groups: What events have opened, by group: what the coupling's `arrive` returned.
         draws: What each population's thresholds and resets draw, by the name of the call.
         waiting: Above 0 where a cell is refractory, by the name of the event state.
+        times: The time at the step's start and at its end, in float64.
     """
 
     tick: Tick
@@ -196,6 +197,7 @@ class Context(NamedTuple):
     groups: dict[str, object]
     draws: list[Tensors]
     waiting: Tensors
+    times: tuple[Tensor, Tensor]
 
 
 # ------------------------------------------------------------------------------ events

@@ -24,7 +24,9 @@ from somaflow.compiler.tables import Tables
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
-from somaflow.numerics.device import cast, materialize, put
+from somaflow.numerics.constants import number
+from somaflow.numerics.device import cast, materialize, put, spread
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
 
@@ -105,7 +107,8 @@ class NetworkDynamics:
             spiking.drawn(step, keys)
             for spiking, keys in zip(self.spiking, constants.draws, strict=True)
         ]
-        context = Context(tick, drives, groups, draws, {})
+        times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
+        context = Context(tick, drives, groups, draws, {}, times)
         for k, spiking in enumerate(self.spiking):
             if spiking.waits:
 
@@ -119,8 +122,7 @@ class NetworkDynamics:
         self, k: int, states: States, end: int, context: Context, constants: Constants
     ) -> Scope:
         """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
-        time = tf.cast(context.tick.step + end, tf.float64) * self.dt
-        values = by_name(states) | context.draws[k] | {"t": time}
+        values = by_name(states) | context.draws[k] | {"t": context.times[end]}
         return self.lowered[k].scope(constants.cells[k], values)
 
     def states(self, flow: FlowState) -> list[States]:
@@ -134,7 +136,7 @@ class NetworkDynamics:
             {**layout.unpack(next(blocks))} if layout.states else {} for layout in self.layouts
         ]
         for _, coupling in self.tables.flowing:
-            rows = tf.unstack(next(blocks))
+            rows = rows_of(next(blocks))
             states[coupling.group.source] |= dict(zip(coupling.flowing, rows, strict=True))
         return states
 
@@ -191,7 +193,7 @@ class NetworkDynamics:
     ) -> list[Scope]:
         """Return what evaluates the equations of each population."""
         currents = self._currents(states, sums, drive, context, constants)
-        scopes = []
+        scopes, time = [], self.drives.time(drive)
         for k, lowered in enumerate(self.lowered):
             values = by_name(states[k])
             if values:
@@ -199,7 +201,7 @@ class NetworkDynamics:
                 values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
-            values |= {"t": self.drives.time(drive)}
+            values |= {"t": time}
             scopes.append(lowered.scope(constants.cells[k], values))
         return scopes
 
@@ -283,7 +285,7 @@ class NetworkDynamics:
             if rate is not None:
                 strong = rate * self.dt < -self.reach
                 for state in self.arrivals.pushes[k]:
-                    row = tf.broadcast_to(cast(slope[state], like.dtype), like.shape)
+                    row = spread(cast(slope[state], like.dtype), like.shape)
                     slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
             if MEMBRANE in slope:
                 v = slope[MEMBRANE]
@@ -291,10 +293,10 @@ class NetworkDynamics:
             for coupling, numbers in zip(self.couplings, constants.sums, strict=True):
                 if coupling.group.source == k:
                     slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
-            rows = [tf.broadcast_to(cast(slope[s], like.dtype), like.shape) for s in layout.states]
+            rows = [spread(cast(slope[s], like.dtype), like.shape) for s in layout.states]
             if not self.behind:
                 rows = self.spiking[k].stopped(layout.states, rows, context.waiting)
-            slopes.append(tf.stack(rows))
+            slopes.append(stacked(rows))
         for c, coupling in self.tables.flowing:
             group = coupling.group
             owner = states[group.routes[0].target]
@@ -349,8 +351,7 @@ class NetworkDynamics:
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
-        end = tf.cast(tick.step + 1, tf.float64) * self.dt
-        self.arrivals.bring(arrived, states, end, constants, free)
+        self.arrivals.bring(arrived, states, context.times[1], constants, free)
         for k, steps in enumerate(self.tables.delays):
             if steps:
                 key = f"spikes {self.populations[k].name}"
@@ -358,12 +359,12 @@ class NetworkDynamics:
                 event.spikes[key] = put(before.event.spikes[key], slot, since[k])
         states = clamps.at_end(states, outside, constants.drives)
         blocks = tuple(
-            tf.stack([rows[state] for state in layout.states])
+            stacked([rows[state] for state in layout.states])
             for layout, rows in zip(self.layouts, states, strict=True)
             if layout.states
         )
         blocks += tuple(
-            tf.stack([states[coupling.group.source][key] for key in coupling.flowing])
+            stacked([states[coupling.group.source][key] for key in coupling.flowing])
             for _, coupling in self.tables.flowing
         )
         return Jump(blocks, event, tf.concat(since, axis=-1))
@@ -416,21 +417,21 @@ class NetworkDynamics:
         tick, spiking = context.tick, self.spiking[k]
         if self.populations[k].source is not None:
             since = self.drives.sources.since(k, tick, context.drives, constants.drives)
-            return tf.broadcast_to(since, shape)
+            return spread(since, shape)
         if spiking.condition is None:
             return tf.zeros(shape, self.tables.dtype)
         held, since = spiking.since(
             self._between(k, old, 0, context, constants),
             self._between(k, new, 1, context, constants),
         )
-        at_start = tf.zeros_like(since) + self.dt
+        at_start = number(self.dt, since.dtype)
         if spiking.resets:
-            return tf.broadcast_to(tf.where(held, at_start, since), shape)
-        since = tf.where(held, tf.zeros_like(since), since)
+            return spread(tf.where(held, at_start, since), shape)
+        since = tf.where(held, number(0.0, since.dtype), since)
         if self.struck[k]:
             above = before.event.above[f"above {self.populations[k].name}"]
             since = tf.where(held & ~above & (tick.step > 0), at_start, since)
-        return tf.broadcast_to(since, shape)
+        return spread(since, shape)
 
     def _reset(
         self, k: int, states: States, hit: Tensor, context: Context, constants: Constants

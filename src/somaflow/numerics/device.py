@@ -1,5 +1,6 @@
 """How XLA is asked to compile for a CPU. Imported before anything compiles."""
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard, TypeVar, TypeVarTuple
@@ -14,6 +15,7 @@ from somaflow.numerics.types import Tensor
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+State = TypeVar("State")  # a nest of tensors
 
 # XLA asks LLVM for 256-bit vectors even where the processor has 512-bit ones; on such a processor
 # the wider ones run the antennal lobe 1.4 times as fast (docs/design/engine.md). Elsewhere the
@@ -54,8 +56,8 @@ LANES = 16
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
 # keeps the graph.
 @tf.RegisterGradient("XlaOptimizationBarrier")
-def _through(_: tf.Operation, upstream: Tensor) -> Tensor:
-    return upstream
+def _through(_: tf.Operation, *upstream: Tensor) -> list[Tensor]:
+    return list(upstream)
 
 
 def materialize(x: Tensor) -> Tensor:
@@ -88,9 +90,26 @@ def following(number: Tensor, written: Sequence[Tensor]) -> Tensor:
     return tf.sort(tf.stack([number, number + 1]))[1]
 
 
+def held(nest: State) -> State:
+    """Return the tensors of a nest, all behind one barrier.
+
+    What a loop within another one returns goes through it: for each tensor that passes straight
+    from the inner loop to the end of the outer one, TensorFlow would read the whole inner loop
+    again, to see whether it has changed.
+    """
+    tensors = tf.nest.flatten(nest)
+    behind: Any = tf.nest.pack_sequence_as(nest, xla.optimization_barrier(*tensors))
+    return behind
+
+
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:
     """Return a value as a tensor; `tf.cast` would round a Python number to float32 on the way."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+
+
+def spread(value: Tensor, shape: tf.TensorShape | tuple[int, ...]) -> Tensor:
+    """Return a value in a shape; one that has it stays as it is, which spares operations."""
+    return value if value.shape == shape else tf.broadcast_to(value, shape)
 
 
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
@@ -182,7 +201,13 @@ def traced(
     XLA compiles it when it is first called.
     """
     program: Any = tf.function(function, jit_compile=True, autograph=False)
-    return program.get_concrete_function(*arguments)
+    collects = gc.isenabled()
+    gc.disable()  # all that is made stays, and would be looked at again and again
+    try:
+        return program.get_concrete_function(*arguments)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from somaflow.numerics.constants import number
 from somaflow.numerics.types import Tensor
 
 
@@ -21,20 +22,22 @@ def inverse_exprel(x: Tensor) -> Tensor:
     Returns:
         A tensor of the same shape and dtype.
     """
-    near = tf.abs(x) < 0.25
+    one = number(1.0, x.dtype)
+    near = tf.abs(x) < number(0.25, x.dtype)
     # Both branches of a where() are differentiated, so each gets an argument it can bear.
-    small = tf.where(near, x, tf.zeros_like(x))
-    large = tf.where(near, tf.ones_like(x), x)
+    small = tf.where(near, x, number(0.0, x.dtype))
+    large = tf.where(near, one, x)
     square = small * small
-    series = 1 / 1209600 - square * (1 / 47900160)
+    series = number(1 / 1209600, x.dtype) - square * number(1 / 47900160, x.dtype)
     for coefficient in (1 / 30240, 1 / 720, 1 / 12):
-        series = coefficient - square * series
-    return tf.where(near, 1 - small / 2 + square * series, large / (tf.exp(large) - 1))
+        series = number(coefficient, x.dtype) - square * series
+    close = one - small / number(2.0, x.dtype) + square * series
+    return tf.where(near, close, large / (tf.exp(large) - one))
 
 
 def exprel(x: Tensor) -> Tensor:
     """Return (exp(x) - 1)/x, finite with its gradient at x = 0."""
-    return 1 / inverse_exprel(x)
+    return number(1.0, x.dtype) / inverse_exprel(x)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

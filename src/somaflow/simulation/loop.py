@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
-from somaflow.numerics.device import compiled, following, materialize, put, traced
+from somaflow.numerics.device import compiled, following, held, materialize, put, traced
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
 from somaflow.simulation.system import (
@@ -194,6 +194,7 @@ def _chunk(
             now, carry, since = tf.while_loop(
                 lambda now, *_: now.local < end, inner, (now, carry, since)
             )
+            now, carry, since = held((now, carry, since))
             seen = observe(carry, now)
             out = {
                 # A recording of nothing, as of no synapse, stays as it is: TensorFlow refuses to

@@ -9,11 +9,14 @@ A few sweeps are written out one by one, many are a loop.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.numerics.device import recording
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
@@ -37,12 +40,27 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     """
     if _many(problem, y):
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_diagonal(problem, t, y)])
-    with tf.GradientTape(persistent=True) as tape:
-        slope, rows = _rows(problem, t, y, tape)
-    leaves = tf.nest.flatten(y)
+    leaves = [rows_of(block) for block in tf.nest.flatten(y)]
+    seen = recording()
+    with ExitStack() as stack:
+        # A tape for each row, so that a component is differentiated by its own row and no other.
+        tapes = [
+            stack.enter_context(tf.GradientTape(persistent=True)) for _ in max(leaves, key=len)
+        ]
+        for rows in leaves:
+            for tape, row in zip(tapes, rows, strict=False):
+                tape.watch(row)
+        apart = tf.nest.pack_sequence_as(y, [stacked(rows) for rows in leaves])
+        slope, inside = _slope(problem, t, apart, seen)
+        components = [rows_of(block) for block in tf.nest.flatten(inside)]
     rates = [
-        tf.stack([sweep[i] for i, sweep in enumerate(_sweeps(tape, components, leaf))])
-        for components, leaf in zip(rows, leaves, strict=True)
+        stacked(
+            [
+                tape.gradient(component, row, unconnected_gradients=_ZERO)
+                for tape, component, row in zip(tapes, parts, rows, strict=False)
+            ]
+        )
+        for parts, rows in zip(components, leaves, strict=True)
     ]
     return slope, tf.nest.pack_sequence_as(y, rates)
 
@@ -61,8 +79,11 @@ def jacobians(problem: Problem[State], t: Time, y: State) -> tuple[State, Nest]:
     """
     if _many(problem, y):
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_matrix(problem, t, y)])
+    seen = recording()
     with tf.GradientTape(persistent=True) as tape:
-        slope, rows = _rows(problem, t, y, tape)
+        tape.watch(tf.nest.flatten(y))
+        slope, inside = _slope(problem, t, y, seen)
+        rows = [tf.unstack(block) for block in tf.nest.flatten(inside)]
     matrices = []
     for components, leaf in zip(rows, tf.nest.flatten(y), strict=True):
         matrix = tf.stack(list(_sweeps(tape, components, leaf)))
@@ -100,17 +121,14 @@ def time_slope(problem: Problem[State], t: Time, y: State) -> State:
     return outer.gradient(swept, start, unconnected_gradients=_ZERO)
 
 
-def _rows(
-    problem: Problem[State], t: Time, y: State, tape: tf.GradientTape
-) -> tuple[State, list[list[Tensor]]]:
-    """Return the slope, and for each block the components that the tape can differentiate.
+def _slope(problem: Problem[State], t: Time, y: State, seen: bool) -> tuple[State, State]:
+    """Return the slope, and the same with what comes from other columns held constant.
 
-    The slope itself is that of `f`: an outer tape has to see what comes from other columns, too.
+    Where it is `seen` by an outer tape, the slope is that of `f`: the tape has to see what comes
+    from other columns, too. Elsewhere one is the other.
     """
-    tape.watch(tf.nest.flatten(y))
-    slope = problem.f(t, y)
-    inside = slope if problem.local is None else problem.local(t, y)
-    return slope, [tf.unstack(block) for block in tf.nest.flatten(inside)]
+    inside = problem.f(t, y) if problem.local is None else problem.local(t, y)
+    return problem.f(t, y) if seen and problem.local is not None else inside, inside
 
 
 def _sweeps(tape: tf.GradientTape, components: list[Tensor], leaf: Tensor) -> Iterator[Tensor]:

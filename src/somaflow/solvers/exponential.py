@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from somaflow.numerics.constants import traced_once
 from somaflow.numerics.functions import exprel
+from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.solvers.base import Problem, State, Step, Time
 from somaflow.solvers.derivatives import diagonal
@@ -101,6 +103,7 @@ class ExponentialMidpoint:
 
 
 def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
+    @traced_once
     def advanced(start: Tensor, f: Tensor, a: Tensor) -> Tensor:
         return start + dt * exprel(dt * a) * f
 
@@ -108,6 +111,6 @@ def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
         # Row by row, and stacked last: XLA leaves a loop over stacked rows unvectorised.
         if leaves[0].shape.rank < 2 or leaves[0].shape[0] > _ROWS:
             return advanced(*leaves)
-        return tf.stack([advanced(*rows) for rows in zip(*map(tf.unstack, leaves), strict=True)])
+        return stacked([advanced(*rows) for rows in zip(*map(rows_of, leaves), strict=True)])
 
     return tf.nest.map_structure(block, y, slope, rates)

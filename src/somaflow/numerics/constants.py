@@ -1,0 +1,53 @@
+"""Constants and short functions that a graph has once, however often it uses them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from somaflow.numerics.device import recording
+from somaflow.numerics.types import Tensor
+
+_HELD = "_somaflow_held"
+
+
+def number(value: float, dtype: tf.DType) -> Tensor:
+    """Return a number as a tensor, the same one each time that a graph asks for it."""
+    held = _held()
+    if held is None:
+        return tf.constant(value, dtype)
+    key = repr(value), dtype
+    if key not in held:
+        held[key] = tf.constant(value, dtype)
+    return held[key]
+
+
+def traced_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function of tensors that a graph holds once for each shape of its arguments.
+
+    XLA writes it out at each call. A tape that looks at the call sees the operations themselves.
+    """
+
+    def call(*arguments: Tensor) -> Tensor:
+        held = _held()
+        if held is None or recording():
+            return function(*arguments)
+        key = function, *((item.dtype, tuple(item.shape)) for item in arguments)
+        if key not in held:
+            program: Any = tf.function(function, autograph=False)
+            held[key] = program.get_concrete_function(
+                *(tf.TensorSpec(item.shape, item.dtype) for item in arguments)
+            )
+        return held[key](*arguments)
+
+    return call
+
+
+def _held() -> dict[Any, Any] | None:
+    """Return what the present graph holds, or None where there is no graph."""
+    if tf.executing_eagerly():
+        return None
+    graph = tf.compat.v1.get_default_graph()
+    if not hasattr(graph, _HELD):
+        setattr(graph, _HELD, {})
+    return getattr(graph, _HELD)
