@@ -25,7 +25,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.constants import number
-from somaflow.numerics.device import cast, materialize, put, spread
+from somaflow.numerics.device import cast, in_each_row, materialize, put, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
@@ -164,7 +164,7 @@ class NetworkDynamics:
 
         stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
         for target, current in stimuli:
-            add(target, _alone(current, states[target]))
+            add(target, in_each_row(current, next(iter(states[target].values()), None)))
         for coupling, total in zip(self.couplings, sums, strict=True):
             for route in coupling.group.routes:
                 table = constants.routes[route.projection]
@@ -448,13 +448,3 @@ class NetworkDynamics:
     def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""
         return self.recordings.follow(Frame(self, carry, step, drive, constants))
-
-
-def _alone(current: Tensor, states: States) -> Tensor:
-    """Return a current that is no product to what it is added to, and differs between rows.
-
-    LLVM contracts a product and a sum to one operation, but not where all rows of a batch share the
-    product: rows would then have other last bits than runs alone.
-    """
-    row = next(iter(states.values()), None)
-    return current if row is None else tf.where(tf.equal(row, row), current, math.nan)

@@ -102,6 +102,19 @@ def held(nest: State) -> State:
     return behind
 
 
+def in_each_row(value: Tensor, row: Tensor | None) -> Tensor:
+    """Return a value that is no product to what it is added to, and differs between rows.
+
+    LLVM contracts a product and a sum to one operation, but not where all rows of a batch share the
+    product: rows would then have other last bits than runs alone.
+
+    Args:
+        value: The value.
+        row: What each row has of its own, in the value's shape or one to which it is spread.
+    """
+    return value if row is None else tf.where(tf.equal(row, row), value, np.nan)
+
+
 def cast(value: Tensor | float, dtype: tf.DType | np.dtype) -> Tensor:
     """Return a value as a tensor; `tf.cast` would round a Python number to float32 on the way."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
