@@ -46,13 +46,16 @@ def cases() -> Iterator[Case]:
             yield from (Case(size, degree, events) for events in (False, True))
 
 
-def nanoseconds(step: Callable[[Any, Any, Any], Any], arrays: Any, sent: np.ndarray) -> float:
-    """Return the processor time of `(x, arrays, sent) -> x` in a compiled loop, median of rounds.
+def timer(step: Callable[[Any, Any, Any], Any], arrays: Any, sent: np.ndarray) -> Any:
+    """Return what measures the processor time of `(x, arrays, sent) -> x` in a compiled loop.
 
     Args:
         step: What is measured.
         arrays: Its arrays, arguments as in a run.
         sent: Of each step a row, from the first one on again.
+
+    Returns:
+        `steps -> nanoseconds of a step`.
     """
 
     @tf.function(jit_compile=True, autograph=False)
@@ -68,11 +71,16 @@ def nanoseconds(step: Callable[[Any, Any, Any], Any], arrays: Any, sent: np.ndar
     def timed(steps: int) -> float:
         begin = time.process_time()
         loop(x, given, rows, tf.constant(steps))
-        return time.process_time() - begin
+        return (time.process_time() - begin) / steps * 1e9
 
     timed(10)
-    steps = max(20, int(0.03 / max(timed(20) / 20, 1e-7)))
-    return median(timed(steps) / steps for _ in range(ROUNDS)) * 1e9
+    return timed
+
+
+def beyond(ours: Any, nothing: Any) -> float:
+    """Return by how much a step costs more than another, measured in turn: the median of rounds."""
+    steps = max(20, int(0.03 / max(ours(20) * 1e-9, 1e-7)))
+    return max(median(ours(steps) - nothing(steps) for _ in range(ROUNDS)), 0.0)
 
 
 def measured(case: Case) -> dict[str, float]:
@@ -102,22 +110,21 @@ def measured(case: Case) -> dict[str, float]:
     def added(arrays: Any, sent: Any) -> Any:
         return weighted_sum(arrays["weight"], arrays.get("sources"), sent)
 
+    empty = now_and_then(lambda arrays, x: x) if case.events else lambda x, _, sent: 0.5 * x + sent
+    nothing = timer(empty, {"weight": weight[:1]}, sent)
     found = {}
     for form, fill in (("dense", dense), ("gathered", gathered)):
         if size * (size if form == "dense" else degree) * 12 > MOST_BYTES:
             continue
-        arrays = fill(pre, post, weight, size, size)
         step = now_and_then(added) if case.events else summed
-        found[form] = nanoseconds(step, arrays, sent)
+        found[form] = beyond(timer(step, fill(pre, post, weight, size, size), sent), nothing)
     if case.events:
         part = Part(pre, post, {"weight": weight})
         lists = out_lists(lambda: [part], size, size, {"weight": np.float64})
         arrays = {"first": lists.first, "other": lists.other, **lists.columns}
         step = now_and_then(lambda arrays, x: deliver(arrays, lists.single, size, x))
-        found["loop"] = nanoseconds(step, arrays, sent)
-    empty = now_and_then(lambda arrays, x: x) if case.events else lambda x, _, sent: 0.5 * x + sent
-    nothing = nanoseconds(empty, {"weight": weight[:1]}, sent)
-    return {form: max(value - nothing, 0.0) for form, value in found.items()}
+        found["loop"] = beyond(timer(step, arrays, sent), nothing)
+    return found
 
 
 def main() -> None:
