@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from somaflow.compiler.clamps import Clamps
 from somaflow.compiler.columns import Columns
-from somaflow.compiler.poisson import Counts
+from somaflow.compiler.poisson import Counts, Draws
 from somaflow.compiler.sources import Sources
 from somaflow.compiler.states import (
     DriveConstants,
@@ -30,7 +30,6 @@ from somaflow.network.network import Network
 from somaflow.network.noise import OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.random import named
 from somaflow.network.stimuli import Stimulus, labels
-from somaflow.numerics.device import materialize
 from somaflow.numerics.random import Key, derive
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Inputs
@@ -86,6 +85,11 @@ class Drives:
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
         self.counts = [Counts(given, dt, self.dtype, self.steps) for given in network.inputs]
+        joined = [n for n, counts in enumerate(self.counts) if counts.joins]
+        alone = [[n] for n, counts in enumerate(self.counts) if not counts.joins]
+        # The Poisson inputs that are drawn at once, by their numbers.
+        self._together = [joined, *alone] if joined else alone
+        self.draws = [Draws([self.counts[n] for n in each]) for each in self._together]
 
     def named(self, event: Tensors) -> dict[str, Array]:
         """Return the event state of each noise by the name that it has in a final state."""
@@ -130,9 +134,12 @@ class Drives:
             if isinstance(table, NoiseTable)
         }
         rest = list(zip(*map(tf.unstack, keys), strict=True))[len(self._noise_labels) :]
-        return DriveConstants(
-            parameters, noises, rest[: len(self.sources.names)], rest[len(self.sources.names) :]
-        )
+        sources, inputs = rest[: len(self.sources.names)], rest[len(self.sources.names) :]
+        draws = [
+            draw.prepare([parameters.counts[n] for n in each], [inputs[n] for n in each])
+            for draw, each in zip(self.draws, self._together, strict=True)
+        ]
+        return DriveConstants(parameters, noises, sources, draws)
 
     def _keys(self, parameters: DriveParameters) -> Key:
         """Return the keys of all that is drawn, derived at once: noises, sources, inputs."""
@@ -188,7 +195,10 @@ class Drives:
                 last, key = event[table.key], prepared.noise_keys[table.key]
                 drawn[table.key] = table.drawn(last, tick, values, key, self.dtype)
                 noise[table.key] = table.placed(drawn[table.key], values)
-        return DriveContext(given, drawn, noise)
+        counts: dict[int, Tensor] = {}
+        for draw, each, constants in zip(self.draws, self._together, prepared.draws, strict=True):
+            counts |= zip(each, draw.drawn(tick, given, constants), strict=True)
+        return DriveContext(given, drawn, noise, counts)
 
     def currents(
         self,
@@ -202,13 +212,6 @@ class Drives:
             (table.target, table.current(states, drive, context, values))
             for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True)
         ]
-
-    def counted(
-        self, number: int, tick: Tick, context: DriveContext, prepared: DriveConstants
-    ) -> Tensor:
-        """Return how many spikes of a Poisson input reach each cell of its population in a step."""
-        values, key = prepared.parameters.counts[number], prepared.count_keys[number]
-        return materialize(self.counts[number].drawn(tick, context.given, values, key))
 
     def leave(self, event: Tensors, context: DriveContext) -> Tensors:
         """Return the event state at the step's end."""

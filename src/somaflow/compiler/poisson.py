@@ -1,5 +1,6 @@
 """Poisson inputs: how many spikes reach each cell in a step, and what they do there."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,12 @@ from somaflow.compiler.jumping import (
     JumpingState,
 )
 from somaflow.compiler.layout import padded
-from somaflow.compiler.states import Tensors, Tick
+from somaflow.compiler.states import DrawConstants, Tensors, Tick
 from somaflow.compiler.sums import JumpingContext
 from somaflow.network.choice import Choice
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.waveforms import Course
-from somaflow.numerics.device import cast
+from somaflow.numerics.device import cast, materialize
 from somaflow.numerics.poisson import LARGE, poisson_of
 from somaflow.numerics.random import Key
 from somaflow.numerics.types import Tensor
@@ -72,27 +73,78 @@ class Counts:
             arrays |= {"drawn": drawn, "places": places}
         return arrays
 
-    def drawn(self, tick: Tick, given: Tensor, values: Tensors, key: Key) -> Tensor:
-        """Return the number of spikes of each cell of the population; of others than its own, any.
+    @property
+    def joins(self) -> bool:
+        """Whether its numbers may be drawn at once with those of others."""
+        return self.columns is None and not self.shared and not self.large
+
+    def index(self, values: Tensors) -> Tensor:
+        """Return which numbers are drawn: those of the cells, or one for all."""
+        if self.shared:
+            return tf.zeros([1], tf.int32)
+        return values.get("drawn", tf.range(self.width))
+
+    def placed(self, counts: Tensor, values: Tensors) -> Tensor:
+        """Return the numbers of all cells of the population; of others than its own, any."""
+        counts = tf.cast(counts, self.dtype)
+        if "places" in values:
+            counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
+        return counts
+
+
+class Draws:
+    """Poisson inputs whose numbers are drawn at once: one by itself, or all that may be joined.
+
+    A draw is a loop and some hundred operations, which compile for more than a second.
+
+    Args:
+        members: The inputs.
+    """
+
+    def __init__(self, members: Sequence[Counts]) -> None:
+        self.members = tuple(members)
+
+    def prepare(self, parameters: list[Tensors], keys: list[Key]) -> DrawConstants:
+        """Put together what the numbers of all members need.
+
+        Args:
+            parameters: Of each member.
+            keys: Of each member.
+        """
+        if len(self.members) == 1:
+            member, values = self.members[0], parameters[0]
+            return DrawConstants(keys[0], member.index(values), values["mean"], [values])
+        widths = [member.width for member in self.members]
+        pairs = list(zip(self.members, parameters, strict=True))
+        words = [
+            [tf.fill([width], word) for width, word in zip(widths, side, strict=True)]
+            for side in zip(*keys, strict=True)
+        ]
+        high, low = (tf.concat(side, 0) for side in words)
+        index = tf.concat([member.index(values) for member, values in pairs], 0)
+        means = [tf.broadcast_to(values["mean"], [member.width]) for member, values in pairs]
+        return DrawConstants((high, low), index, tf.concat(means, 0), parameters)
+
+    def drawn(self, tick: Tick, given: Tensor, prepared: DrawConstants) -> list[Tensor]:
+        """Return the number of spikes of each cell of each member's population.
 
         Args:
             tick: The step.
             given: What is known of the step.
-            values: The parameters.
-            key: Of random numbers.
+            prepared: What `prepare` returned.
         """
-        mean = values["mean"]
-        if self.columns is not None:
-            mean = mean * tf.cast(given[self.columns], tf.float64)
-        if self.shared:
-            index = tf.zeros([1], tf.int32)
-        else:
-            index = values.get("drawn", tf.range(self.width))
-        most = np.inf if self.large else 0.0
-        counts = tf.cast(poisson_of(key, tick.step, index, mean, most), self.dtype)
-        if "places" in values:
-            counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
-        return counts
+        first, mean = self.members[0], prepared.mean
+        if first.columns is not None:
+            mean = mean * tf.cast(given[first.columns], tf.float64)
+        most = np.inf if first.large else 0.0
+        numbers = poisson_of(prepared.key, tick.step, prepared.index, mean, most)
+        parts = [numbers]
+        if len(self.members) > 1:
+            parts = tf.split(materialize(numbers), [member.width for member in self.members])
+        return [
+            materialize(member.placed(part, values))
+            for member, part, values in zip(self.members, parts, prepared.values, strict=True)
+        ]
 
 
 class Weights(NamedTuple):

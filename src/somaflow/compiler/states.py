@@ -121,6 +121,22 @@ class Parameters(NamedTuple):
 # ------------------------------------------------------------------- constants of a chunk
 
 
+class DrawConstants(NamedTuple):
+    """What inputs whose numbers are drawn at once have for a chunk.
+
+    Attributes:
+        key: Of random numbers, of each number where there are several inputs.
+        index: Which numbers are drawn.
+        mean: Their means, float64, but for a course.
+        values: The parameters of each input.
+    """
+
+    key: Key
+    index: Tensor
+    mean: Tensor
+    values: list[Tensors]
+
+
 class DriveConstants(NamedTuple):
     """What comes from outside, as it is for a chunk.
 
@@ -128,13 +144,13 @@ class DriveConstants(NamedTuple):
         parameters: The arguments.
         noise_keys: Keys of the random numbers of each table of noises, by its key.
         source_keys: Of each population of spike sources.
-        count_keys: Of each Poisson input.
+        draws: Of Poisson inputs, what those have whose numbers are drawn at once.
     """
 
     parameters: DriveParameters
     noise_keys: dict[str, Key]
     source_keys: list[Key]
-    count_keys: list[Key]
+    draws: list[DrawConstants]
 
 
 class Constants(NamedTuple):
@@ -173,11 +189,13 @@ class DriveContext(NamedTuple):
         given: What is known of it beforehand: the step's row of `Inputs.steps`.
         drawn: The new states of noises, by the key of their table.
         noise: What has been drawn for each cell of the population, likewise.
+        counts: How many spikes of each Poisson input, by its number, reach each cell.
     """
 
     given: Tensor
     drawn: Tensors
     noise: Tensors
+    counts: dict[int, Tensor]
 
 
 class Context(NamedTuple):

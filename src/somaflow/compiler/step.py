@@ -334,7 +334,7 @@ class NetworkDynamics:
             if group.counted is None:
                 arriving = self._delayed(group, since, before, tick, constants)
             else:
-                arriving = self.drives.counted(group.counted, tick, outside, constants.drives)
+                arriving = outside.counts[group.counted]
             after = since[group.routes[0].target] if group.form.learns else None
             if c in each:
                 assert isinstance(numbers, GeneralConstants)

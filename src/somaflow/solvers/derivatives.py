@@ -45,7 +45,7 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     with ExitStack() as stack:
         # A tape for each row, so that a component is differentiated by its own row and no other.
         tapes = [
-            stack.enter_context(tf.GradientTape(persistent=True)) for _ in max(leaves, key=len)
+            stack.enter_context(tf.GradientTape(persistent=True)) for _ in max(leaves, key=len, default=())
         ]
         for rows in leaves:
             for tape, row in zip(tapes, rows, strict=False):
