@@ -44,9 +44,8 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     seen = recording()
     with ExitStack() as stack:
         # A tape for each row, so that a component is differentiated by its own row and no other.
-        tapes = [
-            stack.enter_context(tf.GradientTape(persistent=True)) for _ in max(leaves, key=len, default=())
-        ]
+        most = max(map(len, leaves), default=0)
+        tapes = [stack.enter_context(tf.GradientTape(persistent=True)) for _ in range(most)]
         for rows in leaves:
             for tape, row in zip(tapes, rows, strict=False):
                 tape.watch(row)
