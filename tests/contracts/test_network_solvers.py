@@ -119,3 +119,33 @@ def test_explain_says_which_variable_takes_the_rosenbrock_form() -> None:
     v, w = (next(line for line in text.splitlines() if f" {x}" in line) for x in ("v", "w"))
     assert "Rosenbrock" in v
     assert "exact" in w
+
+
+@pytest.mark.parametrize("method", FIXED)
+def test_a_refractory_condition_that_never_holds_changes_nothing(method: str) -> None:
+    """It is asked before a method differentiates, which must see what was looked at."""
+    model = sf.Equations.parse(
+        "dv/dt = (E - v - k*w*w*v)/tau : mV\ndw/dt = (0.3*v + b - w)/fast : mV",
+        E=-65 * mV,
+        tau=10 * ms,
+        fast=0.6 * ms,
+        k=0.05 / mV**2,
+        b=20 * mV,
+        v=-65 * mV,
+        w=0 * mV,
+    )
+    found = []
+    for refractory in (1 * ms, "v > 900*mV"):
+        cells = sf.Population(
+            "cells", 3, model, threshold="v > 1000*mV", reset="v = -65*mV", refractory=refractory
+        )
+        run = sf.simulate(
+            sf.Network(cells),
+            4 * ms,
+            dt=0.25 * ms,
+            solver=FIXED[method][0],
+            record=[cells["v"], cells["w"]],
+        )
+        found.append([run[name].values for name in ("cells.v", "cells.w")])
+    np.testing.assert_allclose(*found, rtol=1e-9)
+    assert np.ptp(found[0][0]) > 0.1

@@ -120,10 +120,10 @@ class Draws:
             [tf.fill([width], word) for width, word in zip(widths, side, strict=True)]
             for side in zip(*keys, strict=True)
         ]
-        high, low = (tf.concat(side, 0) for side in words)
+        low, high = (tf.concat(side, 0) for side in words)
         index = tf.concat([member.index(values) for member, values in pairs], 0)
         means = [tf.broadcast_to(values["mean"], [member.width]) for member, values in pairs]
-        return DrawConstants((high, low), index, tf.concat(means, 0), parameters)
+        return DrawConstants((low, high), index, tf.concat(means, 0), parameters)
 
     def drawn(self, tick: Tick, given: Tensor, prepared: DrawConstants) -> list[Tensor]:
         """Return the number of spikes of each cell of each member's population.

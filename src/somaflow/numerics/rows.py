@@ -1,12 +1,16 @@
 """Rows of blocks `[n, ...]`, which a graph takes apart once, and not where it has the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import tensorflow as tf
 
+from somaflow.numerics.device import recording
 from somaflow.numerics.types import Tensor
 
 _KNOWN = "_somaflow_rows"
+_OPEN: ContextVar[dict[int, tuple[Tensor, ...]] | None] = ContextVar("_OPEN", default=None)
 
 
 def stacked(rows: Sequence[Tensor]) -> Tensor:
@@ -21,13 +25,37 @@ def stacked(rows: Sequence[Tensor]) -> Tensor:
 
 
 def rows_of(block: Tensor) -> tuple[Tensor, ...]:
-    """Return the rows of a block, the same tensors each time that a graph asks for them."""
+    """Return the rows of a block, the same tensors each time that a graph asks for them.
+
+    Where a tape may record they are taken out anew: it would not see that rows of an earlier time
+    come from a block that it watches, and find derivatives of 0.
+    """
+    own = (_OPEN.get() or {}).get(id(block))
+    if own is not None:
+        return own
+    if recording():
+        return tuple(tf.unstack(block))
     known = getattr(block, _KNOWN, None)
     if known is not None and not tf.executing_eagerly() and known[0].graph is _graph():
         return known
     rows = tuple(tf.unstack(block))
     _remember(block, rows)
     return rows
+
+
+@contextmanager
+def made_of(blocks: Sequence[Tensor], rows: Sequence[tuple[Tensor, ...]]) -> Iterator[None]:
+    """Let `rows_of` some blocks be rows that a tape watches, of which they were stacked.
+
+    Args:
+        blocks: The blocks.
+        rows: The rows of each.
+    """
+    token = _OPEN.set({id(block): parts for block, parts in zip(blocks, rows, strict=True)})
+    try:
+        yield
+    finally:
+        _OPEN.reset(token)
 
 
 def _remember(block: Tensor, rows: tuple[Tensor, ...]) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.device import recording
-from somaflow.numerics.rows import rows_of, stacked
+from somaflow.numerics.rows import made_of, rows_of, stacked
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
@@ -40,7 +40,8 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
     """
     if _many(problem, y):
         return problem.f(t, y), tf.nest.pack_sequence_as(y, [_diagonal(problem, t, y)])
-    leaves = [rows_of(block) for block in tf.nest.flatten(y)]
+    # Tensors of their own, so that no row is watched as another one too.
+    leaves = [tuple(map(tf.identity, rows_of(block))) for block in tf.nest.flatten(y)]
     seen = recording()
     with ExitStack() as stack:
         # A tape for each row, so that a component is differentiated by its own row and no other.
@@ -49,8 +50,9 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
         for rows in leaves:
             for tape, row in zip(tapes, rows, strict=False):
                 tape.watch(row)
-        apart = tf.nest.pack_sequence_as(y, [stacked(rows) for rows in leaves])
-        slope, inside = _slope(problem, t, apart, seen)
+        apart = [stacked(rows) for rows in leaves]
+        with made_of(apart, leaves):
+            slope, inside = _slope(problem, t, tf.nest.pack_sequence_as(y, apart), seen)
         components = [rows_of(block) for block in tf.nest.flatten(inside)]
     rates = [
         stacked(
