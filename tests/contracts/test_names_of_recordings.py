@@ -69,7 +69,7 @@ def test_samples_that_end_before_the_run_say_so(run: sf.Solution) -> None:
     assert "right.rate to 100 ms; 105 ms)" in repr(run)
     assert "slow," in repr(run)
     assert run.statistics["samples_end_ms"] == ENDS
-    table = report.table(report.summary(run.statistics, run.meta, None, 105.0))
+    table = report.table(report.summary(run.statistics, run.meta, 105.0))
     shown = [dict(zip(*(column.cells for column in table.columns), strict=True))]
     assert shown[0]["last sample of means"] == "at 104 ms"
 
