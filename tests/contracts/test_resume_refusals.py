@@ -36,7 +36,8 @@ def test_a_checkpoint_of_another_format_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT", 7)
         checkpoint.save(beside(stopped), found)
-    with pytest.raises(StoreError, match=f"has format 7; this version reads format {checkpoint.FORMAT}"):
+    wanted = f"has format 7; this version reads format {checkpoint.FORMAT}"
+    with pytest.raises(StoreError, match=wanted):
         sf.resume(stopped)
 
 
