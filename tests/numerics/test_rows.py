@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow.numerics.rows import made_of, rows_of, stacked
+from somaflow.numerics.rows import rows_of, stacked, watched_by_row
 
 
 def compiled(function, *arguments):
@@ -40,9 +40,8 @@ def test_rows_that_a_tape_watches_are_those_of_the_block_made_of_them() -> None:
         rows = tuple(map(tf.identity, tf.unstack(y)))
         with tf.GradientTape() as tape:
             tape.watch(rows[0])
-            block = stacked(rows)
-            with made_of([block], [rows]):
-                first, second = rows_of(block)
+            with watched_by_row():
+                first, second = rows_of(stacked(rows))
             assert first is rows[0]
             product = first * second
         return tape.gradient(product, rows[0])

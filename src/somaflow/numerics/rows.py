@@ -10,7 +10,9 @@ from somaflow.numerics.device import recording
 from somaflow.numerics.types import Tensor
 
 _KNOWN = "_somaflow_rows"
-_OPEN: ContextVar[dict[int, tuple[Tensor, ...]] | None] = ContextVar("_OPEN", default=None)
+# By the identity of a block: the block, which so stays, and its rows.
+_Open = dict[int, tuple[Tensor, tuple[Tensor, ...]]]
+_OPEN: ContextVar[_Open | None] = ContextVar("_OPEN", default=None)
 
 
 def stacked(rows: Sequence[Tensor]) -> Tensor:
@@ -21,6 +23,9 @@ def stacked(rows: Sequence[Tensor]) -> Tensor:
     """
     block: Tensor = tf.stack(rows)
     _remember(block, tuple(rows))
+    known = _OPEN.get()
+    if known is not None:
+        known[id(block)] = block, tuple(rows)
     return block
 
 
@@ -32,7 +37,7 @@ def rows_of(block: Tensor) -> tuple[Tensor, ...]:
     """
     own = (_OPEN.get() or {}).get(id(block))
     if own is not None:
-        return own
+        return own[1]
     if recording():
         return tuple(tf.unstack(block))
     known = getattr(block, _KNOWN, None)
@@ -44,14 +49,12 @@ def rows_of(block: Tensor) -> tuple[Tensor, ...]:
 
 
 @contextmanager
-def made_of(blocks: Sequence[Tensor], rows: Sequence[tuple[Tensor, ...]]) -> Iterator[None]:
-    """Let `rows_of` some blocks be rows that a tape watches, of which they were stacked.
+def watched_by_row() -> Iterator[None]:
+    """Let `rows_of` give, of a block that is stacked within, the rows that it was stacked of.
 
-    Args:
-        blocks: The blocks.
-        rows: The rows of each.
+    For a tape that watches rows and no block.
     """
-    token = _OPEN.set({id(block): parts for block, parts in zip(blocks, rows, strict=True)})
+    token = _OPEN.set({})
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow.numerics.device import recording
-from somaflow.numerics.rows import made_of, rows_of, stacked
+from somaflow.numerics.rows import rows_of, stacked, watched_by_row
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.banded import Banded, Factors
 from somaflow.solvers.base import Problem, State, Time
@@ -50,9 +50,9 @@ def diagonal(problem: Problem[State], t: Time, y: State) -> tuple[State, State]:
         for rows in leaves:
             for tape, row in zip(tapes, rows, strict=False):
                 tape.watch(row)
-        apart = [stacked(rows) for rows in leaves]
-        with made_of(apart, leaves):
-            slope, inside = _slope(problem, t, tf.nest.pack_sequence_as(y, apart), seen)
+        stack.enter_context(watched_by_row())
+        apart = tf.nest.pack_sequence_as(y, [stacked(rows) for rows in leaves])
+        slope, inside = _slope(problem, t, apart, seen)
         components = [rows_of(block) for block in tf.nest.flatten(inside)]
     rates = [
         stacked(
