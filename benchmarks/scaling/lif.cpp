@@ -11,7 +11,8 @@
 int main(int, char** argv) {
   const int n = std::atoi(argv[1]), steps = std::atoi(argv[2]), held = 20;
   const double rest = -65, threshold = -50, resistance = 10, tau = 20, dt = 0.1;
-  std::vector<double> v(n), current(n), left(n);
+  std::vector<double> v(n), current(n);
+  std::vector<int> left(n);
   std::vector<std::pair<double, int>> spikes;
   for (int i = 0; i < n; i++) {
     v[i] = rest + 15.0 * ((i * 7919LL) % n) / n;
