@@ -52,14 +52,7 @@ def main() -> None:
         network, cells, options, dt=problem["dt"] * ms, initial={"cells": start}
     )
     problem["out_degree"] = out_degrees(network, problem["n"])
-    peer.answer(
-        "somaflow",
-        options,
-        problem,
-        run.statistics["run_seconds"],
-        counts,
-        **somaflow_run.numbers(run),
-    )
+    somaflow_run.answer(options, problem, run, counts)
 
 
 if __name__ == "__main__":

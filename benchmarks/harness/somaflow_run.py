@@ -40,6 +40,10 @@ def simulate(
     return run, np.asarray(run[f"{cells.name}.spikes"].counts())
 
 
-def numbers(run: sf.Solution) -> dict[str, Any]:
-    """Return what a peer prints beside its time."""
-    return {"compile_seconds": run.statistics["compile_seconds"]}
+def answer(
+    options: argparse.Namespace, problem: peer.Problem, run: sf.Solution, counts: Any
+) -> None:
+    """Print what a run took and did, and how long it compiled."""
+    told = run.statistics
+    compiled = told["compile_seconds"]
+    peer.answer("somaflow", options, problem, told["run_seconds"], counts, compile_seconds=compiled)

@@ -27,14 +27,7 @@ def main() -> None:
             }
         },
     )
-    peer.answer(
-        "somaflow",
-        options,
-        problem,
-        run.statistics["run_seconds"],
-        counts,
-        **somaflow_run.numbers(run),
-    )
+    somaflow_run.answer(options, problem, run, counts)
 
 
 if __name__ == "__main__":

@@ -57,14 +57,7 @@ def main() -> None:
     run, counts = somaflow_run.simulate(
         network, cells, options, dt=problem["dt"] * ms, initial=initial
     )
-    peer.answer(
-        "somaflow",
-        options,
-        problem,
-        run.statistics["run_seconds"],
-        counts,
-        **somaflow_run.numbers(run),
-    )
+    somaflow_run.answer(options, problem, run, counts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Jumping synapses: states that jump at spikes and have closed forms between them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.network.jumping import Jumping
 from somaflow.numerics.delivery import Value, senders
-from somaflow.numerics.device import cast
+from somaflow.numerics.device import cast, spread
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -166,6 +166,7 @@ class JumpingCoupling:
         hit = since > 0
         nothing = tf.zeros_like(since)
         calm = self.traces.later(prepared.pre, event.pre, tick.dt)
+        still = tuple(calm[s] for s in form.pre_states)
         ends = tuple(context.end[s] for s in form.sums)
 
         # Within a branch, where what is added to is stored already: elsewhere its product and this
@@ -199,13 +200,12 @@ class JumpingCoupling:
             return *grown_by(tf.unstack(self.wiring.sum(arrays, x))), *traced
 
         def quiet() -> tuple[Tensor, ...]:
-            traced = tuple(calm[s] for s in form.pre_states)
             nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
-            return *ends, *[nothing] * (self.height - len(ends)), *traced
+            return *ends, *[nothing] * (self.height - len(ends)), *still
 
         rest = ()
         if sending is not None and self.wiring.latest is not None:
-            jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, traces)
+            jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, still, traces)
             ring = Ring(self.wiring, self.height, tuple(since.shape[:-1]))
             one = self._of_one(jumps, added, since, prepared)
             late = ring.add_values(event.late, arrays, sending, one, tick.step)
@@ -225,6 +225,7 @@ class JumpingCoupling:
         tick: Tick,
         prepared: JumpingConstants,
         some: Tensor,
+        calm: tuple[Tensor, ...],
         traces: Callable[[Tensors], tuple[Tensor, ...]],
     ) -> tuple[Tensors, list[Tensor], tuple[Tensor, ...]]:
         """Return what `_jumps` does, computed where there are spikes, and the traces at the end.
@@ -234,19 +235,15 @@ class JumpingCoupling:
         jumps, added, _ = self._jumps(event, spikes, tick, prepared)
         if not (self.form.pre_states or any(s.shape.rank for s in (*jumps.values(), *added))):
             return jumps, added, ()
-        calm = self.traces.later(prepared.pre, event.pre, tick.dt)
         nothing = tf.zeros_like(spikes.pre)
-
-        def spread(sizes: Iterable[Tensor]) -> list[Tensor]:
-            return [tf.broadcast_to(size, nothing.shape) for size in sizes]
 
         def spiked() -> tuple[Tensor, ...]:
             jumps, added, now = self._jumps(event, spikes, tick, prepared)
-            return *spread(jumps.values()), *spread(added), *traces(now)
+            sizes = (spread(size, nothing.shape) for size in (*jumps.values(), *added))
+            return *sizes, *traces(now)
 
         def quiet() -> tuple[Tensor, ...]:
-            traced = (calm[s] for s in self.form.pre_states)
-            return *[nothing] * (len(jumps) + len(added)), *traced
+            return *[nothing] * (len(jumps) + len(added)), *calm
 
         every = tf.cond(some, spiked, quiet)
         jumps = dict(zip(jumps, every, strict=False))
@@ -261,7 +258,7 @@ class JumpingCoupling:
         if self.form.sums:
             both = self.linear.swept(prepared.sums, jumps, since)
             values = [part[s] for part in both for s in self.form.sums]
-        return tf.stack([tf.broadcast_to(value, since.shape) for value in (*values, *added)])
+        return tf.stack([spread(value, since.shape) for value in (*values, *added)])
 
     def _of_one(
         self, jumps: Tensors, added: list[Tensor], since: Tensor, prepared: JumpingConstants
@@ -298,7 +295,7 @@ class JumpingCoupling:
             value = self.group.lowered.scope(table, {**inputs, **then})
             size = cast(value(form.amplitudes[assignment.name]), since.dtype)
             if size.shape.rank:
-                size = tf.broadcast_to(size, since.shape)
+                size = spread(size, since.shape)
             if assignment.name in form.sums:
                 jumps[assignment.name] = size
             else:

@@ -39,7 +39,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
-from somaflow.numerics.device import cast
+from somaflow.numerics.device import cast, spread
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -331,7 +331,7 @@ class PlasticCoupling:
                         continue
                     value = lowered.scope(prepared.table, {**values, **then})
                     if name in variables:
-                        fresh = spread(value(assignment.expression), target, dtype)
+                        fresh = spread(cast(value(assignment.expression), dtype), target.shape)
                         variables = {**variables, name: stored(variables[name], fresh, start)}
                         # Read back from where it was written: if what follows needed the old
                         # values too, XLA would copy all of them.
@@ -340,7 +340,7 @@ class PlasticCoupling:
                         continue
                     size = value(increment(assignment, self.group.place))
                     sent = jumps if name in form.sums else added
-                    sent[name] = sent.get(name, 0.0) + spread(size, target, dtype)
+                    sent[name] = sent.get(name, 0.0) + spread(cast(size, dtype), target.shape)
                 nothing = tf.zeros(target.shape, dtype)
                 columns = []
                 if form.sums:
@@ -383,7 +383,7 @@ class PlasticCoupling:
                 for assignment, then in zip(form.on_post_spike, snapshots, strict=True):
                     if assignment.name in variables:
                         value = lowered.scope(prepared.table, {**values, **then})
-                        fresh = spread(value(assignment.expression), place, dtype)
+                        fresh = spread(cast(value(assignment.expression), dtype), place.shape)
                         values[assignment.name] = fresh
                         changed.add(assignment.name)
                 return {
@@ -418,11 +418,6 @@ class PlasticCoupling:
         owner = np.repeat(np.repeat(np.arange(n_pre), np.diff(arrays["first"])), self.width)
         order = places[np.lexsort((owner[places], flat[places]))]
         return lambda values: values[..., order]
-
-
-def spread(value: Tensor, like: Tensor, dtype: tf.DType) -> Tensor:
-    """Return a value as a vector of the length of another."""
-    return tf.broadcast_to(cast(value, dtype), like.shape)
 
 
 def sliced(flat: Tensor, start: Tensor, size: int) -> Tensor:

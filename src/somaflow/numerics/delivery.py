@@ -42,6 +42,8 @@ class Part(NamedTuple):
 
 Parts = Callable[[], Iterable[Part]]
 Value = Callable[[Tensor], Tensor]
+# A block's number, its weights, what its cell delivers, and what it is added to.
+Add = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -299,16 +301,15 @@ def deliver_values(
     """
     stride = n_post + 1
     if height > _ROWS:
-        empty = tf.zeros([stride, height], dtype)
-        total = _visit(lists, single, sending, value, empty, lambda b: lists["other"][b])
-        return tf.transpose(total)[:, :n_post]
-    # Rows behind each other, which need not be transposed.
-    total = tf.zeros([height * stride], dtype)
+        add, empty = _to_table(lambda b: lists["other"][b]), tf.zeros([stride, height], dtype)
+        return tf.transpose(_visit(lists, single, sending, value, empty, add))[:, :n_post]
 
+    # Rows behind each other, which need not be transposed.
     def rows(b: Tensor) -> list[Tensor]:
         return [lists["other"][b] + row * stride for row in range(height)]
 
-    total = _visit_rows(lists, single, sending, value, total, rows)
+    total = tf.zeros([height * stride], dtype)
+    total = _visit(lists, single, sending, value, total, _to_vector(rows))
     return tf.reshape(total, [height, stride])[:, :n_post]
 
 
@@ -351,14 +352,15 @@ def deliver_later(
 
     height = ring.shape[1]
     if height > _ROWS:
-        return _visit(lists, single, sending, value, ring, targets)
+        return _visit(lists, single, sending, value, ring, _to_table(targets))
 
     def columns(b: Tensor) -> list[Tensor]:
         first = targets(b) * height
         return [first + column for column in range(height)]
 
     flat = tf.reshape(ring, [-1])
-    return tf.reshape(_visit_rows(lists, single, sending, value, flat, columns), ring.shape)
+    flat = _visit(lists, single, sending, value, flat, _to_vector(columns))
+    return tf.reshape(flat, ring.shape)
 
 
 def _visit(
@@ -367,45 +369,40 @@ def _visit(
     sending: Places,
     value: Value,
     total: Tensor,
-    targets: Callable[[Tensor], Tensor],
+    add: Add,
 ) -> Tensor:
-    """Add what each cell delivers to the rows of a table `[places, height]`."""
+    """Add what each cell delivers, block by block."""
 
-    def cell(j: Tensor, table: Tensor) -> Tensor:
+    def cell(j: Tensor, total: Tensor) -> Tensor:
         column = value(j)
 
-        def block(b: Tensor, table: Tensor) -> Tensor:
-            added = lists["weight"][b][:, None] * column[None]
-            return tf.tensor_scatter_nd_add(table, targets(b)[:, None], added)
+        def block(b: Tensor, total: Tensor) -> Tensor:
+            return add(b, lists["weight"][b], column, total)
 
-        return over_blocks(lists["first"], single, j, block, table)
+        return over_blocks(lists["first"], single, j, block, total)
 
     return for_each(sending, cell, total)
 
 
-def _visit_rows(
-    lists: dict[str, Tensor],
-    single: bool,
-    sending: Places,
-    value: Value,
-    total: Tensor,
-    targets: Callable[[Tensor], list[Tensor]],
-) -> Tensor:
-    """Add each of the few numbers that a cell delivers to its places in a vector.
+def _to_table(targets: Callable[[Tensor], Tensor]) -> Add:
+    """Return what adds weights times a column to rows of a table `[places, height]`."""
+
+    def add(b: Tensor, weight: Tensor, column: Tensor, table: Tensor) -> Tensor:
+        added = weight[:, None] * column[None]
+        return tf.tensor_scatter_nd_add(table, targets(b)[:, None], added)
+
+    return add
+
+
+def _to_vector(targets: Callable[[Tensor], list[Tensor]]) -> Add:
+    """Return what adds weights times each of a few numbers to places of its own in a vector.
 
     Several times as fast as to add a row to a table.
     """
 
-    def cell(j: Tensor, vector: Tensor) -> Tensor:
-        column = value(j)
+    def add(b: Tensor, weight: Tensor, column: Tensor, vector: Tensor) -> Tensor:
+        for row, places in enumerate(targets(b)):
+            vector = tf.tensor_scatter_nd_add(vector, places[:, None], weight * column[row])
+        return vector
 
-        def block(b: Tensor, vector: Tensor) -> Tensor:
-            weight = lists["weight"][b]
-            for row, places in enumerate(targets(b)):
-                added = weight * column[row]
-                vector = tf.tensor_scatter_nd_add(vector, places[:, None], added)
-            return vector
-
-        return over_blocks(lists["first"], single, j, block, vector)
-
-    return for_each(sending, cell, total)
+    return add
