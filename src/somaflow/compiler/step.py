@@ -63,10 +63,8 @@ class NetworkDynamics:
 
     def prepare(self, parameters: Parameters, dt: float, nodes: tuple[float, ...]) -> Constants:
         """Compute once a chunk what does not change within it."""
-        cells = [
-            lowered.prepare(values)
-            for lowered, values in zip(self.lowered, parameters.cells, strict=True)
-        ]
+        pairs = zip(self.lowered, parameters.cells, strict=True)
+        cells = [lowered.prepare(values) for lowered, values in pairs]
         routes = {
             route.projection: route.lowered.prepare(parameters.synapses[route.projection])
             for coupling in self.couplings
@@ -103,10 +101,8 @@ class NetworkDynamics:
             coupling.group.key: coupling.arrive(event.groups.get(coupling.group.key), tick, numbers)
             for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
         }
-        draws = [
-            spiking.drawn(step, keys)
-            for spiking, keys in zip(self.spiking, constants.draws, strict=True)
-        ]
+        pairs = zip(self.spiking, constants.draws, strict=True)
+        draws = [spiking.drawn(step, keys) for spiking, keys in pairs]
         times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
         context = Context(tick, drives, groups, draws, {}, times)
         for k, spiking in enumerate(self.spiking):
@@ -326,19 +322,24 @@ class NetworkDynamics:
                 self._reset(k, states[k], crossed > 0, context, constants)
             if self.struck[k]:
                 value = self._between(k, states[k], 1, context, constants)
-                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
-                event.above[f"above {self.populations[k].name}"] = above
+                event.above[f"above {self.populations[k].name}"] = tf.broadcast_to(
+                    spiking.holds(value), crossed.shape
+                )
             since.append(crossed)
+            key = f"spikes {self.populations[k].name}"
+            if (past := before.event.spikes.get(key)) is not None:
+                # Before any is read, which are in other slots: XLA would copy them otherwise.
+                event.spikes[key] = put(past, _slot(tick.step, past), crossed)
         for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group, since, before, tick, constants)
+                arriving = self._delayed(group, since, event, tick, constants)
             else:
                 arriving = outside.counts[group.counted]
             after = since[group.routes[0].target] if group.form.learns else None
             if c in each:
                 assert isinstance(numbers, GeneralConstants)
-                history = before.event.spikes.get(f"spikes {self.populations[group.source].name}")
+                history = event.spikes.get(f"spikes {self.populations[group.source].name}")
                 begun = constants.begun.get(group.key)
                 arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
                 if after is not None:
@@ -352,11 +353,6 @@ class NetworkDynamics:
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
         self.arrivals.bring(arrived, states, context.times[1], constants, free)
-        for k, steps in enumerate(self.tables.delays):
-            if steps:
-                key = f"spikes {self.populations[k].name}"
-                slot = tf.cast(tf.math.floormod(tick.step, steps), tf.int32)
-                event.spikes[key] = put(before.event.spikes[key], slot, since[k])
         states = clamps.at_end(states, outside, constants.drives)
         blocks = tuple(
             stacked([rows[state] for state in layout.states])
@@ -377,16 +373,15 @@ class NetworkDynamics:
         return new
 
     def _delayed(
-        self, group: Group, since: list[Tensor], before: Carry, tick: Tick, constants: Constants
+        self, group: Group, since: list[Tensor], event: EventState, tick: Tick, constants: Constants
     ) -> Tensor:
         """Return the spikes of a group's population that arrive in this step after its delay."""
         if not group.delay:
             return since[group.source]
-        history = before.event.spikes[f"spikes {self.populations[group.source].name}"]
+        history = event.spikes[f"spikes {self.populations[group.source].name}"]
         sent = tick.step - group.delay
-        slot = tf.math.floormod(sent, history.shape[0])
         # A slice at a place that an argument gives would be compiled anew for each chunk.
-        arriving = tf.gather(history, tf.cast(slot, tf.int32))
+        arriving = tf.gather(history, _slot(sent, history))
         begun = constants.begun.get(group.key)
         return arriving if begun is None else tf.where(sent >= begun, arriving, 0)
 
@@ -448,3 +443,8 @@ class NetworkDynamics:
     def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""
         return self.recordings.follow(Frame(self, carry, step, drive, constants))
+
+
+def _slot(step: Tensor, history: Tensor) -> Tensor:
+    """Return where a history of spikes holds those of a step."""
+    return tf.cast(tf.math.floormod(step, history.shape[0]), tf.int32)

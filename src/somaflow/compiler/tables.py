@@ -46,7 +46,7 @@ class Tables:
         drives: The stimuli, voltage clamps and spike sources.
         struck: Whether spikes can lift the cells of each population above their threshold, where
             the crossing matters: cells without a reset.
-        delays: The longest delay in steps of the spikes of each population.
+        delays: The longest delay in steps of the spikes of each population; 0 where none is kept.
         each: The couplings that compute each synapse by itself, with their places among all.
         flowing: Those with a block of the flow state, behind those of the populations.
         batch: Leading axes of state and parameters; set by `initial`.
@@ -328,7 +328,7 @@ class Tables:
             if self.struck[k]:
                 event.above[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:
-                spikes = np.zeros((self.delays[k], *shape), self.dtype)
+                spikes = np.zeros((self.delays[k] + 1, *shape), self.dtype)
                 event.spikes[f"spikes {population.name}"] = spikes
         return event
 

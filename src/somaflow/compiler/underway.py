@@ -56,7 +56,7 @@ class Clocks(NamedTuple):
             times = (step + 1) * self.old - since.astype(np.float64)
             step = np.ceil(times / self.dt - 1e-9).astype(np.int64) - 1
             since = np.clip((step + 1) * self.dt - times, LEAST, self.dt).astype(history.dtype)
-        kept = step >= self.now - len(history)
+        kept = step > self.now - len(history)  # the first step writes its own
         step, since, places = step[kept], since[kept], tuple(place[kept] for place in places)
         if np.unique(np.stack([step, *places]), axis=1).shape[1] < len(step):
             raise self._refused(

@@ -20,7 +20,7 @@ from somaflow.notation import Json
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import CHECKPOINT, Folder
 
-FORMAT = 6
+FORMAT = 7
 _HEADER = "header"
 _NAME = re.compile(rf"{re.escape(CHECKPOINT)}\d{{12,}}")
 _KEPT = 2  # the newest, and the one before it in case that is damaged

@@ -1,0 +1,47 @@
+"""No step copies what is under way, however long the delays: the optimised module is read."""
+
+import math
+import re
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+import somaflow as sf
+from somaflow.numerics import programs
+from somaflow.simulation import loop
+from somaflow.units import ms, nA
+
+
+class _CompiledError(Exception):
+    """Ends a run before its first step."""
+
+
+def optimised(monkeypatch: pytest.MonkeyPatch, network: sf.Network) -> str:
+    """Return the module that XLA makes of a run's loop."""
+    modules = []
+
+    def stop(function: Any, *arguments: Any) -> Any:
+        made = tf.function(function, jit_compile=True, autograph=False)
+        modules.append(made.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo"))
+        raise _CompiledError
+
+    programs.clear()
+    with monkeypatch.context() as patch, pytest.raises(_CompiledError):
+        patch.setattr(loop, "traced", stop)
+        sf.simulate(network, 10 * ms, dt=0.1 * ms, solver=sf.ExponentialEuler())
+    return modules[0]
+
+
+def test_no_step_copies_the_spikes_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longer the delay, the more a step would cost: what is read is in another slot."""
+    cells = sf.Population("cells", 200, sf.load("lif"))
+    synapse, connector = sf.load("exponential_current"), sf.FixedInDegree(20, seed=3)
+    joined = sf.Projection(cells, cells, synapse, connector, weight=0.1 * nA, delay=3.7 * ms)
+    module = optimised(monkeypatch, sf.Network(cells, joined))
+    steps, _, _ = module.partition("\nENTRY ")
+    held = 38 * 200  # spikes of the longest delay and of the step
+    shapes = re.findall(r"= \w+\[([\d,]+)\]\S* copy\(", steps)
+    assert "while(" in steps
+    assert "[38,208]" in steps
+    assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= held] == []
