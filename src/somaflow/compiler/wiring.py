@@ -41,7 +41,10 @@ def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) ->
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
     for (projection, start), drawn in zip(members, synapses, strict=True):
         for connections in drawn:
-            columns = {"weight": connections.coherent.astype(dtype, copy=False)}
+            weight = connections.coherent
+            if weight.strides == (0,):  # one for all, and it stays one
+                weight = np.broadcast_to(weight[:1].astype(dtype), weight.shape)
+            columns = {"weight": weight.astype(dtype, copy=False)}
             if varied_delays(projection):
                 columns["delay"] = np.rint(connections.delay / dt).astype(np.int32)
             yield Part(connections.pre, connections.post + np.int32(start), columns)
