@@ -9,15 +9,17 @@ all runs of one structure.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
-from somaflow.numerics.device import compiled, following, held, materialize, put, traced
+from somaflow.numerics.device import compiled, following, held, materialize, traced
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
+from somaflow.simulation.crossings import Crossings, Kept, keeping
 from somaflow.simulation.system import (
     Array,
     Blocks,
@@ -32,13 +34,9 @@ from somaflow.simulation.system import (
 from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.solvers.stages import Stages, nodes_of
 
-# Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
-_SINCE = tf.float32
-
 Packed = TypeVar("Packed")  # a nest
-Since = Tensor | tuple[()]  # () for a system without events
 Arguments = tuple[Carry, Nest, Inputs, Tensor, Tensor, Tensor]
-Program = Callable[[*Arguments], tuple[Carry, Since, dict[str, Tensor]]]
+Program = Callable[[*Arguments], tuple[Carry, Tensor, Kept, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,14 @@ class Samples(NamedTuple):
 
     Attributes:
         observed: For each key an array `[rows, ...]`; rows beyond those asked for are not set.
-        since: Time from each crossing to the end of its step, `[steps, ..., n_sources]`; 0 where
-            there is none; None for a system without events.
+        steps: Steps that were made: as many as were asked for, or fewer where there was no room
+            for more crossings.
+        crossings: Finds the crossings, which takes a while; None for a system without events.
     """
 
     observed: dict[str, Array]
-    since: Array | None
+    steps: int
+    crossings: Callable[[], Crossings] | None
 
 
 class _Now(NamedTuple):
@@ -148,6 +148,7 @@ def _chunk(
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
     stages = Stages(solver, dt)
     one_step = _stepper(system, solver, dt, stages)
+    keeps = None if system.crossings is None else keeping(system.crossings, schedule.steps)
 
     def chunk(
         carry: Carry,
@@ -156,7 +157,7 @@ def _chunk(
         first: Tensor,
         start: Tensor,
         counts: Tensor,
-    ) -> tuple[Carry, Since, dict[str, Tensor]]:
+    ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
@@ -176,25 +177,28 @@ def _chunk(
             kept = system.follow(seen, now.step, start_of(now.local), unpack())
             return carry._replace(kept=kept)
 
-        def inner(now: _Now, carry: Carry, since: Since) -> tuple[_Now, Carry, Since]:
+        def inner(now: _Now, carry: Carry, kept: Kept) -> tuple[_Now, Carry, Kept]:
             t = start + tf.cast(now.local, dtype) * dt
             at = Inputs(*(table[now.local] for table in drive))
-            carry, crossed = one_step(carry, now.step, at, t, unpack())
-            if crossed is not None:
-                crossed = tf.cast(crossed, _SINCE)
-                since = put(since, now.local, crossed)
+            carry, since = one_step(carry, now.step, at, t, unpack())
+            if keeps is not None:
+                kept = keeps.after(kept, now.local, since)
             now = _Now(now.local + 1, following(now.step, carry.flow))
-            return now, follow(carry, now), since
+            return now, follow(carry, now), kept
+
+        def goes_on(end: Tensor, now: _Now, kept: Kept) -> Tensor:
+            # No room left stops all loops: what is observed after that is not given out.
+            return now.local < end if keeps is None else (now.local < end) & keeps.holds(kept)
 
         def outer(
-            row: Tensor, now: _Now, carry: Carry, since: Since, out: dict[str, Tensor]
-        ) -> tuple[Tensor, _Now, Carry, Since, dict[str, Tensor]]:
+            row: Tensor, now: _Now, carry: Carry, kept: Kept, out: dict[str, Tensor]
+        ) -> tuple[Tensor, _Now, Carry, Kept, dict[str, Tensor]]:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
             end = tf.minimum(now.local + ahead, n_steps)
-            now, carry, since = tf.while_loop(
-                lambda now, *_: now.local < end, inner, (now, carry, since)
+            now, carry, kept = tf.while_loop(
+                lambda now, _, kept: goes_on(end, now, kept), inner, (now, carry, kept)
             )
-            now, carry, since = held((now, carry, since))
+            now, carry, kept = held((now, carry, kept))
             seen = observe(carry, now)
             out = {
                 # A recording of nothing, as of no synapse, stays as it is: TensorFlow refuses to
@@ -204,7 +208,7 @@ def _chunk(
                 else out[key]
                 for key, value in seen.items()
             }
-            return row + 1, now, carry, since, out
+            return row + 1, now, carry, kept, out
 
         zero = tf.constant(0)
         shapes = observe(carry, _Now(zero, tf.constant(0, tf.int64)))
@@ -212,12 +216,11 @@ def _chunk(
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
-        crossings = system.crossings
-        since = () if crossings is None else tf.zeros([schedule.steps, *crossings], _SINCE)
-        _, _, carry, since, out = tf.while_loop(
-            lambda row, *_: row < n_rows, outer, (zero, _Now(zero, first), carry, since, out)
+        kept = () if keeps is None else keeps.empty()
+        _, now, carry, kept, out = tf.while_loop(
+            lambda row, *_: row < n_rows, outer, (zero, _Now(zero, first), carry, kept, out)
         )
-        return carry, since, out
+        return carry, now.local, kept, out
 
     return chunk
 
@@ -252,18 +255,19 @@ class Advance:
         Args:
             carry: The state.
             step: Steps made before.
-            n_steps: Steps to make.
+            n_steps: Steps to make; fewer are made where more would spike than there is room for.
             n_rows: Samples to take, one after every `stride` steps.
             lead: Whether the first sample is taken before the first step.
         """
         arguments = self._arguments(carry, step, n_steps, n_rows, lead)
         if self._program is None:
             self._program = self._compiled(arguments)
-        carry, since, out = self._program(*arguments)
-        # Views, where `.numpy()` would copy: both tables are as long as the longest chunk.
+        carry, made, kept, out = self._program(*arguments)
+        # Views, where `.numpy()` would copy: tables are as long as of the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
-        crossed = None if isinstance(since, tuple) else np.asarray(memoryview(since))[:n_steps]
-        return carry, Samples(observed, crossed)
+        steps, shape = int(made), self._system.crossings
+        found = None if shape is None else keeping(shape, self._schedule.steps).found
+        return carry, Samples(observed, steps, found and cache(partial(found, kept, steps)))
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
