@@ -281,9 +281,11 @@ class Advance:
 
     def _whole(self, table: Array) -> Tensor:
         """Return a table of inputs in the length of the longest chunk."""
-        whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]), self._dtype.as_numpy_dtype)
-        whole[: len(table)] = table
-        return tf.constant(whole)
+        if len(table) <= self._schedule.steps:
+            whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]))
+            whole[: len(table)] = table
+            table = whole
+        return tf.constant(table, self._dtype)
 
     def _compiled(self, arguments: Arguments) -> Program:
         parts = self._system, self._solver, self._dt, self._schedule, self._dtype
