@@ -69,21 +69,6 @@ class Samples(NamedTuple):
     crossings: Callable[[], Crossings] | None
 
 
-class _Now(NamedTuple):
-    """Where a loop is.
-
-    The step is counted beside the place in the chunk, not added up from the chunk's first step: for
-    an index that depends on an argument, TensorFlow would compile anew for each value of it.
-
-    Attributes:
-        local: Steps made in this chunk, int32.
-        step: Steps made in all, int64.
-    """
-
-    local: Tensor
-    step: Tensor
-
-
 def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     """Put all scalars of a nest into one vector, and return what takes them out again.
 
@@ -165,41 +150,46 @@ def _chunk(
         def start_of(local: Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
-        def observe(carry: Carry, now: _Now) -> dict[str, Tensor]:
-            return system.observe(carry, now.step, start_of(now.local), prepared)
+        def made(local: Tensor) -> Tensor:
+            # Counted beside the place in the chunk, it would be a kernel of its own in each step.
+            # It is no index of a slice: that would be compiled anew for each chunk.
+            return first + tf.cast(local, tf.int64)
 
-        def follow(carry: Carry, now: _Now) -> Carry:
+        def observe(carry: Carry, local: Tensor) -> dict[str, Tensor]:
+            return system.observe(carry, made(local), start_of(local), prepared)
+
+        def follow(carry: Carry, local: Tensor) -> Carry:
             if system.follow is None:
                 return carry
             # XLA must not fuse the step with what looks at it: its bits could change.
             flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
             seen = carry._replace(flow=flow, event=event)
-            kept = system.follow(seen, now.step, start_of(now.local), unpack())
+            kept = system.follow(seen, made(local), start_of(local), unpack())
             return carry._replace(kept=kept)
 
-        def inner(now: _Now, carry: Carry, kept: Kept) -> tuple[_Now, Carry, Kept]:
-            t = start + tf.cast(now.local, dtype) * dt
-            at = Inputs(*(table[now.local] for table in drive))
-            carry, since = one_step(carry, now.step, at, t, unpack())
+        def inner(local: Tensor, carry: Carry, kept: Kept) -> tuple[Tensor, Carry, Kept]:
+            t = start + tf.cast(local, dtype) * dt
+            at = Inputs(*(table[local] for table in drive))
+            carry, since = one_step(carry, made(local), at, t, unpack())
             if keeps is not None:
-                kept = keeps.after(kept, now.local, since)
-            now = _Now(now.local + 1, following(now.step, carry.flow))
-            return now, follow(carry, now), kept
+                kept = keeps.after(kept, local, since)
+            local = following(local, carry.flow)
+            return local, follow(carry, local), kept
 
-        def goes_on(end: Tensor, now: _Now, kept: Kept) -> Tensor:
+        def goes_on(end: Tensor, local: Tensor, kept: Kept) -> Tensor:
             # No room left stops all loops: what is observed after that is not given out.
-            return now.local < end if keeps is None else (now.local < end) & keeps.holds(kept)
+            return local < end if keeps is None else (local < end) & keeps.holds(kept)
 
         def outer(
-            row: Tensor, now: _Now, carry: Carry, kept: Kept, out: dict[str, Tensor]
-        ) -> tuple[Tensor, _Now, Carry, Kept, dict[str, Tensor]]:
+            row: Tensor, local: Tensor, carry: Carry, kept: Kept, out: dict[str, Tensor]
+        ) -> tuple[Tensor, Tensor, Carry, Kept, dict[str, Tensor]]:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
-            end = tf.minimum(now.local + ahead, n_steps)
-            now, carry, kept = tf.while_loop(
-                lambda now, _, kept: goes_on(end, now, kept), inner, (now, carry, kept)
+            end = tf.minimum(local + ahead, n_steps)
+            local, carry, kept = tf.while_loop(
+                lambda local, _, kept: goes_on(end, local, kept), inner, (local, carry, kept)
             )
-            now, carry, kept = held((now, carry, kept))
-            seen = observe(carry, now)
+            local, carry, kept = held((local, carry, kept))
+            seen = observe(carry, local)
             out = {
                 # A recording of nothing, as of no synapse, stays as it is: TensorFlow refuses to
                 # write to an empty array.
@@ -208,19 +198,19 @@ def _chunk(
                 else out[key]
                 for key, value in seen.items()
             }
-            return row + 1, now, carry, kept, out
+            return row + 1, local, carry, kept, out
 
         zero = tf.constant(0)
-        shapes = observe(carry, _Now(zero, tf.constant(0, tf.int64)))
+        shapes = observe(carry, zero)
         out = {
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
         kept = () if keeps is None else keeps.empty()
-        _, now, carry, kept, out = tf.while_loop(
-            lambda row, *_: row < n_rows, outer, (zero, _Now(zero, first), carry, kept, out)
+        _, local, carry, kept, out = tf.while_loop(
+            lambda row, *_: row < n_rows, outer, (zero, zero, carry, kept, out)
         )
-        return carry, now.local, kept, out
+        return carry, local, kept, out
 
     return chunk
 
