@@ -46,8 +46,9 @@ class Ring:
         """
         old = self._slot(step - 1) * self.stride
         ring = replaced(ring, tf.zeros([self.stride, ring.shape[1]], ring.dtype), old)
-        start = self._slot(step) * self.stride
-        part = tf.slice(ring, tf.stack([start, tf.zeros_like(start)]), [self.stride, ring.shape[1]])
+        # A slice at a place that an argument gives would be compiled anew for each chunk.
+        slots = tf.reshape(ring, [self.slots, self.stride, ring.shape[1]])
+        part = tf.gather(slots, self._slot(step))
         return tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width]), ring
 
     def _slot(self, step: Tensor) -> Tensor:

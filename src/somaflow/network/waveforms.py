@@ -68,15 +68,23 @@ def shares(things: Sequence[Windowed], middle: Times, dt: float) -> Times:
 
     Args:
         things: What has a `start` and a `stop`.
-        middle: The middle of each step.
+        middle: The middle of each step, ascending.
         dt: Its length.
 
     Returns:
-        An array `[*middle.shape, n_things]`.
+        An array `[n_steps, n_things]`.
     """
     start = np.array([thing.start for thing in things])
     stop = np.array([_stop(thing) for thing in things])
-    middle = middle[..., None]
+    # Only steps around a border are looked at; behind them nothing changes until the next.
+    after = np.searchsorted(middle, np.unique(np.concatenate([start, stop])))
+    near = np.unique(np.clip(after[:, None] + np.arange(-2, 3), 0, max(len(middle) - 1, 0)))
+    rows = np.union1d(near, 0)[: len(middle)]
+    parts = _shares(start, stop, middle[rows, None], dt)
+    return np.repeat(parts, np.diff(rows, append=len(middle)), axis=0)
+
+
+def _shares(start: Times, stop: Times, middle: Times, dt: float) -> Times:
     parts = ((middle > start) & (middle < stop)).astype(np.float64)
     cut = _cuts(start, middle, dt) | _cuts(stop, middle, dt)
     begin, which = np.broadcast_to(middle, cut.shape)[cut] - dt / 2, np.nonzero(cut)[-1]

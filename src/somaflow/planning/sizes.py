@@ -16,6 +16,7 @@ from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
 from somaflow.running.execution import Prepared
+from somaflow.simulation.crossings import keeping
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage.sinks import Column, Measurable, Needs, Resumable, Sink
 from somaflow.storage.store import ZarrSink
@@ -312,7 +313,7 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
         for recorder, column in zip(job.recorders, prepared.columns, strict=True)
         if column.shape is not None and not recorder.of_spikes
     )
-    crossings = 4 * int(np.prod(system.crossings or (0,)))
+    crossings = keeping(system.crossings or (0,), schedule.steps).bytes
     given = system.inputs(np.arange(2, dtype=np.int64), nodes_of(job.solver), job.dt)
     numbers = sum(table[0].size for table in given)
-    return schedule.steps * (crossings + item * numbers) + (schedule.rows + 1) * seen * item
+    return crossings + item * (schedule.steps * numbers + (schedule.rows + 1) * seen)

@@ -28,6 +28,7 @@ from somaflow.running.progress import Display, Progress, resident_bytes, shown
 from somaflow.running.writers import Writer, columns_of, ends_early, writers
 from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
+from somaflow.simulation.crossings import weight
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.system import Array, Carry
 from somaflow.storage import checkpoint
@@ -112,11 +113,11 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "steps": job.n_steps,
         "samples_end_ms": ends_early(columns, job.duration),
     }
-    width = int(np.prod(compiled.system.crossings or (0,)))
+    sources = weight(compiled.system.crossings or (0,))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
     stride = job.stride
     carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
-    schedule = chunks.plan(stride, max(width, -(-sampled // stride)), carried)
+    schedule = chunks.plan(stride, max(sources, -(-sampled // stride)), carried)
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 

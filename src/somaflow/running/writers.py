@@ -13,6 +13,7 @@ from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.running.arguments import steps_between
 from somaflow.simulation.chunks import Chunk
+from somaflow.simulation.crossings import Crossings
 from somaflow.simulation.system import Array, Source, System
 from somaflow.storage.sinks import Column, Coordinate, Sink
 
@@ -228,18 +229,20 @@ class _Samples:
 
 
 def _crossed(
-    recorder: Recorder, source: Source, since: Array
+    recorder: Recorder, source: Source, crossings: Crossings
 ) -> tuple[Array, tuple[Array, ...], Array]:
     """Return the step of each spike in a chunk, its batch indices and cell, and its `since`.
 
     The cell is its place among those that are recorded.
     """
-    part = since[..., source.start : source.start + source.size]
-    if recorder.cells is not None:
-        part = part[..., recorder.cells]
-    # NumPy finds the few that are true in bools many times as fast as in floats.
-    rows, *places = np.unravel_index(np.flatnonzero(part != 0), part.shape)
-    return rows, tuple(places), part[(rows, *places)]
+    *problems, cells = crossings.places
+    place = np.full(crossings.shape[-1], -1)  # of each source among those that are recorded
+    chosen = np.arange(source.size) if recorder.cells is None else recorder.cells
+    place[source.start + chosen] = np.arange(len(chosen))
+    cells = place[cells]
+    mine = np.flatnonzero(cells >= 0)
+    places = tuple(axis[mine] for axis in (*problems, cells))
+    return crossings.steps[mine], places, crossings.since[mine]
 
 
 class _Spikes:
@@ -259,9 +262,10 @@ class _Spikes:
         self.spikes = int(state["spikes"])
 
     def __call__(self, chunk: Chunk) -> None:
-        if chunk.samples.since is None:
+        if chunk.samples.crossings is None:
             return
-        steps, (*problems, cells), since = _crossed(self.recorder, self.source, chunk.samples.since)
+        crossings = chunk.samples.crossings()
+        steps, (*problems, cells), since = _crossed(self.recorder, self.source, crossings)
         step = chunk.start + chunk.step + steps
         begin, end = step * self.dt, (step + 1) * self.dt
         # A whole step ago, rounded to float32, is at its beginning; nothing lies before that.
@@ -326,10 +330,10 @@ class _Counts:
             self.sink.rows(self.column.key, first, rows)
 
     def _counted(self, chunk: Chunk, first: int, intervals: int) -> Array:
-        since, width = chunk.samples.since, math.prod(self.shape)
-        if since is None:
+        width = math.prod(self.shape)
+        if chunk.samples.crossings is None:
             return np.zeros((intervals, *self.shape), np.int64)
-        steps, places, _ = _crossed(self.recorder, self.source, since)
+        steps, places, _ = _crossed(self.recorder, self.source, chunk.samples.crossings())
         flat = np.ravel_multi_index(places, self.shape) if width else np.zeros(0, np.int64)
         flat = flat + width * ((chunk.step + steps) // self.steps - first)
         counts = np.bincount(flat, minlength=intervals * width)

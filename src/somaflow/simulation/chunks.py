@@ -90,6 +90,7 @@ def run(
         row = 0 if lead else step // stride + 1
         rows = -(-steps // stride) + lead
         after, samples = advance(carry, start + step, steps, rows, lead)
+        steps = samples.steps
         if not finite(after):
             raise diagnose(system, advance, schedule, carry, start + step, steps, dt)
         # A chunk that ends between two samples has looked at its end too.

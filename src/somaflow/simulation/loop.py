@@ -9,15 +9,17 @@ all runs of one structure.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.numerics import programs
-from somaflow.numerics.device import compiled, following, held, materialize, put, traced
+from somaflow.numerics.device import compiled, following, held, materialize, traced
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
+from somaflow.simulation.crossings import Crossings, Kept, keeping
 from somaflow.simulation.system import (
     Array,
     Blocks,
@@ -32,13 +34,9 @@ from somaflow.simulation.system import (
 from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.solvers.stages import Stages, nodes_of
 
-# Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it, at half the traffic.
-_SINCE = tf.float32
-
 Packed = TypeVar("Packed")  # a nest
-Since = Tensor | tuple[()]  # () for a system without events
 Arguments = tuple[Carry, Nest, Inputs, Tensor, Tensor, Tensor]
-Program = Callable[[*Arguments], tuple[Carry, Since, dict[str, Tensor]]]
+Program = Callable[[*Arguments], tuple[Carry, Tensor, Kept, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -61,27 +59,14 @@ class Samples(NamedTuple):
 
     Attributes:
         observed: For each key an array `[rows, ...]`; rows beyond those asked for are not set.
-        since: Time from each crossing to the end of its step, `[steps, ..., n_sources]`; 0 where
-            there is none; None for a system without events.
+        steps: Steps that were made: as many as were asked for, or fewer where there was no room
+            for more crossings.
+        crossings: Finds the crossings, which takes a while; None for a system without events.
     """
 
     observed: dict[str, Array]
-    since: Array | None
-
-
-class _Now(NamedTuple):
-    """Where a loop is.
-
-    The step is counted beside the place in the chunk, not added up from the chunk's first step: for
-    an index that depends on an argument, TensorFlow would compile anew for each value of it.
-
-    Attributes:
-        local: Steps made in this chunk, int32.
-        step: Steps made in all, int64.
-    """
-
-    local: Tensor
-    step: Tensor
+    steps: int
+    crossings: Callable[[], Crossings] | None
 
 
 def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
@@ -148,6 +133,7 @@ def _chunk(
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
     stages = Stages(solver, dt)
     one_step = _stepper(system, solver, dt, stages)
+    keeps = None if system.crossings is None else keeping(system.crossings, schedule.steps)
 
     def chunk(
         carry: Carry,
@@ -156,7 +142,7 @@ def _chunk(
         first: Tensor,
         start: Tensor,
         counts: Tensor,
-    ) -> tuple[Carry, Since, dict[str, Tensor]]:
+    ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
@@ -164,38 +150,46 @@ def _chunk(
         def start_of(local: Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
-        def observe(carry: Carry, now: _Now) -> dict[str, Tensor]:
-            return system.observe(carry, now.step, start_of(now.local), prepared)
+        def made(local: Tensor) -> Tensor:
+            # Counted beside the place in the chunk, it would be a kernel of its own in each step.
+            # It is no index of a slice: that would be compiled anew for each chunk.
+            return first + tf.cast(local, tf.int64)
 
-        def follow(carry: Carry, now: _Now) -> Carry:
+        def observe(carry: Carry, local: Tensor) -> dict[str, Tensor]:
+            return system.observe(carry, made(local), start_of(local), prepared)
+
+        def follow(carry: Carry, local: Tensor) -> Carry:
             if system.follow is None:
                 return carry
             # XLA must not fuse the step with what looks at it: its bits could change.
             flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
             seen = carry._replace(flow=flow, event=event)
-            kept = system.follow(seen, now.step, start_of(now.local), unpack())
+            kept = system.follow(seen, made(local), start_of(local), unpack())
             return carry._replace(kept=kept)
 
-        def inner(now: _Now, carry: Carry, since: Since) -> tuple[_Now, Carry, Since]:
-            t = start + tf.cast(now.local, dtype) * dt
-            at = Inputs(*(table[now.local] for table in drive))
-            carry, crossed = one_step(carry, now.step, at, t, unpack())
-            if crossed is not None:
-                crossed = tf.cast(crossed, _SINCE)
-                since = put(since, now.local, crossed)
-            now = _Now(now.local + 1, following(now.step, carry.flow))
-            return now, follow(carry, now), since
+        def inner(local: Tensor, carry: Carry, kept: Kept) -> tuple[Tensor, Carry, Kept]:
+            t = start + tf.cast(local, dtype) * dt
+            at = Inputs(*(table[local] for table in drive))
+            carry, since = one_step(carry, made(local), at, t, unpack())
+            if keeps is not None:
+                kept = keeps.after(kept, local, since)
+            local = following(local, carry.flow)
+            return local, follow(carry, local), kept
+
+        def goes_on(end: Tensor, local: Tensor, kept: Kept) -> Tensor:
+            # No room left stops all loops: what is observed after that is not given out.
+            return local < end if keeps is None else (local < end) & keeps.holds(kept)
 
         def outer(
-            row: Tensor, now: _Now, carry: Carry, since: Since, out: dict[str, Tensor]
-        ) -> tuple[Tensor, _Now, Carry, Since, dict[str, Tensor]]:
+            row: Tensor, local: Tensor, carry: Carry, kept: Kept, out: dict[str, Tensor]
+        ) -> tuple[Tensor, Tensor, Carry, Kept, dict[str, Tensor]]:
             ahead = tf.where((row == 0) & (lead == 1), 0, schedule.stride)
-            end = tf.minimum(now.local + ahead, n_steps)
-            now, carry, since = tf.while_loop(
-                lambda now, *_: now.local < end, inner, (now, carry, since)
+            end = tf.minimum(local + ahead, n_steps)
+            local, carry, kept = tf.while_loop(
+                lambda local, _, kept: goes_on(end, local, kept), inner, (local, carry, kept)
             )
-            now, carry, since = held((now, carry, since))
-            seen = observe(carry, now)
+            local, carry, kept = held((local, carry, kept))
+            seen = observe(carry, local)
             out = {
                 # A recording of nothing, as of no synapse, stays as it is: TensorFlow refuses to
                 # write to an empty array.
@@ -204,20 +198,19 @@ def _chunk(
                 else out[key]
                 for key, value in seen.items()
             }
-            return row + 1, now, carry, since, out
+            return row + 1, local, carry, kept, out
 
         zero = tf.constant(0)
-        shapes = observe(carry, _Now(zero, tf.constant(0, tf.int64)))
+        shapes = observe(carry, zero)
         out = {
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
-        crossings = system.crossings
-        since = () if crossings is None else tf.zeros([schedule.steps, *crossings], _SINCE)
-        _, _, carry, since, out = tf.while_loop(
-            lambda row, *_: row < n_rows, outer, (zero, _Now(zero, first), carry, since, out)
+        kept = () if keeps is None else keeps.empty()
+        _, local, carry, kept, out = tf.while_loop(
+            lambda row, *_: row < n_rows, outer, (zero, zero, carry, kept, out)
         )
-        return carry, since, out
+        return carry, local, kept, out
 
     return chunk
 
@@ -252,18 +245,19 @@ class Advance:
         Args:
             carry: The state.
             step: Steps made before.
-            n_steps: Steps to make.
+            n_steps: Steps to make; fewer are made where more would spike than there is room for.
             n_rows: Samples to take, one after every `stride` steps.
             lead: Whether the first sample is taken before the first step.
         """
         arguments = self._arguments(carry, step, n_steps, n_rows, lead)
         if self._program is None:
             self._program = self._compiled(arguments)
-        carry, since, out = self._program(*arguments)
-        # Views, where `.numpy()` would copy: both tables are as long as the longest chunk.
+        carry, made, kept, out = self._program(*arguments)
+        # Views, where `.numpy()` would copy: tables are as long as of the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
-        crossed = None if isinstance(since, tuple) else np.asarray(memoryview(since))[:n_steps]
-        return carry, Samples(observed, crossed)
+        steps, shape = int(made), self._system.crossings
+        found = None if shape is None else keeping(shape, self._schedule.steps).found
+        return carry, Samples(observed, steps, found and cache(partial(found, kept, steps)))
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
@@ -277,9 +271,11 @@ class Advance:
 
     def _whole(self, table: Array) -> Tensor:
         """Return a table of inputs in the length of the longest chunk."""
-        whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]), self._dtype.as_numpy_dtype)
-        whole[: len(table)] = table
-        return tf.constant(whole)
+        if len(table) <= self._schedule.steps:
+            whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]))
+            whole[: len(table)] = table
+            table = whole
+        return tf.constant(table, self._dtype)
 
     def _compiled(self, arguments: Arguments) -> Program:
         parts = self._system, self._solver, self._dt, self._schedule, self._dtype

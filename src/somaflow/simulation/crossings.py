@@ -1,0 +1,166 @@
+"""Crossings: who spiked in the steps of a chunk, and when.
+
+Of few sources a chunk leaves a table, of many a list in the order of steps, which takes what
+happened and no more: to write and search the table would take as long as the step. A list that is
+full ends its chunk, and the next one goes on from there. To keep a list takes four kernels a step,
+and XLA runs a step of more than eight kernels from a queue, which costs more than a short row.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.numerics.delivery import for_each, places
+from somaflow.numerics.device import put
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
+
+# Times since a crossing are parts of a step: float32 keeps them to 1e-7 of it.
+_SINCE = tf.float32
+_FEW = 1024  # sources, for a table
+# In each step one source of so many may spike before a list is full.
+_SELDOM = 32
+# In the length of a chunk so many sources count as one number that is left, for the time they take.
+_LISTED = 4
+
+Kept = tuple[Tensor, ...]
+
+
+class Crossings(NamedTuple):
+    """The crossings of a chunk, in the order of steps and then of sources.
+
+    Attributes:
+        shape: Of the sources, `[..., n_sources]`.
+        steps: The step of each in the chunk.
+        places: The batch indices of each and its source.
+        since: Time from each to the end of its step.
+    """
+
+    shape: tuple[int, ...]
+    steps: Array
+    places: tuple[Array, ...]
+    since: Array
+
+    @classmethod
+    def numbered(cls, shape: tuple[int, ...], numbers: Array, since: Array) -> "Crossings":
+        """Return crossings by their numbers in the flat shape of all steps and sources."""
+        most = int(numbers[-1]) // math.prod(shape) + 1 if len(numbers) else 1
+        steps, *places = np.unravel_index(numbers, (most, *shape))
+        return cls(shape, steps, tuple(places), since)
+
+
+class Keeping(Protocol):
+    """A way to keep the crossings of a chunk while it is computed.
+
+    Attributes:
+        bytes: What it leaves.
+    """
+
+    @property
+    def bytes(self) -> int: ...
+
+    def empty(self) -> Kept:
+        """Return what is kept of nothing."""
+        ...
+
+    def holds(self, kept: Kept) -> Tensor:
+        """Tell whether there is room for one step more, whatever happens in it."""
+        ...
+
+    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+        """Return what is kept after a step.
+
+        Args:
+            kept: What is kept before.
+            local: The step's number in the chunk, int32.
+            since: Time from each crossing to the step's end, 0 where there is none, `[...]`.
+        """
+        ...
+
+    def found(self, kept: Kept, steps: int) -> Crossings:
+        """Return the crossings of so many steps."""
+        ...
+
+
+class Table:
+    """A number for each step and source, 0 where there is no crossing.
+
+    Args:
+        shape: Of the sources.
+        steps: The most steps of a chunk.
+    """
+
+    def __init__(self, shape: tuple[int, ...], steps: int) -> None:
+        self.shape, self.steps = shape, steps
+
+    @property
+    def bytes(self) -> int:
+        return _SINCE.size * self.steps * math.prod(self.shape)
+
+    def empty(self) -> Kept:
+        return (tf.zeros([self.steps, *self.shape], _SINCE),)
+
+    def holds(self, kept: Kept) -> Tensor:
+        return tf.constant(True)
+
+    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+        return (put(kept[0], local, tf.cast(since, _SINCE)),)
+
+    def found(self, kept: Kept, steps: int) -> Crossings:
+        table = np.asarray(memoryview(kept[0]))[:steps].reshape(-1)  # `.numpy()` would copy
+        # NumPy finds the few that are true in bools many times as fast as in floats.
+        numbers = np.flatnonzero(table != 0)
+        return Crossings.numbered(self.shape, numbers, table[numbers])
+
+
+class List:
+    """How many there are; the number of each among all steps and sources; and its time.
+
+    Args:
+        shape: Of the sources.
+        steps: The most steps of a chunk.
+    """
+
+    def __init__(self, shape: tuple[int, ...], steps: int) -> None:
+        self.shape, self.sources = shape, math.prod(shape)
+        # In one step all may spike.
+        self.room = self.sources + steps * self.sources // _SELDOM
+
+    @property
+    def bytes(self) -> int:
+        return (tf.int64.size + _SINCE.size) * self.room
+
+    def empty(self) -> Kept:
+        return tf.constant(0), tf.zeros([self.room], tf.int64), tf.zeros([self.room], _SINCE)
+
+    def holds(self, kept: Kept) -> Tensor:
+        return kept[0] <= self.room - self.sources
+
+    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+        flat: Tensor = tf.reshape(since, [-1])
+        first = tf.cast(local, tf.int64) * self.sources
+
+        def add(place: Tensor, kept: Kept) -> Kept:
+            count, numbers, times = kept
+            numbers = put(numbers, count, first + tf.cast(place, tf.int64))
+            return count + 1, numbers, put(times, count, tf.cast(flat[place], _SINCE))
+
+        return for_each(places(flat > 0), add, kept)
+
+    def found(self, kept: Kept, steps: int) -> Crossings:
+        count = int(kept[0])
+        numbers, since = (np.asarray(memoryview(part))[:count] for part in kept[1:])
+        return Crossings.numbered(self.shape, numbers, since)
+
+
+def keeping(shape: tuple[int, ...], steps: int) -> Keeping:
+    """Return how to keep the crossings of sources in a shape, in a chunk of so many steps."""
+    return (Table if math.prod(shape) <= _FEW else List)(shape, steps)
+
+
+def weight(shape: tuple[int, ...]) -> int:
+    """Return as how many numbers sources count in the length of a chunk."""
+    sources = math.prod(shape)
+    return sources if sources <= _FEW else -(-sources // _LISTED)
