@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.device import _with_wishes, following, materialize
+from somaflow.numerics.device import _with_wishes, following, held, materialize, put
 from somaflow.numerics.sums import gathered, weighted_sum
 
 WIDTH, PASSES = "--xla_cpu_prefer_vector_width", "--xla_disable_hlo_passes"
@@ -49,6 +49,23 @@ def test_products_of_a_sum_over_lists_are_made_once_and_apart_from_their_additio
     with_gather = [part for part in fusions(module) if " gather(" in part]
     assert len(with_gather) == 1
     assert " add(" not in with_gather[0] and " exponential(" not in with_gather[0]
+
+
+def test_a_past_that_is_read_before_it_is_written_is_not_copied_in_each_step() -> None:
+    """Without the barrier the loop copies all of it twice."""
+
+    def lagged(past, x):
+        def step(n, past, x, total):
+            slot = tf.math.floormod(n, past.shape[0])
+            late, new = held((tf.gather(past, slot), tf.sin(x + tf.cast(n, x.dtype))))
+            past = put(past, slot, new)
+            return following(n, [past]), past, 0.9 * x + late, total + tf.reverse(late, [0])
+
+        return tf.while_loop(lambda n, *_: n < 100, step, (tf.constant(0), past, x, x))
+
+    module = optimised(lagged, tf.zeros([7, 640], tf.float64), tf.zeros([640], tf.float64))
+    copying = [part for part in fusions(module) if re.search(r"= f64\[7,640\]\S* copy\(", part)]
+    assert [part.strip().startswith("ENTRY") for part in copying] == [True]
 
 
 @pytest.mark.parametrize(

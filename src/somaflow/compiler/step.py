@@ -6,8 +6,9 @@ from functools import partial
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
-from somaflow.compiler.coupling import Group, Spikes
+from somaflow.compiler.coupling import Spikes
 from somaflow.compiler.lower import Scope
+from somaflow.compiler.past import Past
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.single import GeneralConstants, GeneralSums
 from somaflow.compiler.states import (
@@ -25,7 +26,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.constants import number
-from somaflow.numerics.device import cast, in_each_row, materialize, put, spread
+from somaflow.numerics.device import cast, in_each_row, materialize, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
@@ -59,7 +60,7 @@ class NetworkDynamics:
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
         self.struck, self.reach, self.behind = tables.struck, reach, behind
-        self.arrivals = Arrivals(tables)
+        self.arrivals, self.past = Arrivals(tables), Past(tables)
 
     def prepare(self, parameters: Parameters, dt: float, nodes: tuple[float, ...]) -> Constants:
         """Compute once a chunk what does not change within it."""
@@ -329,10 +330,12 @@ class NetworkDynamics:
                 above = tf.broadcast_to(spiking.holds(value), crossed.shape)
                 event.above[f"above {self.populations[k].name}"] = above
             since.append(crossed)
+        late, past = self.past.passed(since, before.event.spikes, tick.step, constants.begun)
+        event.spikes.update(past)
         for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group, since, before, tick, constants)
+                arriving = late.get(c, since[group.source])
             else:
                 arriving = outside.counts[group.counted]
             after = since[group.routes[0].target] if group.form.learns else None
@@ -352,11 +355,6 @@ class NetworkDynamics:
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
         self.arrivals.bring(arrived, states, context.times[1], constants, free)
-        for k, steps in enumerate(self.tables.delays):
-            if steps:
-                key = f"spikes {self.populations[k].name}"
-                slot = tf.cast(tf.math.floormod(tick.step, steps), tf.int32)
-                event.spikes[key] = put(before.event.spikes[key], slot, since[k])
         states = clamps.at_end(states, outside, constants.drives)
         blocks = tuple(
             stacked([rows[state] for state in layout.states])
@@ -375,20 +373,6 @@ class NetworkDynamics:
         for k, spiking in enumerate(self.spiking if self.behind else ()):
             new[k] |= spiking.put_back(old[k], new[k], context.waiting)
         return new
-
-    def _delayed(
-        self, group: Group, since: list[Tensor], before: Carry, tick: Tick, constants: Constants
-    ) -> Tensor:
-        """Return the spikes of a group's population that arrive in this step after its delay."""
-        if not group.delay:
-            return since[group.source]
-        history = before.event.spikes[f"spikes {self.populations[group.source].name}"]
-        sent = tick.step - group.delay
-        slot = tf.math.floormod(sent, history.shape[0])
-        # A slice at a place that an argument gives would be compiled anew for each chunk.
-        arriving = tf.gather(history, tf.cast(slot, tf.int32))
-        begun = constants.begun.get(group.key)
-        return arriving if begun is None else tf.where(sent >= begun, arriving, 0)
 
     def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
         """Return a change of a state, 0 for cells that are refractory."""
