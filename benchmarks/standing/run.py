@@ -14,6 +14,7 @@ BENCHMARKS = ("antennal_lobe", "if_networks", "cobahh", "hh_cells", "stdp")
 DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- begin: run.py standing --docs -->", "<!-- end -->"
 OURS, DTYPES, KEY = "somaflow", ("float64", "float32"), "us_per_step"
+APART = 0.05  # relative; rates that differ by more are told
 
 
 class Line(NamedTuple):
@@ -24,6 +25,7 @@ class Line(NamedTuple):
         ours: Microseconds of processor time a step, the median over rounds.
         peers: By peer the median over rounds of its time divided by ours, in its best form.
         forms: By peer the label of that form.
+        apart: What is to be said of peers whose mean rate is another.
         rounds: How many.
         date: When.
         machine: Where.
@@ -33,6 +35,7 @@ class Line(NamedTuple):
     ours: float
     peers: dict[str, float]
     forms: dict[str, str]
+    apart: list[str]
     rounds: int
     date: str
     machine: str
@@ -66,12 +69,18 @@ def lines(left: Mapping[str, kept.Kept]) -> list[Line]:
                 if fits and ratio < peers.get(name, math.inf):
                     peers[name], forms[name] = ratio, label
             count = sum(found is not None for found in results[mine[0]])
-            made.append(Line(f"{case}, {dtype}", ours, peers, forms, count, date, machine))
+            said = _apart(results, mine[0], forms)
+            made.append(Line(f"{case}, {dtype}", ours, peers, forms, said, count, date, machine))
     return made
 
 
-def table(made: list[Line]) -> str:
-    """Return the table, which form of each peer was the best, and the machines, as Markdown."""
+def table(made: list[Line], missing: list[str]) -> str:
+    """Return the table, and below it where it was measured and what has to be known of it.
+
+    Args:
+        made: The lines.
+        missing: Benchmarks that were not run.
+    """
     names = list(dict.fromkeys(name for line in made for name in line.peers))
     head = ["case", "somaflow, µs a step", *names, "rounds", "date"]
     rows = [head, ["---"] * len(head)]
@@ -80,11 +89,13 @@ def table(made: list[Line]) -> str:
         rows.append([line.case, _digits(line.ours), *ratios, str(line.rounds), line.date])
     text = ["| " + " | ".join(row) + " |" for row in rows]
     best = [
-        f"- {line.case}: {'; '.join(line.forms[name] for name in names if name in line.forms)}"
+        f"- {line.case}: {'; '.join(special)}"
         for line in made
-        if any(form != name for name, form in line.forms.items())
+        if (special := [form for name, form in line.forms.items() if form != name])
     ]
+    apart = [f"- {line.case}: {said}" for line in made for said in line.apart]
     machines = [f"- {machine}" for machine in dict.fromkeys(line.machine for line in made)]
+    absent = ", ".join(missing) or "none"
     pins = ", ".join(wanted[0].replace("==", " ") for _, wanted in environments.PACKAGES.values())
     return "\n".join(
         [
@@ -94,13 +105,28 @@ def table(made: list[Line]) -> str:
             "",
             *machines,
             "",
-            f"Peers' versions: {pins}.",
+            f"Versions that are installed: {pins}. Not measured yet: {absent}.",
             "",
-            "The form in which each peer was at its best, where it has several:",
+            "Mean rates that are more than 5 % apart, so that the work was not the same:",
+            "",
+            *(apart or ["- none"]),
+            "",
+            "The form in which a peer was at its best, where it is a special one:",
             "",
             *best,
         ]
     )
+
+
+def _apart(results: rounds.Results, mine: str, forms: dict[str, str]) -> list[str]:
+    """Return what is to be said of peers that spike at another rate in the mean over rounds."""
+    rate = rounds.mean(results[mine], "rate")
+    others = {name: rounds.mean(results[label], "rate") for name, label in forms.items()}
+    return [
+        f"{name} at {_digits(other)} Hz, somaflow at {_digits(rate)} Hz"
+        for name, other in others.items()
+        if abs(other - rate) > APART * rate
+    ]
 
 
 def _shown(ratio: float | None) -> str:
@@ -121,17 +147,18 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help=f"write {DOCS.name}")
     options = parser.parse_args()
     made: list[Line] = []
+    missing: list[str] = []
     for name in BENCHMARKS:
         if options.run and not kept.kept(name):
             subprocess.run([sys.executable, "-m", f"{name}.run"], check=True)
         left = kept.kept(name)
         if not left:
-            print(f"not measured: python benchmarks/run.py {name}", file=sys.stderr)
+            missing.append(name)
         else:
             made += lines(left)
     if not made:
         sys.exit("nothing was measured yet: run a benchmark, or --run.")
-    text = table(made)
+    text = table(made, missing)
     print(text)
     if options.docs:
         before, _, rest = DOCS.read_text(encoding="utf-8").partition(BEGIN)
