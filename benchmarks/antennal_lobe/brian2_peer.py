@@ -244,6 +244,7 @@ def main() -> None:
         b2.prefs.core.default_float_dtype = np.float32
     b2.prefs.codegen.cpp.extra_compile_args_gcc = flags
     b2.prefs.devices.cpp_standalone.openmp_threads = 0
+    b2.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
 
     with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stdout(sys.stderr):
         directory = str(args.build or temporary)

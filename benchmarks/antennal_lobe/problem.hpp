@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <chrono>
+#include <ctime>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -197,11 +197,10 @@ void report(const Problem& p, const Options& options) {
     std::vector<double> us;
     Recording recording;
     for (int k = 0; k < options.repeats; ++k) {
-        const auto start = std::chrono::steady_clock::now();
+        const std::clock_t start = std::clock();
         recording = lobe->run();
-        const std::chrono::duration<double, std::micro> took =
-            std::chrono::steady_clock::now() - start;
-        us.push_back(took.count() / double(lobe->steps()));
+        const double took = 1e6 * double(std::clock() - start) / CLOCKS_PER_SEC;
+        us.push_back(took / double(lobe->steps()));
     }
     if (!is_finite(recording)) throw std::runtime_error("a voltage is not a number");
     if (!options.trace.empty()) write_trace(options.trace, p, recording);

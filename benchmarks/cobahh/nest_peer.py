@@ -59,12 +59,12 @@ def main() -> None:
     options = peer.parser(__doc__).parse_args()
     problem = peer.load(options.problem)
     nest.verbosity = nest.VerbosityLevel.ERROR
-    begin = time.perf_counter()
+    begin = time.process_time()
     recorder = build(problem)
     nest.Prepare()
-    built = time.perf_counter()
+    built = time.process_time()
     nest.Run(options.duration)
-    seconds = time.perf_counter() - built
+    seconds = time.process_time() - built
     nest.Cleanup()
     counts = np.bincount(recorder.get("events", "senders") - 1, minlength=problem["n"])
     peer.answer("NEST", options, problem, seconds, counts, build_seconds=built - begin)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cobahh import problem
-from harness import peer, rounds
+from harness import kept, peer, rounds
 
 F64, F32 = "somaflow float64", "somaflow float32"
 BRIAN2, NEST = "Brian2", "NEST"
@@ -50,7 +50,7 @@ def main() -> None:
 
     def arguments() -> Iterator[tuple[str | Path, ...]]:
         for seed in range(1, options.wirings + 1):
-            file = rounds.RESULTS / f"cobahh_{seed}.npz"
+            file = rounds.PROBLEMS / f"cobahh_{seed}.npz"
             peer.save(file, problem.make(seed))
             for _ in range(options.rounds):
                 yield file, "--duration", str(options.duration)
@@ -58,7 +58,7 @@ def main() -> None:
     results = rounds.measure(
         rounds.chosen(PEERS, options.only), list(arguments()), core=options.core
     )
-    rounds.keep("cobahh", results)
+    kept.keep("cobahh", {f"COBAHH, {problem.N:,} cells": results})
     title = (
         f"COBAHH, 4,000 cells, 2 %, dt 0.1 ms, {options.duration:g} ms, {options.wirings} wirings: "
         "medians, and mean rates"

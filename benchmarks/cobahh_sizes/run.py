@@ -3,7 +3,7 @@
 import sys
 
 from cobahh_sizes import problem
-from harness import peer, rounds
+from harness import kept, peer, rounds
 
 PEERS = [
     rounds.Peer("somaflow float64", "cobahh_sizes.somaflow_peer"),
@@ -27,7 +27,7 @@ def main() -> None:
     # Sizes take turns within a round, as peers do elsewhere.
     for number in range(options.rounds):
         for cells in options.sizes:
-            file = rounds.RESULTS / f"cobahh_{cells}.npz"
+            file = rounds.PROBLEMS / f"cobahh_{cells}.npz"
             peer.save(file, problem.make(cells, 1))
             # The work is about the same at every size, but for at least 100 ms.
             duration = max(options.duration * options.sizes[0] / cells, 100.0)
@@ -35,7 +35,7 @@ def main() -> None:
             for label, items in found.items():
                 results.setdefault(f"{label}, {cells:,} cells", []).extend(items)
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    rounds.keep("cobahh_sizes", results)
+    kept.keep("cobahh_sizes", results)
     columns = [
         rounds.column("ns/cell/step", "ns_per_cell_step", 2),
         rounds.column("ns/delivered", "ns_per_delivered", 2),

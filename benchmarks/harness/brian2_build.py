@@ -22,6 +22,8 @@ def prepare(dtype: str, flags: str, dt: float) -> None:
         b2.prefs.core.default_float_dtype = np.float32
     b2.prefs.codegen.cpp.extra_compile_args_gcc = FLAGS[flags]
     b2.prefs.devices.cpp_standalone.openmp_threads = 0
+    # By default all files are compiled at once, on the one core that the peers stay on.
+    b2.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
     b2.set_device("cpp_standalone", build_on_run=False)
     b2.defaultclock.dt = dt * ms
 

@@ -48,6 +48,24 @@ def random_pairs(rng: np.random.Generator, n: int, p: float) -> tuple[np.ndarray
     return pre, np.concatenate(targets).astype(np.int32)
 
 
+def irregularity(times: np.ndarray, cells: np.ndarray) -> float:
+    """Return the mean over cells of the coefficient of variation of the intervals between spikes.
+
+    Args:
+        times: Of the spikes, in ms, [n_spikes].
+        cells: Whose they are, [n_spikes]; a cell with fewer than three spikes is left out.
+    """
+    order = np.lexsort((times, cells))
+    gaps, same = np.diff(times[order]), np.diff(cells[order]) == 0
+    owner = cells[order][1:][same]
+    number = np.bincount(owner)
+    first, second = (np.bincount(owner, gaps[same] ** power) for power in (1, 2))
+    some = number >= 2
+    mean = first[some] / number[some]
+    spread = np.sqrt(np.maximum(second[some] / number[some] - mean**2, 0))
+    return float(np.mean(spread / mean)) if some.any() else float("nan")
+
+
 def answer(
     peer: str,
     options: argparse.Namespace,

@@ -18,7 +18,7 @@ from typing import Any
 from harness import environments
 
 BENCHMARKS = Path(__file__).parents[1]
-RESULTS = environments.BENCH
+PROBLEMS = environments.BENCH / "problems"
 # One thread for everybody, whatever the library calls it.
 ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -41,17 +41,22 @@ class Peer:
         module: Its script, such as `cobahh.brian2_peer`.
         options: Its own part of the command line.
         package: What its environment must have; None for the one that runs the benchmark.
+        program: A compiled program that is run in place of the script.
     """
 
     label: str
     module: str
     options: tuple[str, ...] = ()
     package: str | None = None
+    program: Path | None = None
 
     @property
-    def python(self) -> Path | None:
-        """The interpreter that runs it; None where its package cannot be installed."""
-        return Path(sys.executable) if self.package is None else environments.python(self.package)
+    def command(self) -> list[str] | None:
+        """What is run; None where its package cannot be installed."""
+        if self.program is not None:
+            return [str(self.program)]
+        python = sys.executable if self.package is None else environments.python(self.package)
+        return None if python is None else [str(python), "-m", self.module]
 
 
 def run(peer: Peer, *arguments: str | Path, core: int | None = None) -> Found:
@@ -65,11 +70,11 @@ def run(peer: Peer, *arguments: str | Path, core: int | None = None) -> Found:
     Raises:
         RuntimeError: It failed; the text is the last line that it said.
     """
-    if peer.python is None:
+    if peer.command is None:
         raise RuntimeError(f"{peer.package} is not installed")
     pinned = {} if core is None else {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
     done = subprocess.run(
-        [str(peer.python), "-m", peer.module, *map(str, arguments), *peer.options],
+        [*peer.command, *map(str, arguments), *peer.options],
         check=False,
         capture_output=True,
         text=True,
@@ -96,7 +101,7 @@ def measure(
     Returns:
         For each peer what it found, by round.
     """
-    wanted = {peer.label: peer for peer in peers if peer.python is not None}
+    wanted = {peer.label: peer for peer in peers if peer.command is not None}
     results: Results = {label: [] for label in wanted}
     for number, arguments in enumerate(rounds):
         for label, peer in wanted.items():
@@ -192,12 +197,6 @@ def apart(
             if not abs(other - one) <= tolerance * abs(one):
                 lines.append(f"APART  {key} of {label}: {other:.2f}, of {first}: {one:.2f}")
     return lines
-
-
-def keep(name: str, results: Any) -> None:
-    """Write the results to `.bench/NAME.json`."""
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1))
 
 
 def parser(doc: str | None, peers: Sequence[Peer], duration: float) -> argparse.ArgumentParser:

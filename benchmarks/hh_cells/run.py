@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from harness import peer, rounds
+from harness import kept, peer, rounds
 from hh_cells import problem
 
 F64, F32 = "somaflow float64", "somaflow float32"
@@ -47,7 +47,7 @@ COLUMNS = [rounds.column("ns/cell/step", KEY, 2), rounds.column("Hz", "rate", 2,
 
 def files(sizes: list[int]) -> dict[int, Path]:
     """Write the problem files; return their paths by the number of cells."""
-    paths = {cells: rounds.RESULTS / f"hh_cells_{cells}.npz" for cells in sizes}
+    paths = {cells: rounds.PROBLEMS / f"hh_cells_{cells}.npz" for cells in sizes}
     for cells, path in paths.items():
         peer.save(path, problem.make(cells))
     return paths
@@ -80,7 +80,7 @@ def main() -> None:
         duration = min(max(options.duration * SAME / cells, 5.0), 10_000.0)
         repeated: list[tuple[Any, ...]] = [(path, "--duration", duration)] * options.rounds
         results[cells] = rounds.measure(peers, repeated, core=options.core)
-    rounds.keep("hh_cells", results)
+    kept.keep("hh_cells", {f"{cells:,} squid axons": of for cells, of in results.items()})
     against = {"/float64": F64, "/float32": F32}
     for cells, of in results.items():
         rounds.table(f"{cells:,} squid axons, dt 0.025 ms", of, COLUMNS, against, KEY)

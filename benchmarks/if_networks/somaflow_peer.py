@@ -1,15 +1,17 @@
-"""CUBA and COBA in somaflow: exponential Euler, one thread, spikes recorded, finite check on."""
+"""The networks in somaflow: exponential Euler, one thread, spikes recorded, finite check on."""
 
 from harness import peer, somaflow_run
 from if_networks import problem as p
 
 import somaflow as sf
-from somaflow.units import ms, mV, nA, uS
+from somaflow.units import kHz, ms, mV, nA, uS
 
 
 def synapses(problem: peer.Problem) -> tuple[tuple[sf.Mechanism, sf.Mechanism], tuple]:
     """Return the exciting and the inhibiting synapse, and their weights."""
     catalogue = sf.catalogue("synapses")
+    if problem["model"] == "brunel":
+        return (catalogue.delta, catalogue.delta), (problem["w_e"] * mV, problem["w_i"] * mV)
     taus = p.TAU_E * ms, p.TAU_I * ms
     if problem["model"] == "cuba":
         current = catalogue.exponential_current
@@ -27,10 +29,10 @@ def build(problem: peer.Problem) -> tuple[sf.Network, sf.Population]:
         E_L=problem["E_L"] * mV,
         R=100 * mV / nA,
         tau=p.TAU * ms,
-        V_threshold=p.V_THRESHOLD * mV,
-        V_reset=p.V_RESET * mV,
+        V_threshold=problem["V_threshold"] * mV,
+        V_reset=problem["V_reset"] * mV,
     )
-    cells = sf.Population("cells", problem["n"], model, refractory=p.REFRACTORY * ms)
+    cells = sf.Population("cells", problem["n"], model, refractory=problem["refractory"] * ms)
     split = problem["n_exc"]
     exciting = problem["pre"] < split
     kinds, weights = synapses(problem)
@@ -38,14 +40,20 @@ def build(problem: peer.Problem) -> tuple[sf.Network, sf.Population]:
         ("excite", cells[:split], somaflow_run.wired(problem, exciting)),
         ("inhibit", cells[split:], somaflow_run.wired(problem, ~exciting, split)),
     )
+    delay = {"delay": problem["delay"] * ms} if "delay" in problem else {}
     projections = [
-        sf.Projection(pre, cells, synapse, connector, weight=weight, name=name)
+        sf.Projection(pre, cells, synapse, connector, weight=weight, name=name, **delay)
         for (name, pre, connector), synapse, weight in zip(sides, kinds, weights, strict=True)
     ]
-    pushes = [
-        sf.CurrentClamp(cells[: problem["pushed"]], p.PUSH * nA, start=0 * ms, stop=p.PUSH_END * ms)
-    ]
-    return sf.Network(cells, *projections, *(pushes if problem["pushed"] else [])), cells
+    drives = []
+    if problem["pushed"]:
+        pushed = cells[: problem["pushed"]]
+        drives = [sf.CurrentClamp(pushed, p.PUSH * nA, start=0 * ms, stop=p.PUSH_END * ms)]
+    if "external" in problem:
+        drives = [
+            sf.PoissonInput(cells, kinds[0], rate=problem["external"] * kHz, weight=weights[0])
+        ]
+    return sf.Network(cells, *projections, *drives), cells
 
 
 def main() -> None:
@@ -57,7 +65,9 @@ def main() -> None:
     run, counts = somaflow_run.simulate(
         network, cells, options, dt=problem["dt"] * ms, initial=initial
     )
-    somaflow_run.answer(options, problem, run, counts)
+    spikes = run["cells.spikes"]
+    varied = peer.irregularity(spikes.times, spikes.cells)
+    somaflow_run.answer(options, problem, run, counts, cv=varied)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """100,000 cells and 1e8 synapses: see README.md."""
 
-from harness import rounds
+from harness import kept, rounds
 from large import problem
 
 PEERS = [
@@ -35,7 +35,7 @@ def main() -> None:
     arguments = [str(part) for part in [*arguments, "--duration", options.duration]]
     peers = rounds.chosen(PEERS, options.only)
     results = rounds.measure(peers, [arguments] * options.rounds, core=options.core)
-    rounds.keep("large", results)
+    kept.keep("large", results)
     title = f"{options.cells:,} integrate-and-fire cells, {options.duration:g} ms, dt 0.1 ms"
     rounds.table(title, results, COLUMNS, {})
     for label, found in results.items():

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness import rounds
+from harness import kept
 from plan.cases import CASES
 
 # What is compared: in the plan, in the run, and by how much they may differ.
@@ -54,7 +54,7 @@ def main() -> None:
         for name in options.only:
             results[name].append(measure(name))
             report(name, results[name][-1])
-    rounds.keep("plan", results)
+    kept.keep("plan", results)
     every = [found for rows in results.values() for found in rows]
     for said, pairs, most in (
         ("bytes within 10 %", BYTES, WITHIN_BYTES),

@@ -7,17 +7,17 @@ to round. Compared are times within a round, the compile left out and the last w
 """
 
 import argparse
-import json
 import shutil
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness import kept
+
 import somaflow as sf
 from somaflow.units import ms
 
-BENCH = Path(__file__).parents[2] / ".bench"
 DT = 0.01
 CHECKPOINT = 200
 
@@ -78,8 +78,7 @@ def main() -> None:
         per_step = statistics.median(found) / arguments.steps * 1e6
         print(f"{name:<42}{per_step:>9.2f}{ratio:>8.3f}{sizes[name] / 1e6:>8.2f}")
         report[name] = {"seconds": found, "ratio": ratio, "bytes": sizes[name]}
-    BENCH.mkdir(exist_ok=True)
-    (BENCH / "recording.json").write_text(json.dumps(report, indent=1))
+    kept.keep("recording", report)
 
 
 if __name__ == "__main__":

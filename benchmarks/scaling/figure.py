@@ -1,9 +1,10 @@
-"""Draw the curves of `.bench/scaling.json` to `docs/images/scaling.png`."""
+"""Draw the curves of `.bench/results/scaling.json` to `docs/images/scaling.png`."""
 
-import json
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from harness import kept
 from scaling.measure import Point
 
 ROOT = Path(__file__).parents[2]
@@ -12,8 +13,10 @@ COLUMNS = 4
 
 def main() -> None:
     """Draw one panel for each curve: costs, and references dashed."""
-    kept = json.loads((ROOT / ".bench" / "scaling.json").read_text())
-    points = [Point(**point) for point in kept]
+    found = kept.kept("scaling")
+    if not found:
+        sys.exit("nothing is kept yet: python benchmarks/run.py scaling")
+    points = [Point(**point) for curve in found.values() for point in curve.found]
     curves = list(dict.fromkeys(point.curve for point in points))
     rows = -(-len(curves) // COLUMNS)
     figure, axes = plt.subplots(

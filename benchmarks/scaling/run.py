@@ -7,9 +7,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import json
-from pathlib import Path
 
+from harness import kept
 from scaling import building, graded, recording, spiking
 from scaling.measure import Point
 
@@ -35,7 +34,6 @@ CURVES = {
         recording.pictures,
     )
 }
-KEPT = Path(__file__).parents[2] / ".bench" / "scaling.json"
 
 
 def main() -> None:
@@ -49,8 +47,13 @@ def main() -> None:
         for point in CURVES[name](options.rounds):
             print(point, flush=True)
             points.append(point)
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps([point._asdict() for point in points], indent=1))
+    kept.keep(
+        "scaling",
+        {
+            curve: [point._asdict() for point in points if point.curve == curve]
+            for curve in dict.fromkeys(point.curve for point in points)
+        },
+    )
     asked = [point for point in points if point.met is not None]
     missed = [point for point in asked if not point.met]
     print(f"\n{len(asked) - len(missed)} of {len(asked)} goals are met; missed:")

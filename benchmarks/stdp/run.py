@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness import peer, rounds
+from harness import kept, peer, rounds
 from stdp import problem
 
 F64, F32 = "somaflow float64", "somaflow float32"
@@ -30,12 +30,12 @@ def main() -> None:
     options = parser.parse_args()
     arguments: list[tuple[str | Path, ...]] = []
     for seed in range(1, options.rounds + 1):
-        file = rounds.RESULTS / f"stdp_{seed}.npz"
+        file = rounds.PROBLEMS / f"stdp_{seed}.npz"
         peer.save(file, problem.make(options.side, seed))
         arguments.append((file, "--duration", str(options.duration)))
     peers = rounds.chosen(PEERS, options.only)
     results = rounds.measure(peers, arguments, core=options.core)
-    rounds.keep("stdp", results)
+    kept.keep("stdp", {f"STDP, {options.side**2:,} synapses": results})
     title = f"pair STDP, {options.side**2:,} synapses, dt 0.1 ms, {options.duration:g} ms"
     rounds.table(title, results, COLUMNS, {"/float64": F64, "/float32": F32})
     print(*rounds.targets(results, TARGETS), sep="\n")
