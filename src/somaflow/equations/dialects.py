@@ -106,4 +106,6 @@ def call(name: str) -> str:
 
 def name(text: str) -> str:
     """Say how what a name of other simulators stands for is written, or an empty text."""
+    if re.search(r"\w_(pre|post)$", text):
+        return f" A quantity of the cell on that side is an input: add a line '{text} : unit'."
     return f" Here, {_NAMES[text]}." if text in _NAMES else ""
