@@ -70,7 +70,7 @@ def test_every_argument_is_swept(title: str) -> None:
     call, arguments = CASES[title].call, CASES[title].arguments
     keep = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     named = {p.name for p in inspect.signature(call).parameters.values() if p.kind in keep}
-    assert named - set(arguments) <= {"line", "offset", "number", "positive", "ports", "stepped"}
+    assert named - set(arguments) <= {"line", "offset", "number", "positive", "ports", "known"}
 
 
 def _module(name: str) -> str:

@@ -28,9 +28,14 @@ LINES = {
     "a factor": ("tau*dX/dt = -X : 1", EquationError, r"write 'dX/dt = \(\.\.\.\)/tau : unit'"),
     "a power": ("dv/dt = -v^2/tau : 1", EquationError, r"Powers are written x\*\*2"),
     "a module": ("dv/dt = -np.exp(v)/tau : 1", EquationError, r"write exp\(\.\.\.\)"),
-    "int": ("dv/dt = int(v > 1)/tau : 1", UnknownNameError, r"where\(condition, 1, 0\)"),
-    "clip": ("dv/dt = clip(v, 0, 1)/tau : 1", UnknownNameError, r"minimum\(maximum\("),
+    "int of a number": ("dv/dt = int(v)/tau : 1", EquationError, "is none"),
+    "atan": ("dv/dt = atan(v)/tau : 1", UnknownNameError, r"write arctan\(x\)"),
+    "tan": ("dv/dt = tan(v)/tau : 1", UnknownNameError, r"write sin\(x\)/cos\(x\)"),
+    "arcsin": ("dv/dt = arcsin(v)/tau : 1", UnknownNameError, "write arctan2"),
+    "gamma": ("dv/dt = gamma(v)/tau : 1", UnknownNameError, "The functions are exp, "),
+    "pi as a state": ("dpi/dt = -v/tau : 1", EquationError, "it is the number 3.14159"),
     "lastspike": ("dv/dt = -v/tau + lastspike : 1", UnknownNameError, "a state that grows"),
+    "a quantity of a cell": ("I = F_pre*tau/tau : 1", UnknownNameError, "add a line 'F_pre : unit'"),
     "a declared parameter": ("tau : ms", EquationError, "unit of its value, so leave this line"),
 }
 

@@ -9,6 +9,7 @@ import somaflow as sf
 from somaflow import units
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import parse
+from somaflow.equations.statements import STEPPED
 from somaflow.errors import (
     EquationError,
     MissingValueError,
@@ -78,10 +79,10 @@ def test_a_slip_in_a_condition(text: str, kind: type, above: str, words: str) ->
 
 def test_rand_and_dt_are_known_where_there_are_steps() -> None:
     equations = read()
-    assert equations.condition("rand() < dt/ms", stepped=True) == parse("rand() < dt/ms")
-    assert equations.assignments("v = E*rand() - E*dt/ms", stepped=True)[0].name == "v"
+    assert equations.condition("rand() < dt/ms", known=STEPPED) == parse("rand() < dt/ms")
+    assert equations.assignments("v = E*rand() - E*dt/ms", known=STEPPED)[0].name == "v"
     with pytest.raises(UnitError, match="a pure number compared with ms"):
-        equations.condition("rand() < dt", stepped=True)
+        equations.condition("rand() < dt", known=STEPPED)
     for text in ("rand() < 1", "dt > 1*ms"):
         with pytest.raises(EquationError, match="threshold, the reset and the refractory"):
             equations.condition(text)
@@ -89,7 +90,7 @@ def test_rand_and_dt_are_known_where_there_are_steps() -> None:
         Equations.parse("dx/dt = rand()/ms : 1")
     own = Equations.parse("dx/dt = (dt - x)/(1*ms) : 1", dt=3)
     with pytest.raises(EquationError, match="'dt' is the step here, and in the equations too"):
-        own.condition("x > dt", stepped=True)
+        own.condition("x > dt", known=STEPPED)
     with pytest.raises(EquationError, match="the name 'rand' is taken"):
         Equations.parse("dx/dt = -rand*x/ms : 1", rand=3)
 

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from somaflow.equations.algebras import NumberAlgebra
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import parse
+from somaflow.equations.expression import evaluate, parse
 from somaflow.errors import (
     EquationError,
     UnitError,
@@ -69,7 +70,7 @@ SLIPS: dict[str, tuple[str, type[EquationError], int, str, str]] = {
         UnknownNameError,
         1,
         "expp(1)",
-        "Did you mean 'exp'?",
+        "The functions are exp, expm1",
     ),
     "cycle": (
         "dv/dt = a/tau : mV\na = b + E : mV\nb = a - E : mV",
@@ -151,14 +152,14 @@ SLIPS: dict[str, tuple[str, type[EquationError], int, str, str]] = {
         EquationError,
         2,
         "v > E",
-        "use where(condition, a, b)",
+        "write int(condition)",
     ),
     "comparison inside": (
         "dv/dt = E/tau*(v > E) : mV",
         EquationError,
         1,
         "v > E",
-        "use where(condition, a, b)",
+        "write int(condition)",
     ),
     "chained comparison": (
         "dv/dt = where(E < v < 2*E, E, v)/tau : mV",
@@ -264,3 +265,34 @@ def test_letters_that_python_takes_for_one_are_one_name() -> None:
 def test_an_empty_text_is_refused() -> None:
     with pytest.raises(EquationError, match="no equations"):
         Equations.parse("# nothing\n")
+
+
+WRITTEN = {
+    "brackets": "dv/dt = (E\n         - v)/tau : mV",
+    "an operator at the end": "dv/dt = (E - v)/\n  tau : mV",
+    "an operator at the beginning": "dv/dt = E/tau  # inward\n\n  - v/tau\n  : mV",
+    "a backslash": "dv/dt = (E - v) \\\n  /tau : mV",
+    "the sign of equality": "dv/dt =\n  (E - v)/tau : mV",
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
+def test_a_statement_may_go_on_in_the_next_line(text: str) -> None:
+    one = Equations.parse("dv/dt = (E - v)/tau : mV", E=1 * mV, tau=2 * ms)
+    other = Equations.parse(f"{text}\nw = v : mV", E=1 * mV, tau=2 * ms)
+    assert list(other.definitions) == ["w"]
+    values = {"v": 3.0, "E": 1.0, "tau": 2.0}
+    slopes = [evaluate(made.states["v"].expression, NumberAlgebra(values)) for made in (one, other)]
+    assert slopes[0] == slopes[1] == -1.0
+
+
+def test_a_slip_in_a_statement_of_two_lines_is_shown_in_one() -> None:
+    with pytest.raises(EquationError) as caught:
+        Equations.parse("\ndv/dt = (E\n  - w)/tau : mV", E=1 * mV, tau=2 * ms)
+    assert "line 2: dv/dt = (E - w)/tau : mV" in str(caught.value)
+
+
+def test_a_bracket_that_stays_open_does_not_take_the_next_statement() -> None:
+    with pytest.raises(EquationError) as caught:
+        Equations.parse("dv/dt = (E - v/tau : mV\nw = v : mV", E=1 * mV, tau=2 * ms)
+    assert "line 1: dv/dt = (E - v/tau : mV\n" in str(caught.value)

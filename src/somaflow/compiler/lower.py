@@ -36,7 +36,7 @@ math.register(lambda value: isinstance(value, tf.Tensor), FUNCTIONS)
 Scope = Callable[[Node], Tensor]  # evaluates trees
 
 # Functions that may grow as their arguments do.
-_PASSING = {"minimum", "maximum", "abs", "where"}
+_PASSING = {"minimum", "maximum", "abs", "where", "clip", "floor", "ceil"}
 
 
 def unit_factor(name: str) -> float:
@@ -81,7 +81,11 @@ class TensorAlgebra:
     def binary(self, node: Binary, left: Tensor, right: Tensor) -> Tensor:
         if self.single:
             left, right = _alike((left, right))
-        if isinstance(left, float) and isinstance(right, float) and node.operator in ("/", "**"):
+        if (
+            isinstance(left, float)
+            and isinstance(right, float)
+            and node.operator in ("/", "%", "**")
+        ):
             with np.errstate(all="ignore"):  # 1/0 is inf, as in tensors, not Python's exception
                 return float(OPERATORS[node.operator](np.float64(left), right))
         if node.operator == "**":
@@ -203,6 +207,8 @@ class Lowered:
                 return self._grows(node.operand)
             case Call():
                 return node.function in _PASSING and any(map(self._grows, node.arguments))
+            case Binary(operator="%"):
+                return self._grows(node.right)
             case Binary():
                 return self._grows(node.left) or self._grows(node.right)
         return False

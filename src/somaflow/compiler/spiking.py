@@ -21,6 +21,7 @@ from somaflow.equations.expression import (
     names,
     renamed,
 )
+from somaflow.equations.statements import CELL
 from somaflow.network.population import Population
 from somaflow.network.random import named
 from somaflow.numerics.constants import number
@@ -64,6 +65,8 @@ class Spiking:
         self.dt, self.dtype, self.name = dt, dtype, population.name
         self.width = padded(population.size)
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
+        self._counted = False  # whether the number of the cell is asked for
+        self._own = frozenset(population.equations.dimensions())
         bind, bind_reset, bind_waiting = map(self._binding, (_THRESHOLD, _RESET, _REFRACTORY))
         self.condition = None if firing.condition is None else bind(firing.condition)
         self.resets = tuple(Assignment(a.name, bind_reset(a.expression)) for a in firing.resets)
@@ -87,6 +90,7 @@ class Spiking:
         def change(name: Name) -> Node:
             if name.name == "dt":
                 return Number(self.dt)
+            self._counted |= name.name == CELL and CELL not in self._own
             if name.name != RAND:
                 return name
             number = next(numbers)
@@ -98,8 +102,8 @@ class Spiking:
 
     @property
     def draws(self) -> frozenset[str]:
-        """Names of what is drawn in each step."""
-        return frozenset(self._calls)
+        """Names of what is drawn in each step, and of the number of the cell."""
+        return frozenset([*self._calls, *[CELL] * self._counted])
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -117,11 +121,15 @@ class Spiking:
         return derive(seed_words, (CONDITION, *named(self.name), numbers))
 
     def drawn(self, step: Tensor, keys: Key | None) -> dict[str, Tensor]:
-        """Return what is drawn in a step: for each call a number for each cell, `[padded size]`."""
+        """Return what is drawn in a step: for each call a number for each cell, `[padded size]`.
+
+        With them is the number of the cell, where it is asked for.
+        """
+        known = {CELL: tf.range(self.width, dtype=self.dtype)} if self._counted else {}
         if keys is None:
-            return {}
+            return known
         numbers = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
-        return dict(zip(self._calls, tf.unstack(numbers), strict=True))
+        return known | dict(zip(self._calls, tf.unstack(numbers), strict=True))
 
     # ---------------------------------------------------------------- refractory cells
 

@@ -21,10 +21,11 @@ from somaflow.compiler.states import EventState, Parameters, RecordingParameters
 from somaflow.compiler.timing import warn_of_coarse_times
 from somaflow.equations.drawing import held as held_value
 from somaflow.equations.equations import Equations
+from somaflow.equations.statements import CELL
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import forms, groups
-from somaflow.network.distributions import drawn_of
+from somaflow.network.distributions import Uniform, drawn_of
 from somaflow.network.network import Network
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
 from somaflow.simulation import memory
@@ -313,7 +314,14 @@ class Tables:
                     f"one number, or one for each of the {population.size} cells."
                 )
             given[name] = held.value
-        return equations.initial_values(given, population.name)
+
+        def draw(name: str) -> Array:
+            if name == CELL:
+                return np.arange(population.size, dtype=np.float64)
+            number = Uniform(0.0, 1.0)
+            return drawn_of(number, population.name, population.size, name, self.network.seed).value
+
+        return equations.initial_values(given, population.name, draw)
 
     def _initial_events(self) -> EventState:
         event = EventState(self.drives.initial(), {}, {}, {}, {})

@@ -116,15 +116,15 @@ class UnitAlgebra:
         rule = FUNCTIONS[node.function][1]
         if rule == "root":
             return arguments[0] ** 0.5
-        if rule in ("same", "choose"):
-            first, rest = (arguments[0], 1) if rule == "same" else (arguments[1], 2)
+        if rule in ("same", "ratio", "choose"):
+            first, rest = (arguments[1], 2) if rule == "choose" else (arguments[0], 1)
             for k, other in enumerate(arguments[rest:], rest):
                 if other != first:
                     message = f"{node.function} of {describe(first)} and {describe(other)}."
                     self.fail(message, node.arguments[k])
             if rule == "choose" and not is_condition(node.arguments[0]):
                 self.fail("where() needs a comparison first, such as v > -50*mV.", node)
-            return first
+            return PURE if rule == "ratio" else first
         wanted = PURE if rule == "pure" else units.dimensions("ms")
         if arguments[0] != wanted:
             hint = "divide by a scale first" if wanted == PURE else "give a duration"
@@ -164,12 +164,22 @@ NUMPY_FUNCTIONS: dict[str, Callable[..., Numbers]] = {
     "expm1": np.expm1,
     "exprel": exprel,
     "log": np.log,
+    "log1p": np.log1p,
+    "log10": np.log10,
     "sin": np.sin,
     "cos": np.cos,
+    "arctan": np.arctan,
+    "arctan2": np.arctan2,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
     "tanh": np.tanh,
     "sigmoid": lambda x: 0.5 * (1 + np.tanh(0.5 * np.asarray(x))),
     "sqrt": np.sqrt,
     "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
     "minimum": np.minimum,
     "maximum": np.maximum,
     "where": np.where,
@@ -207,6 +217,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
+    "%": operator.mod,
     "**": operator.pow,
     "<": operator.lt,
     "<=": operator.le,
@@ -252,6 +263,12 @@ class Symbol:
 
     def __rtruediv__(self, other: object) -> "Symbol":
         return self._combine("/", other, True)
+
+    def __mod__(self, other: object) -> "Symbol":
+        return self._combine("%", other)
+
+    def __rmod__(self, other: object) -> "Symbol":
+        return self._combine("%", other, True)
 
     def __pow__(self, other: object) -> "Symbol":
         return self._combine("**", other)

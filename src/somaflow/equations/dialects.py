@@ -28,20 +28,25 @@ _DERIVATIVES = (
 )
 _SCALED = re.compile(r"^(?P<factor>[^=:]*?)\*\s*d(?P<name>[^\W\d]\w*)\s*/\s*dt\s*=(?!=)")
 _CALLS = {
-    "int": "a condition that counts as 0 or 1 is written where(condition, 1, 0)",
-    "clip": "write minimum(maximum(x, low), high)",
     "max": "write maximum(a, b)",
     "min": "write minimum(a, b)",
     "pow": "write x**2",
     "fabs": "write abs(x)",
-    "log10": "write log(x)/log(10)",
     "ln": "write log(x)",
     "tan": "write sin(x)/cos(x)",
-    "cosh": "write (exp(x) + exp(-x))/2",
-    "sinh": "write (exp(x) - exp(-x))/2",
-    "heaviside": "write where(x > 0, 1, 0)",
-    "heav": "write where(x > 0, 1, 0)",
-    "sign": "write where(x > 0, 1, -1)",
+    "atan": "write arctan(x)",
+    "atan2": "write arctan2(y, x)",
+    "arcsin": "write arctan2(x, sqrt(1 - x**2))",
+    "asin": "write arctan2(x, sqrt(1 - x**2))",
+    "arccos": "write arctan2(sqrt(1 - x**2), x)",
+    "acos": "write arctan2(sqrt(1 - x**2), x)",
+    "log2": "write log(x)/log(2)",
+    "exp2": "write 2**x",
+    "mod": "write a % b",
+    "round": "write floor(x + 0.5)",
+    "bool": "write a if condition else b, or int(condition)",
+    "heaviside": "write int(x > 0)",
+    "heav": "write int(x > 0)",
     "randn": "what is drawn for each cell is a distribution, as v=sf.Normal(-60*mV, 5*mV)",
 }
 _NAMES = {
@@ -49,7 +54,6 @@ _NAMES = {
     "lastspike": "the time since a spike is a state that grows and that a reset sets to 0",
     "i": "what differs from cell to cell is a parameter with an array for its value",
     "N": "the number of cells is a parameter, if equations need it: N=100",
-    "pi": "write 3.141592653589793, or give pi=np.pi",
     "inf": "numbers are finite",
 }
 
@@ -102,4 +106,6 @@ def call(name: str) -> str:
 
 def name(text: str) -> str:
     """Say how what a name of other simulators stands for is written, or an empty text."""
+    if re.search(r"\w_(pre|post)$", text):
+        return f" A quantity of the cell on that side is an input: add a line '{text} : unit'."
     return f" Here, {_NAMES[text]}." if text in _NAMES else ""

@@ -27,8 +27,8 @@ from somaflow.equations.expression import (
     render,
     walk,
 )
-from somaflow.equations.initial import Arrays, finite, lacking, resolve
-from somaflow.equations.statements import Assignment, Variable, check_names
+from somaflow.equations.initial import Arrays, Draw, finite, lacking, of_cells, resolve
+from somaflow.equations.statements import AT_THE_START, Assignment, Variable, check_names
 from somaflow.equations.tracing import trace_derivatives
 from somaflow.equations.writing import Draft, canonical
 from somaflow.errors import (
@@ -87,7 +87,7 @@ class Equations(Description):
     source: str = field(init=False)
     _own: frozenset[str] = field(init=False)
     _starts: dict[str, Node] = field(init=False, default_factory=dict)
-    _tables: dict[bool, dict[str, Dimensions]] = field(init=False, default_factory=dict)
+    _tables: dict[frozenset[str], dict[str, Dimensions]] = field(init=False, default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, **parameters: Any) -> "Equations":
@@ -160,7 +160,7 @@ class Equations(Description):
         setter(self, "definitions", definitions)
         setter(self, "_own", frozenset({*states, *definitions, *lines.inputs, *self.parameters}))
         for variable in (*states.values(), *definitions.values()):
-            check_names(variable.expression, self._own, False, variable.line, variable.number)
+            check_names(variable.expression, self._own, frozenset(), variable.line, variable.number)
         setter(self, "definitions", statements.in_order(definitions))
         setter(self, "noises", noise.find(states, self.definitions))
         declared = (*self.inputs.values(), *(p.unit for p in self.parameters.values()))
@@ -172,7 +172,9 @@ class Equations(Description):
                 item
                 for line, number, start, post in lines.spikes
                 if post == side
-                for item in self.assignments(line[start:], line, start, number, ports, True)
+                for item in self.assignments(
+                    line[start:], line, start, number, ports, statements.STEPPED
+                )
             ]
             setter(self, attribute, tuple(assigned))
         self._start({}, self.initial, starts)
@@ -194,13 +196,7 @@ class Equations(Description):
     def _advising(
         self, table: Mapping[str, Dimensions], node: Node, wanted: Dimensions | None = None
     ) -> AbstractContextManager[None]:
-        """Name the unit of parameters that are plain numbers, where units do not fit.
-
-        Args:
-            table: Dimensions of every name.
-            node: What is checked beside the equations.
-            wanted: The dimensions that it must have, or None for any.
-        """
+        """Name the unit of parameters that are plain numbers, where units of a tree do not fit."""
         own = partial(checking.sides, self.states, self.definitions, self.pure_time)
         return checking.advising(self.parameters, table, lambda: [*own(), (node, wanted)])
 
@@ -230,9 +226,9 @@ class Equations(Description):
         if isinstance(value, str):
             node = tree or parse(value)
             statements.refuse_condition(node, value)
-            check_names(node, self._own, False, value)
+            check_names(node, self._own, AT_THE_START, value)
             noise.refuse(node, self.definitions, f"the initial value of {name!r}", value)
-            table = self._dimensions(False)
+            table = self._dimensions(AT_THE_START)
             with self._advising(table, node, table[name]):
                 dimensions = evaluate(node, UnitAlgebra(table, value))
                 if dimensions != table[name]:
@@ -245,32 +241,32 @@ class Equations(Description):
             return render(node)
         return held(value, self.states[name].unit, name, "the initial state")
 
-    def condition(self, text: str, stepped: bool = False) -> Node:
+    def condition(self, text: str, known: frozenset[str] = frozenset()) -> Node:
         """Read a condition such as `v > -50*mV` on these equations.
 
         Args:
             text: Comparisons, joined by `and`, `or` and `not`.
-            stepped: Whether it is looked at in each step of a run, so that `dt` is the step and
-                `rand()` a number that is drawn in each.
+            known: What has a value too: `dt`, the step of a run; `rand()`, drawn in each; `i`.
 
         Raises:
             EquationError, UnitError, UnknownNameError: As for equations.
         """
         node = parse(text)
-        check_names(node, self._own, stepped, text)
+        check_names(node, self._own, known, text)
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
             raise EquationError("a threshold is a comparison such as v > -50*mV.", text)
-        table = self._dimensions(stepped)
+        table = self._dimensions(known)
         with self._advising(table, node):
             evaluate(node, UnitAlgebra(table, text))
         return node
 
-    def _dimensions(self, stepped: bool) -> dict[str, Dimensions]:
-        if stepped not in self._tables:
+    def _dimensions(self, known: frozenset[str]) -> dict[str, Dimensions]:
+        if known not in self._tables:
             table = self.dimensions()
-            self._tables[stepped] = table | ({"dt": table["t"], RAND: PURE} if stepped else {})
-        return self._tables[stepped]
+            every = {"dt": table["t"], RAND: PURE, statements.CELL: PURE}
+            self._tables[known] = {name: every[name] for name in known} | table
+        return self._tables[known]
 
     def assignments(
         self,
@@ -279,11 +275,11 @@ class Equations(Description):
         offset: int = 0,
         number: int | None = None,
         ports: frozenset[str] = frozenset(),
-        stepped: bool = False,
+        known: frozenset[str] = frozenset(),
     ) -> tuple[Assignment, ...]:
         """Read assignments such as `v = -65*mV; w += b`, separated by `;` or line ends.
 
-        Inputs named in `ports` may be assigned to as well. `stepped` is as for `condition`.
+        Inputs named in `ports` may be assigned to as well. `known` is as for `condition`.
 
         Raises:
             EquationError: A slip, or an assignment to something that is not a state.
@@ -293,10 +289,10 @@ class Equations(Description):
             raise WrongTypeError(f"assignments are a text such as 'v = -65*mV', not {shown(text)}.")
         if line is None and "\n" in text:
             rows = text.split("\n")
-            return tuple(item for row in rows for item in self.assignments(row, stepped=stepped))
+            return tuple(item for row in rows for item in self.assignments(row, known=known))
         line = text if line is None else line
         items: list[Assignment] = []
-        table = self._dimensions(stepped)
+        table = self._dimensions(known)
         for match, start in statements.split_assignments(text, line, offset, number):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
@@ -311,7 +307,7 @@ class Equations(Description):
                 )
             node = parse(match[3], line, start + match.start(3), number)
             statements.refuse_condition(node, line, number)
-            check_names(node, self._own, stepped, line, number)
+            check_names(node, self._own, known, line, number)
             noise.refuse(node, self.definitions, "an assignment", line, number)
             if operator != "=":
                 node = Binary(operator[0], Name(name), node, column=node.column)
@@ -392,24 +388,29 @@ class Equations(Description):
         parts = (item for variable in both for item in walk(variable.expression))
         return any(isinstance(item, Call) and item.function == "pulse" for item in parts)
 
-    def initial_values(self, given: Mapping[str, Numbers], where: str) -> Arrays:
+    def initial_values(
+        self, given: Mapping[str, Numbers], where: str, draw: Draw | None = None
+    ) -> Arrays:
         """Return the initial value of every state, in the coherent system.
 
         Args:
             given: Values that take the place of the equations' own, in the coherent system.
             where: What the equations belong to, for messages.
+            draw: Returns the numbers of the cells, of `"i"`, or what the first `rand()` in the
+                initial value of v draws for each, of `"v: 0"`; None where there are no cells.
 
         Returns:
             An array for each state, in the order of the states.
 
         Raises:
-            MissingValueError: A state has no initial value, or one that is not finite.
+            MissingValueError: A state has none, one that is not finite, or one that needs cells.
         """
         own = {key: self.require_initial(key, where) for key in self.states if key not in given}
         table: dict[str, Numbers] = {key: p.value for key, p in self.parameters.items()}
         table |= {key: np.zeros(()) for key in self.inputs} | {"t": 0.0} | dict(given)
         table |= {key: value.value for key, value in own.items() if not isinstance(value, str)}
         waiting = {key: self._starts[key] for key, value in own.items() if isinstance(value, str)}
+        waiting = of_cells(waiting, AT_THE_START - self._own, table, where, draw)
         table = resolve(waiting, table, self.definitions, where)
         return finite({key: table[key] for key in self.states}, where)
 

@@ -5,13 +5,14 @@ type (see `algebras`) and a text can never run code.
 """
 
 import ast
+import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Protocol, TypeVar
 
 from somaflow.equations import dialects
-from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, nearest, quoted
+from somaflow.errors import EquationError, UnknownNameError, WrongTypeError, quoted
 from somaflow.given import shown
 from somaflow.notation import UnreadableError, tree
 
@@ -21,26 +22,38 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
     "expm1": (1, "pure"),
     "exprel": (1, "pure"),
     "log": (1, "pure"),
+    "log1p": (1, "pure"),
+    "log10": (1, "pure"),
     "sin": (1, "pure"),
     "cos": (1, "pure"),
+    "arctan": (1, "pure"),
+    "arctan2": (2, "ratio"),
+    "sinh": (1, "pure"),
+    "cosh": (1, "pure"),
     "tanh": (1, "pure"),
     "sigmoid": (1, "pure"),
     "sqrt": (1, "root"),
     "abs": (1, "same"),
+    "sign": (1, "ratio"),
+    "floor": (1, "pure"),
+    "ceil": (1, "pure"),
+    "clip": (3, "same"),
     "minimum": (2, "same"),
     "maximum": (2, "same"),
     "where": (3, "choose"),
     # 1 while less than the given time has passed since the last presynaptic spike, else 0.
     "pulse": (1, "duration"),
 }
-# The name of what `rand()` draws: it takes no argument, so it is a value and no function.
-RAND = "rand()"
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+KNOWN = ", ".join(FUNCTIONS)
+NO_VALUE = "a comparison has no value here: write int(condition), or a if condition else b."
+CONSTANTS = {"pi": math.pi}  # numbers wherever they stand
+RAND = "rand()"  # the name of what it draws: without an argument, it is a value and no function
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%", ast.Pow: "**"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _JOIN = {ast.And: "and", ast.Or: "or"}
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "and": "or", "or": "and"}
 _RANK = {"or": -1, "and": 0, "<": 1, "<=": 1, ">": 1, ">=": 1}
-_RANK |= {"+": 2, "-": 2, "*": 3, "/": 3, "neg": 4, "**": 5}
+_RANK |= {"+": 2, "-": 2, "*": 3, "/": 3, "%": 3, "neg": 4, "**": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class Negative(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Node):
-    """Arithmetic (`+ - * / **`) or a comparison (`< <= > >=`) of two expressions.
+    """Arithmetic (`+ - * / % **`) or a comparison (`< <= > >=`) of two expressions.
 
     Or two conditions that are joined by `and` or `or`.
     """
@@ -351,6 +364,8 @@ class _Translator:
         match item:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return Number(self.finite(value, item), column=column)
+            case ast.Name(id=name) if name in CONSTANTS:
+                return Number(CONSTANTS[name], column=column)
             case ast.Name(id=name):
                 return Name(name, column=column)
             case ast.Attribute(value=ast.Name(id=owner), attr=name):
@@ -362,13 +377,18 @@ class _Translator:
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 parts = self.convert(left), self.convert(right)
                 return Binary(_BINARY[type(op)], *parts, column=column)
+            case ast.IfExp(test=test, body=first, orelse=second):
+                parts = self.joined(test), self.convert(first), self.convert(second)
+                return Call("where", parts, column=column)
+            case ast.Call(func=ast.Name(id="int"), args=[argument], keywords=[]):
+                parts = self.joined(argument), Number(1.0), Number(0.0)
+                return Call("where", parts, column=column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.call(name, arguments, item, column)
             case ast.Compare(ops=[op]) if type(op) not in _COMPARE:
                 pass
             case ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.Compare(ops=[_]) if not condition:
-                message = "a comparison has no value here; use where(condition, a, b)."
-                raise self.error(message, item)
+                raise self.error(NO_VALUE, item)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 parts = self.convert(left), self.convert(right)
                 return Binary(_COMPARE[type(op)], *parts, column=column)
@@ -383,8 +403,8 @@ class _Translator:
             f"{self.written(item)} is not allowed in an equation. "
             + (
                 dialects.syntax(item, FUNCTIONS)
-                or "Allowed are numbers, names, + - * / **, comparisons of two expressions by "
-                f"< <= > >=, which and, or, not may join, and calls of {', '.join(FUNCTIONS)}."
+                or "Allowed are numbers, names, + - * / % **, comparisons by < <= > >=, which and, "
+                f"or, not may join, a if condition else b, and calls of {KNOWN}."
             ),
             item,
         )
@@ -393,7 +413,7 @@ class _Translator:
         node = self.convert(item, condition=True)
         if is_condition(node):
             return node
-        message = f"and, or, not join comparisons such as v > -50*mV; {self.written(item)} is none."
+        message = f"a condition is a comparison such as v > -50*mV; {self.written(item)} is none."
         raise self.error(message, item)
 
     def written(self, item: ast.AST) -> str:
@@ -418,7 +438,7 @@ class _Translator:
         if name not in FUNCTIONS:
             raise self.error(
                 f"a call of {name!r} is not allowed."
-                f"{dialects.call(name) or nearest(name, FUNCTIONS)}",
+                f"{dialects.call(name) or f' The functions are {KNOWN}.'}",
                 item,
                 UnknownNameError,
             )

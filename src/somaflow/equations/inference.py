@@ -100,11 +100,11 @@ class OpenAlgebra:
         rule = FUNCTIONS[node.function][1]
         if rule == "root":
             return arguments[0] ** 0.5
-        if rule in ("same", "choose"):
-            first, *rest = arguments if rule == "same" else arguments[1:]
+        if rule in ("same", "ratio", "choose"):
+            first, *rest = arguments[1:] if rule == "choose" else arguments
             for other in rest:
                 self.alike(first, other)
-            return first
+            return Open(PURE) if rule == "ratio" else first
         wanted = PURE if rule == "pure" else units.dimensions("ms")
         self.alike(arguments[0], Open(wanted))
         return Open(PURE)

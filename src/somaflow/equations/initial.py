@@ -1,18 +1,71 @@
 """Initial values, which may be expressions of parameters, definitions and each other."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra, Numbers
-from somaflow.equations.expression import Node, evaluate, names, render
-from somaflow.equations.statements import Variable
+from somaflow.equations.expression import RAND, Name, Node, evaluate, names, renamed, render
+from somaflow.equations.statements import CELL, Variable
 from somaflow.errors import MissingValueError, point
 
 Arrays = dict[str, NDArray[np.float64]]
+Draw = Callable[[str], Numbers]
+
+
+def of_cells(
+    waiting: Mapping[str, Node],
+    free: AbstractSet[str],
+    known: dict[str, Numbers],
+    where: str,
+    draw: Draw | None,
+) -> dict[str, Node]:
+    """Return expressions in which each call of `rand()` has a name, and add its value to `known`.
+
+    Args:
+        waiting: Expressions by state.
+        free: `rand()` and `i`, without what is a variable.
+        known: What they may use; the number of a cell is added too.
+        where: What the equations belong to, for messages.
+        draw: As for `Equations.initial_values`.
+
+    Raises:
+        MissingValueError: There are no cells.
+    """
+    changed = {}
+    for key, node in waiting.items():
+        needed = names(node) & free
+        if needed and draw is None:
+            raise MissingValueError(
+                f"the initial value of {key!r} of {where} is {render(node)}, and "
+                f"{min(needed)} has a value for the cells of a sf.Population alone; give a number "
+                "or an array."
+            )
+        if draw is not None and CELL in needed:
+            known[CELL] = draw(CELL)
+        if draw is not None and RAND in needed:
+            changed[key], drawn = _numbered(key, node)
+            known |= {name: draw(name) for name in drawn}
+        else:
+            changed[key] = node
+    return changed
+
+
+def _numbered(key: str, node: Node) -> tuple[Node, list[str]]:
+    """Return a tree in which each call of `rand()` has a name of its own, and these names."""
+    drawn: list[str] = []
+
+    def change(name: Name) -> Node:
+        if name.name != RAND:
+            return name
+        drawn.append(f"{key}: {len(drawn)}")
+        return Name(drawn[-1])
+
+    return renamed(node, change), drawn
 
 
 def resolve(

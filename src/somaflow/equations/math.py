@@ -19,12 +19,22 @@ __all__ = [
     "expm1",
     "exprel",
     "log",
+    "log1p",
+    "log10",
     "sin",
     "cos",
+    "arctan",
+    "arctan2",
+    "sinh",
+    "cosh",
     "tanh",
     "sigmoid",
     "sqrt",
     "absolute",
+    "sign",
+    "floor",
+    "ceil",
+    "clip",
     "minimum",
     "maximum",
     "where",
@@ -79,6 +89,16 @@ def log(x: object) -> Any:
     return _apply("log", x)
 
 
+def log1p(x: object) -> Any:
+    """Return log(1 + x), exact for small x."""
+    return _apply("log1p", x)
+
+
+def log10(x: object) -> Any:
+    """Return the decimal logarithm."""
+    return _apply("log10", x)
+
+
 def sin(x: object) -> Any:
     """Return the sine."""
     return _apply("sin", x)
@@ -87,6 +107,26 @@ def sin(x: object) -> Any:
 def cos(x: object) -> Any:
     """Return the cosine."""
     return _apply("cos", x)
+
+
+def arctan(x: object) -> Any:
+    """Return the angle between -pi/2 and pi/2 whose tangent is x."""
+    return _apply("arctan", x)
+
+
+def arctan2(y: object, x: object) -> Any:
+    """Return the angle of the point (x, y), between -pi and pi."""
+    return _apply("arctan2", y, x)
+
+
+def sinh(x: object) -> Any:
+    """Return the hyperbolic sine."""
+    return _apply("sinh", x)
+
+
+def cosh(x: object) -> Any:
+    """Return the hyperbolic cosine."""
+    return _apply("cosh", x)
 
 
 def tanh(x: object) -> Any:
@@ -107,6 +147,26 @@ def sqrt(x: object) -> Any:
 def absolute(x: object) -> Any:
     """Return the absolute value; in text it is written `abs`."""
     return _apply("abs", x)
+
+
+def sign(x: object) -> Any:
+    """Return -1, 0 or 1."""
+    return _apply("sign", x)
+
+
+def floor(x: object) -> Any:
+    """Return the largest whole number that is not above x."""
+    return _apply("floor", x)
+
+
+def ceil(x: object) -> Any:
+    """Return the smallest whole number that is not below x."""
+    return _apply("ceil", x)
+
+
+def clip(x: object, low: object, high: object) -> Any:
+    """Return x, or the bound beyond which it is."""
+    return _apply("clip", x, low, high)
 
 
 def minimum(a: object, b: object) -> Any:

@@ -11,7 +11,9 @@ from somaflow import units
 from somaflow.equations import dialects
 from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import (
+    CONSTANTS,
     FUNCTIONS,
+    NO_VALUE,
     RAND,
     Name,
     Node,
@@ -26,12 +28,19 @@ from somaflow.errors import EquationError, UnitError, UnknownNameError, nearest
 # Beyond these a text takes long to read, and is refused.
 _LONGEST_TEXT, _MOST_STATEMENTS = 100_000, 3_000
 _SHOWN = 12  # names of a circle
-# Names that have a value where there are steps: the step, and what is drawn in each.
-STEPPED = ("dt", RAND)
+CELL = "i"  # the number of a cell, where no variable has this name
+# Names that have a value where there are steps: the step, and what is drawn in each; where a cell
+# is meant, which; and where it begins.
+STEPPED = frozenset({"dt", RAND})
+IN_A_CELL = STEPPED | {CELL}
+AT_THE_START = frozenset({RAND, CELL})
 NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
 _DERIVATIVE = re.compile(rf"\s*d({NAME})\s*/\s*dt\s*=(?!=)(.*)$")
 _DEFINITION = re.compile(rf"\s*({NAME})\s*=(?!=)(.*)$")
 _INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
+# Where a statement goes on in the next line: what it ends with, or what that one begins with.
+_UNFINISHED = re.compile(r"(\\|[-+*/%=,<>(]|\b(and|or|not|if|else))$")
+_FOLLOWING = re.compile(r"\s*([-+*/%):]|(and|or|if|else)\b)")
 _ON_SPIKE = re.compile(r"\s*on\s+(?:(post)\s+)?spike\s*:(.*)$")
 ASSIGNMENT = re.compile(rf"\s*({NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
 
@@ -114,6 +123,7 @@ def check_free(
     """
     kinds = {"time": {"t"}, "a function": {*FUNCTIONS, "rand"}, "a unit": units.NAMES}
     kinds["white noise"] = {name} if is_noise(name) else set()
+    kinds |= {f"the number {value:.6g}": {key} for key, value in CONSTANTS.items()}
     for kind, taken in kinds.items():
         if name in taken:
             raise EquationError(
@@ -124,7 +134,7 @@ def check_free(
 def check_names(
     node: Node,
     own: AbstractSet[str],
-    stepped: bool,
+    known: AbstractSet[str],
     line: str | None,
     number: int | None = None,
 ) -> None:
@@ -133,29 +143,28 @@ def check_names(
     Args:
         node: The tree.
         own: The names that the equations define or declare.
-        stepped: Whether the names of `STEPPED` have a value where it stands.
+        known: Those of the names `dt`, `rand()` and `i` that have a value where it stands.
         line: The user's line.
         number: Its number.
 
     Raises:
         UnknownNameError: Nothing defines a name.
-        EquationError: A name of `STEPPED` that has no value, or is one of the equations too.
+        EquationError: `dt` or `rand()` has no value, or is one of the equations too.
     """
     for item in walk(node):
         if not isinstance(item, Name) or is_noise(item.name):
             continue
         name, kind = item.name, EquationError
-        if name in STEPPED and stepped:
-            if name not in own:
-                continue
+        if name in own and name in known and name != CELL:
             message = f"{name!r} is the step here, and in the equations too; rename it there."
-        elif name in own or name == "t" or name in units.NAMES:
+        elif name in own or name in known or name == "t" or name in units.NAMES:
             continue
         elif name in STEPPED:
             hint = " In an equation white noise is called xi." if name == RAND else ""
+            also = ", and in initial values" if name == RAND else ""
             message = (
                 f"{name!r} is known in the threshold, the reset and the refractory condition of a "
-                f"population alone, and in what spikes do.{hint}"
+                f"population alone, and in what spikes do{also}.{hint}"
             )
         else:
             kind = UnknownNameError
@@ -188,10 +197,7 @@ def read(
             f"{_LONGEST_TEXT:,} are read."
         )
     tables = Statements()
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.split("#")[0].rstrip()
-        if not line.strip():
-            continue
+    for number, line in _lines(text):
         if tables.count >= _MOST_STATEMENTS:
             raise EquationError(
                 f"there are more than {_MOST_STATEMENTS:,} statements, which are too many for one "
@@ -224,6 +230,29 @@ def read(
                 number,
             )
     return tables
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Return each statement as one line, without comments, with the number of its first line."""
+    lines: list[tuple[int, str]] = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#")[0].rstrip()
+        if not line.strip():
+            continue
+        if lines and (_goes_on(lines[-1][1]) or _FOLLOWING.match(line)):
+            first, before = lines[-1]
+            lines[-1] = first, f"{before.removesuffix(chr(92)).rstrip()} {line.strip()}"
+        else:
+            lines.append((number, line))
+    return lines
+
+
+def _goes_on(line: str) -> bool:
+    """Tell whether a statement goes on: it ends with an operator, or in brackets without a unit."""
+    spike = _ON_SPIKE.match(line)
+    body = spike[2] if spike else line
+    open_still = body.count("(") > body.count(")") and ":" not in body
+    return open_still or bool(_UNFINISHED.search(line))
 
 
 def _check_name(
@@ -285,7 +314,7 @@ def refuse_condition(node: Node, line: str | None, number: int | None = None) ->
     """
     if is_condition(node):
         raise EquationError(
-            "a comparison has no value here; use where(condition, a, b).",
+            NO_VALUE,
             line,
             node.column,
             number,

@@ -7,6 +7,7 @@ import numpy as np
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Assignment, Equations
 from somaflow.equations.expression import Node, comparisons
+from somaflow.equations.statements import IN_A_CELL
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.network.distributions import drawn_of
@@ -73,10 +74,10 @@ def read_firing(
     ):
         if value is not None and threshold is None:
             raise NetworkError(f"{name!r} has {what} but no threshold.")
-    condition = None if threshold is None else equations.condition(threshold, stepped=True)
-    resets = () if reset is None else equations.assignments(reset, stepped=True)
+    condition = None if threshold is None else equations.condition(threshold, known=IN_A_CELL)
+    resets = () if reset is None else equations.assignments(reset, known=IN_A_CELL)
     if isinstance(refractory, str):
-        period = equations.condition(refractory, stepped=True)
+        period = equations.condition(refractory, known=IN_A_CELL)
     else:
         period = _period(name, size, refractory)
     nodes = [node for node in (condition, period) if isinstance(node, Node)]

@@ -176,7 +176,7 @@ def _driven(equations: Equations) -> bool:
 def stepped(equations: Equations) -> str | None:
     """Return the first name in what spikes do that has a value in a step alone, or None."""
     for assignment in (*equations.on_spike, *equations.on_post_spike):
-        for name in sorted(names(assignment.expression) & set(STEPPED)):
+        for name in sorted(names(assignment.expression) & STEPPED):
             return name
     return None
 

@@ -54,7 +54,7 @@ class FromList(Description):
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             raise WrongTypeError(
                 f"FromList takes pairs of integers, shape [n, 2], not {array.dtype} of shape "
-                f"{array.shape}."
+                f"{array.shape}; of an array for each side they are np.column_stack([pre, post])."
             )
         array = array.astype(np.int64)
         object.__setattr__(self, "pairs", _frozen(array))

@@ -157,7 +157,8 @@ def read_recorders(network: Network, record: object, dt: float) -> tuple[Recorde
     for recorder in recorders:
         if not isinstance(recorder, Recorder):
             raise WrongTypeError(
-                f"record takes recorders such as pn.spikes or pn['v'], not {shown(recorder)}."
+                f"record takes recorders such as pn.spikes, pn['v'] or pn.rate(1*ms), not "
+                f"{shown(recorder)}."
             )
         _check_recorder(network, recorder)
         steps_between(recorder, dt)
