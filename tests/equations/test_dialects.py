@@ -35,7 +35,7 @@ LINES = {
     "gamma": ("dv/dt = gamma(v)/tau : 1", UnknownNameError, "The functions are exp, "),
     "pi as a state": ("dpi/dt = -v/tau : 1", EquationError, "it is the number 3.14159"),
     "lastspike": ("dv/dt = -v/tau + lastspike : 1", UnknownNameError, "a state that grows"),
-    "a quantity of a cell": ("I = F_pre*tau/tau : 1", UnknownNameError, "add a line 'F_pre : unit'"),
+    "a quantity of a cell": ("I = F_pre*tau : 1", UnknownNameError, "a line 'F_pre : unit'"),
     "a declared parameter": ("tau : ms", EquationError, "unit of its value, so leave this line"),
 }
 
