@@ -7,8 +7,9 @@ themselves, and postsynaptic columns likewise. Each column is still added to by 
 group alone, in their order, so no sum has other bits.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,9 @@ class AbreastWiring(Wiring):
         form = parts[0].choice.form
         if form == "loop":
             dtypes = {"weight": dtype} | ({"delay": np.int32} if delays else {})
-            self._hold(out_lists(lambda: _synapses(parts), self.n_pre, self.width, dtypes))
+            single = all(part.single for part in parts)
+            lists = out_lists(lambda: _synapses(parts), self.n_pre, self.width, dtypes, single)
+            self._hold(lists)
         else:
             matrices = np.concatenate([part.arrays["weight"] for part in parts], axis=1)
             counts = [part.width // width for part in parts]
@@ -92,14 +95,14 @@ def abreast(
         The couplings that are computed, each in the place of its first group; and of each the
         couplings that it was made of.
     """
-    kinds: dict[object, list[AnyCoupling]] = {}
+    kinds: dict[object, list[Any]] = {}
     for coupling in couplings:
-        kinds.setdefault(_kind(coupling) or coupling.group.key, []).append(coupling)
+        kind = _KINDS[type(coupling)](coupling) if type(coupling) in _KINDS else None
+        kinds.setdefault(kind or coupling.group.key, []).append(coupling)
     computed, made_of = [], []
     for parts in kinds.values():
-        jumping = [part for part in parts if isinstance(part, JumpingCoupling)]
-        if len(jumping) > 1 and _is_small(jumping):
-            computed.append(_joined(jumping, dt, dtype))
+        if len(parts) > 1 and _is_small(parts):
+            computed.append(_joined(parts, dt, dtype))
             made_of.append(tuple(parts))
         else:
             computed += parts
@@ -107,20 +110,26 @@ def abreast(
     return computed, made_of
 
 
-def _kind(coupling: AnyCoupling) -> tuple[object, ...] | None:
+def _kind(coupling: JumpingCoupling) -> tuple[object, ...] | None:
     """Return what couplings must have in common to be joined; None where one stays by itself."""
-    if type(coupling) is not JumpingCoupling or coupling.ports or coupling.form.pre_states:
+    if coupling.ports or coupling.form.pre_states:
         return None
     group, form = coupling.group, coupling.wiring.choice.form
     reads = any(name.endswith("_pre") for name in group.lowered.equations.inputs)
-    shape: tuple[int, ...] = ()
-    if form == "dense":
+    if form == "loop":  # of about one length, or short lists would be as long as long ones
+        length = coupling.wiring.arrays["other"].shape[1].bit_length()
+        shape = int(coupling.wiring.single), length
+    else:
         widths = {route.columns.stop - route.columns.start for route in group.routes}
         shape = coupling.wiring.n_pre, *widths
     if reads or form == "gathered" or len(shape) > 2:
         return None
     later = coupling.wiring.latest is not None
     return kinetics(group.members[0].projection, coupling.form), later, form, shape
+
+
+# Of couplings that can be joined, what says which of them are.
+_KINDS: dict[type, Callable[[Any], tuple[object, ...] | None]] = {JumpingCoupling: _kind}
 
 
 def _is_small(parts: Sequence[JumpingCoupling]) -> bool:
