@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.sums import dense, gathered, weighted_sum
+from somaflow.numerics.sums import block_sums, dense, gathered, weighted_sum
 
 RUN = 16
 BLOCK = 16
@@ -162,3 +162,18 @@ def test_sums_over_no_synapse_are_zero(fill: Callable) -> None:
 def test_the_weights_keep_their_dtype(fill: Callable) -> None:
     pre, post, weight = THREE
     assert fill(pre, post, weight.astype(np.float32), 64, 16)["weight"].dtype == np.float32
+
+
+@pytest.mark.parametrize("n_pre", [16, 48])
+def test_matrices_side_by_side_give_the_sums_of_each(n_pre: int) -> None:
+    """The second part of the presynaptic cells has two matrices, the first and the third one."""
+    rng = np.random.default_rng(n_pre)
+    block, n_post = np.array([0, 1, 1, 2], np.int32), 16
+    weights = rng.normal(size=(n_pre, len(block), n_post))
+    x = rng.normal(size=(2, 3, 3 * n_pre))
+    whole = tf.function(block_sums, jit_compile=True)(weights, block, x).numpy()
+    assert whole.shape == (2, 3, len(block) * n_post)
+    for k, part in enumerate(block):
+        own = Sum(np.ascontiguousarray(weights[:, k]), None)
+        mine = summed(own, np.ascontiguousarray(x[..., part * n_pre : (part + 1) * n_pre]))
+        np.testing.assert_array_equal(whole[..., k * n_post : (k + 1) * n_post], mine)

@@ -19,6 +19,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node
 from somaflow.errors import EquationError
 from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.numerics.constants import columns
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
 
@@ -58,6 +59,7 @@ class Arrivals:
 
     def __init__(self, tables: Tables) -> None:
         self.lowered = tables.lowered
+        self.order = {route.projection: place for place, (_, route) in enumerate(tables.routes)}
         self.pushes = [pushed_states(lowered.equations) for lowered in tables.lowered]
 
     def bring(
@@ -83,7 +85,7 @@ class Arrivals:
             for name, total in effect.added.items():
                 for route in coupling.group.routes:
                     state, k = name.removesuffix("_post"), route.target
-                    change = free(k, state, total[..., route.columns])
+                    change = free(k, state, columns(total, route.columns))
                     states[k][state] = states[k][state] + change
             if effect.moves is not None:
                 k = coupling.group.routes[0].target
@@ -96,7 +98,8 @@ class Arrivals:
                 if arrival.effect.charge is not None and self.pushes[route.target]:
                     reached.setdefault(route.target, []).append((arrival, route))
         for target in sorted(reached):
-            self._charge(target, reached[target], states[target], end, prepared, free)
+            parts = sorted(reached[target], key=lambda part: self.order[part[1].projection])
+            self._charge(target, parts, states[target], end, prepared, free)
 
     def _charge(
         self,
@@ -120,8 +123,8 @@ class Arrivals:
         if any(arrival.coupling.wiring.latest is not None for arrival, _ in reached):
             changed = moved()
         else:
-            some = [arrival.some for arrival, _ in reached]
-            changed = tf.cond(reduce(tf.logical_or, some), moved, still)
+            some = {arrival.coupling.group.key: arrival.some for arrival, _ in reached}
+            changed = tf.cond(reduce(tf.logical_or, some.values()), moved, still)
         states.update(zip(names, changed, strict=True))
 
     def _changes(

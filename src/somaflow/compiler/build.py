@@ -133,7 +133,7 @@ def compile_network(
         tables.n_synapses,
         tables.batch,
         recordings.views,
-        {coupling.group.key: coupling.wiring.choice for coupling in tables.couplings},
+        {coupling.group.key: coupling.wiring.choice for coupling in tables.apart},
         tables.final,
     )
 

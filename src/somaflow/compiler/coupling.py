@@ -20,6 +20,7 @@ from somaflow.network.choice import Choice
 from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
+from somaflow.numerics.constants import columns
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -354,6 +355,6 @@ def multiplied(
     value = route.lowered.scope(table, ports(route.lowered, owner, "_post"))
     total = None
     for part, post in zip(sums, route.post if of is None else of, strict=True):
-        term = part[..., route.columns] * value(post)
+        term = columns(part, route.columns) * value(post)
         total = term if total is None else total + term
     return total

@@ -25,7 +25,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.constants import number
-from somaflow.numerics.device import cast, in_each_row, materialize, put, spread
+from somaflow.numerics.device import cast, held, in_each_row, put, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
@@ -161,12 +161,11 @@ class NetworkDynamics:
         stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
         for target, current in stimuli:
             add(target, in_each_row(current, next(iter(states[target].values()), None)))
-        for coupling, total in zip(self.couplings, sums, strict=True):
-            for route in coupling.group.routes:
-                table = constants.routes[route.projection]
-                outward = coupling.current(route, states[route.target], total, table)
-                if outward is not None:
-                    add(route.target, -outward)
+        for c, route in self.tables.routes:
+            table = constants.routes[route.projection]
+            outward = self.couplings[c].current(route, states[route.target], sums[c], table)
+            if outward is not None:
+                add(route.target, -outward)
         return totals
 
     def sums(
@@ -232,12 +231,8 @@ class NetworkDynamics:
         self, k: int, states: list[States], sums: list[object], drive: Tensor, constants: Constants
     ) -> Tensor | None:
         """Return the rate at which synapses move a population to where their current vanishes."""
-        parts = [
-            (coupling, route, total)
-            for coupling, total in zip(self.couplings, sums, strict=True)
-            for route in coupling.group.routes
-            if route.target == k
-        ]
+        routes = self.tables.routes
+        parts = [(self.couplings[c], r, sums[c]) for c, r in routes if r.target == k]
         slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, constants)
         return self.arrivals.rate(
             k, parts, states[k], slopes, constants, lambda k, s, change: change
@@ -308,13 +303,17 @@ class NetworkDynamics:
         clamps, outside, tick = self.drives.clamps, context.drives, context.tick
         old = self.states(before.flow)
         new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
-        states: list[States] = [{**rows} for rows in new]
-        since, arrived, each = [], [], dict(self.tables.each)
+        states, arrived, each = [{**rows} for rows in new], [], dict(self.tables.each)
         event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
-        for k, spiking in enumerate(self.spiking):
-            crossed = self._crossings(k, before, old[k], new[k], context, constants)
-            # Stored, or all that a spike does would compute the cell's step again.
-            crossed = materialize(spiking.ready(crossed, context.waiting))
+        crossings = [
+            self._crossings(k, before, *moved, context, constants)
+            for k, moved in enumerate(zip(old, new, strict=True))
+        ]
+        # Stored, or all that a spike does would compute the cell's step again.
+        since = held(
+            [s.ready(at, context.waiting) for s, at in zip(self.spiking, crossings, strict=True)]
+        )
+        for k, (spiking, crossed) in enumerate(zip(self.spiking, since, strict=True)):
             if spiking.waits:
                 waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
                 event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
@@ -322,10 +321,8 @@ class NetworkDynamics:
                 self._reset(k, states[k], crossed > 0, context, constants)
             if self.struck[k]:
                 value = self._between(k, states[k], 1, context, constants)
-                event.above[f"above {self.populations[k].name}"] = tf.broadcast_to(
-                    spiking.holds(value), crossed.shape
-                )
-            since.append(crossed)
+                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
+                event.above[f"above {self.populations[k].name}"] = above
             key = f"spikes {self.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
                 # Before any is read, which are in other slots: XLA would copy them otherwise.
@@ -333,7 +330,9 @@ class NetworkDynamics:
         for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
             group = coupling.group
             if group.counted is None:
-                arriving = self._delayed(group, since, event, tick, constants)
+                parts = (part.group for part in self.tables.made_of[c])
+                sent = [self._delayed(part, since, event, tick, constants) for part in parts]
+                arriving = sent[0] if len(sent) == 1 else tf.concat(sent, axis=-1)
             else:
                 arriving = outside.counts[group.counted]
             after = since[group.routes[0].target] if group.form.learns else None

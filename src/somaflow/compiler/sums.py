@@ -12,6 +12,7 @@ from somaflow.compiler.states import Coefficients, Matrix, States, Tensors, Tick
 from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import Node
 from somaflow.errors import EquationError, NetworkError
+from somaflow.numerics.constants import columns
 from somaflow.numerics.device import cast
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
@@ -140,7 +141,7 @@ def summed_current(
     if not route.post:
         return None
     values = ports(route.lowered, owner, "_post")
-    values |= {state: total[..., route.columns] for state, total in sums.items()}
+    values |= {state: columns(total, route.columns) for state, total in sums.items()}
     return route.lowered.scope(table, values)((route.post if of is None else of)[0])
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from somaflow import description
+from somaflow.compiler.abreast import abreast, apart, together
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import AnyCoupling
+from somaflow.compiler.coupling import AnyCoupling, Route
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.general import by_itself
@@ -42,7 +43,11 @@ class Tables:
         populations: In the order of the network; `place` gives each name's index.
         lowered: Their equations, static parts told from changing ones.
         spiking: The threshold, reset and refractory period of each.
-        couplings: Groups of projections that share presynaptic states, and Poisson inputs.
+        apart: Groups of projections that share presynaptic states, and Poisson inputs.
+        couplings: The same as they are computed: groups of one kind as one.
+        made_of: Those of `apart` that each is made of.
+        routes: All routes with the place of their coupling, in the order in which currents are
+            added.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
         struck: Whether spikes can lift the cells of each population above their threshold, where
@@ -83,7 +88,9 @@ class Tables:
         warn_of_coarse_times(self)
         self._check_memory()
         nodes = nodes_of(self.solver)
-        self.couplings = Joining(network, dt, dtype, self.before, nodes).couplings()
+        self.apart = Joining(network, dt, dtype, self.before, nodes).couplings()
+        self.couplings, self.made_of = abreast(self.apart, dt, self.dtype)
+        self.routes = self._in_order()
         # With what only they have, such as spikes of each synapse.
         self.each = [
             (c, coupling) for c, coupling in enumerate(self.couplings) if by_itself(coupling)
@@ -92,7 +99,7 @@ class Tables:
         self.layouts = self._lay_out()
         self.drives = Drives(network, dt, duration, self.dtype, seed)
         self.delays = [0] * len(self.populations)
-        for coupling in self.couplings:
+        for coupling in self.apart:
             group = coupling.group
             self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
         for _, coupling in self.each:
@@ -108,7 +115,7 @@ class Tables:
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)
         ]
-        self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.couplings)
+        self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.apart)
         self.batch: tuple[int, ...] = ()
 
     # ------------------------------------------------------------------ tables
@@ -132,6 +139,14 @@ class Tables:
         dynamic = frozenset(equations.inputs) | spiking.draws
         return Lowered(equations, dynamic, spiking.nodes, single)
 
+    def _in_order(self) -> list[tuple[int, Route]]:
+        own = (route.projection for coupling in self.apart for route in coupling.group.routes)
+        order = {name: place for place, name in enumerate(own)}
+        routes = [
+            (c, r) for c, coupling in enumerate(self.couplings) for r in coupling.group.routes
+        ]
+        return sorted(routes, key=lambda item: order[item[1].projection])
+
     def _lay_out(self) -> list[Layout]:
         layouts, start = [], 0
         for k, population in enumerate(self.populations):
@@ -154,7 +169,7 @@ class Tables:
         Args:
             recordings: What recorders need.
         """
-        begun = [c.group for c in self.couplings if c.group.begun is not None]
+        begun = [c.group for c in self.apart if c.group.begun is not None]
         return Parameters(
             cells=[
                 self._values(p.equations, p.size)
@@ -205,7 +220,7 @@ class Tables:
         else:
             self.batch = self._leading(per_cell)
         rows: dict[str, Array] = {}
-        for coupling in self.couplings:
+        for coupling in self.apart:
             known = None if self.before is None else self.before.rows(coupling)
             rows |= {row: np.full((), start) for row, start in coupling.rows.items()}
             rows |= known or {}
@@ -219,8 +234,9 @@ class Tables:
             blocks.append(block.astype(self.dtype))
         event = self._initial_events()
         if self.before is not None:
-            event = self.before.events(event, self.couplings)
-        event = event._replace(noise=self.drives.numbered(event.noise))
+            event = self.before.events(event, self.apart)
+        groups = together(event.groups, self.made_of)
+        event = event._replace(noise=self.drives.numbered(event.noise), groups=groups)
         for _, coupling in self.each:
             kept = event.groups[coupling.group.key]
             assert isinstance(kept, GeneralState)
@@ -268,9 +284,10 @@ class Tables:
                 rows = np.asarray(next(blocks))[..., : layout.size]
                 states[layout.name] = dict(zip(layout.states, rows, strict=True))
         sizes = {p.name: p.size for p in self.populations}
-        groups = {coupling.group.key: self._kept(coupling) for coupling in self.couplings}
+        groups = {coupling.group.key: self._kept(coupling) for coupling in self.apart}
         event = carry.event._replace(
-            noise=self.drives.named(carry.event.noise), groups=dict(carry.event.groups)
+            noise=self.drives.named(carry.event.noise),
+            groups=apart(carry.event.groups, self.made_of),
         )
         for _, coupling in self.flowing:
             key = coupling.group.key
@@ -325,7 +342,7 @@ class Tables:
 
     def _initial_events(self) -> EventState:
         event = EventState(self.drives.initial(), {}, {}, {}, {})
-        for coupling in self.couplings:
+        for coupling in self.apart:
             start = coupling.initial(self.batch)
             if start is not None:
                 event.groups[coupling.group.key] = start
@@ -366,7 +383,7 @@ class Tables:
     def count_states(self) -> int:
         """Return how many differential equations are solved, those of synapses included."""
         states = sum(p.size * len(p.equations.states) for p in self.populations)
-        for coupling in self.couplings:
+        for coupling in self.apart:
             group = coupling.group
             n_pre = self.populations[group.source].size
             n_post = sum(self.populations[route.target].size for route in group.routes)

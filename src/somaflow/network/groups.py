@@ -62,18 +62,24 @@ def group(
 
 def _shared(projection: Projection, form: Form) -> str:
     """Return what projections must have in common to share their presynaptic states."""
-    equations = projection.equations
     if form.alone:
         return f"alone {projection.name}"
+    delay = "varied" if projection.one_delay is None else projection.one_delay
+    return f"{projection.pre.population.name} {delay} {kinetics(projection, form)}"
+
+
+def kinetics(projection: Projection, form: Form) -> str:
+    """Return what projections have in common whose synapses, but for the weight, are alike."""
+    equations = projection.equations
     nodes = [variable.expression for variable in equations.states.values()]
     nodes += [assignment.expression for assignment in equations.on_spike]
     terms = form.shared
     needed = set().union(*(equations.depends(node) for node in (*nodes, *terms)))
     needed -= {projection.weight_name}
     shared = {name: p for name, p in equations.parameters.items() if name in needed}
-    delay = "varied" if projection.one_delay is None else projection.one_delay
-    described = (equations.text, shared, equations.initial, [render(term) for term in terms])
-    return f"{projection.pre.population.name} {delay} {fingerprint(described)}"
+    return fingerprint(
+        (equations.text, shared, equations.initial, [render(term) for term in terms])
+    )
 
 
 def ranges(projection: Projection) -> list[tuple[int, int]]:

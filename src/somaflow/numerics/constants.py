@@ -22,6 +22,24 @@ def number(value: float, dtype: tf.DType) -> Tensor:
     return held[key]
 
 
+def columns(value: Tensor, chosen: slice) -> Tensor:
+    """Return some numbers of the last axis; a graph has the place of each slice once.
+
+    Args:
+        value: `[..., n]`.
+        chosen: From where to where.
+    """
+    held = _held()
+    if held is None:
+        return value[..., chosen]
+    first = [0] * (value.shape.rank - 1)
+    begin, size = [*first, chosen.start], [*value.shape[:-1], chosen.stop - chosen.start]
+    for key in (tuple(begin), tuple(size)):
+        if key not in held:
+            held[key] = tf.constant(key, tf.int32)
+    return tf.slice(value, held[tuple(begin)], held[tuple(size)])
+
+
 def traced_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return a function of tensors that a graph holds once for each shape of its arguments.
 

@@ -86,7 +86,11 @@ def block_width(degrees: NDArray[np.int64]) -> tuple[int, bool]:
 
 
 def out_lists(
-    parts: Parts, n_pre: int, n_post: int, dtypes: Mapping[str, np.dtype | type[np.generic]]
+    parts: Parts,
+    n_pre: int,
+    n_post: int,
+    dtypes: Mapping[str, np.dtype | type[np.generic]],
+    single: bool = False,
 ) -> Lists:
     """Sort synapses by presynaptic cell, in memory of the result and a few times one part.
 
@@ -95,11 +99,12 @@ def out_lists(
         n_pre: Number of presynaptic cells, padding included.
         n_post: Number of postsynaptic cells, padding included.
         dtypes: NumPy type of each column.
+        single: Whether no cell may have more than one block, whatever that leaves empty.
     """
     degrees = np.zeros(n_pre, np.int64)
     for part in parts():
         degrees += np.bincount(part.pre, minlength=n_pre)
-    width, single = block_width(degrees)
+    width, single = (max(int(degrees.max()), 2), True) if single else block_width(degrees)
     first = np.concatenate([[0], np.cumsum(-(-degrees // width))])
     size = max(int(first[-1]), 1) * width
     other = np.full(size, n_post, np.int32)

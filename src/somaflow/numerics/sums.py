@@ -93,6 +93,26 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     return materialize(_sum_rows(_sum_runs(materialize(_folded(spread * gathered)), None, 1), None))
 
 
+def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
+    """Return sums over parts of the presynaptic cells, each as `weighted_sum` of a matrix.
+
+    Args:
+        weights: `[n, n_matrices, n_post]`.
+        block: Which n of the presynaptic cells each matrix has, int32 `[n_matrices]`.
+        x: `[..., n_blocks*n]`.
+
+    Returns:
+        `[..., n_matrices*n_post]`.
+    """
+    x = materialize(x)
+    batch = x.shape.rank - 1
+    blocks = tf.reshape(x, [*x.shape[:-1], -1, weights.shape[0]])
+    first = tf.transpose(tf.gather(blocks, block, axis=batch), [batch + 1, *range(batch + 1)])
+    spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, *weights.shape[1:]])
+    sums = _sum_rows(spread, tf.expand_dims(first, -1))
+    return materialize(tf.reshape(sums, [*x.shape[:-1], -1]))
+
+
 def _folded(value: Tensor) -> Tensor:
     """Return `[count, ...]` as `[runs, _RUN, ...]`, with zeros at the end."""
     missing = -value.shape[0] % _RUN
