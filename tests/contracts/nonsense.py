@@ -97,9 +97,13 @@ CASES = {
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
     "FixedProbability": Case(sf.FixedProbability, "seed", p=0.5, seed=1, self_connections=True),
-    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True, several=True),
-    "FixedInDegree": Case(sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True),
-    "FixedOutDegree": Case(sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True),
+    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True, multapses=True),
+    "FixedInDegree": Case(
+        sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True, multapses=True
+    ),
+    "FixedOutDegree": Case(
+        sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True, multapses=True
+    ),
     "DistanceDependent": Case(
         sf.DistanceDependent,
         "seed",
@@ -109,7 +113,7 @@ CASES = {
         radius=50 * um,
         self_connections=True,
     ),
-    "FromList": Case(sf.FromList, pairs=[(0, 1)], several=True),
+    "FromList": Case(sf.FromList, pairs=[(0, 1)], multapses=True),
     "Mutual": Case(sf.Mutual, "seed", of=sf.FixedProbability(0.5), seed=1),
     "FromSparse": Case(sf.FromSparse, matrix=sparse.eye_array(3)),
     "OfPair": Case(OfPair, text="1*ms + d/(0.3*mm/ms)"),

@@ -424,13 +424,21 @@ def test_messages_show_the_unit_that_the_user_wrote() -> None:
         made.connections()
 
 
-def test_synapses_of_one_pair_draw_numbers_of_their_own_in_any_range() -> None:
+@pytest.mark.parametrize(
+    "connector",
+    [
+        sf.FixedTotal(200, 3, multapses=True),
+        sf.FixedInDegree(40, 3, multapses=True),
+        sf.FixedOutDegree(50, 3, multapses=True),
+    ],
+)
+def test_synapses_of_one_pair_draw_numbers_of_their_own_in_any_range(connector: Any) -> None:
     pn, ln = point(), cells("LN", 4)
     projection = sf.Projection(
         ln,
         pn,
         SYNAPSES.exponential_current,
-        sf.FixedTotal(200, 3, several=True),
+        connector,
         weight=sf.Normal(1 * nA, 0.1 * nA, seed=1),
         delay=sf.Uniform(1 * ms, 2 * ms, seed=2),
     )
