@@ -141,7 +141,8 @@ def test_they_go_where_distributions_go() -> None:
         (lambda: sf.FromSciPy(stats.expon(), mV, low=1 * nS), UnitError, "'low' of FromSciPy"),
         (lambda: sf.FromSciPy(stats.expon(), mV, low=9 * mV), NetworkError, r"lie 0\.00012 of"),
         (lambda: sf.FromSciPy(stats.poisson(9), low=2, high=1), NetworkError, "between the bounds"),
-        (lambda: sf.load("lif")(tau=stats.gamma(2)), WrongTypeError, r"write sf\.FromSciPy\(.*ms"),
+        (lambda: sf.load("lif")(tau=stats.gamma(2)), WrongTypeError, r"sf\.FromSciPy\(.*ms\)"),
+        (lambda: sf.load("lif")(tau=lambda: 3), WrongTypeError, "what is drawn is an sf.Normal"),
     ],
 )
 def test_other_things_are_refused(build: Any, error: type[SomaflowError], words: str) -> None:

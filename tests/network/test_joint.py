@@ -161,6 +161,19 @@ def test_parameters_and_initial_values_of_a_cell_are_joint_whatever_its_name() -
     assert np.abs(np.corrcoef([tau, v, e]) - np.eye(3)).max() < 0.2
 
 
+def test_a_refractory_period_is_joint_with_a_parameter_in_any_network() -> None:
+    joint = sf.Empirical({"tau": [10.0, 20.0, 30.0] * ms, "wait": [1.0, 3.0, 2.0] * ms})
+    cells = sf.Population("a", 60, sf.load("lif")(tau=joint["tau"]), refractory=joint["wait"])
+    networks = [sf.Network(cells, seed=seed) for seed in (0, 5)]
+    drawn = [network.populations[0] for network in networks]
+    for population in drawn:
+        period: Any = population.firing.refractory
+        pairs = zip(spread(population, "tau")[0].tolist(), period.value.tolist(), strict=True)
+        assert set(pairs) == {(10, 1), (20, 3), (30, 2)}
+    assert not np.array_equal(*(spread(population, "tau") for population in drawn))
+    assert sf.diff(*networks) == ["seed: 0 here, 5 there"]
+
+
 def test_conductances_of_mechanisms_are_joint() -> None:
     channels = sf.catalogue("channels")
     S = mS / sf.units.cm**2

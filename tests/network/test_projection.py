@@ -335,7 +335,11 @@ def test_a_gap_junction_is_checked_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
             "the delays of .*'PN_to_LN' can be -1 ms; .* at least 0",
         ),
         ({"delay": sf.Uniform(-1 * ms, 2 * ms)}, NetworkError, "can be -1 ms"),
-        ({"delay": sf.Normal(3 * ms, 1 * ms)}, NetworkError, r"give Normal a bound, low=0\*ms"),
+        (
+            {"delay": sf.Normal(3 * ms, 1 * ms)},
+            NetworkError,
+            r"give the distribution a bound, low=0\*ms",
+        ),
         ({"delay": 1 * mV}, UnitError, "'delay' of projection 'PN_to_LN' is in ms"),
         ({"delay": sf.Uniform(1 * mV, 2 * mV)}, UnitError, "'delay' of projection"),
         ({"delay": [1.0, 2.0]}, NetworkError, r"the delays of .* have shape \[2\]"),

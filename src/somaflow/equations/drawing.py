@@ -175,10 +175,10 @@ def held(value: object, unit: str | None, name: str, where: str = "") -> Setting
         UnitError, MissingValueError, WrongTypeError: As `units.parameter`.
     """
     place = f" of {where}" if where else ""
-    if has(value, "ppf"):  # as the distributions of scipy.stats have
+    if has(value, "ppf") or callable(value):  # a distribution of scipy.stats, or what draws
         raise WrongTypeError(
-            f"{name!r}{place} is {shown(value)}; write sf.FromSciPy(scipy.stats.gamma(2), "
-            f"{unit or 'mV'}), with a distribution that has its arguments and with its unit."
+            f"{name!r}{place} is {shown(value)}; what is drawn is an sf.Normal, sf.LogNormal or "
+            f"sf.Uniform, or sf.FromSciPy(scipy.stats.gamma(2, scale=3), {unit or 'mV'})."
         )
     if isinstance(value, Joint):
         raise WrongTypeError(

@@ -214,7 +214,7 @@ class Projection(Synaptic, Description):
         elif isinstance(delay, Parameter):
             lowest = float(delay.value.min(initial=0.0))
         if lowest < 0:
-            hint = "; give Normal a bound, low=0*ms" if np.isinf(lowest) else ""
+            hint = "; give the distribution a bound, low=0*ms" if np.isinf(lowest) else ""
             raise NetworkError(
                 f"the delays of projection {self.name!r} can be {lowest:g} ms; they must be at "
                 f"least 0 ms{hint}."
