@@ -162,6 +162,9 @@ class Joint(Description, ABC):
             UnknownNameError: There is none of this name.
         """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.keys())})"
+
 
 Setting = Parameter | Distribution  # what a parameter or an initial value may be
 

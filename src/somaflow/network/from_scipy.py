@@ -56,7 +56,9 @@ class FromSciPy(Marginal):
     """Values from a distribution of `scipy.stats`: gamma, exponential, beta, Poisson or any other.
 
     A value is the inverse of the distribution function at one uniform number, cut to the part
-    between the bounds if there are any. The last digits may differ between versions of SciPy.
+    between the bounds if there are any. The last digits may differ between versions of SciPy. A
+    value takes about 1 us (gamma, beta; Poisson 3 us), and 2 ms where SciPy knows no inverse and
+    searches (von Mises).
 
     Args:
         distribution: A distribution of one variable with its arguments, such as

@@ -64,8 +64,11 @@ class CorrelatedComponent(Distribution):
                 total = total + factor * standard_normal(self.seed, (JOINT, k), counter)
         return Parameter(np.asarray(self.of.at(total)), self.unit)
 
+    def __repr__(self) -> str:
+        return f"{self.of!r} of Correlated({', '.join(self.together)})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Correlated(Joint):
     """Distributions that are correlated, each by itself being as it is given.
 
@@ -176,10 +179,11 @@ class EmpiricalComponent(Distribution):
         return Parameter(self.values.value[rows], self.unit)
 
     def __repr__(self) -> str:
-        return f"{len(self.values.value)} samples in {self.unit}"
+        names = ", ".join(self.together)
+        return f"{len(self.values.value)} values in {self.unit} of Empirical({names})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Empirical(Joint):
     """Measured samples, of which each cell or synapse gets one, all values of it together.
 
@@ -223,9 +227,6 @@ class Empirical(Joint):
         """
         _check_name(self, name)
         return EmpiricalComponent(self.samples[name], self.keys(), self.seed)
-
-    def __repr__(self) -> str:
-        return f"Empirical({', '.join(self.samples)}, seed={self.seed})"
 
 
 def _by_name(value: Any, kind: str, what: str) -> dict[str, Any]:
