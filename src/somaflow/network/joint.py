@@ -73,9 +73,9 @@ class Correlated(Joint):
     """Distributions that are correlated, each by itself being as it is given.
 
     Standard normal numbers with the given correlations are turned into the values of each
-    distribution by a rising function. So `Normal`s together are multivariate normal, and of
-    `LogNormal`s the logarithms are; of others the ranks are correlated as those of normal numbers,
-    by 6/pi*arcsin(r/2).
+    distribution by a rising function. So those that are `Normal` are multivariate normal together,
+    and of those that are `LogNormal` the logarithms are; of others the ranks are correlated as
+    those of normal numbers, by 6/pi*arcsin(r/2).
 
     Cario MC, Nelson BL (1997) Modeling and generating random vectors with arbitrary marginal
     distributions and correlation matrix. Technical report, Northwestern University.
