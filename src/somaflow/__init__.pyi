@@ -23,6 +23,9 @@ from .network.connectors import OneToOne as OneToOne
 from .network.distributions import LogNormal as LogNormal
 from .network.distributions import Normal as Normal
 from .network.distributions import Uniform as Uniform
+from .network.from_scipy import FromSciPy as FromSciPy
+from .network.joint import Correlated as Correlated
+from .network.joint import Empirical as Empirical
 from .network.lists import FromList as FromList
 from .network.lists import FromSparse as FromSparse
 from .network.mutual import Mutual as Mutual

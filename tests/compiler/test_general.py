@@ -38,7 +38,7 @@ def senders() -> sf.Population:
 
 def projection(text: str, weight: Any = None, leak: float = LEAK, **given: Any) -> sf.Network:
     cells, sources = passive("b", 2, 0.0, leak), senders()
-    connector = sf.FromList(PAIRS, several=True)
+    connector = sf.FromList(PAIRS, multapses=True)
     delay = given.pop("delay", DELAY * ms)
     unit = 1 * nS if hasattr(weight, "units") else 1
     synapse = sf.Equations.parse(text, w=unit, **given)

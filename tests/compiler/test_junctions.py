@@ -148,10 +148,10 @@ def test_mutual_refuses_what_it_cannot_join() -> None:
         turned.connections()
 
 
-def within(pairs: Any, text: str = GAP, several: bool = False, **given: Any) -> sf.Network:
+def within(pairs: Any, text: str = GAP, multapses: bool = False, **given: Any) -> sf.Network:
     a = cells("a", A)
     model = sf.Equations.parse(text, **{"w": 1 * nS} | given)
-    return sf.Network(a, sf.Projection(a, a, model, sf.FromList(pairs, several=several)))
+    return sf.Network(a, sf.Projection(a, a, model, sf.FromList(pairs, multapses=multapses)))
 
 
 BOTH = [(0, 1), (1, 0)]
@@ -166,11 +166,11 @@ def test_what_is_not_the_same_both_ways_is_refused() -> None:
     with pytest.raises(NetworkError, match="has the same parameters both ways, but the pair"):
         sf.simulate(uneven, 1 * ms)
     sf.simulate(within(BOTH, SCALED, k=np.array([3.0, 3.0])), 1 * ms)
-    thrice = within([(0, 1), *BOTH], several=True)
+    thrice = within([(0, 1), *BOTH], multapses=True)
     with pytest.raises(NetworkError, match=r"the pair \(0, 1\) is given 2 times, and \(1, 0\) 1"):
         sf.simulate(thrice, 1 * ms)
     with pytest.raises(WrongTypeError, match="Mutual joins each pair once"):
-        sf.Mutual(sf.FromList([(0, 1), (0, 1)], several=True))
+        sf.Mutual(sf.FromList([(0, 1), (0, 1)], multapses=True))
 
 
 def test_junctions_that_are_given_from_both_sides_are_told_of() -> None:

@@ -12,7 +12,7 @@ from somaflow.errors import NetworkError
 from somaflow.network import groups
 from somaflow.network.choice import Choice
 from somaflow.numerics.delivery import columns_of, senders
-from somaflow.units import ms, nA
+from somaflow.units import ms, mV, nA
 
 DT = 0.1
 N_PRE, N_POST, PADDED = 40, 30, 32
@@ -56,6 +56,38 @@ def test_every_form_sums_over_the_synapses_of_all_members(form: str) -> None:
     arrays = {name: tf.constant(array) for name, array in made.arrays.items()}
     found = made.sum(arrays, tf.constant(x)).numpy()
     np.testing.assert_allclose(found, x @ matrix(*members), rtol=1e-13, atol=1e-13)
+
+
+MULTAPSES = (
+    sf.FixedInDegree(60, multapses=True),
+    sf.FixedOutDegree(45, multapses=True),
+    sf.FixedTotal(1800, multapses=True),
+)
+
+
+@pytest.mark.parametrize("connector", MULTAPSES, ids=lambda connector: type(connector).__name__)
+def test_each_of_several_synapses_of_a_pair_acts(connector: Any) -> None:
+    times = 1 + DT / 2 + 2 * DT * np.arange(N_PRE)
+    sources = sf.Population("s", N_PRE, sf.SpikeSourceArray(times * ms, np.arange(N_PRE)))
+    text = "dv/dt = -v/(10*ms) : mV"
+    cells = sf.Population("b", N_POST, sf.Equations.parse(text, v=0))
+    weight = sf.Normal(1 * mV, 0.2 * mV)
+    made = sf.Projection(sources, cells, sf.load("delta"), connector, weight, 1 * ms)
+    found = made.connections()
+    assert len(np.unique(found.pre * N_POST + found.post)) < len(found.pre) - 200
+    run = sf.simulate(
+        sf.Network(sources, cells, made),
+        10 * ms,
+        dt=DT * ms,
+        solver=sf.ExponentialEuler(),
+        record=cells["v"],
+        progress=False,
+    )
+    # Spikes are in the middle of steps, and a jump comes at the end of the one it arrives in.
+    since = 10 - (times[found.pre] + 1 + DT / 2)
+    wanted = np.zeros(N_POST)
+    np.add.at(wanted, found.post, found.weight * np.exp(-since / 10))
+    np.testing.assert_allclose(run["b.v"].values[-1], wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("form", ["dense", "gathered", "loop"])

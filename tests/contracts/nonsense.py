@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pint
-from scipy import sparse
+from scipy import sparse, stats
 
 import somaflow as sf
 from somaflow import units
@@ -97,9 +97,13 @@ CASES = {
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
     "FixedProbability": Case(sf.FixedProbability, "seed", p=0.5, seed=1, self_connections=True),
-    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True, several=True),
-    "FixedInDegree": Case(sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True),
-    "FixedOutDegree": Case(sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True),
+    "FixedTotal": Case(sf.FixedTotal, "seed", n=3, seed=1, self_connections=True, multapses=True),
+    "FixedInDegree": Case(
+        sf.FixedInDegree, "seed", n=3, seed=1, self_connections=True, multapses=True
+    ),
+    "FixedOutDegree": Case(
+        sf.FixedOutDegree, "seed", n=3, seed=1, self_connections=True, multapses=True
+    ),
     "DistanceDependent": Case(
         sf.DistanceDependent,
         "seed",
@@ -109,7 +113,7 @@ CASES = {
         radius=50 * um,
         self_connections=True,
     ),
-    "FromList": Case(sf.FromList, pairs=[(0, 1)], several=True),
+    "FromList": Case(sf.FromList, pairs=[(0, 1)], multapses=True),
     "Mutual": Case(sf.Mutual, "seed", of=sf.FixedProbability(0.5), seed=1),
     "FromSparse": Case(sf.FromSparse, matrix=sparse.eye_array(3)),
     "OfPair": Case(OfPair, text="1*ms + d/(0.3*mm/ms)"),
@@ -118,6 +122,25 @@ CASES = {
         sf.Normal, "seed", "low", "high", mean=1 * mV, sd=2 * mV, seed=1, low=0 * mV, high=2 * mV
     ),
     "LogNormal": Case(sf.LogNormal, "seed", mean=1 * mV, sd=2 * mV, seed=1),
+    "FromSciPy": Case(
+        sf.FromSciPy,
+        "seed",
+        "low",
+        "high",
+        distribution=stats.gamma(2, scale=3),
+        scale=2 * mV,
+        seed=1,
+        low=0 * mV,
+        high=20 * mV,
+    ),
+    "Correlated": Case(
+        sf.Correlated,
+        "seed",
+        distributions={"a": sf.Normal(1 * mV, 2 * mV), "b": -sf.LogNormal(1, 2)},
+        correlation=[[1, 0.5], [0.5, 1]],
+        seed=1,
+    ),
+    "Empirical": Case(sf.Empirical, "seed", samples={"a": [1, 2, 3] * mV, "b": [1, 5, 4]}, seed=1),
     "Step": Case(sf.Step, "stop", amplitude=1 * nA, start=1 * ms, stop=2 * ms),
     "SaturatingPulse": Case(
         sf.SaturatingPulse, amplitude=1 * nA, on=1 * ms, off=2 * ms, rise=1 * ms, decay=1 * ms

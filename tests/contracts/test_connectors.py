@@ -1,6 +1,7 @@
 """The promises of every connector, held for the list of them all."""
 
 import inspect
+import math
 import pickle
 import tracemalloc
 from collections.abc import Callable
@@ -40,7 +41,15 @@ MORE = {
     "FixedInDegree of most": lambda seed=1, **own: sf.FixedInDegree(50, seed, **own),
     "FixedTotal of most": lambda seed=1, **own: sf.FixedTotal(3000, seed, **own),
     "FixedProbability of most": lambda seed=1, **own: sf.FixedProbability(0.95, seed, **own),
-    "FixedTotal of several": lambda seed=1, **own: sf.FixedTotal(5000, seed, several=True, **own),
+    "FixedTotal with multapses": lambda seed=1, **own: sf.FixedTotal(
+        5000, seed, multapses=True, **own
+    ),
+    "FixedInDegree with multapses": lambda seed=1, **own: sf.FixedInDegree(
+        90, seed, multapses=True, **own
+    ),
+    "FixedOutDegree with multapses": lambda seed=1, **own: sf.FixedOutDegree(
+        90, seed, multapses=True, **own
+    ),
     "DistanceDependent anywhere": lambda seed=1, **own: sf.DistanceDependent("0.3", seed, **own),
 }
 ALL = MAKE | MORE
@@ -98,7 +107,7 @@ def test_a_range_is_those_rows_where_no_cell_reaches_itself(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_no_pair_occurs_twice_and_all_lie_inside(name: str, view: str) -> None:
     pairs = wire(ALL[name](), *VIEWS[view])
-    if "several" not in name:
+    if "multapses" not in name:
         assert len(np.unique(pairs, axis=0)) == len(pairs) > 0
     assert pairs.min() >= 0
     assert pairs.max() < N
@@ -135,7 +144,7 @@ def test_the_expected_number_is_about_the_found_one(name: str) -> None:
     assert abs(found - expected) < 6 * np.sqrt(N) + 0.05 * expected * (name in RANDOM)
 
 
-@pytest.mark.parametrize("name", ["FixedInDegree", "FixedInDegree of most", "FixedOutDegree"])
+@pytest.mark.parametrize("name", [name for name in ALL if "Degree" in name])
 @pytest.mark.parametrize("own", [True, False])
 def test_degrees_are_exact(name: str, own: bool) -> None:
     connector = ALL[name](self_connections=own)
@@ -150,7 +159,7 @@ def test_degrees_are_exact(name: str, own: bool) -> None:
 def test_totals_are_exact(n: int, own: bool) -> None:
     connector = sf.FixedTotal(n, 3, self_connections=own)
     assert len(wire(connector, *VIEWS["the whole"])) == n
-    again = sf.FixedTotal(n, 3, self_connections=own, several=True)
+    again = sf.FixedTotal(n, 3, self_connections=own, multapses=True)
     assert len(wire(again, *VIEWS["the whole"])) == n
 
 
@@ -163,7 +172,9 @@ def test_a_range_takes_its_own_memory_alone() -> None:
         sf.FixedInDegree(200, 1, False),
         sf.FixedOutDegree(200, 1, False),
         sf.FixedTotal(4_000_000, 1, False),
-        sf.FixedTotal(4_000_000, 1, False, several=True),
+        sf.FixedTotal(4_000_000, 1, False, multapses=True),
+        sf.FixedInDegree(200, 1, False, multapses=True),
+        sf.FixedOutDegree(200, 1, False, multapses=True),
         sf.DistanceDependent("1", 1, 1000 * um),
         sf.AllToAll(),
     ]
@@ -191,8 +202,13 @@ KNOWN = [
     (sf.FixedProbability(0.3, 5), "10 21 31 41 12 03 13 43"),
     (sf.FixedProbability(0.3, 2**40 + 5, False), "41 02 42"),
     (sf.FixedTotal(6, 5), "20 11 02 32 33 43"),
-    (sf.FixedTotal(14, 5, several=True), "00 20 30 11 41 02 12 32 32 13 23 33 33 43"),
+    (sf.FixedTotal(14, 5, multapses=True), "00 20 30 11 41 02 12 32 32 13 23 33 33 43"),
     (sf.FixedInDegree(2, 5), "00 20 11 41 02 32 33 43"),
+    (sf.FixedInDegree(4, 5, multapses=True), "00 00 20 30 11 31 41 41 02 12 32 32 13 23 33 43"),
+    (
+        sf.FixedOutDegree(4, 5, multapses=True),
+        "00 00 20 01 11 21 31 31 41 41 02 12 22 22 42 13 13 33 33 43",
+    ),
     (sf.FixedInDegree(4, 5), "00 10 30 40 01 21 31 41 02 12 22 42 03 13 23 33"),
     (sf.FixedOutDegree(2, 5), "00 20 01 11 31 41 22 42 13 33"),
     (sf.DistanceDependent("exp(-d/(20*um))", 5), "00 10 30 01 11 41 12 22 23 33"),
@@ -237,6 +253,39 @@ def test_all_sets_of_columns_are_equally_probable(n: int) -> None:
     assert abs(together - draws * both) < 4 * np.sqrt(draws * both * (1 - both))
 
 
+@pytest.mark.parametrize("kind", [sf.FixedInDegree, sf.FixedOutDegree])
+def test_with_multapses_each_synapse_of_a_degree_is_of_any_cell(kind: Any) -> None:
+    n, here, there = 30, 4_000, 20
+    sides = (there, here) if kind is sf.FixedInDegree else (here, there)
+    pair = kind(n, 3, multapses=True).connect(*(np.arange(size) for size in sides), False)
+    counts = np.zeros(sides)
+    np.add.at(counts, pair, 1)
+    counts = counts if kind is sf.FixedOutDegree else counts.T
+    assert np.all(counts.sum(axis=1) == n)
+    # Of each cell multinomial: a count is binomial, and two have the covariance -n*p*p.
+    p = 1 / there
+    assert np.sum((counts.sum(axis=0) - here * n * p) ** 2) / (here * n * p) < 43.8
+    found = np.bincount(counts.astype(int).ravel(), minlength=n + 1)[:6]
+    wanted = [math.comb(n, k) * p**k * (1 - p) ** (n - k) * counts.size for k in range(6)]
+    assert np.sum((found - wanted) ** 2 / wanted) < 22  # chi squared with 6, at 0.999
+    between = np.cov(counts.T)[~np.eye(there, dtype=bool)]
+    assert abs(between.mean() / (-n * p * p) - 1) < 0.05
+
+
+def test_a_degree_above_the_number_of_cells_needs_multapses() -> None:
+    three, two = np.arange(3), np.arange(2)
+    pre, post = sf.FixedInDegree(8, 1, multapses=True).connect(two, three, False)
+    assert np.bincount(post).tolist() == [8, 8, 8]
+    assert set(pre.tolist()) == {0, 1}
+    # One cell is left where a cell does not reach itself.
+    pre, post = sf.FixedOutDegree(5, 1, False, multapses=True).connect(two, two, True)
+    assert (pre.tolist(), post.tolist()) == ([1] * 5 + [0] * 5, [0] * 5 + [1] * 5)
+    with pytest.raises(sf.errors.NetworkError, match=r"there are 2; with multapses=True a pair"):
+        sf.FixedInDegree(8, 1).connect(two, three, False)
+    with pytest.raises(sf.errors.NetworkError, match=r"other than itself, but there are 0\."):
+        sf.FixedInDegree(1, 1, False, multapses=True).connect(two[:1], two[:1], True)
+
+
 def test_the_total_is_shared_among_rows_without_a_preference() -> None:
     counts = np.zeros((200, 20))
     for seed in range(200):
@@ -249,11 +298,11 @@ def test_the_total_is_shared_among_rows_without_a_preference() -> None:
     assert abs(counts.var(axis=0).mean() / variance - 1) < 0.1
 
 
-def test_with_several_each_synapse_is_of_any_pair() -> None:
+def test_with_multapses_each_synapse_is_of_any_pair() -> None:
     n, sizes, total = 400, (5, 4), 60
     counts = np.zeros((n, *sizes))
     for seed in range(n):
-        pair = sf.FixedTotal(total, seed, several=True).connect(
+        pair = sf.FixedTotal(total, seed, multapses=True).connect(
             np.arange(sizes[0]), np.arange(sizes[1]), False
         )
         np.add.at(counts[seed], pair, 1)
@@ -266,10 +315,10 @@ def test_with_several_each_synapse_is_of_any_pair() -> None:
     assert abs(between.mean() / (-total * p * p) - 1) < 0.1
 
 
-def test_with_several_there_may_be_more_synapses_than_pairs_but_not_without_any() -> None:
-    pre, post = sf.FixedTotal(90, 1, several=True).connect(np.arange(2), np.arange(3), False)
+def test_with_multapses_there_may_be_more_synapses_than_pairs_but_not_without_any() -> None:
+    pre, post = sf.FixedTotal(90, 1, multapses=True).connect(np.arange(2), np.arange(3), False)
     assert np.bincount(pre * 3 + post, minlength=6).sum() == 90
     with pytest.raises(sf.errors.NetworkError, match="1 and 1 cells have 0 pairs"):
-        sf.FixedTotal(1, 1, False, several=True).connect(np.arange(1), np.arange(1), True)
+        sf.FixedTotal(1, 1, False, multapses=True).connect(np.arange(1), np.arange(1), True)
     with pytest.raises(sf.errors.NetworkError, match="2 and 3 cells have 6 pairs"):
         sf.FixedTotal(7, 1).connect(np.arange(2), np.arange(3), False)

@@ -51,7 +51,7 @@ def test_sizes_and_totals_at_full_scale() -> None:
     for projection in network.projections:
         place = [NAMES.index(v.population.name) for v in (projection.post, projection.pre)]
         assert projection.connector.n == pytest.approx(totals()[tuple(place)], rel=1e-6, abs=1)
-        assert projection.connector.several
+        assert projection.connector.multapses
     assert sum(p.connector.n for p in network.projections) == pytest.approx(0.299e9, rel=1e-3)
     assert tuple(i.n for i in network.inputs) == EXTERNAL
     assert all(i.rate.value * 1000 == 8 for i in network.inputs)

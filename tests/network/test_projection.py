@@ -335,7 +335,11 @@ def test_a_gap_junction_is_checked_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
             "the delays of .*'PN_to_LN' can be -1 ms; .* at least 0",
         ),
         ({"delay": sf.Uniform(-1 * ms, 2 * ms)}, NetworkError, "can be -1 ms"),
-        ({"delay": sf.Normal(3 * ms, 1 * ms)}, NetworkError, r"give Normal a bound, low=0\*ms"),
+        (
+            {"delay": sf.Normal(3 * ms, 1 * ms)},
+            NetworkError,
+            r"give the distribution a bound, low=0\*ms",
+        ),
         ({"delay": 1 * mV}, UnitError, "'delay' of projection 'PN_to_LN' is in ms"),
         ({"delay": sf.Uniform(1 * mV, 2 * mV)}, UnitError, "'delay' of projection"),
         ({"delay": [1.0, 2.0]}, NetworkError, r"the delays of .* have shape \[2\]"),
@@ -424,13 +428,21 @@ def test_messages_show_the_unit_that_the_user_wrote() -> None:
         made.connections()
 
 
-def test_synapses_of_one_pair_draw_numbers_of_their_own_in_any_range() -> None:
+@pytest.mark.parametrize(
+    "connector",
+    [
+        sf.FixedTotal(200, 3, multapses=True),
+        sf.FixedInDegree(40, 3, multapses=True),
+        sf.FixedOutDegree(50, 3, multapses=True),
+    ],
+)
+def test_synapses_of_one_pair_draw_numbers_of_their_own_in_any_range(connector: Any) -> None:
     pn, ln = point(), cells("LN", 4)
     projection = sf.Projection(
         ln,
         pn,
         SYNAPSES.exponential_current,
-        sf.FixedTotal(200, 3, several=True),
+        connector,
         weight=sf.Normal(1 * nA, 0.1 * nA, seed=1),
         delay=sf.Uniform(1 * ms, 2 * ms, seed=2),
     )

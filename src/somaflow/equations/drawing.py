@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.errors import MissingValueError, UnitError
+from somaflow.errors import MissingValueError, UnitError, WrongTypeError
+from somaflow.given import has, shown
 from somaflow.units import Parameter
 
 Whole = NDArray[np.integer] | int
@@ -65,15 +66,31 @@ class Distribution(Description, ABC):
         return Negated(self)
 
     def __repr__(self) -> str:
-        arguments = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)]  # pyright: ignore[reportArgumentType]
-        return f"{type(self).__name__}({', '.join(arguments)})"
+        names = [f.name for f in fields(self) if f.repr]  # pyright: ignore[reportArgumentType]
+        arguments = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"{type(self).__name__}({arguments})"
 
     def __str__(self) -> str:
         return repr(self)
 
 
+class Marginal(Distribution):
+    """A distribution that can be one of several that are correlated."""
+
+    @abstractmethod
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values that a rising function makes of standard normal numbers.
+
+        Args:
+            z: The numbers. The values have this distribution where these are standard normal.
+
+        Returns:
+            The values, in the coherent system.
+        """
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Negated(Distribution):
+class Negated(Marginal):
     """Minus the values of a distribution: what `-sf.LogNormal(...)` makes.
 
     Args:
@@ -111,11 +128,42 @@ class Negated(Distribution):
         drawn = self.of.draw(counter, stream)
         return Parameter(-drawn.value, drawn.unit)
 
+    @property
+    def together(self) -> tuple[str, ...]:
+        """The names of what is drawn jointly with it; none where it is drawn by itself."""
+        return getattr(self.of, "together", ())
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values at standard normal numbers."""
+        return -self.of.at(-z)  # pyright: ignore[reportAttributeAccessIssue]
+
     def __neg__(self) -> Distribution:
         return self.of
 
     def __repr__(self) -> str:
         return f"-{self.of!r}"
+
+
+class Joint(Description, ABC):
+    """Several distributions that are drawn together, each under a name.
+
+    What belongs to one cell, or to one synapse, is of one draw, whatever its name and purpose.
+    """
+
+    @abstractmethod
+    def keys(self) -> tuple[str, ...]:
+        """Return the names; with them a model takes all at once, `model(**joint)`."""
+
+    @abstractmethod
+    def __getitem__(self, name: str) -> Distribution:
+        """Return one of the distributions, to be given as a value.
+
+        Raises:
+            UnknownNameError: There is none of this name.
+        """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.keys())})"
 
 
 Setting = Parameter | Distribution  # what a parameter or an initial value may be
@@ -129,10 +177,20 @@ def held(value: object, unit: str | None, name: str, where: str = "") -> Setting
     Raises:
         UnitError, MissingValueError, WrongTypeError: As `units.parameter`.
     """
+    place = f" of {where}" if where else ""
+    if has(value, "ppf") or callable(value):  # a distribution of scipy.stats, or what draws
+        raise WrongTypeError(
+            f"{name!r}{place} is {shown(value)}; what is drawn is an sf.Normal, sf.LogNormal or "
+            f"sf.Uniform, or sf.FromSciPy(scipy.stats.gamma(2, scale=3), {unit or 'mV'})."
+        )
+    if isinstance(value, Joint):
+        raise WrongTypeError(
+            f"{name!r}{place} is several distributions; give one of them, such as "
+            f"joint[{value.keys()[0]!r}], or all by their names, model(**joint)."
+        )
     if not isinstance(value, Distribution):
         return units.parameter(value, unit, name, where)
     if unit is not None and units.dimensions(value.unit) != units.dimensions(unit):
-        place = f" of {where}" if where else ""
         raise UnitError(f"{name!r}{place} is in {unit}, but {value} is in {value.unit}.")
     return value if unit is None else _shown_in(value, unit)
 
@@ -140,11 +198,11 @@ def held(value: object, unit: str | None, name: str, where: str = "") -> Setting
 def _shown_in(value: Distribution, unit: str) -> Distribution:
     if unit == value.unit:
         return value
-    if isinstance(value, Negated):
-        return -_shown_in(value.of, unit)
     # Values are in the coherent system already, so only the unit that is shown changes.
-    arguments = {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
-    arguments |= {
-        key: Parameter(p.value, unit) for key, p in arguments.items() if isinstance(p, Parameter)
-    }
+    arguments = {f.name: getattr(value, f.name) for f in fields(value) if f.init}  # pyright: ignore[reportArgumentType]
+    for key, argument in arguments.items():
+        if isinstance(argument, Parameter):
+            arguments[key] = Parameter(argument.value, unit)
+        elif isinstance(argument, Distribution):
+            arguments[key] = _shown_in(argument, unit)
     return type(value)(**arguments)

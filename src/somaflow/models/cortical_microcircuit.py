@@ -210,7 +210,7 @@ class _Circuit:
             pre,
             post,
             self.synapse,
-            sf.FixedTotal(int(self.totals[place]), several=True),
+            sf.FixedTotal(int(self.totals[place]), multapses=True),
             weight=sf.Normal(mean, abs(mean) * data["weight_spread"], **{bound: 0 * mean}),
             delay=sf.Normal(delay, delay * data["delay_spread"], low=data["shortest"]),
         )

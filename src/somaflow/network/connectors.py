@@ -7,13 +7,13 @@ postsynaptic and then by presynaptic position (those of `FromList` in the order 
 no range is asked for). `rows=(start, stop)` builds the synapses of that range of postsynaptic
 positions alone, in memory that grows with what is built; they are those of the whole, to the bit.
 
-No pair occurs twice, but where `several` says so. What is random depends on the connector's own
+No pair occurs twice, but where `multapses` says so (NEST's word, and there the default;
+`with_replacement` in PyNN). What is random depends on the connector's own
 seed and on the cells alone; a projection gives a seed to a connector that has none.
 `expected(n_pre, n_post)` is how many synapses there will be on average, where a cell may reach
 itself; `fits(n_pre, n_post, n_both)` refuses sizes that cannot be joined.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from somaflow.given import flag, shown
 from somaflow.network.distances import Distances
 from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.mutual import Mutual
-from somaflow.network.random import WIRING, Key, check_own_seed, derive
+from somaflow.network.random import WIRING, check_own_seed, derive
 from somaflow.network.sampling import (
     BLOCK,
     Integers,
@@ -196,38 +196,38 @@ def _check(connector: "_Counted", what: str) -> None:
     object.__setattr__(connector, "n", check_count(connector.n, what))
     object.__setattr__(connector, "seed", check_own_seed(connector.seed))
     flag(connector.self_connections, "self_connections")
+    flag(connector.multapses, "multapses")
 
 
 def _drawn(
-    seed: int | None,
-    rows: Integers,
-    counts: Integers,
-    itself: Indices,
-    width: int,
-    draw: Callable[[Key, Integers, Integers, Integers], Integers] = choose,
+    connector: "_Counted", rows: Integers, counts: Integers, itself: Indices, width: int
 ) -> Indices:
     """Return the columns that rows draw, each of its own count and without one's own column."""
-    key = derive(seed, (WIRING, _ROWS))
+    key = derive(connector.seed, (WIRING, _ROWS))
+    draw = choose_again if connector.multapses else choose
     columns = draw(key, rows, counts, width - (itself >= 0))
     return _without_self(columns, itself, counts) if np.any(itself >= 0) else columns
 
 
 @dataclass(frozen=True, eq=False)
 class FixedInDegree(Description):
-    """Every postsynaptic cell is reached by `n` different presynaptic cells.
+    """Every postsynaptic cell is reached by `n` presynaptic cells, different ones or any.
 
-    All sets of `n` cells are equally probable; they are drawn without replacement.
+    All sets of `n` cells are equally probable; with `multapses` each of the `n` is any cell,
+    whatever the others are.
 
     Args:
         n: How many synapses each postsynaptic cell has.
         seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
             and the projection's name.
         self_connections: Whether a cell may reach itself.
+        multapses: Whether a pair may be drawn more than once, each time as a synapse of its own.
     """
 
     n: int
     seed: int | None = None
     self_connections: bool = True
+    multapses: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "the in-degree")
@@ -236,7 +236,7 @@ class FixedInDegree(Description):
         """Refuse too few presynaptic cells.
 
         Raises:
-            NetworkError: There are fewer than `n`.
+            NetworkError: There are fewer than `n`; with `multapses` none.
         """
         _check_enough(self, n_pre, n_both, ("in-degree", "presynaptic"))
 
@@ -255,7 +255,7 @@ class FixedInDegree(Description):
         """Return the presynaptic and the postsynaptic position of each synapse.
 
         Raises:
-            NetworkError: There are fewer than `n` presynaptic cells.
+            NetworkError: There are too few presynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
         itself = _itself(pre, post, same and not self.self_connections)
@@ -264,16 +264,17 @@ class FixedInDegree(Description):
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
             cells, left_out = post[start:stop][block], itself[start:stop][block]
-            columns = _drawn(self.seed, cells, counts[block], left_out, len(pre))
+            columns = _drawn(self, cells, counts[block], left_out, len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 
 
 @dataclass(frozen=True, eq=False)
 class FixedOutDegree(Description):
-    """Every presynaptic cell reaches `n` different postsynaptic cells.
+    """Every presynaptic cell reaches `n` postsynaptic cells, different ones or any.
 
-    All sets of `n` cells are equally probable; they are drawn without replacement. A range of
+    All sets of `n` cells are equally probable; with `multapses` each of the `n` is any cell,
+    whatever the others are. A range of
     postsynaptic cells takes the time of the whole, but only its own memory.
 
     Args:
@@ -281,11 +282,13 @@ class FixedOutDegree(Description):
         seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
             and the projection's name.
         self_connections: Whether a cell may reach itself.
+        multapses: Whether a pair may be drawn more than once, each time as a synapse of its own.
     """
 
     n: int
     seed: int | None = None
     self_connections: bool = True
+    multapses: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "the out-degree")
@@ -294,7 +297,7 @@ class FixedOutDegree(Description):
         """Refuse too few postsynaptic cells.
 
         Raises:
-            NetworkError: There are fewer than `n`.
+            NetworkError: There are fewer than `n`; with `multapses` none.
         """
         _check_enough(self, n_post, n_both, ("out-degree", "postsynaptic"))
 
@@ -313,7 +316,7 @@ class FixedOutDegree(Description):
         """Return the presynaptic and the postsynaptic position of each synapse.
 
         Raises:
-            NetworkError: There are fewer than `n` postsynaptic cells.
+            NetworkError: There are too few postsynaptic cells.
         """
         start, stop = check_rows(rows, len(post))
         itself = _itself(post, pre, same and not self.self_connections)
@@ -321,7 +324,7 @@ class FixedOutDegree(Description):
         parts = []
         for block in blocks(np.full(len(pre), self.n + 1), BLOCK):
             counts = np.full(block.stop - block.start, self.n)
-            targets = _drawn(self.seed, pre[block], counts, itself[block], len(post))
+            targets = _drawn(self, pre[block], counts, itself[block], len(post))
             inside = (targets >= start) & (targets < stop)
             sources = np.repeat(np.arange(block.start, block.stop, dtype=np.int32), self.n)
             parts.append((sources[inside], targets[inside].astype(np.int32)))
@@ -332,11 +335,12 @@ def _check_enough(
     connector: "FixedInDegree | FixedOutDegree", width: int, n_both: int, names: tuple[str, str]
 ) -> None:
     others = width - (n_both > 0 and not connector.self_connections)
-    if connector.n > others:
+    if connector.n > others and not (connector.multapses and others):
         itself = " other than itself" if others < width else ""
+        hint = "; with multapses=True a pair may have several synapses" if others else ""
         raise NetworkError(
             f"an {names[0]} of {connector.n} needs as many {names[1]} cells{itself}, but there "
-            f"are {others}."
+            f"are {others}{hint}."
         )
 
 
@@ -344,38 +348,38 @@ def _check_enough(
 class FixedTotal(Description):
     """There are `n` synapses in all, between different pairs of cells or between any.
 
-    All sets of `n` pairs are equally probable; with `several` each synapse is of any pair, whatever
-    the others are (`with_replacement` in PyNN, multapses in NEST). A range of postsynaptic cells
-    takes time that grows with its own synapses.
+    All sets of `n` pairs are equally probable; with `multapses` each synapse is of any pair,
+    whatever the others are. A range of postsynaptic cells takes time that grows with its own
+    synapses.
 
     Args:
         n: How many synapses there are.
         seed: The wiring depends on it alone. Default: a seed of its own, from the network's seed
             and the projection's name.
         self_connections: Whether a cell may reach itself.
-        several: Whether a pair may be drawn more than once, each time as a synapse of its own.
+        multapses: Whether a pair may be drawn more than once, each time as a synapse of its own.
     """
 
     n: int
     seed: int | None = None
     self_connections: bool = True
-    several: bool = False
+    multapses: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "the total of synapses")
-        flag(self.several, "several")
 
     def fits(self, n_pre: int, n_post: int, n_both: int) -> None:
         """Refuse too few pairs.
 
         Raises:
-            NetworkError: There are fewer than `n`; with `several` none.
+            NetworkError: There are fewer than `n`; with `multapses` none.
         """
         pairs = n_pre * n_post - (0 if self.self_connections else n_both)
-        if self.n > pairs and not (self.several and pairs):
+        if self.n > pairs and not (self.multapses and pairs):
+            hint = "; with multapses=True a pair may have several synapses" if pairs else ""
             raise NetworkError(
                 f"FixedTotal is to make {self.n} synapses, but {n_pre} and {n_post} cells have "
-                f"{pairs} pairs."
+                f"{pairs} pairs{hint}."
             )
 
     def expected(self, n_pre: int, n_post: int) -> float:
@@ -400,12 +404,11 @@ class FixedTotal(Description):
         self.fits(len(pre), len(post), int(np.sum(itself >= 0)))
         ends = np.concatenate([[0], np.cumsum(len(pre) - (itself >= 0))])
         key, rows = derive(self.seed, (WIRING, _SPLIT)), (start, stop)
-        counts = share(key, self.n, ends, rows, self.several)
-        draw = choose_again if self.several else choose
+        counts = share(key, self.n, ends, rows, self.multapses)
         parts = [np.zeros(0, np.int32)]
         for block in blocks(counts + 1, BLOCK):
             places, left_out = np.arange(start, stop)[block], itself[start:stop][block]
-            columns = _drawn(self.seed, places, counts[block], left_out, len(pre), draw)
+            columns = _drawn(self, places, counts[block], left_out, len(pre))
             parts.append(columns.astype(np.int32))
         return expand(counts, np.concatenate(parts), start)
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
-from somaflow.equations.drawing import Distribution
+from somaflow.equations.drawing import Distribution, Marginal
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
+from somaflow.network.bounds import between, bounds_of, check_share, hold_bounds
 from somaflow.network.fields import Field, default
+from somaflow.network.from_scipy import scipy_special
 from somaflow.network.random import (
     INITIAL,
     PARAMETER,
@@ -23,17 +25,17 @@ from somaflow.network.random import (
     check_own_seed,
     derive,
     named,
+    part_of,
     seeded,
     uniform_of,
 )
 from somaflow.units import Parameter
 
 Value = TypeVar("Value")
-_LEAST_SHARE = 0.01  # of a normal distribution between its bounds, so that redrawing ends soon
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Uniform(Distribution):
+class Uniform(Marginal):
     """Values spread evenly between `low` and `high`, which have one unit.
 
     Args:
@@ -78,12 +80,17 @@ class Uniform(Distribution):
     def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
         span = self.high.value - self.low.value
-        u = uniform_of(derive(self.seed, _of(stream, 0)), counter)
+        u = uniform_of(derive(self.seed, part_of(stream, 0)), counter)
         return Parameter(self.low.value + span * u, self.unit)
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values at standard normal numbers."""
+        share = scipy_special("a Uniform that is correlated").ndtr(z)
+        return self.low.value + (self.high.value - self.low.value) * share
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Normal(Distribution):
+class Normal(Marginal):
     """Values from a normal distribution, cut off at bounds if there are any.
 
     Args:
@@ -114,29 +121,16 @@ class Normal(Distribution):
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "sd", sd)
         object.__setattr__(self, "seed", check_own_seed(self.seed))
-        for name in ("low", "high"):
-            if (bound := getattr(self, name)) is not None:
-                bound = units.parameter(bound, mean.unit, name, "Normal")
-                if bound.value.ndim:
-                    raise NetworkError(f"{name!r} of Normal is {bound}; give one number.")
-                object.__setattr__(self, name, bound)
-        low, high = self._bounds
-        if self.low is None and self.high is None:
-            return
-        scale = max(float(sd.value), 1e-300) * math.sqrt(2)
-        ends = [(bound - float(mean.value)) / scale for bound in (low, high)]
-        share = (math.erf(ends[1]) - math.erf(ends[0])) / 2
-        if low > high or share < _LEAST_SHARE:
-            raise NetworkError(
-                f"between low = {self.low} and high = {self.high} lie {max(share, 0):.2g} of the "
-                f"values of Normal with mean {mean} and sd {sd}; give bounds that hold at least "
-                f"{_LEAST_SHARE}."
-            )
+        hold_bounds(self, mean.unit)
+        low, high = self._standard_bounds
+        check_share(self, (math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2)
 
     @property
-    def _bounds(self) -> tuple[float, float]:
-        low = -math.inf if self.low is None else float(self.low.value)
-        return low, math.inf if self.high is None else float(self.high.value)
+    def _standard_bounds(self) -> tuple[float, float]:
+        """The bounds in standard deviations from the mean."""
+        mean, sd = float(self.mean.value), max(float(self.sd.value), 1e-300)
+        low, high = bounds_of(self)
+        return (low - mean) / sd, (high - mean) / sd
 
     @property
     def unit(self) -> str:
@@ -146,16 +140,16 @@ class Normal(Distribution):
     @property
     def lowest(self) -> float:
         """A number that no value is below, in the coherent system."""
-        return self._bounds[0] if self.sd.value > 0 else float(self.mean.value)
+        return bounds_of(self)[0] if self.sd.value > 0 else float(self.mean.value)
 
     @property
     def highest(self) -> float:
         """A number that no value is above, in the coherent system."""
-        return self._bounds[1] if self.sd.value > 0 else float(self.mean.value)
+        return bounds_of(self)[1] if self.sd.value > 0 else float(self.mean.value)
 
     def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
-        low, high = self._bounds
+        low, high = bounds_of(self)
         values = np.asarray(self._attempt(counter, stream, 0))
         first, second = (np.broadcast_to(np.asarray(c), values.shape) for c in counter)
         again, attempt = (values < low) | (values > high), 0
@@ -165,13 +159,22 @@ class Normal(Distribution):
             again = (values < low) | (values > high)
         return Parameter(values, self.unit)
 
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values at standard normal numbers."""
+        if self.low is None and self.high is None:
+            return self.mean.value + self.sd.value * z
+        special = scipy_special("a Normal with bounds that is correlated")
+        low, high = (float(special.ndtr(end)) for end in self._standard_bounds)
+        inside = special.ndtri(between(special.ndtr(z), (low, high)))
+        return np.clip(self.mean.value + self.sd.value * inside, *bounds_of(self))
+
     def _attempt(self, counter: Counter, stream: Stream, attempt: int) -> NDArray[np.float64]:
-        z = _standard_normal(self.seed, _of(stream, attempt), counter)
+        z = standard_normal(self.seed, part_of(stream, attempt), counter)
         return self.mean.value + self.sd.value * z
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LogNormal(Distribution):
+class LogNormal(Marginal):
     """Values above 0 whose logarithm has a normal distribution.
 
     Args:
@@ -215,11 +218,15 @@ class LogNormal(Distribution):
 
     def draw(self, counter: Counter, stream: Stream) -> Parameter:
         """Return one value for each counter, with its unit."""
+        return Parameter(
+            self.at(standard_normal(self.seed, part_of(stream, 0), counter)), self.unit
+        )
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values at standard normal numbers."""
         # mean = exp(m + s**2/2) and sd**2 = mean**2*(exp(s**2) - 1), solved for m and s.
         variance = np.log1p((self.sd.value / self.mean.value) ** 2)
-        z = _standard_normal(self.seed, _of(stream, 0), counter)
-        value = self.mean.value * np.exp(np.sqrt(variance) * z - variance / 2)
-        return Parameter(value, self.unit)
+        return self.mean.value * np.exp(np.sqrt(variance) * z - variance / 2)
 
 
 def seeded_values(equations: Equations, owner: str, seed: int) -> dict[str, Distribution]:
@@ -276,13 +283,19 @@ def _cells(size: int) -> Counter:
     return np.arange(size), np.zeros((), np.int64)
 
 
-def _of(stream: Stream, part: int) -> tuple[int, ...]:
-    return (*((stream,) if isinstance(stream, int) else stream), part)
-
-
-def _standard_normal(
+def standard_normal(
     seed: int | None, stream: tuple[int, ...], counter: Counter
 ) -> NDArray[np.float64]:
+    """Return standard normal numbers, keyed by seed, stream and counter.
+
+    Args:
+        seed: See `derive`.
+        stream: See `derive`.
+        counter: Two arrays of whole numbers, of shapes that broadcast.
+
+    Raises:
+        MissingValueError: There is no seed.
+    """
     # Box and Muller (1958), doi:10.1214/aoms/1177706645; two streams give the pair.
     radius = np.sqrt(-2 * np.log(uniform_of(derive(seed, (*stream, 0)), counter)))
     return radius * np.cos(2 * np.pi * uniform_of(derive(seed, (*stream, 1)), counter))

@@ -93,7 +93,7 @@ def _back(projection: Projection) -> Projection:
     weight = None
     if projection.weight_name is not None:
         weight = Parameter(np.ascontiguousarray(connections.coherent), connections.unit)
-    pairs = FromList(np.stack([connections.post, connections.pre], axis=1), several=True)
+    pairs = FromList(np.stack([connections.post, connections.pre], axis=1), multapses=True)
     source, target = (end.population[:] for end in (projection.post, projection.pre))
     return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
 

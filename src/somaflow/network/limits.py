@@ -13,6 +13,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Call, Name, Node, evaluate, render
 from somaflow.errors import NetworkError
 from somaflow.network.distributions import Normal
+from somaflow.network.from_scipy import FromSciPy
 from somaflow.network.wiring import Pairs
 from somaflow.units import Parameter
 
@@ -89,8 +90,10 @@ class Limits:
                 f"that is {'below' if lower else 'above'} {named}{bound}, the bound that the "
                 "synapse keeps it within. Start within, or give the synapse another bound."
             )
-        if isinstance(origin, Normal) and np.isinf(origin.lowest if lower else origin.highest):
-            reason += f" A Normal takes a bound: {'low' if lower else 'high'}=... in {unit}."
+        ends = (origin.lowest, origin.highest) if isinstance(origin, (Normal, FromSciPy)) else ()
+        if ends and np.isinf(ends[0 if lower else 1]):
+            name = "low" if lower else "high"
+            reason += f" A {type(origin).__name__} takes a bound: {name}=... in {unit}."
         return reason
 
 

@@ -31,15 +31,15 @@ class FromList(Description):
         pairs: `[(pre, post), ...]`, indices into the two sides; array of shape [n_synapses, 2].
             Weights and delays given as an array of shape [n_synapses] follow the order of this
             list.
-        several: Whether a pair may occur more than once, each time as a synapse of its own.
+        multapses: Whether a pair may occur more than once, each time as a synapse of its own.
 
     Raises:
         WrongTypeError: It is no list of pairs of whole numbers.
-        NetworkError: It names a pair twice, without `several`.
+        NetworkError: It names a pair twice, without `multapses`.
     """
 
     pairs: Field[NDArray[np.int64]]
-    several: bool = False
+    multapses: bool = False
     _order: Indices = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,11 +62,11 @@ class FromList(Description):
         order = np.lexsort((array[:, 0], array[:, 1]))
         ordered = array[order]
         twice = np.all(ordered[1:] == ordered[:-1], axis=1)
-        flag(self.several, "several")
-        for pair in ordered[1:][twice][:1] if not self.several else ():
+        flag(self.multapses, "multapses")
+        for pair in ordered[1:][twice][:1] if not self.multapses else ():
             raise NetworkError(
-                f"FromList names the pair {tuple(pair.tolist())} twice; with several=True each is "
-                "a synapse of its own."
+                f"FromList names the pair {tuple(pair.tolist())} twice; with multapses=True each "
+                "is a synapse of its own."
             )
         object.__setattr__(self, "_order", _frozen(order))
 

@@ -38,10 +38,10 @@ class Mutual(Description):
     def __post_init__(self) -> None:
         if type(self.of).__name__ not in _TAKES:
             raise WrongTypeError(f"Mutual takes {', '.join(_TAKES)}, not {shown(self.of)}.")
-        if isinstance(self.of, FromList) and self.of.several:
+        if isinstance(self.of, FromList) and self.of.multapses:
             raise WrongTypeError(
-                "Mutual joins each pair once, and several=True is for synapses that have the same "
-                "pair; leave it out."
+                "Mutual joins each pair once, and multapses=True is for synapses that have the "
+                "same pair; leave it out."
             )
         object.__setattr__(self, "seed", check_own_seed(self.seed))
         seed = getattr(self.of, "seed", 0)

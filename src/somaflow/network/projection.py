@@ -16,7 +16,7 @@ from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, near
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
-from somaflow.network.connectors import AllToAll, Connector, FixedTotal
+from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.distances import Distances
 from somaflow.network.fields import Field, default
 from somaflow.network.limits import Limits, limits_of
@@ -24,7 +24,7 @@ from somaflow.network.lists import FromList, FromSparse, repeats
 from somaflow.network.pairs import OfPair, is_expression, written_unit
 from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
-from somaflow.network.random import DELAY, PARAMETER, WEIGHT, Stream, named, seeded
+from somaflow.network.random import DELAY, PARAMETER, WEIGHT, Stream, named, reseeded, seeded
 from somaflow.network.recorder import Recorder
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
@@ -32,7 +32,6 @@ from somaflow.network.wiring import Indices, Pairs, Rows, ascending, cells_at, c
 from somaflow.units import Parameter, ms
 
 PerSynapse = Parameter | Distribution | OfPair
-_AGAIN = 1 << 20  # in streams: of which synapse of one pair
 _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
@@ -215,7 +214,7 @@ class Projection(Synaptic, Description):
         elif isinstance(delay, Parameter):
             lowest = float(delay.value.min(initial=0.0))
         if lowest < 0:
-            hint = "; give Normal a bound, low=0*ms" if np.isinf(lowest) else ""
+            hint = "; give the distribution a bound, low=0*ms" if np.isinf(lowest) else ""
             raise NetworkError(
                 f"the delays of projection {self.name!r} can be {lowest:g} ms; they must be at "
                 f"least 0 ms{hint}."
@@ -380,12 +379,11 @@ class Projection(Synaptic, Description):
             if self._mutual:  # both directions draw one number
                 first, second = np.maximum(first, second), np.minimum(first, second)
             numbers = values.draw((first, second), stream).value
-            if isinstance(self.connector, (FromList, FixedTotal)) and self.connector.several:
+            if getattr(self.connector, "multapses", False):
                 again = repeats(place.pre, place.post)
                 for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
-                    one, path = again == k, stream if isinstance(stream, tuple) else (stream,)
-                    pair = first[one], second[one]
-                    numbers[one] = values.draw(pair, (*path, _AGAIN, k)).value
+                    other, one = reseeded(values, "synapse", str(k)), again == k
+                    numbers[one] = other.draw((first[one], second[one]), stream).value
             return numbers
         if isinstance(values, OfPair):
             sizes = len(self.pre), len(self.post)

@@ -32,7 +32,7 @@ Stream = int | tuple[int, ...]
 
 # Streams of what is drawn with a user's seed, so that one seed in two places means no relation.
 # From the stream SEED come the seeds of what has none.
-WIRING, WEIGHT, DELAY, PARAMETER, INITIAL, SEED = range(6)
+WIRING, WEIGHT, DELAY, PARAMETER, INITIAL, SEED, JOINT = range(7)
 
 
 def check_seed(seed: object) -> int:
@@ -112,6 +112,11 @@ def derive(seed: int | None, stream: Stream = ()) -> Key:
     return key
 
 
+def part_of(stream: Stream, part: int) -> tuple[int, ...]:
+    """Return the stream of a part of what a stream is for."""
+    return (*((stream,) if isinstance(stream, int) else stream), part)
+
+
 def named(name: str) -> tuple[int, int]:
     """Return the two numbers of a stream that belongs to a name."""
     digest = hashlib.sha256(name.encode()).digest()
@@ -133,12 +138,22 @@ def seeded(thing: Thing, seed: int, *purpose: str) -> Thing:
     """Return a connector or a distribution with a seed, made for its purpose if it has none.
 
     Args:
-        thing: A description; one that is not random stays as it is.
+        thing: A description; one that is not random stays as it is. What has a `together`, the
+            names of what is drawn jointly, gets the seed that the others of them get.
         seed: As for `seed_for`.
         *purpose: As for `seed_for`.
     """
     if getattr(thing, "seed", 0) is not None:
         return thing
+    together = getattr(thing, "together", ())
+    if together:  # one draw for all of them, whichever this is and whatever it is for
+        purpose = (*purpose[:-1], "joint", *together)
+    return replace(thing, seed=seed_for(seed, *purpose))  # pyright: ignore[reportArgumentType]
+
+
+def reseeded(thing: Thing, *purpose: str) -> Thing:
+    """Return a description that has a seed with another one, made from it for a purpose."""
+    seed: int = thing.seed  # pyright: ignore[reportAttributeAccessIssue]
     return replace(thing, seed=seed_for(seed, *purpose))  # pyright: ignore[reportArgumentType]
 
 
