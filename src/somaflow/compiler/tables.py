@@ -115,10 +115,24 @@ class Tables:
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)
         ]
+        self.seen = self._seen()
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.apart)
         self.batch: tuple[int, ...] = ()
 
     # ------------------------------------------------------------------ tables
+
+    def _seen(self) -> dict[int, list[str]]:
+        """Return the definitions that the synapses of a population read, by its place."""
+        seen: dict[int, set[str]] = {}
+        for coupling in self.couplings:
+            source = coupling.group.source
+            known = self.populations[source].equations.definitions
+            for route in coupling.group.routes:
+                inputs = route.lowered.equations.inputs
+                read = {name.removesuffix("_pre") for name in inputs if name.endswith("_pre")}
+                if read & known.keys():
+                    seen.setdefault(source, set()).update(read & known.keys())
+        return {source: sorted(names) for source, names in seen.items()}
 
     def _check_memory(self) -> None:
         needed = groups.expected_bytes(self.network.projections, self.dtype.itemsize)
