@@ -8,7 +8,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import RunError
-from somaflow.units import Hz, ms, mV, nA, nF, nS, uS
+from somaflow.units import Hz, ms, mV, nA, nF, nS, pS, uS
 
 # The second part of a run is given the spikes of the first again, and says so.
 GIVEN_AGAIN = "ignore:.*spike times of.*are before:somaflow.errors.SomaflowWarning"
@@ -267,3 +267,27 @@ def test_an_input_that_was_a_projection_is_told() -> None:
     given = sf.PoissonInput(cells, synapse, rate=5 * Hz, name="x")
     with pytest.raises(RunError, match=r"'x'.* was of another kind"):
         simulate(cells, source, given, to=3, after=first)
+
+
+@pytest.mark.parametrize("form", ["list", "each by itself"])
+def test_another_weight_of_plastic_synapses_is_refused(form: str) -> None:
+    """It would be ignored: what spikes have made of the weights goes on."""
+    stdp = sf.load("stdp_pair_all_to_all")
+    delay = 1 * ms if form == "list" else sf.Uniform(1 * ms, 2 * ms, seed=1)
+
+    def network(weight: Any, name: str = "plastic") -> sf.Network:
+        pre = sf.Population("pre", 4, sf.SpikeSourcePoisson(rate=100 * Hz))
+        post = sf.Population("post", 3, PASSIVE, threshold="v > 0*mV")
+        joined = sf.Projection(pre, post, stdp, weight=weight, delay=delay, name=name)
+        return sf.Network(pre, post, joined)
+
+    def simulated(network: sf.Network, **more: Any) -> Any:
+        return sf.simulate(network, 20 * ms, dt=0.1 * ms, record=[], seed=1, **more)
+
+    first = simulated(network(0.5 * nS))
+    for weight in (0.25 * nS, sf.Uniform(0.1 * nS, 0.9 * nS, seed=4)):
+        with pytest.raises(RunError, match="'plastic' has another weight= than in the state"):
+            simulated(network(weight), initial=first.final)
+    simulated(network(500 * pS), initial=first.final)  # the same
+    with pytest.warns(UserWarning, match="'another' begins anew"):
+        simulated(network(0.25 * nS, "another"), initial=first.final)

@@ -186,6 +186,13 @@ class Continuing:
                     "state that is given, or with other delays, and what its synapses keep, each "
                     "by itself, cannot go on; give it another name, under which it begins anew."
                 )
+            if old.began != coupling.began:
+                raise RunError(
+                    f"projection {group.routes[0].projection!r} has another weight= than in the "
+                    "state that is given, but spikes change these weights, and what they have "
+                    "become goes on; keep weight= as it was, or give the projection another name, "
+                    "under which it begins anew with the weights that you give."
+                )
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:
         """Warn of a new projection that stands where another one has gone."""

@@ -206,6 +206,8 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
         wiring: Its synapses.
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
             own.
+        began: The weights with which synapses begin, as a checksum; empty where spikes do not
+            change them.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
         each: Whether each synapse is computed by itself, and gets its own spikes.
@@ -223,6 +225,9 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
 
     @property
     def wired(self) -> str: ...
+
+    @property
+    def began(self) -> str: ...
 
     @property
     def places(self) -> tuple[float, ...]: ...

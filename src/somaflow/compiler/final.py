@@ -27,6 +27,8 @@ class KeptGroup:
             own.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
+        began: The weights with which synapses began, as a checksum; empty where spikes do not
+            change them.
     """
 
     source: str
@@ -36,6 +38,7 @@ class KeptGroup:
     begun: int | None = None
     wired: str = ""
     places: tuple[float, ...] = ()
+    began: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON."""

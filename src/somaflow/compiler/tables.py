@@ -319,7 +319,7 @@ class Tables:
             for r in group.routes
         }
         source, form = self.populations[group.source].name, coupling.wiring.choice.form
-        known = group.begun, coupling.wired, coupling.places
+        known = group.begun, coupling.wired, coupling.places, coupling.began
         return KeptGroup(source, members, group.delay, form, *known)
 
     def _initial_cells(self, k: int) -> Mapping[str, ArrayLike]:
