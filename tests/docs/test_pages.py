@@ -143,7 +143,7 @@ def test_the_page_on_equations_runs_and_its_numbers_hold() -> None:
     names: dict[str, Any] = run(DOCS / "howto/write-equations.md")
     rates = names["run"]["units.rate"].values
     assert rates.shape[1] == 20 and np.ptp(rates[-1]) > 1
-    assert 0 <= rates.min() and rates.max() <= 100
+    assert rates.min() >= 0 and rates.max() <= 100
 
 
 @pytest.mark.slow
