@@ -310,7 +310,7 @@ class Tables:
         known = flattened(event.named())
         if carry.memory:
             known |= memory.named(carry.memory, self._method)
-        return FinalState(steps, self.dt, states, known, sizes, groups)
+        return FinalState(steps, self.dt, states, known, sizes, groups, self.network)
 
     def _kept(self, coupling: AnyCoupling) -> KeptGroup:
         group = coupling.group
