@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import RunError
-from somaflow.units import Hz, ms, mV, nA, nF, nS, uS
+from somaflow.errors import (
+    MissingValueError,
+    RunError,
+    UnitError,
+    UnknownNameError,
+    WrongTypeError,
+)
+from somaflow.units import Hz, ms, mV, nA, nF, nS, pS, uS
 
 # The second part of a run is given the spikes of the first again, and says so.
 GIVEN_AGAIN = "ignore:.*spike times of.*are before:somaflow.errors.SomaflowWarning"
@@ -267,3 +273,85 @@ def test_an_input_that_was_a_projection_is_told() -> None:
     given = sf.PoissonInput(cells, synapse, rate=5 * Hz, name="x")
     with pytest.raises(RunError, match=r"'x'.* was of another kind"):
         simulate(cells, source, given, to=3, after=first)
+
+
+@pytest.mark.parametrize("form", ["list", "each by itself"])
+def test_another_weight_of_plastic_synapses_is_refused(form: str) -> None:
+    """It would be ignored: what spikes have made of the weights goes on."""
+    stdp = sf.load("stdp_pair_all_to_all")
+    delay = 1 * ms if form == "list" else sf.Uniform(1 * ms, 2 * ms, seed=1)
+
+    def network(weight: Any, name: str = "plastic") -> sf.Network:
+        pre = sf.Population("pre", 4, sf.SpikeSourcePoisson(rate=100 * Hz))
+        post = sf.Population("post", 3, PASSIVE, threshold="v > 0*mV")
+        joined = sf.Projection(pre, post, stdp, weight=weight, delay=delay, name=name)
+        return sf.Network(pre, post, joined)
+
+    def simulated(network: sf.Network, **more: Any) -> Any:
+        return sf.simulate(network, 20 * ms, dt=0.1 * ms, record=[], seed=1, **more)
+
+    first = simulated(network(0.5 * nS))
+    for weight in (0.25 * nS, sf.Uniform(0.1 * nS, 0.9 * nS, seed=4)):
+        with pytest.raises(RunError, match="'plastic' has another weight= than in the state"):
+            simulated(network(weight), initial=first.final)
+    simulated(network(500 * pS), initial=first.final)  # the same
+    with pytest.warns(UserWarning, match="'another' begins anew"):
+        simulated(network(0.25 * nS, "another"), initial=first.final)
+
+
+def edited_network() -> sf.Network:
+    pre = sf.Population("pre", 4, sf.SpikeSourceArray([25] * ms, cells=[2]))
+    post = sf.Population("post", 3, PASSIVE, threshold="v > 0*mV")
+    learning = sf.Equations.parse(
+        "dw/dt = 0*mV/ms : mV\nv_post : mV\non spike: v_post += w; w = w + 1*mV", w=1 * mV
+    )
+    pairs = sf.FixedProbability(0.7, seed=3)
+    return sf.Network(pre, post, sf.Projection(pre, post, learning, pairs, name="plastic"))
+
+
+def simulated(network: sf.Network, **more: Any) -> Any:
+    record = [network.population("post")["v"], network.projection("plastic")["w"]]
+    return sf.simulate(network, 20 * ms, dt=0.1 * ms, record=record, **more)
+
+
+def test_a_final_state_can_be_edited() -> None:
+    """Voltages and weights are what they are set to, and a spike moves cells by the latter."""
+    network = edited_network()
+    first = simulated(network)
+    given = network.projection("plastic").connections()
+    weights = np.arange(1.0, len(given) + 1)
+    final = first.final.with_(post={"v": [-61, -62, -63] * mV}, plastic={"w": weights * mV})
+    assert np.array_equal(final["post"]["v"], [-61, -62, -63])
+    assert not np.array_equal(first.final["post"]["v"], final["post"]["v"])
+    again = simulated(network, initial=final)
+    assert np.array_equal(again["plastic.w"].values[0], weights)
+    assert np.array_equal(again["post.v"].values[0], [-61, -62, -63])
+    at = 50  # the spike at 25 ms ends its step at 25.1
+    jumps = again["post.v"].values[at + 1] - again["post.v"].values[at]
+    wanted = np.zeros(3)
+    from_two = given.pre == 2
+    wanted[given.post[from_two]] = weights[from_two]
+    assert wanted.any() and np.allclose(jumps, wanted, atol=0.2)
+    grown = weights + from_two
+    assert np.array_equal(again["plastic.w"].values[-1], grown)
+    one = simulated(network, initial=first.final.with_(plastic={"w": 2 * mV}))
+    assert np.array_equal(one["plastic.w"].values[0], np.full(len(given), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "words"),
+    [
+        ({"posts": {"v": 0 * mV}}, UnknownNameError, "Did you mean 'post'"),
+        ({"post": {"u": 0 * mV}}, UnknownNameError, "'post' has no state 'u'"),
+        ({"pre": {"v": 0 * mV}}, UnknownNameError, "has no part 'pre'"),
+        ({"post": {"v": 1 * ms}}, UnitError, "mV"),
+        ({"post": {"v": [1, 2] * mV}}, RunError, r"an array of shape \[3\]"),
+        ({"post": 3}, WrongTypeError, "takes a dict"),
+        ({"plastic": {"w": [1, 2] * mV}}, RunError, "an array of shape"),
+        ({"plastic": {"w": np.nan}}, MissingValueError, "'w' of plastic"),
+    ],
+)
+def test_what_cannot_be_edited_is_refused(parts: Any, kind: Any, words: str) -> None:
+    final = simulated(edited_network()).final
+    with pytest.raises(kind, match=words):
+        final.with_(**parts)

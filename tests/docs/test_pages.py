@@ -136,3 +136,18 @@ def test_the_page_on_long_runs_runs(
     assert isinstance(rates, dict)
     assert list(rates.values()) == sorted(rates.values())
     assert rates[1.0] > 0
+
+
+@pytest.mark.slow
+def test_the_page_on_equations_runs_and_its_numbers_hold() -> None:
+    names: dict[str, Any] = run(DOCS / "howto/write-equations.md")
+    rates = names["run"]["units.rate"].values
+    assert rates.shape[1] == 20 and np.ptp(rates[-1]) > 1
+    assert rates.min() >= 0 and rates.max() <= 100
+
+
+@pytest.mark.slow
+def test_the_network_of_the_page_on_brian2_fires() -> None:
+    names: dict[str, Any] = run(DOCS / "howto/coming-from-brian2.md")
+    rate = names["run"]["P.spikes"].rates().mean()
+    assert 3 < rate < 8  # four wirings gave 4.5 to 5.7 Hz, and in Brian2 5.2 to 6.2 Hz

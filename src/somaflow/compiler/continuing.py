@@ -7,7 +7,7 @@ differ in a way that leaves open what is meant, the run is refused.
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -186,6 +186,13 @@ class Continuing:
                     "state that is given, or with other delays, and what its synapses keep, each "
                     "by itself, cannot go on; give it another name, under which it begins anew."
                 )
+            if old.began != coupling.began:
+                raise RunError(
+                    f"projection {group.routes[0].projection!r} has another weight= than in the "
+                    "state that is given, but spikes change these weights, and what they have "
+                    "become goes on; keep weight= as it was, or give the projection another name, "
+                    "under which it begins anew with the weights that you give."
+                )
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:
         """Warn of a new projection that stands where another one has gone."""
@@ -284,7 +291,7 @@ class Continuing:
             if known and key not in initial.groups:
                 raise self._other_synapse(coupling.group)
             if key in initial.groups:
-                groups[key] = self._of_group(coupling, initial.groups[key])
+                groups[key] = self._edited(coupling, self._of_group(coupling, initial.groups[key]))
         known = self.final.events
         return EventState(
             noise=self._noise(initial.noise),
@@ -303,6 +310,27 @@ class Continuing:
                 for key, value in initial.spikes.items()
             },
         )
+
+    def _edited(self, coupling: AnyCoupling, kept: Any) -> Any:
+        """Return what a group keeps with the values that were given for its synapses.
+
+        Raises:
+            RunError: It does not keep them for each synapse.
+        """
+        for route in coupling.group.routes:
+            for name, value in self.final.edits.get(route.projection, {}).items():
+                place = coupling.variable(name, route)
+                part = "flow" if name in getattr(kept, "flow", ()) else "own"
+                if place.axis != "synapse":
+                    raise RunError(
+                        f"{name!r} of projection {route.projection!r} is kept for each {place.axis}"
+                        "synaptic cell and not for each synapse, and cannot be given."
+                    )
+                values = {**getattr(kept, part)}
+                values[name] = np.array(values[name])
+                values[name][..., place.places] = value
+                kept = kept._replace(**{part: values})
+        return kept
 
     def _refractory(self, key: str, known: Array) -> Array:
         name = key.partition(" ")[2]

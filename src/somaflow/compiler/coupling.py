@@ -1,6 +1,6 @@
 """What couples populations in a run: groups of projections that share presynaptic states."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -9,18 +9,19 @@ import tensorflow as tf
 
 from somaflow.compiler.diagnosis.terms import measure
 from somaflow.compiler.final import KeptGroup
-from somaflow.compiler.lower import Lowered
+from somaflow.compiler.lower import Lowered, Scope
 from somaflow.compiler.states import StateKey, States, Tensors, Tick
 from somaflow.compiler.wiring import Member
 from somaflow.equations.affine import ZERO, chord_in
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Node, render
+from somaflow.equations.expression import Name, Node, render
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
 from somaflow.network.form import Form
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.numerics.constants import columns
+from somaflow.numerics.device import cast, spread
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -205,6 +206,8 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
         wiring: Its synapses.
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
             own.
+        began: The weights with which synapses begin, as a checksum; empty where spikes do not
+            change them.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
         each: Whether each synapse is computed by itself, and gets its own spikes.
@@ -222,6 +225,9 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
 
     @property
     def wired(self) -> str: ...
+
+    @property
+    def began(self) -> str: ...
 
     @property
     def places(self) -> tuple[float, ...]: ...
@@ -329,6 +335,13 @@ def ports(lowered: Lowered, owner: States, side: str) -> Tensors:
         for name in lowered.equations.inputs
         if name.endswith(side)
     }
+
+
+def with_definitions(states: States, names: Iterable[str], value: Scope) -> States:
+    """Return the states of cells with some of their definitions, which `value` evaluates."""
+    like = next(iter(states.values()))
+    rows = {name: cast(value(Name(name)), like.dtype) for name in names}
+    return states | {name: spread(row, like.shape) for name, row in rows.items()}
 
 
 def chords_of(equations: Equations, post: tuple[Node, ...]) -> dict[str, Chord]:

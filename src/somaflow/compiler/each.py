@@ -1,10 +1,9 @@
 """The synapses of a projection, each by itself: where they are, and what differs between them."""
 
-import hashlib
-
 import numpy as np
 
 from somaflow.compiler.layout import padded
+from somaflow.compiler.wiring import checksum
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
@@ -39,9 +38,10 @@ class Each:
         values: Parameters by name, one number or one for each synapse.
         start: Initial values of the states likewise.
         wired: The cells and the delays of all synapses, as a checksum.
+        began: The weights with which they begin, likewise; empty where these do not change.
     """
 
-    unseen = ("arrays", "values", "start", "wired", "count")
+    unseen = ("arrays", "values", "start", "wired", "began", "count")
     latest = None
 
     def __init__(
@@ -57,10 +57,7 @@ class Each:
         self.n_pre, self.width, self.dtype = n_pre, width, dtype
         self.count = len(connections)
         self.size = padded(max(self.count, 1))
-        digest = hashlib.blake2b(digest_size=8)
-        for array in (connections.pre, connections.post, np.ascontiguousarray(connections.delay)):
-            digest.update(array.tobytes())
-        self.wired = digest.hexdigest()
+        self.wired = checksum(connections.pre, connections.post, connections.delay)
         ones = np.ones(self.count, self.dtype)
         self.arrays = gathered(np.arange(self.count), connections.post, ones, self.size, width)
         self.arrays |= {
@@ -77,6 +74,7 @@ class Each:
         if weight is not None:
             numbers[weight] = Parameter(np.asarray(connections.coherent), equations.unit(weight))
         self._resolve(equations(**numbers), projection)
+        self.began = checksum(self.start[weight]) if weight in self.start else ""
         self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
 
     def _resolve(self, equations: Equations, projection: Projection) -> None:

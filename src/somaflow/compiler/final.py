@@ -1,13 +1,16 @@
 """Final states: all that a run needs to go on where another one ended."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from somaflow.errors import RunError, UnknownNameError, nearest
+from somaflow import units
+from somaflow.equations.equations import Equations
+from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import is_among, shown
+from somaflow.network.network import Network
 from somaflow.simulation.system import Array
 
 
@@ -27,6 +30,8 @@ class KeptGroup:
             own.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
+        began: The weights with which synapses began, as a checksum; empty where spikes do not
+            change them.
     """
 
     source: str
@@ -36,6 +41,7 @@ class KeptGroup:
     begun: int | None = None
     wired: str = ""
     places: tuple[float, ...] = ()
+    began: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
@@ -64,6 +70,9 @@ class FinalState:
         events: What synapses, delays and noise keep, by name, and the method.
         sizes: Number of cells of each population.
         groups: Projections that share presynaptic states, by the name under which they do.
+        network: The network that was run; None of a state within a stored run.
+        edits: What `with_` was given for single synapses, by projection and variable, in the
+            coherent system and the order of `connections()`.
     """
 
     steps: int
@@ -72,6 +81,8 @@ class FinalState:
     events: dict[str, Array]
     sizes: dict[str, int]
     groups: dict[str, KeptGroup]
+    network: Network | None = None
+    edits: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
 
     @property
     def time(self) -> float:
@@ -94,8 +105,70 @@ class FinalState:
             raise UnknownNameError(f"the final state has no population {shown(population)}.{known}")
         return self.states[population]
 
+    def with_(self, **parts: Mapping[str, object]) -> "FinalState":
+        """Return the state with other values, from which a run goes on instead.
+
+        Args:
+            **parts: By name of a population, values of its states, one number or one a cell; by
+                name of a projection, values of what it keeps for each synapse, such as a plastic
+                weight, one number or one for each synapse, in the order of `connections()`. A
+                number without a unit is in the unit of the equations.
+
+        Raises:
+            UnknownNameError: There is no such population, projection or variable.
+            UnitError, MissingValueError: A value has another unit, or is no number.
+            WrongTypeError: The values of a part are no dict.
+            RunError: A value has another shape.
+        """
+        assert self.network is not None  # every state that a user has knows it
+        states, edits = dict(self.states), dict(self.edits)
+        for name, values in parts.items():
+            if not isinstance(values, Mapping):
+                raise WrongTypeError(
+                    f"with_({name}=...) takes a dict such as {{'v': -60*mV}}, not {shown(values)}."
+                )
+            if name in states:
+                equations, own = self.network.population(name).equations, dict(states[name])
+                for state, value in values.items():
+                    _require(state, name, equations)
+                    like = own[state]
+                    held = _held(value, state, name, equations, like.shape)
+                    own[state] = held.astype(like.dtype)
+                states[name] = own
+            elif name in self.group_of:
+                projection = self.network.projection(name)
+                shape, fresh = (len(projection.connections()),), {}
+                for variable, value in values.items():
+                    _require(variable, name, projection.equations)
+                    fresh[variable] = _held(value, variable, name, projection.equations, shape)
+                edits[name] = {**edits.get(name, {}), **fresh}
+            else:
+                known = nearest(name, {*states, *self.group_of})
+                raise UnknownNameError(f"the final state has no part {name!r}.{known}")
+        return replace(self, states=states, edits=edits)
+
     def __repr__(self) -> str:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"
+
+
+def _require(name: object, part: str, equations: Equations) -> None:
+    states = getattr(equations, "states", {})  # spike sources have none
+    if not is_among(name, states):
+        raise UnknownNameError(f"{part!r} has no state {shown(name)}.{nearest(name, states)}")
+
+
+def _held(
+    value: object, name: str, part: str, equations: Equations, shape: tuple[int, ...]
+) -> Array:
+    """Return a value of a state, checked, in the coherent system and a shape."""
+    held = units.parameter(value, equations.states[name].unit, name, part).value
+    try:
+        return np.broadcast_to(held, shape).copy()
+    except ValueError:
+        raise RunError(
+            f"{name!r} of {part!r} is given with the shape {list(held.shape)}; give one number, or "
+            f"an array of shape {list(shape)}."
+        ) from None
 
 
 def parts_of(tree: object) -> Mapping[str, object] | None:

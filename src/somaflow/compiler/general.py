@@ -57,7 +57,7 @@ class GeneralCoupling:
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
     each, follows, places = True, True, ()
-    unseen = ("wired", "longest")
+    unseen = ("wired", "began", "longest")
 
     def __init__(self, group: Group, each: Each, dt: float, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, each, dtype
@@ -65,6 +65,7 @@ class GeneralCoupling:
         assert isinstance(form, General)
         self.form, self.name = form, group.routes[0].projection
         self.wired, self.longest, self.size = each.wired, each.longest, each.size
+        self.began = each.began
         self.flowing = tuple((group.key, state) for state in form.flowing)
         equations = group.lowered.equations
         self.linear = Linear(equations, form.closed)

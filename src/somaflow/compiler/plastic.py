@@ -5,7 +5,6 @@ are read at the moment of the spike, spikes of the same step that came before it
 step, what presynaptic spikes do to a synapse is done before what postsynaptic spikes do.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from somaflow.compiler.sums import (
     summed_current,
     ways,
 )
-from somaflow.compiler.wiring import Wiring
+from somaflow.compiler.wiring import Wiring, checksum
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
@@ -109,7 +108,7 @@ class PlasticCoupling:
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
     places, each, follows, flowing = (), False, False, ()
-    unseen = ("projection", "wired", "back")
+    unseen = ("projection", "wired", "began", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
@@ -125,9 +124,8 @@ class PlasticCoupling:
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
         arrays = wiring.arrays
-        digest = hashlib.blake2b(arrays["first"].tobytes(), digest_size=8)
-        digest.update(arrays["other"].tobytes())
-        self.wired = digest.hexdigest()
+        self.wired = checksum(arrays["first"], arrays["other"])
+        self.began = checksum(arrays["weight"]) if self.weight in form.own else ""
         self.width = arrays["other"].shape[1]
         self.size = arrays["other"].size
         self.back: Lists | None = None

@@ -6,7 +6,8 @@ from functools import partial
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival, Arrivals
-from somaflow.compiler.coupling import Group, Spikes
+from somaflow.compiler.coupling import Group, Spikes, with_definitions
+from somaflow.compiler.history import at_step, with_step
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.single import GeneralConstants, GeneralSums
@@ -25,7 +26,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.constants import number
-from somaflow.numerics.device import cast, held, in_each_row, put, spread
+from somaflow.numerics.device import cast, held, in_each_row, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Carry, Inputs, Jump
@@ -140,9 +141,17 @@ class NetworkDynamics:
         self, flow: FlowState, drive: Tensor, context: Context, constants: Constants
     ) -> list[States]:
         """Return the states at a node of the step, clamped membranes at their command."""
-        return self.drives.clamps.at_node(
-            self.states(flow), drive, context.drives, constants.drives
-        )
+        clamps, states = self.drives.clamps, self.states(flow)
+        states = clamps.at_node(states, drive, context.drives, constants.drives)
+        return self._seen(states, self.drives.time(drive), constants)
+
+    def _seen(self, states: list[States], time: Tensor, constants: Constants) -> list[States]:
+        """Return the states with the definitions that synapses of the cells read."""
+        states = [*states]
+        for k, names in self.tables.seen.items():
+            value = self.lowered[k].scope(constants.cells[k], by_name(states[k]) | {"t": time})
+            states[k] = with_definitions(states[k], names, value)
+        return states
 
     def _currents(
         self,
@@ -304,6 +313,8 @@ class NetworkDynamics:
         old = self.states(before.flow)
         new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
         states, arrived, each = [{**rows} for rows in new], [], dict(self.tables.each)
+        begin, end = context.times
+        seen = self._seen(new, end, constants), self._seen(old, begin, constants)
         event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
         crossings = [
             self._crossings(k, before, *moved, context, constants)
@@ -325,8 +336,7 @@ class NetworkDynamics:
                 event.above[f"above {self.populations[k].name}"] = above
             key = f"spikes {self.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
-                # Before any is read, which are in other slots: XLA would copy them otherwise.
-                event.spikes[key] = put(past, _slot(tick.step, past), crossed)
+                event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
         for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
             group = coupling.group
             if group.counted is None:
@@ -343,7 +353,7 @@ class NetworkDynamics:
                 arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
                 if after is not None:
                     after = tf.gather(after, numbers.arrays["post"], axis=-1)
-            spikes = Spikes(arriving, after, new, old)
+            spikes = Spikes(arriving, after, *seen)
             opened, kept = context.groups[group.key], before.event.groups.get(group.key)
             effect = coupling.emit(kept, opened, spikes, tick, numbers)
             if effect is not None:
@@ -377,12 +387,8 @@ class NetworkDynamics:
         """Return the spikes of a group's population that arrive in this step after its delay."""
         if not group.delay:
             return since[group.source]
-        history = event.spikes[f"spikes {self.populations[group.source].name}"]
-        sent = tick.step - group.delay
-        # A slice at a place that an argument gives would be compiled anew for each chunk.
-        arriving = tf.gather(history, _slot(sent, history))
-        begun = constants.begun.get(group.key)
-        return arriving if begun is None else tf.where(sent >= begun, arriving, 0)
+        past = event.spikes[f"spikes {self.populations[group.source].name}"]
+        return at_step(past, tick.step - group.delay, constants.begun.get(group.key))
 
     def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
         """Return a change of a state, 0 for cells that are refractory."""
@@ -442,8 +448,3 @@ class NetworkDynamics:
     def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""
         return self.recordings.follow(Frame(self, carry, step, drive, constants))
-
-
-def _slot(step: Tensor, history: Tensor) -> Tensor:
-    """Return where a history of spikes holds those of a step."""
-    return tf.cast(tf.math.floormod(step, history.shape[0]), tf.int32)

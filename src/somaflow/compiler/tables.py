@@ -115,10 +115,24 @@ class Tables:
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)
         ]
+        self.seen = self._seen()
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.apart)
         self.batch: tuple[int, ...] = ()
 
     # ------------------------------------------------------------------ tables
+
+    def _seen(self) -> dict[int, list[str]]:
+        """Return the definitions that the synapses of a population read, by its place."""
+        seen: dict[int, set[str]] = {}
+        for coupling in self.couplings:
+            source = coupling.group.source
+            known = self.populations[source].equations.definitions
+            for route in coupling.group.routes:
+                inputs = route.lowered.equations.inputs
+                read = {name.removesuffix("_pre") for name in inputs if name.endswith("_pre")}
+                if read & known.keys():
+                    seen.setdefault(source, set()).update(read & known.keys())
+        return {source: sorted(names) for source, names in seen.items()}
 
     def _check_memory(self) -> None:
         needed = groups.expected_bytes(self.network.projections, self.dtype.itemsize)
@@ -296,7 +310,7 @@ class Tables:
         known = flattened(event.named())
         if carry.memory:
             known |= memory.named(carry.memory, self._method)
-        return FinalState(steps, self.dt, states, known, sizes, groups)
+        return FinalState(steps, self.dt, states, known, sizes, groups, self.network)
 
     def _kept(self, coupling: AnyCoupling) -> KeptGroup:
         group = coupling.group
@@ -305,7 +319,7 @@ class Tables:
             for r in group.routes
         }
         source, form = self.populations[group.source].name, coupling.wiring.choice.form
-        known = group.begun, coupling.wired, coupling.places
+        known = group.begun, coupling.wired, coupling.places, coupling.began
         return KeptGroup(source, members, group.delay, form, *known)
 
     def _initial_cells(self, k: int) -> Mapping[str, ArrayLike]:

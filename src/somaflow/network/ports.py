@@ -9,6 +9,7 @@ from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, evaluate
+from somaflow.equations.statements import Variable
 from somaflow.errors import NetworkError, UnitError, nearest
 from somaflow.network.connections import Connections
 from somaflow.network.population import Population
@@ -41,7 +42,7 @@ def check_ports(
     for port, unit in equations.inputs.items():
         variable, _, side = port.rpartition("_")
         owner = ends.get(side)
-        states = getattr(owner.equations, "states", {}) if owner else {}
+        states = _readable(owner.equations, side) if owner else {}
         if variable not in states:
             where = f"population {owner.name!r}" if owner else "a pre or post population"
             known = states if owner else ("v_pre", "v_post")
@@ -53,7 +54,7 @@ def check_ports(
                 )
             raise NetworkError(
                 f"{place}: synapse {synapse!r} reads {port!r}, but "
-                f"{where} has no state {variable or port!r}.{hint}"
+                f"{where} has no state {variable or port!r}.{_why(owner, variable, side) or hint}"
             )
         cell_unit = states[variable].unit
         if units.dimensions(cell_unit) != units.dimensions(unit):
@@ -69,6 +70,29 @@ def check_ports(
                 f"{ends[side].name!r} has no threshold."
             )
     _check_current(place, synapse, equations, ends["post"])
+
+
+def _readable(equations: Equations, side: str) -> dict[str, Variable]:
+    """Return what synapses may read of cells: states, and definitions of presynaptic cells."""
+    states = dict(getattr(equations, "states", {}))
+    if side != "pre":
+        return states
+    unknown = {*getattr(equations, "inputs", {}), *getattr(equations, "noises", {}).values()}
+    definitions = getattr(equations, "definitions", {})
+    return states | {
+        name: variable
+        for name, variable in definitions.items()
+        if not equations.depends(variable.expression) & unknown
+    }
+
+
+def _why(owner: Population | None, variable: str, side: str) -> str:
+    """Say why a definition of a cell is not read; nothing where it has none of that name."""
+    if owner is None or variable not in getattr(owner.equations, "definitions", {}):
+        return ""
+    if side == "post":
+        return f" Of the postsynaptic cell states are read: write what {variable!r} is made of."
+    return f" {variable!r} is defined by an input or a noise, which is not known when it is read."
 
 
 def spikes(population: Population) -> bool:
