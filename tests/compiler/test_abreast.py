@@ -142,3 +142,17 @@ def test_what_differs_stays_apart() -> None:
     ]
     found = tables(sf.Network(a, b, *stays))
     assert all(len(parts) == 1 for parts in found.made_of)
+
+
+def test_a_long_delay_does_not_lengthen_the_rings_of_short_ones() -> None:
+    populations = cells("abcd", 40)
+    projections = [
+        sf.Projection(
+            pre, populations[0], sf.load("exponential_current"), sf.FixedInDegree(5),
+            weight=0.1 * nA, delay=sf.Uniform(1 * ms, last * ms), name=f"q{last}",
+        )
+        for pre, last in zip(populations, (1.2, 1.3, 1.4, 100), strict=True)
+    ]  # fmt: skip
+    made = tables(sf.Network(*populations, *projections))
+    assert sorted(len(parts) for parts in made.made_of) == [1, 3]
+    assert sorted(coupling.wiring.latest for coupling in made.couplings)[0] <= 15

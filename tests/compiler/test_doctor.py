@@ -365,3 +365,19 @@ def test_the_origin_is_the_innermost() -> None:
 def test_a_number_beyond_float64_in_a_small_unit_is_written_out() -> None:
     assert measure(1e306, "nA") == "1.00000e+309 nA"
     assert measure(2.5, "mV") == "2.5 mV"
+
+
+def test_of_groups_that_are_computed_as_one_the_right_one_is_named() -> None:
+    """The weight of q1 is finite and too large; q0 of another population is joined with it."""
+    pre = [sf.Population(name, 2, sf.SpikeSourceArray([2.05] * ms, cells=[0])) for name in "ab"]
+    post = sf.Population("c", 4, sf.load("lif"))
+    synapse = sf.load("exponential_current")
+    projections = [
+        sf.Projection(p, post, synapse, sf.AllToAll(), weight=weight * nA, name=f"q{k}")
+        for k, (p, weight) in enumerate(zip(pre, (0.1, 1.7e308), strict=True))
+    ]
+    twice = sf.Projection(pre[1], post, synapse, sf.AllToAll(), weight=1.7e308 * nA, name="q2")
+    network = sf.Network(*pre, post, *projections, twice)
+    with pytest.raises(NonFiniteState) as caught:
+        sf.simulate(network, 5 * ms, dt=0.1 * ms, solver=sf.ExponentialEuler())
+    assert "'q0'" not in str(caught.value)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.equations.affine import not_affine
 from somaflow.errors import MissingValueError, UnitError
 from somaflow.units import ms, mV
 
@@ -103,12 +104,13 @@ def test_a_function_is_traced_to_the_same_words() -> None:
 
 
 def test_exponential_euler_takes_words_apart() -> None:
-    """A state in a remainder or a sign is not affine, and is said to be so."""
+    """A state in a sign is not affine, which is said, and runs all the same."""
     equations = sf.Equations.parse("dx/dt = (sign(x) - x)/tau : 1", x=[0.5, -0.5, 0], tau=5 * ms)
     cells = sf.Population("cells", 3, equations)
     solver = sf.ExponentialEuler()
     run = sf.simulate(sf.Network(cells), 100 * ms, dt=0.1 * ms, solver=solver)
     assert np.allclose(run.final.states["cells"]["x"], [1, -1, 0], atol=1e-6)
+    assert "not affine in x, because of sign(x)" in not_affine(equations)["x"]
 
 
 def test_time_stands_in_thresholds_and_resets() -> None:

@@ -383,3 +383,14 @@ def test_a_signal_ends_a_plan(temporary: Path, monkeypatch: pytest.MonkeyPatch) 
         sf.plan(NETWORK, 10 * ms)
     assert caught.value.path is None
     assert list(temporary.iterdir()) == []
+
+
+def test_chunks_are_no_longer_than_what_their_inputs_leave_room_for() -> None:
+    """A ramp of its own for each of many cells is a number for each cell and node of a step."""
+    cells = sf.Population("cells", 10_000, sf.load("lif"))
+    own = sf.Ramp(np.zeros(10_000) * nA, np.linspace(1, 2, 10_000) * nA, 0 * ms, 500 * ms)
+    chunks = [
+        sf.plan(network, 500 * ms, dt=0.1 * ms, record=cells.spikes).buffers
+        for network in (sf.Network(cells, sf.Stimulus(cells, own)), sf.Network(cells))
+    ]
+    assert chunks[0] < 5 * chunks[1]

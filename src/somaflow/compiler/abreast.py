@@ -124,8 +124,9 @@ def _kind(coupling: JumpingCoupling) -> tuple[object, ...] | None:
         shape = coupling.wiring.n_pre, *widths
     if reads or form == "gathered" or len(shape) > 2:
         return None
-    later = coupling.wiring.latest is not None
-    return kinetics(group.members[0].projection, coupling.form), later, form, shape
+    latest = coupling.wiring.latest  # alike, or short rings would be as long as long ones
+    longest = None if latest is None else latest.bit_length()
+    return kinetics(group.members[0].projection, coupling.form), longest, form, shape
 
 
 # Of couplings that can be joined, what says which of them are.

@@ -126,9 +126,9 @@ def check_free(
     kinds |= {f"the number {value:.6g}": {key} for key, value in CONSTANTS.items()}
     for kind, taken in kinds.items():
         if name in taken:
-            raise EquationError(
-                f"the name {name!r} is taken: it is {kind}. Choose another.", line, column, number
-            )
+            hint = f"Leave {name}= out." if name in CONSTANTS else "Choose another."
+            message = f"the name {name!r} is taken: it is {kind}. {hint}"
+            raise EquationError(message, line, column, number)
 
 
 def check_names(

@@ -31,6 +31,7 @@ from somaflow.simulation import chunks
 from somaflow.simulation.crossings import weight
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.system import Array, Carry
+from somaflow.solvers.stages import nodes_of
 from somaflow.storage import checkpoint
 from somaflow.storage.checkpoint import Checkpoint
 from somaflow.storage.folder import writing
@@ -115,9 +116,12 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     }
     sources = weight(compiled.system.crossings or (0,))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
+    times = np.arange(2, dtype=np.int64)
+    tables = compiled.system.inputs(times, nodes_of(job.solver), job.dt)
+    given = sum(table[0].size for table in tables)
     stride = job.stride
     carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
-    schedule = chunks.plan(stride, max(sources, -(-sampled // stride)), carried)
+    schedule = chunks.plan(stride, max(sources, given, -(-sampled // stride)), carried)
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 

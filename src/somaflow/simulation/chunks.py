@@ -40,7 +40,7 @@ def plan(stride: int, numbers_per_step: int, carried: int = 0) -> Schedule:
 
     Args:
         stride: Steps from a sample to the next.
-        numbers_per_step: Numbers that every step leaves.
+        numbers_per_step: Numbers that every step leaves or is given, whichever are more.
         carried: Numbers of the state.
     """
     numbers = max(_CHUNK_NUMBERS, carried)

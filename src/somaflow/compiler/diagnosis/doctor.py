@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
+from somaflow.compiler.abreast import apart
 from somaflow.compiler.diagnosis.findings import Finding, Rate
 from somaflow.compiler.diagnosis.moments import (
     NODES,
@@ -297,9 +298,11 @@ class _Case:
 
     def _events(self) -> str:
         """Report synapses whose state alone is not finite."""
-        for coupling in self.dynamics.couplings:
-            leaves = tf.nest.flatten(self.failure.after.event.groups.get(coupling.group.key, ()))
-            numbers = [np.asarray(leaf) for leaf in leaves if leaf.dtype.is_floating]
+        tables = self.dynamics.tables
+        groups = apart(self.failure.after.event.groups, tables.made_of)
+        for coupling in tables.apart:
+            leaves = map(np.asarray, tf.nest.flatten(groups.get(coupling.group.key, ())))
+            numbers = [leaf for leaf in leaves if np.issubdtype(leaf.dtype, np.floating)]
             wrong = [x[~np.isfinite(x)] for x in numbers if not np.isfinite(x).all()]
             if wrong:
                 names = ", ".join(repr(route.projection) for route in coupling.group.routes)
