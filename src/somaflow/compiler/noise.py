@@ -21,8 +21,8 @@ from somaflow.simulation.system import Array
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
 
-# The first number of its streams of a run's random numbers; `drives.py` has those before.
-_WHITE = 5
+# The first number of its streams of random numbers; `drives.py` and `general.py` have those before.
+_WHITE = 6
 # Methods that only add what each noise does, so that states may share one and have several.
 _ADDING = (EulerMaruyama, StochasticHeun)
 Noises = Mapping[str, tuple[str, ...]]  # of each state
