@@ -206,7 +206,7 @@ def test_what_is_refractory_or_clamped_has_no_noise_and_resets_act_as_without() 
         count += hit.sum()
         np.testing.assert_allclose(run["cells.v"].values[step + 1], v, rtol=1e-11)
         np.testing.assert_allclose(run["cells.w"].values[step + 1], w, rtol=1e-11, atol=1e-12)
-    assert count > 5
+    assert count > 2
 
 
 def test_a_factor_may_depend_on_what_drives_the_cell() -> None:
