@@ -8,6 +8,7 @@ from somaflow.equations.affine import ZERO
 from somaflow.equations.algebras import NumberAlgebra, describe
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, evaluate, is_noise, names, parse, render
+from somaflow.equations.noise import listed, shared
 from somaflow.errors import EquationError, UnitError, UnknownNameError
 from somaflow.units import dimensions, ms, mV
 
@@ -28,8 +29,9 @@ def test_names_of_noise() -> None:
 
 def test_an_ornstein_uhlenbeck_process() -> None:
     found = Equations.parse(OU, **VALUES)
-    assert found.noises == {"x": "xi_x"}
-    drift, diffusion = found.drift_and_diffusion("x")
+    assert found.noises == {"x": ("xi_x",)}
+    drift, factors = found.drift_and_diffusion("x")
+    diffusion = factors["xi_x"]
     assert value(drift, x=3, tau=20) == -0.15
     assert value(diffusion, sigma=0.5, tau=20) == pytest.approx(0.5 * np.sqrt(0.1))
     assert "xi_x" not in names(drift) | names(diffusion)
@@ -38,7 +40,7 @@ def test_an_ornstein_uhlenbeck_process() -> None:
 def test_equations_without_noise() -> None:
     found = Equations.parse("dx/dt = -x/tau : 1", tau=20 * ms)
     assert found.noises == {}
-    assert found.drift_and_diffusion("x") == (parse("-x/tau"), ZERO)
+    assert found.drift_and_diffusion("x") == (parse("-x/tau"), {})
     with pytest.raises(UnknownNameError, match="no state 'tau'"):
         found.drift_and_diffusion("tau")
 
@@ -53,8 +55,9 @@ def test_noise_comes_through_definitions_and_may_depend_on_states() -> None:
     dw/dt = xi_w*mV/sqrt(tau) : mV
     """
     found = Equations.parse(text, E=1 * mV, tau=4 * ms)
-    assert found.noises == {"v": "xi", "w": "xi_w"}
-    drift, diffusion = found.drift_and_diffusion("v")
+    assert found.noises == {"v": ("xi",), "w": ("xi_w",)}
+    drift, factors = found.drift_and_diffusion("v")
+    diffusion = factors["xi"]
     assert names(drift) | names(diffusion) == {"E", "v", "tau", "pull", "rate"}
     table = {"E": 1, "tau": 4, "pull": 0.25, "rate": 0.125}
     # by hand: at v = 3 the condition holds, at v = 0.5 it does not
@@ -64,10 +67,34 @@ def test_noise_comes_through_definitions_and_may_depend_on_states() -> None:
     assert found.drift_and_diffusion("w")[0] == ZERO
 
 
+def test_states_may_share_a_noise_and_have_several() -> None:
+    text = """
+    dx/dt = -x/tau + (a*xi_x + both)/sqrt(tau) : 1
+    both = x*xi_c*where(x > 1, b, 2*b) : 1/ms**0.5
+    dy/dt = -both/sqrt(tau) : 1
+    """
+    found = Equations.parse(text, tau=4 * ms, a=3.0, b=2.0)
+    assert found.noises == {"x": ("xi_x", "xi_c"), "y": ("xi_c",)}
+    assert listed(found.noises) == ("xi_x", "xi_c")
+    assert shared(found.noises) == "dx/dt has the noises xi_x and xi_c"
+    drift, factors = found.drift_and_diffusion("x")
+    assert value(drift, x=3, tau=4) == -0.75
+    assert value(factors["xi_x"], x=3, tau=4, a=3, b=2) == 1.5
+    assert value(factors["xi_c"], x=3, tau=4, a=3, b=2) == 3
+    drift, factors = found.drift_and_diffusion("y")
+    assert (drift, value(factors["xi_c"], x=0.5, tau=4, b=2)) == (ZERO, -1)
+
+
+def test_what_keeps_noises_from_being_one_of_its_own_for_each_state() -> None:
+    assert shared({"x": ("xi",), "y": ("xi_y",)}) is None
+    assert shared({}) is None
+    assert shared({"x": ("xi",), "y": ("xi",)}) == "the noise xi drives x and y"
+
+
 def test_without_units_noise_is_a_pure_number() -> None:
     found = Equations.parse("dx/dt = -x + 0.3*xi : 1")
     assert found.pure_time
-    assert found.noises == {"x": "xi"}
+    assert found.noises == {"x": ("xi",)}
 
 
 def test_noise_is_part_of_the_canonical_form() -> None:
@@ -94,21 +121,15 @@ BROKEN = {
         "once * once is not linear in the white noise xi_x",
         "once*once",
     ),
-    "a product": ("dx/dt = xi_a*xi_b : 1", "has the noises xi_a and xi_b", "xi_b :"),
-    "a sum": (
-        "dx/dt = (xi_a + z)/tau**0.5 : 1\nz = 3*xi_b : 1/ms**0.5",
-        "one noise: sqrt(a**2 + b**2)*xi_a",
-        "z)/tau",
+    "a product": (
+        "dx/dt = xi_a*xi_b : 1",
+        "the white noises xi_a and xi_b are multiplied",
+        "xi_b :",
     ),
-    "of two states": (
-        f"dx/dt = xi/{T} : 1\ndy/dt = -y/tau + xi/{T} : 1",
-        "the noise xi drives x already, and each state has its own: write xi_y",
-        f"xi/{T} : 1",
-    ),
-    "of two states by definitions": (
-        f"dx/dt = z/{T} : 1\nz = xi : 1/ms**0.5\ndy/dt = -y/tau + z/{T} : 1",
-        "drives x already",
-        f"z/{T} : 1",
+    "a product by definitions": (
+        "dx/dt = xi_a*z : 1\nz = 3*xi_b : 1/ms**0.5",
+        "the white noises xi_a and xi_b are multiplied",
+        "z : 1",
     ),
     "of no state": (
         "dx/dt = -x/tau : 1\nz = 2 + xi*sqrt(tau) : 1",

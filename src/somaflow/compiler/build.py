@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from somaflow.compiler.diagnosis.doctor import Doctor
+from somaflow.compiler.diffusion import Diffusion
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
@@ -109,14 +110,17 @@ def compile_network(
         for layout, p in zip(tables.layouts, tables.populations, strict=True)
         if p.spiking
     )
+    noisy = any(population.equations.noises for population in tables.populations)
+    diffusion = Diffusion(dynamics) if noisy else None
+    around = diffusion or dynamics
     width = sum(layout.padded for layout in tables.layouts)
     graded = any(coupling.follows for coupling in tables.couplings)
     system = System(
         initial=start,
         parameters=parameters,
         inputs=tables.drives.inputs,
-        prepare=dynamics.prepare,
-        arrive=dynamics.arrive,
+        prepare=around.prepare,
+        arrive=around.arrive,
         vector_field=dynamics.vector_field if reach == math.inf else dynamics.guarded_field,
         jump=dynamics.jump,
         observe=dynamics.observe,
@@ -126,6 +130,8 @@ def compile_network(
         sources=sources,
         crossings=(*tables.batch, width),
         local=dynamics.local if graded else None,
+        diffusion=None if diffusion is None else diffusion.field,
+        increments=None if diffusion is None else diffusion.increments,
     )
     return Compiled(
         system,
@@ -143,6 +149,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
+        *(system.diffusion, system.increments),
     )
 
 

@@ -10,12 +10,13 @@ import tensorflow as tf
 from numpy.typing import DTypeLike
 
 from somaflow import given, units
+from somaflow.compiler import noise as white
 from somaflow.compiler.blocks import Blocks, spread
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.reading import signature
-from somaflow.equations.affine import not_affine, not_affine_components
+from somaflow.equations.affine import ZERO, not_affine, not_affine_components
 from somaflow.equations.equations import Equations
-from somaflow.equations.expression import parse
+from somaflow.equations.expression import Node, parse
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
 from somaflow.given import check_depth, is_among, shown
@@ -42,7 +43,9 @@ class OdeModel:
         state: The initial state: a nest of NumPy arrays or tensors.
         parameters: Nest of NumPy arrays or tensors, in the coherent system.
         field: `(t, y, parameters) -> dy/dt`, nests.
-        diffusion: The factor of each leaf's noise likewise, or None.
+        diffusions: The factor of each leaf's noise, and of its second one, ... likewise.
+        sources: int32 `[len(diffusions), n_leaves]`, where in as many streams of noise each is;
+            None where every component has one noise, its own.
         functions: The user's functions.
         key: What a compiled form of it depends on besides shapes, comparable by ==.
         equations: The text, or None for a function.
@@ -53,7 +56,8 @@ class OdeModel:
     state: Nest
     parameters: Nest
     field: Function
-    diffusion: Function | None
+    diffusions: tuple[Function, ...]
+    sources: Array | None
     functions: tuple[Function, ...]
     key: Hashable
     equations: Equations | None
@@ -232,28 +236,30 @@ def _from_equations(
         else np.broadcast_to(v, shape).astype(dtype)
         for name, v in values.items()
     }
-    parts = {name: equations.drift_and_diffusion(name) for name in equations.states}
-    keep = tuple(tree for both in parts.values() for tree in both) if equations.noises else ()
-    single = dtype == np.float32
-    lowered = Lowered(equations, frozenset(equations.noises.values()), keep, single)
+    drift, factors = white.apart(equations)
+    keep = tuple(tree for of_one in factors.values() for tree in of_one.values())
+    lowered = Lowered(drift, frozenset(), keep, dtype == np.float32)
     exact = {name: tensors.get(name, p.value) for name, p in equations.parameters.items()}
     parameters |= lowered.exact(exact)
 
-    def over(place: int) -> Function:
+    def over(trees: Mapping[str, Node]) -> Function:
         def function(t: Tensor, y: Values, parameters: Values) -> Values:
             value = lowered.scope(lowered.prepare(parameters), {**y, "t": t})
-            trees = {n: parts[n][place] if equations.noises else lowered.derivative(n) for n in y}
-            return {n: cast(value(trees[n]), y[n].dtype) for n in y}
+            return {n: cast(value(trees.get(n, ZERO)), y[n].dtype) for n in y}
 
         return function
 
+    blocks = Blocks.of(state, len(shape))
+    several = range(max(map(len, factors.values()), default=0))
+    ranked = [{n: [*f.values()][k] for n, f in factors.items() if k < len(f)} for k in several]
     return OdeModel(
-        blocks=Blocks.of(state, len(shape)),
+        blocks=blocks,
         units=tuple(equations.unit(name) for name in component_names(state)),
         state=state,
         parameters=parameters,
-        field=over(0),
-        diffusion=over(1) if equations.noises else None,
+        field=over({n: lowered.derivative(n) for n in equations.states}),
+        diffusions=tuple(map(over, ranked)),
+        sources=white.sources(equations.noises, blocks.names),
         functions=(),
         key=("equations", equations.text, tuple(sorted(parameters))),
         equations=equations,
@@ -348,7 +354,8 @@ def _from_function(
         state=state,
         parameters=parameters,
         field=taking(f),
-        diffusion=None if noise is None else taking(noise),
+        diffusions=() if noise is None else (taking(noise),),
+        sources=None,
         functions=(f,) if noise is None else (f, noise),
         key=signature(f, noise),
         equations=None,

@@ -4,6 +4,7 @@ What differs from one form of synapse to another is `object` here: each coupling
 own, and gets back what it gave.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from somaflow.numerics.random import Key
@@ -166,6 +167,7 @@ class Constants(NamedTuple):
         begun: Likewise.
         recordings: Likewise.
         nodes: Fractions of the step at which the solver asks for currents.
+        noise: Keys of the white noises of each population.
     """
 
     cells: list[Tensors]
@@ -177,6 +179,7 @@ class Constants(NamedTuple):
     begun: Tensors
     recordings: RecordingParameters
     nodes: tuple[float, ...]
+    noise: Sequence[list[Key]] = ()
 
 
 # -------------------------------------------------------------------- context of a step
@@ -208,6 +211,7 @@ class Context(NamedTuple):
         draws: What each population's thresholds and resets draw, by the name of the call.
         waiting: Above 0 where a cell is refractory, by the name of the event state.
         times: The time at the step's start and at its end, in float64.
+        increments: Those of the white noise of each population, by the name of the noise.
     """
 
     tick: Tick
@@ -216,6 +220,7 @@ class Context(NamedTuple):
     draws: list[Tensors]
     waiting: Tensors
     times: tuple[Tensor, Tensor]
+    increments: Sequence[Tensors] = ()
 
 
 # ------------------------------------------------------------------------------ events

@@ -16,6 +16,7 @@ from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.lower import Lowered
+from somaflow.compiler.noise import WhiteNoise
 from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.states import EventState, Parameters, RecordingParameters
@@ -25,7 +26,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.statements import CELL
 from somaflow.errors import NetworkError, RunError, UnitError, nearest
 from somaflow.given import is_among, shown
-from somaflow.network import forms, groups
+from somaflow.network import groups
 from somaflow.network.distributions import Uniform, drawn_of
 from somaflow.network.network import Network
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
@@ -41,7 +42,8 @@ class Tables:
 
     Attributes:
         populations: In the order of the network; `place` gives each name's index.
-        lowered: Their equations, static parts told from changing ones.
+        lowered: Their equations without noise, static parts told from changing ones.
+        noises: Their white noise.
         spiking: The threshold, reset and refractory period of each.
         apart: Groups of projections that share presynaptic states, and Poisson inputs.
         couplings: The same as they are computed: groups of one kind as one.
@@ -84,6 +86,7 @@ class Tables:
             self.given = initial
         self.place = {p.name: k for k, p in enumerate(self.populations)}
         self.spiking = [Spiking(p, dt, self.dtype) for p in self.populations]
+        self.noises = [WhiteNoise(p, dt, self.dtype) for p in self.populations]
         self.lowered = [self._lower(k) for k in range(len(self.populations))]
         warn_of_coarse_times(self)
         self._check_memory()
@@ -146,12 +149,10 @@ class Tables:
             )
 
     def _lower(self, k: int) -> Lowered:
-        name, equations = self.populations[k].name, self.populations[k].equations
+        equations, noise = self.populations[k].equations, self.noises[k]
         spiking, single = self.spiking[k], self.dtype == np.float32
-        if equations.noises:
-            raise NetworkError(f"population {name!r}: {forms.no_noise(equations)}")
         dynamic = frozenset(equations.inputs) | spiking.draws
-        return Lowered(equations, dynamic, spiking.nodes, single)
+        return Lowered(noise.drift, dynamic, (*spiking.nodes, *noise.nodes), single)
 
     def _in_order(self) -> list[tuple[int, Route]]:
         own = (route.projection for coupling in self.apart for route in coupling.group.routes)

@@ -43,7 +43,7 @@ class Dynamics(Protocol):
     def definitions(self) -> Mapping[str, Variable]: ...
 
     @property
-    def noises(self) -> Mapping[str, str]: ...
+    def noises(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 class AffineAlgebra:
@@ -233,7 +233,8 @@ def affine_parts(equations: Dynamics, state: str, inputs: Mapping[str, Form] | N
     """
     if state not in equations.states:
         raise UnknownNameError(f"there is no state {state!r}.{nearest(state, equations.states)}")
-    silent = {noise: (ZERO, ZERO) for noise in equations.noises.values()}
+    noises = equations.noises.values()
+    silent = {noise: (ZERO, ZERO) for of_one in noises for noise in of_one}
     forms = {**silent, **(inputs or {})}
     return affine_in(state, equations.states[state], equations.definitions, forms, _because(state))
 

@@ -11,7 +11,7 @@ import numpy as np
 from somaflow import units
 from somaflow.description import Description
 from somaflow.equations import checking, noise, statements
-from somaflow.equations.affine import ZERO, Form, check_size
+from somaflow.equations.affine import check_size
 from somaflow.equations.algebras import NOISE, PURE, Numbers, UnitAlgebra, describe
 from somaflow.equations.drawing import Setting, held
 from somaflow.equations.expression import (
@@ -68,7 +68,7 @@ class Equations(Description):
         states: The states in the order of the text.
         definitions: The definitions, each after those that it needs.
         inputs: Unit of each input.
-        noises: The white noise of each state that has one.
+        noises: The white noises of each state that has any.
         on_spike: What happens at a spike.
         on_post_spike: What happens at a spike of the postsynaptic cell.
         pure_time: True where time is a pure number, because no unit occurs at all.
@@ -80,7 +80,7 @@ class Equations(Description):
     states: dict[str, Variable] = field(init=False)
     definitions: dict[str, Variable] = field(init=False)
     inputs: dict[str, str] = field(init=False)
-    noises: dict[str, str] = field(init=False)
+    noises: dict[str, tuple[str, ...]] = field(init=False)
     on_spike: tuple[Assignment, ...] = field(init=False)
     on_post_spike: tuple[Assignment, ...] = field(init=False)
     pure_time: bool = field(init=False)
@@ -190,7 +190,7 @@ class Equations(Description):
         table |= {key: units.dimensions(unit) for key, unit in self.inputs.items()}
         both = {**self.states, **self.definitions}
         table |= {key: units.dimensions(variable.unit) for key, variable in both.items()}
-        table |= {name: PURE if pure else NOISE for name in self.noises.values()}
+        table |= {name: PURE if pure else NOISE for name in noise.listed(self.noises)}
         return table | {"t": PURE if pure else units.dimensions("ms")}
 
     def _advising(
@@ -350,10 +350,10 @@ class Equations(Description):
         """Return all names that a tree depends on, through definitions."""
         return dependencies(node, {key: v.expression for key, v in self.definitions.items()})
 
-    def drift_and_diffusion(self, state: str) -> Form:
-        """Return the trees of dstate/dt = drift + diffusion*noise.
+    def drift_and_diffusion(self, state: str) -> noise.Parts:
+        """Return the drift of dstate/dt, and the factor of each of its noises, as trees.
 
-        Definitions that depend on the noise are written out. Without noise, diffusion is 0.
+        Definitions that depend on a noise are written out.
 
         Raises:
             UnknownNameError: There is no such state.
@@ -361,11 +361,11 @@ class Equations(Description):
         if state not in self.states:
             raise UnknownNameError(f"there is no state {state!r}.{nearest(state, self.states)}")
         if state not in self.noises:
-            return self.states[state].expression, ZERO
-        found = noise.parts(self.states[state], self.definitions, self.noises[state])
-        for part in found:
+            return self.states[state].expression, {}
+        drift, factors = noise.parts(self.states[state], self.definitions, self.noises[state])
+        for part in (drift, *factors.values()):
             check_size(part, {}, f"d{state}/dt")
-        return found
+        return drift, factors
 
     def unit(self, name: str) -> str:
         """Return the declared unit of a state, definition, parameter or input.

@@ -1,64 +1,44 @@
 """White noise: the names `xi` and `xi_...` in the derivatives of states.
 
-Noise is diagonal: a noise drives one state, and a state has one noise. So a noisy derivative is
-drift + diffusion*xi, and the increments of different states are independent.
+A noisy derivative is drift + factor*xi + ..., with a factor for each of its noises. One name is one
+noise, whichever states it drives; noises of different names are independent.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from somaflow.equations.affine import Form, affine_in
+from somaflow.equations.affine import affine_in, check_size
 from somaflow.equations.expression import Name, Node, dependencies, is_noise, names, walk
 from somaflow.equations.statements import Variable
 from somaflow.errors import EquationError
 
+Parts = tuple[Node, dict[str, Node]]  # the drift, and the factor of each noise
 
-def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) -> dict[str, str]:
-    """Return the noise of each state that has one.
+
+def find(
+    states: Mapping[str, Variable], definitions: Mapping[str, Variable]
+) -> dict[str, tuple[str, ...]]:
+    """Return the noises of each state that has any.
 
     Args:
         states: The states.
         definitions: The definitions, each after those that it needs.
 
     Raises:
-        EquationError: A noise that enters nonlinearly, drives two states or none, or shares its
-            state with another.
+        EquationError: A noise that enters nonlinearly, or drives no state.
     """
-    of_state: dict[str, str] = {}
-    driven: dict[str, str] = {}  # the state of each noise
+    of_state: dict[str, tuple[str, ...]] = {}
     trees = {key: definition.expression for key, definition in definitions.items()}
     noisy = _noisy(trees)
     for state, variable in states.items():
-        if not noisy & names(variable.expression) and not any(
-            map(is_noise, names(variable.expression))
-        ):
-            continue
-        used = _noises(variable.expression, trees)
-        noise = next(iter(used))
-        if len(used) > 1:
-            first, second = list(used)[:2]
-            raise EquationError(
-                f"d{state}/dt has the noises {first} and {second}, but a state has at most one. "
-                f"Independent terms a*{first} + b*{second} are one noise: "
-                f"sqrt(a**2 + b**2)*{first}.",
-                variable.line,
-                used[second],
-                variable.number,
-            )
-        if noise in driven:
-            other = driven[noise]
-            raise EquationError(
-                f"the noise {noise} drives {other} already, and each state has its own: write "
-                f"xi_{state.replace('.', '_')} here.",
-                variable.line,
-                used[noise],
-                variable.number,
-            )
-        parts(variable, definitions, noise)
-        of_state[state] = noise
-        driven[noise] = state
+        used = names(variable.expression)
+        if noisy & used or any(map(is_noise, used)):
+            of_state[state] = tuple(_noises(variable.expression, trees))
+            parts(variable, definitions, of_state[state])
+    driving = listed(of_state)
     for definition in definitions.values():
         for noise, column in _noises(definition.expression, {}).items():
-            if noise not in driven:
+            if noise not in driving:
                 raise EquationError(
                     f"the noise {noise} drives no state: a white noise stands in a derivative "
                     "dx/dt, or in a definition that a derivative uses.",
@@ -69,23 +49,59 @@ def find(states: Mapping[str, Variable], definitions: Mapping[str, Variable]) ->
     return of_state
 
 
-def parts(variable: Variable, definitions: Mapping[str, Variable], noise: str) -> Form:
-    """Return the trees (drift, diffusion) of a derivative drift + diffusion*noise.
+def listed(noises: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return all noises of equations, each once, from those of each state."""
+    return tuple(dict.fromkeys(noise for of_one in noises.values() for noise in of_one))
 
-    Definitions are written out where they depend on the noise.
+
+def shared(noises: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return what keeps noises from being one of its own for each state, in words, or None."""
+    owner: dict[str, str] = {}
+    for state, of_one in noises.items():
+        if len(of_one) > 1:
+            return f"d{state}/dt has the noises {' and '.join(of_one)}"
+        for noise in of_one:
+            if noise in owner:
+                return f"the noise {noise} drives {owner[noise]} and {state}"
+            owner[noise] = state
+    return None
+
+
+def parts(
+    variable: Variable, definitions: Mapping[str, Variable], noises: tuple[str, ...]
+) -> Parts:
+    """Return the trees of a derivative drift + factor*noise + ...
+
+    Definitions are written out where they depend on a noise.
 
     Raises:
-        EquationError: The noise enters nonlinearly.
+        EquationError: A noise enters nonlinearly.
     """
+    trees = {key: definition.expression for key, definition in definitions.items()}
+    rest, factors = variable, dict[str, Node]()
+    for noise in noises:
 
-    def message(part: str) -> str:
-        return (
-            f"{part} is not linear in the white noise {noise}. A noise is a factor of a term, as "
-            f"in sigma*sqrt(2/tau)*{noise}."
-        )
+        def message(part: str, noise: str = noise) -> str:
+            return (
+                f"{part} is not linear in the white noise {noise}. A noise is a factor of a term, "
+                f"as in sigma*sqrt(2/tau)*{noise}."
+            )
 
-    diffusion, drift = affine_in(noise, variable, definitions, message=message)
-    return drift, diffusion
+        factors[noise], drift = affine_in(noise, rest, definitions, message=message)
+        rest = replace(rest, expression=drift)
+        if len(noises) == 1:
+            break
+        for part in (drift, factors[noise]):
+            check_size(part, {}, f"d{variable.name}/dt")
+        for other in _noises(factors[noise], trees):
+            raise EquationError(
+                f"the white noises {noise} and {other} are multiplied; the product of two noises "
+                "has no meaning.",
+                variable.line,
+                _noises(variable.expression, trees)[other],
+                variable.number,
+            )
+    return rest.expression, factors
 
 
 def refuse(

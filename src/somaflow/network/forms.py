@@ -15,7 +15,7 @@ Where none of them applies, each synapse is computed by itself (`general`).
 docs/design/synapses.md derives them; tests/compiler holds them to the plain result.
 """
 
-from somaflow.equations.equations import Equations
+from somaflow.equations.noise import listed
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network import general
 from somaflow.network.form import Form
@@ -32,15 +32,6 @@ __all__ = ["FORMS", "Form", "Graded", "Jumping", "Plastic", "Pulsed", "take_apar
 FORMS: tuple[type[Form], ...] = (Pulsed, Graded, Jumping, Plastic)
 
 
-def no_noise(equations: Equations) -> str:
-    """Return why a network cannot run equations with noise."""
-    noises = ", ".join(equations.noises.values())
-    return (
-        f"equations with noise ({noises}) run in sf.solve(..., solver=sf.EulerMaruyama()); "
-        "a network takes noise as a stimulus, such as sf.OrnsteinUhlenbeck."
-    )
-
-
 def take_apart(projection: Synaptic) -> Form:
     """Find the form of a projection's synapse: a rewrite, or else the general one.
 
@@ -49,7 +40,10 @@ def take_apart(projection: Synaptic) -> Form:
     """
     equations, place = projection.equations, place_of(projection)
     if equations.noises:
-        raise NetworkError(f"{place}: {no_noise(equations)}")
+        noises = ", ".join(listed(equations.noises))
+        raise NetworkError(
+            f"{place}: a synapse has no white noise ({noises}); the equations of a population may."
+        )
     nodes = [variable.expression for variable in equations.states.values()]
     nodes += [a.expression for a in (*equations.on_spike, *equations.on_post_spike)]
     nodes += [equations.definitions["I"].expression] if "I" in equations.definitions else []

@@ -8,6 +8,7 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
+from somaflow.equations import noise
 from somaflow.equations.drawing import Distribution, Setting, held
 from somaflow.equations.equations import Equations, from_draft, starts
 from somaflow.equations.expression import Binary, Name, Node, Number, substitute
@@ -89,7 +90,7 @@ class Neuron(Description):
                     *own.states,
                     *own.definitions,
                     *own.parameters,
-                    *own.noises.values(),  # else two mechanisms would share one noise
+                    *noise.listed(own.noises),  # else two mechanisms would share one noise
                 )
             } | {name: self._provider(key, name) for name in own.inputs}
             for name, variable in own.definitions.items():

@@ -11,6 +11,8 @@ from somaflow import given
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Name
+from somaflow.equations.noise import listed
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
@@ -68,6 +70,8 @@ class Population(Description):
             Default: nowhere; connectors, weights and delays that look at distances need them.
         hold: Names of the states that a refractory period holds, such as `("v",)`; `()` for none.
             Default: those that the threshold compares and the reset sets to a value.
+        shared_noise: Names of white noises of the equations, such as `("xi_common",)`, of which all
+            cells have the same one. Default: each cell has its own.
 
     Raises:
         NetworkError: A bad name or size, or a parameter or positions of the wrong shape; or a
@@ -84,6 +88,7 @@ class Population(Description):
     refractory: Field[Parameter | Distribution | str] = default(None)
     positions: Field[Parameter | None] = default(None)
     hold: Field[tuple[str, ...] | None] = default(None)
+    shared_noise: tuple[str, ...] = ()
     _equations: Equations = field(init=False, repr=False)
     _source: Source | None = field(init=False, repr=False)
     _firing: Firing = field(init=False, repr=False)
@@ -133,6 +138,7 @@ class Population(Description):
         setter(self, "_source", None)
         setter(self, "_equations", drawn(equations, self.name, self.size))
         self._check_equations()
+        setter(self, "shared_noise", self._checked_noise())
         spikes = (self.threshold, self.reset, self.refractory, self.hold)
         setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes))
 
@@ -144,6 +150,10 @@ class Population(Description):
                 raise NetworkError(
                     f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
                 )
+        if self.shared_noise:
+            raise NetworkError(
+                f"{self.name!r} is made of spike sources, which have no shared_noise."
+            )
         object.__setattr__(self, "_source", source.of(self.name, self.size))
         object.__setattr__(self, "_equations", NO_EQUATIONS)
         object.__setattr__(self, "_firing", Firing())
@@ -175,6 +185,20 @@ class Population(Description):
                     f"{key!r} of {self.name!r} has shape {shape}; give one number, or one for "
                     f"each of the {self.size} cells."
                 )
+
+    def _checked_noise(self) -> tuple[str, ...]:
+        given, known = self.shared_noise, listed(self.equations.noises)
+        if not isinstance(given, (tuple, list)) or not all(isinstance(n, str) for n in given):
+            raise WrongTypeError(
+                f"shared_noise of {self.name!r} is a tuple of names such as ('xi_common',), not "
+                f"{shown(given)}."
+            )
+        for name in given:
+            if name not in known:
+                raise UnknownNameError(
+                    f"the equations of {self.name!r} have no noise {name!r}.{nearest(name, known)}"
+                )
+        return tuple(dict.fromkeys(given))
 
     def seeded(self, seed: int) -> "Population":
         """Return the population as a network of this seed draws it: itself where nothing changes.
@@ -330,6 +354,12 @@ class PopulationView(Description):
             if key not in known:
                 raise UnknownNameError(
                     f"{owner.name!r} has no variable {key!r}.{nearest(key, known)}"
+                )
+            loud = equations.depends(Name(key)) & {*listed(equations.noises)}
+            if key in equations.definitions and loud:
+                raise NetworkError(
+                    f"{key!r} of {owner.name!r} depends on the white noise {min(loud)}, which has "
+                    "no value at one time; record a state that it drives."
                 )
             return Recorder(owner.name, key, None if self._is_whole else self.cells)
         places = key if isinstance(key, slice) else np.atleast_1d(np.asarray(given.array(key)))

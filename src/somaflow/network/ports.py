@@ -77,7 +77,8 @@ def _readable(equations: Equations, side: str) -> dict[str, Variable]:
     states = dict(getattr(equations, "states", {}))
     if side != "pre":
         return states
-    unknown = {*getattr(equations, "inputs", {}), *getattr(equations, "noises", {}).values()}
+    noises = getattr(equations, "noises", {}).values()
+    unknown = {*getattr(equations, "inputs", {}), *(name for some in noises for name in some)}
     definitions = getattr(equations, "definitions", {})
     return states | {
         name: variable

@@ -10,7 +10,9 @@ from typing import Any
 from somaflow import description
 from somaflow.compiler.continuing import check_start
 from somaflow.compiler.final import FinalState
+from somaflow.compiler.noise import refuse_shared
 from somaflow.compiler.sources import count_before
+from somaflow.equations.noise import listed
 from somaflow.errors import RunError, SomaflowWarning, StoreError
 from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
@@ -125,14 +127,15 @@ def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None)
         if not all(map(is_whole, (told["begin"], meta["seed"]))):
             raise TypeError(f"begin is {shown(told['begin'])} and seed is {shown(meta['seed'])}")
         float_type(meta["dtype"])
+        network = description.from_json(meta["description"])["network"]
         return Job(
-            network=description.from_json(meta["description"])["network"],
+            network=network,
             recorders=description.from_json(told["record"]),
             initial={},
             begin=told["begin"],
             n_steps=told["steps"],
             dt=meta["dt_ms"],
-            solver=_kept_method(meta["solver"], place, solver),
+            solver=_kept_method(meta["solver"], place, solver, network),
             dtype=meta["dtype"],
             seed=meta["seed"],
             every=told["every"],
@@ -152,7 +155,7 @@ def job_of(arguments: RunArguments) -> Job:
         UnitError: The edges of a histogram are in another unit than its variable.
     """
     network, initial = arguments.network, arguments.initial
-    solver = _clocked(arguments.solver)
+    solver = _clocked(arguments.solver, network)
     check_edges(network, arguments.recorders)
     begin = check_start(initial, arguments.dt) if isinstance(initial, FinalState) else 0
     _warn_of_past(network, arguments.dt, begin)
@@ -170,7 +173,7 @@ def job_of(arguments: RunArguments) -> Job:
     )
 
 
-def _kept_method(name: object, place: str, given: Solver | None) -> Solver:
+def _kept_method(name: object, place: str, given: Solver | None, network: Network) -> Solver:
     """Return the method of a stored run.
 
     Raises:
@@ -178,7 +181,7 @@ def _kept_method(name: object, place: str, given: Solver | None) -> Solver:
     """
     known = catalogue.kept()
     if given is not None:
-        chosen = _clocked(method(given))
+        chosen = _clocked(method(given), network)
         if chosen.name != name:
             raise RunError(f"{place} is of a run with {shown(name)}, and solver is {chosen.name}.")
         return chosen
@@ -203,14 +206,25 @@ def _warn_of_past(network: Network, dt: float, begin: int) -> None:
             )
 
 
-def _clocked(solver: Solver | None) -> Solver:
+def _clocked(solver: Solver | None, network: Network) -> Solver:
     """Return a method that a network can be run with."""
     chosen = RK4() if solver is None else solver
-    if chosen.calculus is not None:
+    noisy = [p for p in network.populations if p.equations.noises]
+    if chosen.calculus is not None and not noisy:
         raise RunError(
-            f"{chosen.name} is for stochastic equations, and a network takes noise as a stimulus: "
-            "use sf.RK4() or sf.ExponentialEuler() here, or sf.solve for equations with noise."
+            f"{chosen.name} is for stochastic equations, and the equations of this network have no "
+            "noise xi: use sf.RK4() or sf.ExponentialEuler(). Noise that is a stimulus goes with "
+            "these."
         )
+    if chosen.calculus is None and noisy:
+        noises = ", ".join(listed(noisy[0].equations.noises))
+        raise RunError(
+            f"the equations of population {noisy[0].name!r} have white noise ({noises}), which "
+            f"{chosen.name} does not integrate. Give solver=sf.EulerMaruyama() for Ito, or "
+            "solver=sf.StochasticHeun() for Stratonovich."
+        )
+    for population in noisy:
+        refuse_shared(chosen, population.equations.noises, f"population {population.name!r}")
     if chosen.error_order is not None and not chosen.stiff:
         raise RunError(
             f"{chosen.name} chooses its own steps, and a network runs by a clock, so that spikes "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from somaflow.numerics.types import Nest, Tensor
+from somaflow.simulation.system import Array
 from somaflow.solvers.base import Problem
 from somaflow.solvers.pattern import Pattern
 
@@ -42,7 +43,9 @@ class Flow:
 
     Attributes:
         field: `(t, y, parameters) -> dy/dt`, blocks `[n, R]`.
-        diffusion: The factor of each component's white noise, likewise, or None.
+        diffusions: The factor of each component's white noise, and of its second one, ... likewise.
+        sources: int32 `[len(diffusions), n]`, which rows of as many blocks of independent noise
+            they are; None where every component has one noise, its own.
         conditions: Its events.
         long: As in `Problem`.
         rounds: Whether the field takes the time in float32 alone.
@@ -50,7 +53,8 @@ class Flow:
     """
 
     field: Callable[[Tensor, Tensor, Nest], Tensor]
-    diffusion: Callable[[Tensor, Tensor, Nest], Tensor] | None = None
+    diffusions: tuple[Callable[[Tensor, Tensor, Nest], Tensor], ...] = ()
+    sources: Array | None = None
     conditions: tuple[Condition, ...] = ()
     long: bool = False
     rounds: bool = False
@@ -62,8 +66,12 @@ class Flow:
         begin: Tensor,
         sign: float,
         within: tuple[Tensor, Tensor] | None = None,
+        increments: tuple[Tensor, ...] = (),
     ) -> Problem[Tensor]:
         """Return what a solver sees: time from 0, growing.
+
+        Where components have several noises, its diffusion is the sum of their factors times their
+        increments, and the increment that it is to be multiplied by is 1.
 
         Args:
             parameters: Nest of tensors.
@@ -71,6 +79,7 @@ class Flow:
             sign: -1 for a solve backwards in time.
             within: The earliest and the latest time of the user's that the field is asked for,
                 float64; None for no bounds.
+            increments: Those of the noise in this step, a block for each of `diffusions`.
         """
 
         def f(s: Tensor, y: Tensor) -> Tensor:
@@ -78,10 +87,14 @@ class Flow:
             return slope if sign > 0 else -slope
 
         def g(s: Tensor, y: Tensor) -> Tensor:
-            return self.diffusion(outer_time(begin, sign, s), y, parameters)  # pyright: ignore
+            t = outer_time(begin, sign, s)
+            factors = [factor(t, y, parameters) for factor in self.diffusions]
+            if len(factors) == 1:
+                return factors[0]
+            return tf.add_n([b * dw for b, dw in zip(factors, increments, strict=True)])
 
-        diffusion = None if self.diffusion is None else g
-        return Problem(f, None, diffusion, self.long, self.pattern)
+        known = len(self.diffusions) == 1 or increments
+        return Problem(f, None, g if known else None, self.long, self.pattern)
 
 
 def outer_time(begin: Tensor, sign: float, s: Tensor) -> Tensor:

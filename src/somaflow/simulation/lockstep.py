@@ -86,19 +86,24 @@ class Lockstep:
         begin, t = clock.scales[0], tf.cast(step, tf.float64) * clock.scales[1]
         if self.dtype == tf.float32:  # which would round it: time begins anew with each step
             begin, t = outer_time(begin, self.sign, t), tf.zeros((), self.dtype)
-        problem = self.flow.problem(parameters, begin, self.sign)
-        noise = None
-        if self.flow.diffusion is not None:
-            noise = tf.sqrt(dt) * self._normal(y, clock.seed, step)
+        increments = self._increments(y, clock.seed, step, dt)
+        problem = self.flow.problem(parameters, begin, self.sign, None, increments)
+        noise = (*increments, None)[0] if len(increments) < 2 else tf.ones_like(y)
         if memory is None:
             memory = self.solver.init(problem, t, y)
         return self.solver.step(problem, t, dt, y, memory, noise)
 
-    def _normal(self, y: Tensor, seed: Tensor, step: Tensor) -> Tensor:
+    def _increments(self, y: Tensor, seed: Tensor, step: Tensor, dt: Tensor) -> tuple[Tensor, ...]:
+        """Return the increments of the noise in a step, a block for each of the diffusions."""
         n, columns = y.shape
         # So numbered, a row's noise does not change with the number of rows.
         index = tf.range(n)[:, None] + n * tf.range(columns)[None]
-        return normal(tuple(tf.unstack(seed)), 0, step, index, self.dtype)
+        words, streams = tuple(tf.unstack(seed)), range(len(self.flow.diffusions))
+        drawn = [tf.sqrt(dt) * normal(words, k, step, index, self.dtype) for k in streams]
+        if self.flow.sources is None:
+            return tuple(drawn)
+        together = tf.concat(drawn, axis=0)
+        return tuple(tf.gather(together, rows) for rows in self.flow.sources)
 
     def _forward(
         self, y: Tensor, memory: Nest, parameters: Nest, clock: Clock

@@ -113,13 +113,15 @@ def _stepper(
             return f
 
         local = None if system.local is None else at_node(system.local)
-        problem = Problem(at_node(system.vector_field), local)
+        diffusion = None if system.diffusion is None else at_node(system.diffusion)
+        problem = Problem(at_node(system.vector_field), local, diffusion)
         y = carry.flow
+        noise = None if system.increments is None else system.increments(y, context)
         if carry.memory:
             remembered = memory.recalled(carry.memory, solver, problem, y)
         else:
             remembered = solver.init(problem, 0.0, y)
-        end = solver.step(problem, 0.0, dt, y, remembered)
+        end = solver.step(problem, 0.0, dt, y, remembered, noise)
         after = system.jump(carry, end.y, context, prepared)
         left = carry.memory and memory.noted(carry.memory, solver, end.memory, end.y, after.flow)
         return Carry(after.flow, after.event, carry.kept, left), after.since

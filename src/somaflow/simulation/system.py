@@ -127,6 +127,8 @@ class System(Generic[Parameters, Prepared, Context]):
             differentiation; None where cells meet through events alone.
         doctor: `(failure) -> str`, says what a step that left the state not finite has done and
             why, `failure` being a `replay.Failure`; None where nothing is known beyond the rows.
+        diffusion: As `vector_field`, the factor of each component's white noise; None without.
+        increments: `(flow, context) -> blocks`, the increments of the noise in a step.
     """
 
     initial: Carry
@@ -143,3 +145,5 @@ class System(Generic[Parameters, Prepared, Context]):
     local: Field[Context, Prepared] | None = None
     follow: Callable[[Carry, Tensor, Inputs, Prepared], dict[str, Tensor]] | None = None
     doctor: "Callable[[Failure], str] | None" = None
+    diffusion: Field[Context, Prepared] | None = None
+    increments: Callable[[Blocks, Context], Blocks] | None = None

@@ -28,7 +28,9 @@ class Problem(Generic[State]):
         local: The same values as `f`, with what comes from other columns held constant under
             differentiation; None where columns do not depend on each other.
         diffusion: `g(t, y)` of dy = f dt + g dW, in the structure of `y`, each component with a
-            Wiener process of its own; None for an ordinary differential equation.
+            Wiener process of its own; None for an ordinary differential equation. For
+            Euler-Maruyama and the stochastic Heun method components may share a process, and one
+            with several has the sum of their factors times their increments, for a dW of 1.
         long: Whether `f` is so long that a method with many stages should hold it once, in a loop
             over its stages, for the sake of the time to compile. Time is a tensor then.
         pattern: Which derivatives by `y` can be other than zero, of `diffusion` for a stochastic

@@ -43,8 +43,8 @@ class Method(NamedTuple):
 
     @property
     def in_networks(self) -> bool:
-        """Whether a network, which runs by a clock, takes it."""
-        return self.steps == "fixed" or (self.steps == "own" and self.stiff)
+        """Whether a network, which runs by a clock, takes it; for noise, one that has some."""
+        return self.steps != "own" or self.stiff
 
 
 METHODS = (

@@ -5,6 +5,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from somaflow import given, units
+from somaflow.compiler.noise import refuse_shared
 from somaflow.compiler.ode import OdeModel
 from somaflow.errors import RunError
 from somaflow.solvers import catalogue
@@ -25,13 +26,15 @@ def choose_solver(solver: Solver | None, adaptive: bool, model: OdeModel) -> Sol
     """
     default = Tsitouras if adaptive else RK4
     chosen = default() if solver is None else solver
-    if model.diffusion is not None and chosen.calculus is None:
+    if model.diffusions and chosen.calculus is None:
         raise RunError(
             "equations with noise need a stochastic solver, which also sets how the noise is read: "
             "sf.EulerMaruyama() or sf.Milstein() for Ito, sf.StochasticHeun() for Stratonovich."
         )
-    if model.diffusion is None and chosen.calculus is not None:
+    if not model.diffusions and chosen.calculus is not None:
         raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
+    if model.equations is not None:
+        refuse_shared(chosen, model.equations.noises, "the equations")
     if adaptive and chosen.error_order is None:
         own = [m for m in catalogue.METHODS if m.steps == "own"]
         explicit, stiff = ([m for m in own if m.stiff is is_stiff] for is_stiff in (False, True))
@@ -51,7 +54,7 @@ def refuse_rowwise(model: OdeModel, lockstep: bool) -> None:
     Raises:
         RunError: So it is.
     """
-    if model.diffusion is not None and not lockstep:
+    if model.diffusions and not lockstep:
         raise RunError(
             "with noise, samples lie on whole steps, and there are no events and no jumps=."
         )

@@ -221,18 +221,18 @@ def _loop(model: OdeModel, solver: Solver, kind: _Kind) -> Loop:
     """Return the loop over the steps of a model."""
     floats, lockstep = kind.floats, kind.lockstep
     operations = checks.check_field(model, model.field, "f", floats, not lockstep)
-    if model.diffusion is not None:
-        checks.check_field(model, model.diffusion, "noise", floats, False)
-    field, diffusion, rounds = model.field, model.diffusion, False
+    for diffusion in model.diffusions:
+        checks.check_field(model, diffusion, "noise", floats, False)
+    field, diffusions, rounds = model.field, model.diffusions, False
     if model.equations is None:
         field, rounds = fitted(model, field, floats, not lockstep)
-        if diffusion is not None:
-            diffusion, _ = fitted(model, diffusion, floats, not lockstep)
-    diffusion = None if diffusion is None else model.on_block(diffusion)
+        diffusions = tuple(fitted(model, each, floats, not lockstep)[0] for each in diffusions)
+    diffusions = tuple(map(model.on_block, diffusions))
     lowered = conditions.lower(kind.events, model, kind.args, floats)
     block = model.on_block(field)
-    pattern = dependence.of_model(model, solver, diffusion or block, floats, lockstep)
-    flow = Flow(block, diffusion, lowered, operations > _LONG, rounds, pattern)
+    differentiated = (*diffusions, block)[0]
+    pattern = dependence.of_model(model, solver, differentiated, floats, lockstep)
+    flow = Flow(block, diffusions, model.sources, lowered, operations > _LONG, rounds, pattern)
     numbers = model.blocks.columns * sum(model.blocks.sizes)
     capacity = int(np.clip(_NUMBERS // numbers, 8, 1024))
     if lockstep:

@@ -48,7 +48,7 @@ class FlowRow:
     def equations(self, dynamics: NetworkDynamics) -> tuple[Equations, str]:
         """Return the equations to which it belongs, and its name there."""
         if self.gate is None:
-            return dynamics.populations[self.population].equations, self.state
+            return dynamics.lowered[self.population].equations, self.state
         coupling, state = self.gate
         return dynamics.couplings[coupling].group.lowered.equations, state
 
