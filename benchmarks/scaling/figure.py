@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from harness import kept
+from matplotlib.ticker import NullFormatter
 from scaling.measure import Point
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,12 @@ def main() -> None:
                 label=beside[0].what,
             )
             panel.legend(fontsize=6, frameon=False)
+        # A decade at least, so that what is flat looks flat.
+        low, high = panel.get_ylim()
+        spare = max(1.0, (10 * low / high) ** 0.5)
+        panel.set_ylim(low / spare, high * spare)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_minor_formatter(NullFormatter())
         panel.set_title(curve, fontsize=7)
         panel.set_ylabel(mine[0].unit, fontsize=7)
         panel.tick_params(labelsize=6)
