@@ -79,6 +79,7 @@ CASES = {
         refractory=1 * ms,
         positions=[1, 2, 3] * um,
         hold=("v",),
+        shared_noise=(),
     ),
     "Population[]": Case(CELLS.__getitem__, key="v"),
     "PopulationView": Case(sf.PopulationView, population=CELLS, cells=[0, 1]),
