@@ -355,3 +355,48 @@ def test_what_cannot_be_edited_is_refused(parts: Any, kind: Any, words: str) -> 
     final = simulated(edited_network()).final
     with pytest.raises(kind, match=words):
         final.with_(**parts)
+
+
+@pytest.mark.parametrize("synapse", ["graded_conductance", "exponential_current", "ampa"])
+def test_what_is_kept_once_a_cell_cannot_be_given_for_synapses(synapse: str) -> None:
+    pre = sf.Population("pre", 4, PASSIVE, threshold="v > 0*mV")
+    post = sf.Population("post", 3, PASSIVE)
+    joined = sf.Projection(pre, post, sf.load(synapse), name="joined")
+    network = sf.Network(pre, post, joined)
+    state = next(iter(joined.equations.states))
+
+    def simulated(**more: Any) -> Any:
+        return sf.simulate(network, 2 * ms, dt=0.1 * ms, solver=sf.RK4(), record=[], **more)
+
+    final = simulated().final.with_(joined={state: 0.5})
+    with pytest.raises(RunError, match=r"is kept for each (pre|post)synaptic cell"):
+        simulated(initial=final)
+
+
+@pytest.mark.parametrize("form", ["stdp_pair_all_to_all", "stdp_pair_nearest"])
+def test_weights_that_are_given_are_those_of_a_run_that_begins_with_them(form: str) -> None:
+    """In the order of `connections()`, whatever the order of a list of pairs."""
+    pairs = [(2, 0), (0, 2), (1, 0), (0, 0), (3, 1)]
+    given = np.array([5.0, 3.0, 4.0, 1.0, 2.0])
+
+    def made(weight: Any) -> sf.Network:
+        pre = sf.Population("pre", 4, sf.SpikeSourceArray([5, 6, 7, 8] * ms, cells=[0, 1, 2, 3]))
+        post = sf.Population("post", 3, PASSIVE)
+        fired = sf.Population("fired", 3, PASSIVE, threshold="v > 0*mV")
+        joined = sf.Projection(
+            pre, fired, sf.load(form), sf.FromList(pairs), weight=weight, name="p"
+        )
+        return sf.Network(pre, post, fired, joined)
+
+    def simulated(network: sf.Network, length: float, **more: Any) -> Any:
+        record = [network.population("fired")["v"], network.projection("p")["w"]]
+        return sf.simulate(network, length * ms, dt=0.1 * ms, record=record, **more)
+
+    network = made(1 * nS)
+    wanted = simulated(made(given * 0.1 * nS), 12)
+    order = np.lexsort(([a for a, _ in pairs], [b for _, b in pairs]))
+    begun = simulated(network, 2).final.with_(p={"w": given[order] * 0.1 * nS})
+    run = simulated(network, 10, initial=begun)
+    assert np.allclose(run["p.w"].values[-1], wanted["p.w"].values[-1], rtol=1e-12)
+    assert np.allclose(run["fired.v"].values[-1], wanted["fired.v"].values[-1], rtol=1e-12)
+    assert np.ptp(wanted["fired.v"].values) > 0.001

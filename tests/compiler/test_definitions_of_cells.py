@@ -82,6 +82,18 @@ def test_a_spike_takes_what_the_cell_has_then() -> None:
     assert np.allclose(made.final.states["post"]["x"], [10.0, 30.0], atol=0.25)
 
 
+def test_a_spike_reads_what_was_there_before_the_reset() -> None:
+    """v rises by 1 mV a ms and crosses 5.05 mV in the step that ends at 5.1 ms."""
+    cell = sf.Equations.parse("dv/dt = 1*mV/ms : mV\nF = 2*v : mV", v=0 * mV)
+    pre = sf.Population("pre", 1, cell, threshold="v > 5.05*mV", reset="v = -3*mV")
+    post = sf.Population("post", 1, sf.Equations.parse("dx/dt = 0*mV/ms : mV", x=0 * mV))
+    for read, wanted in (("v_pre", 5.1), ("F_pre", 10.2)):
+        text = f"on spike: x_post += {read}\n{read} : mV\nx_post : mV"
+        joined = sf.Projection(pre, post, sf.Equations.parse(text), sf.OneToOne())
+        made = sf.simulate(sf.Network(pre, post, joined), 6 * ms, dt=0.1 * ms, record=[])
+        assert made.final.states["post"]["x"][0] == pytest.approx(wanted, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -163,3 +163,15 @@ def test_a_weight_below_its_limit_leads_to_a_bound() -> None:
     made = sf.Projection(cells, cells, sf.load("exponential_conductance"), weight=weights)
     with pytest.raises(NetworkError, match=r"A FromSciPy takes a bound: low=\.\.\. in nS"):
         made.connections()
+
+
+def test_bounds_of_counts_that_are_shifted() -> None:
+    """The values are 0.5, 1.5, ...: a bound between two of them leaves the one within."""
+    cells = np.arange(2000), 0
+
+    def values(**bounds: float) -> set[float]:
+        return set(sf.FromSciPy(stats.poisson(4, loc=0.5), seed=1, **bounds).draw(cells, 1).value)
+
+    assert min(values(low=1.6)) == 2.5 and min(values(low=1.5)) == 1.5
+    assert max(values(high=2.6)) == 2.5 and max(values(high=2.5)) == 2.5
+    assert values(low=1.4, high=1.6) == {1.5}

@@ -7,7 +7,7 @@ differ in a way that leaves open what is meant, the run is refused.
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -285,13 +285,17 @@ class Continuing:
             RunError: What is kept in steps of another dt cannot be told exactly.
         """
         groups = {}
+        edits = underway.edits_of(self.final, couplings)
         for coupling in couplings:
             key = coupling.group.key
             known = self._kept(coupling.group) if coupling.group.before is not None else {}
             if known and key not in initial.groups:
                 raise self._other_synapse(coupling.group)
+            kept = initial.groups.get(key)
+            kept = None if kept is None else self._of_group(coupling, kept)
+            kept = underway.edited(edits, coupling, kept)
             if key in initial.groups:
-                groups[key] = self._edited(coupling, self._of_group(coupling, initial.groups[key]))
+                groups[key] = kept
         known = self.final.events
         return EventState(
             noise=self._noise(initial.noise),
@@ -310,27 +314,6 @@ class Continuing:
                 for key, value in initial.spikes.items()
             },
         )
-
-    def _edited(self, coupling: AnyCoupling, kept: Any) -> Any:
-        """Return what a group keeps with the values that were given for its synapses.
-
-        Raises:
-            RunError: It does not keep them for each synapse.
-        """
-        for route in coupling.group.routes:
-            for name, value in self.final.edits.get(route.projection, {}).items():
-                place = coupling.variable(name, route)
-                part = "flow" if name in getattr(kept, "flow", ()) else "own"
-                if place.axis != "synapse":
-                    raise RunError(
-                        f"{name!r} of projection {route.projection!r} is kept for each {place.axis}"
-                        "synaptic cell and not for each synapse, and cannot be given."
-                    )
-                values = {**getattr(kept, part)}
-                values[name] = np.array(values[name])
-                values[name][..., place.places] = value
-                kept = kept._replace(**{part: values})
-        return kept
 
     def _refractory(self, key: str, known: Array) -> Array:
         name = key.partition(" ")[2]

@@ -122,6 +122,7 @@ class FinalState:
         """
         assert self.network is not None  # every state that a user has knows it
         states, edits = dict(self.states), dict(self.edits)
+        projections = {str(projection.name) for projection in self.network.projections}
         for name, values in parts.items():
             if not isinstance(values, Mapping):
                 raise WrongTypeError(
@@ -135,7 +136,7 @@ class FinalState:
                     held = _held(value, state, name, equations, like.shape)
                     own[state] = held.astype(like.dtype)
                 states[name] = own
-            elif name in self.group_of:
+            elif name in projections:
                 projection = self.network.projection(name)
                 shape, fresh = (len(projection.connections()),), {}
                 for variable, value in values.items():
@@ -143,7 +144,7 @@ class FinalState:
                     fresh[variable] = _held(value, variable, name, projection.equations, shape)
                 edits[name] = {**edits.get(name, {}), **fresh}
             else:
-                known = nearest(name, {*states, *self.group_of})
+                known = nearest(name, {*states, *projections})
                 raise UnknownNameError(f"the final state has no part {name!r}.{known}")
         return replace(self, states=states, edits=edits)
 

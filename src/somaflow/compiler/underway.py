@@ -1,15 +1,17 @@
 """What was under way when a run ended, on the clock of the run that goes on from it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from somaflow.compiler.coupling import Group
-from somaflow.compiler.final import KeptGroup
+from somaflow.compiler.coupling import AnyCoupling, Group
+from somaflow.compiler.final import FinalState, KeptGroup
 from somaflow.compiler.spiking import LEAST
 from somaflow.errors import RunError
 from somaflow.simulation.system import Array
 
+Edits = Mapping[str, Mapping[str, Array]]  # values of synapses, by projection and variable
 NEAR = 1e-6  # of a step: what decimal times may miss a whole number of steps by
 
 
@@ -136,3 +138,44 @@ def due(ring: Array, steps: int, group: Group, old: KeptGroup) -> Array:
     for here, there in columns(group, old):
         arrivals[:, here] = slots[order][:, there]
     return arrivals
+
+
+def edits_of(final: FinalState, couplings: Sequence[AnyCoupling]) -> Edits:
+    """Return the values that were given for single synapses, by projection.
+
+    Raises:
+        RunError: There is no such projection.
+    """
+    here = {route.projection for coupling in couplings for route in coupling.group.routes}
+    for gone in sorted(final.edits.keys() - here):
+        raise RunError(
+            f"values are given for synapses of {gone!r}, a projection that this network has not."
+        )
+    return final.edits
+
+
+def edited(edits: Edits, coupling: AnyCoupling, kept: Any) -> Any:
+    """Return what a group keeps with the values that were given for its synapses.
+
+    Args:
+        edits: Of `edits_of`.
+        coupling: The group.
+        kept: What it keeps; None where that is nothing.
+
+    Raises:
+        RunError: It does not keep them for each synapse.
+    """
+    for route in coupling.group.routes:
+        for name, value in edits.get(route.projection, {}).items():
+            place = coupling.variable(name, route)
+            if place.axis != "synapse":
+                raise RunError(
+                    f"{name!r} of projection {route.projection!r} is kept for each {place.axis}"
+                    "synaptic cell and not for each synapse, and cannot be given."
+                )
+            part = "flow" if name in getattr(kept, "flow", ()) else "own"
+            values = {**getattr(kept, part)}
+            values[name] = np.array(values[name])
+            values[name][..., place.places] = value
+            kept = kept._replace(**{part: values})
+    return kept

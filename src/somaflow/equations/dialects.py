@@ -40,6 +40,7 @@ _CALLS = {
     "asin": "write arctan2(x, sqrt(1 - x**2))",
     "arccos": "write arctan2(sqrt(1 - x**2), x)",
     "acos": "write arctan2(sqrt(1 - x**2), x)",
+    "sgn": "write sign(x)",
     "log2": "write log(x)/log(2)",
     "exp2": "write 2**x",
     "mod": "write a % b",
@@ -54,6 +55,7 @@ _NAMES = {
     "lastspike": "the time since a spike is a state that grows and that a reset sets to 0",
     "i": "what differs from cell to cell is a parameter with an array for its value",
     "N": "the number of cells is a parameter, if equations need it: N=100",
+    "PI": "write pi",
     "inf": "numbers are finite",
 }
 

@@ -161,10 +161,10 @@ def check_names(
             continue
         elif name in STEPPED:
             hint = " In an equation white noise is called xi." if name == RAND else ""
-            also = ", and in initial values" if name == RAND else ""
+            also = ", in initial values" if name == RAND else ""
             message = (
                 f"{name!r} is known in the threshold, the reset and the refractory condition of a "
-                f"population alone, and in what spikes do{also}.{hint}"
+                f"population{also} and in what spikes do, and nowhere else.{hint}"
             )
         else:
             kind = UnknownNameError

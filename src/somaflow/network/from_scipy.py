@@ -102,7 +102,7 @@ class FromSciPy(Marginal):
         hold_bounds(self, scale.unit)
         low, high = (bound / float(scale.value) for bound in bounds_of(self))
         if not has(self._frozen.dist, "pdf"):  # of whole numbers, the bounds being among them
-            low, high = np.ceil(np.round(low, 9)) - 1, np.floor(np.round(high, 9))
+            low, high = np.round(low, 9) - 5e-10, np.round(high, 9) + 5e-10  # bounds are within
         setter(self, "_ends", (float(self._frozen.cdf(low)), float(self._frozen.cdf(high))))
         check_share(self, self._ends[1] - self._ends[0])
 
