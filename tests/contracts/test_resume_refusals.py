@@ -33,10 +33,11 @@ def test_a_checkpoint_of_another_format_is_refused(
     stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, _ = checkpoint.newest(beside(stopped))
+    other = checkpoint.FORMAT + 1
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "FORMAT", 7)
+        patch.setattr(checkpoint, "FORMAT", other)
         checkpoint.save(beside(stopped), found)
-    wanted = f"has format 7; this version reads format {checkpoint.FORMAT}"
+    wanted = f"has format {other}; this version reads format {checkpoint.FORMAT}"
     with pytest.raises(StoreError, match=wanted):
         sf.resume(stopped)
 
