@@ -121,7 +121,7 @@ def test_arrays_are_counted_by_what_they_are(monkeypatch: pytest.MonkeyPatch) ->
         plan = sf.plan(NETWORK, 100 * ms, dt=0.1 * ms, record=RECORD)
     final = sf.simulate(NETWORK_ALONE, 1 * ms, dt=0.1 * ms, progress=False).final
     own = sum(a.nbytes for a in final.events.values()) + final["lif"]["v"].nbytes
-    history = 20 * 48 * 8  # 2 ms of 40 cells, padded to 48
+    history = 21 * 48 * 8  # 2 ms and a step of 40 cells, padded to 48
     assert plan.delays == history
     assert plan.state == pytest.approx(own + 48 * 8, rel=0.25)  # the sums of `on`, and padding
     assert plan.recordings_in_memory == 1001 * 40 * 8
