@@ -36,7 +36,7 @@ def network(kind: str) -> sf.Network:
     for k in range(9):
         delay: Any = (k % 4) * ms
         if kind == "ring":
-            delay = sf.Uniform(1 * ms, (2 + k % 3) * ms, seed=k)
+            delay = sf.Uniform(1 * ms, (2 + k % 3 / 5) * ms, seed=k)
         projections.append(
             sf.Projection(
                 populations[k % 3],
