@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from somaflow.compiler.lower import Scope
-from somaflow.compiler.states import Constants, Context, Parameters, States, by_name
+from somaflow.compiler.states import Constants, Context, Parameters, States
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, in_each_row, spread
@@ -113,8 +113,5 @@ class Diffusion:
             sums = dynamics.sums(states, context, node, constants)
             sums = tf.nest.map_structure(tf.stop_gradient, sums)
             return dynamics.scopes(states, sums, drive, context, constants)
-        time = {"t": dynamics.drives.time(drive)}
-        return [
-            lowered.scope(constants.cells[k], by_name(states[k]) | time)
-            for k, lowered in enumerate(dynamics.lowered)
-        ]
+        time = dynamics.drives.time(drive)
+        return [dynamics.scope(k, own, time, constants) for k, own in enumerate(states)]

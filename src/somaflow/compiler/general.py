@@ -20,6 +20,7 @@ from somaflow.compiler.coupling import (
     Spikes,
 )
 from somaflow.compiler.each import Each
+from somaflow.compiler.history import of_cells
 from somaflow.compiler.linear import Linear
 from somaflow.compiler.single import (
     GeneralCharge,
@@ -314,13 +315,7 @@ class GeneralCoupling:
         if not self.wiring.varied or history is None:
             return now
         delay = tf.cast(arrays["delay"], step.dtype)
-        slot = tf.cast(tf.math.floormod(step - delay, history.shape[0]), tf.int32)
-        last = history.shape.rank - 1
-        ordered = tf.transpose(history, [*range(1, last), 0, last]) if last > 1 else history
-        flat = tf.reshape(ordered, [*ordered.shape[:-2], -1])
-        arriving = tf.gather(flat, slot * history.shape[-1] + arrays["pre"], axis=-1)
-        if begun is not None:
-            arriving = tf.where(step - delay >= begun, arriving, tf.zeros_like(arriving))
+        arriving = of_cells(history, step - delay, arrays["pre"], begun)
         return tf.where(delay > 0, arriving, now)
 
     def emit(

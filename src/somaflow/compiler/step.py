@@ -119,8 +119,11 @@ class NetworkDynamics:
         self, k: int, states: States, end: int, context: Context, constants: Constants
     ) -> Scope:
         """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
-        values = by_name(states) | context.draws[k] | {"t": context.times[end]}
-        return self.lowered[k].scope(constants.cells[k], values)
+        return self.scope(k, states | context.draws[k], context.times[end], constants)
+
+    def scope(self, k: int, states: States, time: Tensor, constants: Constants) -> Scope:
+        """Return what evaluates trees of a population that need no input."""
+        return self.lowered[k].scope(constants.cells[k], by_name(states) | {"t": time})
 
     def states(self, flow: FlowState) -> list[States]:
         """Return the states of each population by name; those without have no block.
@@ -149,8 +152,8 @@ class NetworkDynamics:
         """Return the states with the definitions that synapses of the cells read."""
         states = [*states]
         for k, names in self.tables.seen.items():
-            value = self.lowered[k].scope(constants.cells[k], by_name(states[k]) | {"t": time})
-            states[k] = with_definitions(states[k], names, value)
+            scope = self.scope(k, states[k], time, constants)
+            states[k] = with_definitions(states[k], names, scope)
         return states
 
     def _currents(
@@ -205,8 +208,7 @@ class NetworkDynamics:
                 values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
-            values |= {"t": time}
-            scopes.append(lowered.scope(constants.cells[k], values))
+            scopes.append(lowered.scope(constants.cells[k], values | {"t": time}))
         return scopes
 
     def vector_field(
@@ -240,8 +242,7 @@ class NetworkDynamics:
         self, k: int, states: list[States], sums: list[object], drive: Tensor, constants: Constants
     ) -> Tensor | None:
         """Return the rate at which synapses move a population to where their current vanishes."""
-        routes = self.tables.routes
-        parts = [(self.couplings[c], r, sums[c]) for c, r in routes if r.target == k]
+        parts = [(self.couplings[c], r, sums[c]) for c, r in self.tables.routes if r.target == k]
         slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, constants)
         return self.arrivals.rate(
             k, parts, states[k], slopes, constants, lambda k, s, change: change
@@ -395,8 +396,7 @@ class NetworkDynamics:
         spiking = self.spiking[k]
         if not (spiking.waits and state in spiking.held):
             return change
-        waiting = event.refractory[spiking.key] > 0
-        return tf.where(waiting, tf.zeros_like(change), change)
+        return tf.where(event.refractory[spiking.key] > 0, tf.zeros_like(change), change)
 
     def _crossings(
         self,

@@ -21,6 +21,7 @@ from somaflow.numerics.delivery import (
     deliver,
     deliver_later,
     deliver_values,
+    is_one,
     out_lists,
 )
 from somaflow.numerics.sums import dense, gathered, weighted_sum
@@ -44,7 +45,7 @@ def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) ->
     for (projection, start), drawn in zip(members, synapses, strict=True):
         for connections in drawn:
             weight = connections.coherent
-            if weight.strides == (0,):  # one for all, and it stays one
+            if is_one(weight):  # and stays one
                 weight = np.broadcast_to(weight[:1].astype(dtype), weight.shape)
             columns = {"weight": weight.astype(dtype, copy=False)}
             if varied_delays(projection):

@@ -127,7 +127,7 @@ def out_lists(
             other[place] = part.post[some][order]
             for name, column in columns.items():
                 given = part.columns[name]
-                column[place] = given[0] if _one(given) else given[some][order]
+                column[place] = given[0] if is_one(given) else given[some][order]
             filled = filled + counts
     shaped = {name: column.reshape(-1, width) for name, column in columns.items()}
     return Lists(
@@ -135,7 +135,7 @@ def out_lists(
     )
 
 
-def _one(column: NDArray[np.generic]) -> bool:
+def is_one(column: NDArray[np.generic]) -> bool:
     """Tell whether a column is one number, repeated without memory of its own."""
     return column.strides == (0,)
 

@@ -16,6 +16,7 @@ from somaflow.network.groups import expected_bytes
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
 from somaflow.running.execution import Prepared
+from somaflow.simulation import chunks
 from somaflow.simulation.crossings import keeping
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage.sinks import Column, Measurable, Needs, Resumable, Sink
@@ -314,6 +315,5 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
         if column.shape is not None and not recorder.of_spikes
     )
     crossings = keeping(system.crossings or (0,), schedule.steps).bytes
-    given = system.inputs(np.arange(2, dtype=np.int64), nodes_of(job.solver), job.dt)
-    numbers = sum(table[0].size for table in given)
+    numbers = chunks.given(system, nodes_of(job.solver), job.dt)
     return crossings + item * (schedule.steps * numbers + (schedule.rows + 1) * seen)

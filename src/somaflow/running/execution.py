@@ -116,9 +116,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     }
     sources = weight(compiled.system.crossings or (0,))
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
-    times = np.arange(2, dtype=np.int64)
-    tables = compiled.system.inputs(times, nodes_of(job.solver), job.dt)
-    given = sum(table[0].size for table in tables)
+    given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
     stride = job.stride
     carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
     schedule = chunks.plan(stride, max(sources, given, -(-sampled // stride)), carried)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from somaflow.simulation.loop import Advance, Samples, Schedule
 from somaflow.simulation.replay import diagnose, finite
 from somaflow.simulation.system import Carry, System
@@ -30,6 +32,18 @@ class Chunk:
     first_row: int
     samples: Samples
     carry: Carry
+
+
+def given(system: System, nodes: tuple[float, ...], dt: float) -> int:
+    """Return how many numbers a step is given that are known beforehand.
+
+    Args:
+        system: The model.
+        nodes: The method's, as parts of a step.
+        dt: The step.
+    """
+    tables = system.inputs(np.arange(2, dtype=np.int64), nodes, dt)
+    return sum(table[0].size for table in tables)
 
 
 def plan(stride: int, numbers_per_step: int, carried: int = 0) -> Schedule:
