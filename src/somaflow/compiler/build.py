@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.diffusion import Diffusion
 from somaflow.compiler.final import FinalState
+from somaflow.compiler.jump import NetworkJump
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import NetworkDynamics
@@ -122,7 +123,7 @@ def compile_network(
         prepare=around.prepare,
         arrive=around.arrive,
         vector_field=dynamics.vector_field if reach == math.inf else dynamics.guarded_field,
-        jump=dynamics.jump,
+        jump=NetworkJump(dynamics).at_end,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,
         doctor=Doctor(dynamics, parameters),

@@ -1,20 +1,17 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
 import math
-from functools import partial
 
 import tensorflow as tf
 
-from somaflow.compiler.arrivals import Arrival, Arrivals
-from somaflow.compiler.coupling import Group, Spikes, with_definitions
-from somaflow.compiler.history import at_step, with_step
+from somaflow.compiler.arrivals import Arrivals
+from somaflow.compiler.coupling import with_definitions
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.single import GeneralConstants, GeneralSums
 from somaflow.compiler.states import (
     Constants,
     Context,
-    EventState,
     Parameters,
     States,
     Tensors,
@@ -25,11 +22,10 @@ from somaflow.compiler.tables import Tables
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
-from somaflow.numerics.constants import number
-from somaflow.numerics.device import cast, held, in_each_row, spread
+from somaflow.numerics.device import cast, in_each_row, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.system import Carry, Inputs, Jump
+from somaflow.simulation.system import Carry, Inputs
 
 FlowState = tuple[Tensor, ...]  # blocks of populations with states, then of single synapses
 
@@ -110,12 +106,12 @@ class NetworkDynamics:
             if spiking.waits:
 
                 def now(k: int = k) -> Scope:
-                    return self._between(k, self.states(carry.flow)[k], 0, context, constants)
+                    return self.between(k, self.states(carry.flow)[k], 0, context, constants)
 
                 context.waiting[spiking.key] = spiking.waiting(event.refractory[spiking.key], now)
         return context
 
-    def _between(
+    def between(
         self, k: int, states: States, end: int, context: Context, constants: Constants
     ) -> Scope:
         """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
@@ -146,9 +142,9 @@ class NetworkDynamics:
         """Return the states at a node of the step, clamped membranes at their command."""
         clamps, states = self.drives.clamps, self.states(flow)
         states = clamps.at_node(states, drive, context.drives, constants.drives)
-        return self._seen(states, self.drives.time(drive), constants)
+        return self.seen(states, self.drives.time(drive), constants)
 
-    def _seen(self, states: list[States], time: Tensor, constants: Constants) -> list[States]:
+    def seen(self, states: list[States], time: Tensor, constants: Constants) -> list[States]:
         """Return the states with the definitions that synapses of the cells read."""
         states = [*states]
         for k, names in self.tables.seen.items():
@@ -307,139 +303,6 @@ class NetworkDynamics:
             assert isinstance(numbers, GeneralConstants) and isinstance(total, GeneralSums)
             slopes.append(coupling.flow(states[group.source], owner, total, numbers))
         return tuple(slopes)
-
-    def jump(self, before: Carry, flow: FlowState, context: Context, constants: Constants) -> Jump:
-        """Find crossings, reset the cells that spiked, and do what spikes do."""
-        clamps, outside, tick = self.drives.clamps, context.drives, context.tick
-        old = self.states(before.flow)
-        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
-        states, arrived, each = [{**rows} for rows in new], [], dict(self.tables.each)
-        begin, end = context.times
-        seen = self._seen(new, end, constants), self._seen(old, begin, constants)
-        event = EventState(self.drives.leave(before.event.noise, outside), {}, {}, {}, {})
-        crossings = [
-            self._crossings(k, before, *moved, context, constants)
-            for k, moved in enumerate(zip(old, new, strict=True))
-        ]
-        # Stored, or all that a spike does would compute the cell's step again.
-        since = held(
-            [s.ready(at, context.waiting) for s, at in zip(self.spiking, crossings, strict=True)]
-        )
-        for k, (spiking, crossed) in enumerate(zip(self.spiking, since, strict=True)):
-            if spiking.waits:
-                waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
-                event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
-            if spiking.resets:
-                self._reset(k, states[k], crossed > 0, context, constants)
-            if self.struck[k]:
-                value = self._between(k, states[k], 1, context, constants)
-                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
-                event.above[f"above {self.populations[k].name}"] = above
-            key = f"spikes {self.populations[k].name}"
-            if (past := before.event.spikes.get(key)) is not None:
-                event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
-        for c, (coupling, numbers) in enumerate(zip(self.couplings, constants.sums, strict=True)):
-            group = coupling.group
-            if group.counted is None:
-                parts = (part.group for part in self.tables.made_of[c])
-                sent = [self._delayed(part, since, event, tick, constants) for part in parts]
-                arriving = sent[0] if len(sent) == 1 else tf.concat(sent, axis=-1)
-            else:
-                arriving = outside.counts[group.counted]
-            after = since[group.routes[0].target] if group.form.learns else None
-            if c in each:
-                assert isinstance(numbers, GeneralConstants)
-                history = event.spikes.get(f"spikes {self.populations[group.source].name}")
-                begun = constants.begun.get(group.key)
-                arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
-                if after is not None:
-                    after = tf.gather(after, numbers.arrays["post"], axis=-1)
-            spikes = Spikes(arriving, after, *seen)
-            opened, kept = context.groups[group.key], before.event.groups.get(group.key)
-            effect = coupling.emit(kept, opened, spikes, tick, numbers)
-            if effect is not None:
-                event.groups[group.key] = effect.event
-                spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
-                arrived.append(Arrival(coupling, effect, spiked))
-        free = partial(self._free, event)
-        self.arrivals.bring(arrived, states, context.times[1], constants, free)
-        states = clamps.at_end(states, outside, constants.drives)
-        blocks = tuple(
-            stacked([rows[state] for state in layout.states])
-            for layout, rows in zip(self.layouts, states, strict=True)
-            if layout.states
-        )
-        blocks += tuple(
-            stacked([states[coupling.group.source][key] for key in coupling.flowing])
-            for _, coupling in self.tables.flowing
-        )
-        return Jump(blocks, event, tf.concat(since, axis=-1))
-
-    def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
-        """Return the states at a step's end, those that refractory periods hold put back."""
-        new = self.states(flow)
-        for k, spiking in enumerate(self.spiking if self.behind else ()):
-            new[k] |= spiking.put_back(old[k], new[k], context.waiting)
-        return new
-
-    def _delayed(
-        self, group: Group, since: list[Tensor], event: EventState, tick: Tick, constants: Constants
-    ) -> Tensor:
-        """Return the spikes of a group's population that arrive in this step after its delay."""
-        if not group.delay:
-            return since[group.source]
-        past = event.spikes[f"spikes {self.populations[group.source].name}"]
-        return at_step(past, tick.step - group.delay, constants.begun.get(group.key))
-
-    def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
-        """Return a change of a state, 0 for cells that are refractory."""
-        spiking = self.spiking[k]
-        if not (spiking.waits and state in spiking.held):
-            return change
-        return tf.where(event.refractory[spiking.key] > 0, tf.zeros_like(change), change)
-
-    def _crossings(
-        self,
-        k: int,
-        before: Carry,
-        old: States,
-        new: States,
-        context: Context,
-        constants: Constants,
-    ) -> Tensor:
-        """Return the time from each spike to the step's end, 0 where there is none.
-
-        A cell with a reset spikes wherever its threshold holds: at the step's start, if it held
-        there. One without spikes where it begins to hold; if spikes have lifted it above at the end
-        of the last step, at this step's start.
-        """
-        shape = (*self.tables.batch, self.layouts[k].padded)
-        tick, spiking = context.tick, self.spiking[k]
-        if self.populations[k].source is not None:
-            since = self.drives.sources.since(k, tick, context.drives, constants.drives)
-            return spread(since, shape)
-        if spiking.condition is None:
-            return tf.zeros(shape, self.tables.dtype)
-        held, since = spiking.since(
-            self._between(k, old, 0, context, constants),
-            self._between(k, new, 1, context, constants),
-        )
-        at_start = number(self.dt, since.dtype)
-        if spiking.resets:
-            return spread(tf.where(held, at_start, since), shape)
-        since = tf.where(held, number(0.0, since.dtype), since)
-        if self.struck[k]:
-            above = before.event.above[f"above {self.populations[k].name}"]
-            since = tf.where(held & ~above & (tick.step > 0), at_start, since)
-        return spread(since, shape)
-
-    def _reset(
-        self, k: int, states: States, hit: Tensor, context: Context, constants: Constants
-    ) -> None:
-        for assignment in self.spiking[k].resets:
-            value = self._between(k, states, 1, context, constants)
-            fresh = cast(value(assignment.expression), self.tables.dtype)
-            states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
 
     def observe(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders ask for."""

@@ -1,0 +1,168 @@
+"""The jump of a network at the end of a step: thresholds, resets, and what spikes do."""
+
+from functools import partial
+
+import tensorflow as tf
+
+from somaflow.compiler.arrivals import Arrival
+from somaflow.compiler.coupling import Group, Spikes
+from somaflow.compiler.history import at_step, with_step
+from somaflow.compiler.single import GeneralConstants
+from somaflow.compiler.states import Constants, Context, EventState, States, Tick
+from somaflow.compiler.step import FlowState, NetworkDynamics
+from somaflow.numerics.constants import number
+from somaflow.numerics.device import cast, held, spread
+from somaflow.numerics.rows import stacked
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Carry, Jump
+
+
+class NetworkJump:
+    """What happens at the end of a step, closed over the functions of a network.
+
+    Args:
+        dynamics: They.
+    """
+
+    def __init__(self, dynamics: NetworkDynamics) -> None:
+        self._whole = dynamics
+
+    def at_end(
+        self, before: Carry, flow: FlowState, context: Context, constants: Constants
+    ) -> Jump:
+        """Find crossings, reset the cells that spiked, and do what spikes do."""
+        clamps, outside, tick = self._whole.drives.clamps, context.drives, context.tick
+        old = self._whole.states(before.flow)
+        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
+        states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
+        begin, end = context.times
+        seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
+        event = EventState(self._whole.drives.leave(before.event.noise, outside), {}, {}, {}, {})
+        crossings = [
+            self._crossings(k, before, *moved, context, constants)
+            for k, moved in enumerate(zip(old, new, strict=True))
+        ]
+        # Stored, or all that a spike does would compute the cell's step again.
+        since = held(
+            [
+                s.ready(at, context.waiting)
+                for s, at in zip(self._whole.spiking, crossings, strict=True)
+            ]
+        )
+        for k, (spiking, crossed) in enumerate(zip(self._whole.spiking, since, strict=True)):
+            if spiking.waits:
+                waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
+                event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
+            if spiking.resets:
+                self._reset(k, states[k], crossed > 0, context, constants)
+            if self._whole.struck[k]:
+                value = self._whole.between(k, states[k], 1, context, constants)
+                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
+                event.above[f"above {self._whole.populations[k].name}"] = above
+            key = f"spikes {self._whole.populations[k].name}"
+            if (past := before.event.spikes.get(key)) is not None:
+                event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
+        for c, (coupling, numbers) in enumerate(
+            zip(self._whole.couplings, constants.sums, strict=True)
+        ):
+            group = coupling.group
+            if group.counted is None:
+                parts = (part.group for part in self._whole.tables.made_of[c])
+                sent = [self._delayed(part, since, event, tick, constants) for part in parts]
+                arriving = sent[0] if len(sent) == 1 else tf.concat(sent, axis=-1)
+            else:
+                arriving = outside.counts[group.counted]
+            after = since[group.routes[0].target] if group.form.learns else None
+            if c in each:
+                assert isinstance(numbers, GeneralConstants)
+                history = event.spikes.get(f"spikes {self._whole.populations[group.source].name}")
+                begun = constants.begun.get(group.key)
+                arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
+                if after is not None:
+                    after = tf.gather(after, numbers.arrays["post"], axis=-1)
+            spikes = Spikes(arriving, after, *seen)
+            opened, kept = context.groups[group.key], before.event.groups.get(group.key)
+            effect = coupling.emit(kept, opened, spikes, tick, numbers)
+            if effect is not None:
+                event.groups[group.key] = effect.event
+                spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
+                arrived.append(Arrival(coupling, effect, spiked))
+        free = partial(self._free, event)
+        self._whole.arrivals.bring(arrived, states, context.times[1], constants, free)
+        states = clamps.at_end(states, outside, constants.drives)
+        blocks = tuple(
+            stacked([rows[state] for state in layout.states])
+            for layout, rows in zip(self._whole.layouts, states, strict=True)
+            if layout.states
+        )
+        blocks += tuple(
+            stacked([states[coupling.group.source][key] for key in coupling.flowing])
+            for _, coupling in self._whole.tables.flowing
+        )
+        return Jump(blocks, event, tf.concat(since, axis=-1))
+
+    def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
+        """Return the states at a step's end, those that refractory periods hold put back."""
+        new = self._whole.states(flow)
+        for k, spiking in enumerate(self._whole.spiking if self._whole.behind else ()):
+            new[k] |= spiking.put_back(old[k], new[k], context.waiting)
+        return new
+
+    def _delayed(
+        self, group: Group, since: list[Tensor], event: EventState, tick: Tick, constants: Constants
+    ) -> Tensor:
+        """Return the spikes of a group's population that arrive in this step after its delay."""
+        if not group.delay:
+            return since[group.source]
+        past = event.spikes[f"spikes {self._whole.populations[group.source].name}"]
+        return at_step(past, tick.step - group.delay, constants.begun.get(group.key))
+
+    def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
+        """Return a change of a state, 0 for cells that are refractory."""
+        spiking = self._whole.spiking[k]
+        if not (spiking.waits and state in spiking.held):
+            return change
+        return tf.where(event.refractory[spiking.key] > 0, tf.zeros_like(change), change)
+
+    def _crossings(
+        self,
+        k: int,
+        before: Carry,
+        old: States,
+        new: States,
+        context: Context,
+        constants: Constants,
+    ) -> Tensor:
+        """Return the time from each spike to the step's end, 0 where there is none.
+
+        A cell with a reset spikes wherever its threshold holds: at the step's start, if it held
+        there. One without spikes where it begins to hold; if spikes have lifted it above at the end
+        of the last step, at this step's start.
+        """
+        shape = (*self._whole.tables.batch, self._whole.layouts[k].padded)
+        tick, spiking = context.tick, self._whole.spiking[k]
+        if self._whole.populations[k].source is not None:
+            since = self._whole.drives.sources.since(k, tick, context.drives, constants.drives)
+            return spread(since, shape)
+        if spiking.condition is None:
+            return tf.zeros(shape, self._whole.tables.dtype)
+        held, since = spiking.since(
+            self._whole.between(k, old, 0, context, constants),
+            self._whole.between(k, new, 1, context, constants),
+        )
+        at_start = number(self._whole.dt, since.dtype)
+        if spiking.resets:
+            return spread(tf.where(held, at_start, since), shape)
+        since = tf.where(held, number(0.0, since.dtype), since)
+        if self._whole.struck[k]:
+            above = before.event.above[f"above {self._whole.populations[k].name}"]
+            since = tf.where(held & ~above & (tick.step > 0), at_start, since)
+        return spread(since, shape)
+
+    def _reset(
+        self, k: int, states: States, hit: Tensor, context: Context, constants: Constants
+    ) -> None:
+        for assignment in self._whole.spiking[k].resets:
+            value = self._whole.between(k, states, 1, context, constants)
+            fresh = cast(value(assignment.expression), self._whole.tables.dtype)
+            states[assignment.name] = tf.where(hit, fresh, states[assignment.name])
