@@ -133,7 +133,8 @@ class Joining:
         chords = chords_of(synaptic.equations, form.post)
         keep = (*form.post, *(slope for chord in chords.values() for slope in chord.slopes))
         lowered = Lowered(synaptic.equations, self._changing(synaptic, form), keep)
-        return Route(str(synaptic.name), target, columns, form.post, chords, lowered)
+        into = synaptic.into
+        return Route(str(synaptic.name), target, into, columns, form.post, chords, lowered)
 
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
         n_pre = padded(self.populations[group.source].size)

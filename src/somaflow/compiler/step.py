@@ -19,7 +19,6 @@ from somaflow.compiler.states import (
     by_name,
 )
 from somaflow.compiler.tables import Tables
-from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, in_each_row, spread
@@ -159,21 +158,22 @@ class NetworkDynamics:
         drive: Tensor,
         context: Context,
         constants: Constants,
-    ) -> list[Tensor | None]:
-        """Return the input current of each population: stimuli minus synaptic currents."""
-        totals: list[Tensor | None] = [None] * len(self.populations)
+    ) -> list[Tensors]:
+        """Return the inputs of each population that are driven: stimuli minus synaptic currents."""
+        totals: list[Tensors] = [{} for _ in self.populations]
 
-        def add(target: int, term: Tensor) -> None:
-            totals[target] = term if totals[target] is None else totals[target] + term
+        def add(target: int, into: str, term: Tensor) -> None:
+            known = totals[target]
+            known[into] = known[into] + term if into in known else term
 
         stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
-        for target, current in stimuli:
-            add(target, in_each_row(current, next(iter(states[target].values()), None)))
+        for target, into, current in stimuli:
+            add(target, into, in_each_row(current, next(iter(states[target].values()), None)))
         for c, route in self.tables.routes:
             table = constants.routes[route.projection]
             outward = self.couplings[c].current(route, states[route.target], sums[c], table)
-            if outward is not None:
-                add(route.target, -outward)
+            if outward is not None and route.into is not None:
+                add(route.target, route.into, -outward)
         return totals
 
     def sums(
@@ -202,9 +202,7 @@ class NetworkDynamics:
             if values:
                 first = next(iter(values.values()))
                 values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
-            if currents[k] is not None:
-                values[CURRENT_INPUT] = currents[k]
-            scopes.append(lowered.scope(constants.cells[k], values | {"t": time}))
+            scopes.append(lowered.scope(constants.cells[k], values | currents[k] | {"t": time}))
         return scopes
 
     def vector_field(
@@ -236,13 +234,23 @@ class NetworkDynamics:
 
     def pull(
         self, k: int, states: list[States], sums: list[object], drive: Tensor, constants: Constants
-    ) -> Tensor | None:
-        """Return the rate at which synapses move a population to where their current vanishes."""
-        parts = [(self.couplings[c], r, sums[c]) for c, r in self.tables.routes if r.target == k]
-        slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, constants)
-        return self.arrivals.rate(
-            k, parts, states[k], slopes, constants, lambda k, s, change: change
-        )[0]
+    ) -> Tensors:
+        """Return the rate at which synapses move states to where their current vanishes."""
+        rates: Tensors = {}
+        for into in self.arrivals.pushes[k]:
+            parts = [
+                (self.couplings[c], r, sums[c])
+                for c, r in self.tables.routes
+                if r.target == k and r.into == into
+            ]
+            values = states[k] | {"t": self.drives.time(drive)}
+            slopes = self.arrivals.slopes(k, into, values, constants)
+            rate, _ = self.arrivals.rate(
+                k, parts, states[k], slopes, constants, lambda k, s, change: change
+            )
+            for state in slopes if rate is not None else ():
+                rates[state] = rates[state] + rate if state in rates else rate
+        return rates
 
     def local(
         self,
@@ -278,12 +286,11 @@ class NetworkDynamics:
             like = states[k][layout.states[0]]
             names = self.populations[k].equations.states
             slope = {s: value(self.lowered[k].derivative(s)) for s in names}
-            rate = self.pull(k, states, sums, drive, constants) if guarded else None
-            if rate is not None:
+            rates = self.pull(k, states, sums, drive, constants) if guarded else {}
+            for state, rate in rates.items():
+                row = spread(cast(slope[state], like.dtype), like.shape)
                 strong = rate * self.dt < -self.reach
-                for state in self.arrivals.pushes[k]:
-                    row = spread(cast(slope[state], like.dtype), like.shape)
-                    slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
+                slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
             if MEMBRANE in slope:
                 v = slope[MEMBRANE]
                 slope[MEMBRANE] = self.drives.clamps.still(k, v, context.drives, constants.drives)

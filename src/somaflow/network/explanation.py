@@ -10,7 +10,6 @@ from somaflow.network.choice import costs
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import choose, group
 from somaflow.network.junctions import both_ways
-from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
@@ -118,16 +117,16 @@ def _problem(population: Population, state: str, arriving: Sequence[Synaptic]) -
     equations = population.equations
     if problem := _first_line(lambda: affine_parts(equations, state)):
         return problem
-    if CURRENT_INPUT not in equations.depends(equations.states[state].expression):
-        return None
+    used = set(equations.inputs) & equations.depends(equations.states[state].expression)
     forms = {}
-    for projection in arriving:
+    for projection in (each for each in arriving if each.into in used):
         if problem := _problem_of_current(projection, state):
             return problem
         if f"{state}_post" in projection.equations.depends(Name("I")):
-            forms[CURRENT_INPUT] = ONE, ZERO
+            forms[projection.into] = ONE, ZERO
     problem = _first_line(lambda: affine_parts(equations, state, forms))
-    return problem and f"{problem} {CURRENT_INPUT} holds synaptic currents that depend on {state}."
+    holds = " and ".join(forms)
+    return problem and f"{problem} {holds} holds synaptic currents that depend on {state}."
 
 
 def _problem_of_current(projection: Synaptic, state: str) -> str | None:

@@ -20,7 +20,8 @@ from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
-from somaflow.network.neuron import CURRENT_INPUT, Neuron
+from somaflow.network.joined import Joinable
+from somaflow.network.neuron import Neuron
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.network.sources import NO_EQUATIONS, Source
@@ -46,7 +47,7 @@ def check_name(name: object, kind: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Population(Description):
+class Population(Joinable, Description):
     """Cells that share their equations.
 
     Args:
@@ -167,12 +168,6 @@ class Population(Description):
             )
         if not equations.states:
             raise NetworkError(f"the equations of {self.name!r} have no dx/dt.")
-        for name in equations.inputs:
-            if name != CURRENT_INPUT:
-                raise NetworkError(
-                    f"nothing drives the input {name!r} of {self.name!r}. The input that stimuli "
-                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter."
-                )
         if equations.on_spike or equations.uses_pulse:
             raise NetworkError(
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
@@ -284,7 +279,7 @@ class Population(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationView(Description):
+class PopulationView(Joinable, Description):
     """Some cells of a population, in the order they were asked for.
 
     Attributes:
