@@ -19,6 +19,7 @@ WANTED = {
     # neurons
     "hodgkin_huxley_1952", "lif", "qif", "eif", "adex", "izhikevich", "hh_cond_exp",
     "hh_cond_exp_traub", "morris_lecar", "wang_buzsaki", "connor_stevens",
+    "pinsky_rinzel",
     # synapses
     "nach", "gaba_a", "gaba_a_facilitating", "slow_gaba", "slow_gaba_mohanta2021", "delta",
     "graded_prinz2004", "stdp_pair_all_to_all", "stdp_pair_nearest",

@@ -22,9 +22,11 @@ CURRENTS: dict[str, Any] = {  # well above rheobase
     "izhikevich": 10 * nA,
     "lif": 2 * nA,
     "morris_lecar": 120 * DENSITY,
+    "pinsky_rinzel": 2.5 * DENSITY,
     "qif": 10 * nA,
     "wang_buzsaki": 2 * DENSITY,
 }
+INTO = {"pinsky_rinzel": "I_soma"}  # of those that have several inputs
 FIRES_BY_ITSELF = {"hh_cond_exp_traub"}  # its leak reverses at -60 mV
 CUT_OFF = {"adex", "eif", "izhikevich", "qif"}
 METHODS: dict[str, tuple[Solver, float]] = {
@@ -53,7 +55,10 @@ def everybody(request: pytest.FixtureRequest) -> sf.Solution:
     """Two cells of every kind, one without input and one with it."""
     solver, dt = METHODS[request.param]
     cells = [sf.Population(name, 2, sf.load(name)) for name in CURRENTS]
-    clamps = [sf.CurrentClamp(c, np.array([0.0, 1.0]) * CURRENTS[c.name]) for c in cells]
+    clamps = [
+        sf.CurrentClamp(c, np.array([0.0, 1.0]) * CURRENTS[c.name], into=INTO.get(c.name))
+        for c in cells
+    ]
     record = [r for c in cells for r in (c.spikes, c["v"].every(0.5 * ms))]
     network = sf.Network(*cells, *clamps)
     return sf.simulate(network, 200 * ms, dt=dt * ms, solver=solver, record=record)

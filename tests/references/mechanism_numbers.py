@@ -132,6 +132,43 @@ numbers["connor_stevens at v=-50"] = {
     "tau_b": mpf("1.24") + mpf("2.678") / (1 + exp(mpf("0.0624") * (V + 50))),
 }
 
+
+def pinsky_rinzel(v, u, h, n, s, c, q, ca):
+    """The derivatives as the paper has them: in mV from rest, with 1 uA/cm**2 into the soma."""
+
+    def gate(x, opening, closing):
+        return opening * (1 - x) - closing * x
+
+    opening = mpf("0.32") * (mpf("13.1") - v) / (exp((mpf("13.1") - v) / 4) - 1)
+    closing = mpf("0.28") * (v - mpf("40.1")) / (exp((v - mpf("40.1")) / 5) - 1)
+    sodium = 30 * (opening / (opening + closing)) ** 2 * h * (v - 120)
+    calcium = 10 * s**2 * (u - 140)
+    potassium = mpf("0.8") * q * (u + 15) + 15 * c * min(ca / 250, 1) * (u + 15)
+    falling = 2 * exp((mpf("6.5") - u) / 27)
+    rising = exp((u - 10) / 11 - (u - mpf("6.5")) / 27) / mpf("18.975")
+    fast = (rising, falling - rising) if u <= 50 else (falling, 0)
+    soma = 2 + mpf("4.2") * (u - v) - v / 10 - sodium - 15 * n * (v + 15)
+    slow = mpf("0.016") * (mpf("35.1") - v) / (exp((mpf("35.1") - v) / 5) - 1)
+    down = mpf("0.02") * (u - mpf("51.1")) / (exp((u - mpf("51.1")) / 5) - 1)
+    return {
+        "dv/dt": soma / 3,
+        "dv_dend/dt": (mpf("4.2") * (v - u) - u / 10 - calcium - potassium) / 3,
+        "dh/dt": gate(h, mpf("0.128") * exp((17 - v) / 18), 4 / (1 + exp((40 - v) / 5))),
+        "dn/dt": gate(n, slow, mpf("0.25") * exp(mpf("0.5") - v / 40)),
+        "ds/dt": gate(s, mpf("1.6") / (1 + exp(-mpf("0.072") * (u - 65))), down),
+        "dc/dt": gate(c, *fast),
+        "dq/dt": gate(q, min(ca / 50000, mpf("0.01")), mpf("0.001")),
+        "dCa/dt": -mpf("0.13") * calcium - mpf("0.075") * ca,
+    }
+
+
+numbers["pinsky_rinzel at v=-40, v_dend=-35, Ca=100, I_soma=1"] = pinsky_rinzel(
+    mpf(20), mpf(25), *map(mpf, ("0.6", "0.2", "0.3", "0.25", "0.05", "100"))
+)
+numbers["pinsky_rinzel at v=0, v_dend=10, Ca=800, I_soma=1"] = pinsky_rinzel(
+    mpf(60), mpf(70), *map(mpf, ("0.1", "0.7", "0.6", "0.5", "0.1", "800"))
+)
+
 rise, decay = mpf("0.1"), mpf(10)
 peak = rise * decay / (decay - rise) * log(decay / rise)
 open_60, open_40 = (1 / (1 + exp(-mpf("0.062") * v) / mpf("3.57")) for v in (-60, 40))

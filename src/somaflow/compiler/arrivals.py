@@ -214,6 +214,7 @@ def pushed_states(equations: Equations, into: str) -> dict[str, Node]:
             slope, _ = affine_in(into, variable, equations.definitions)
         except EquationError:
             continue  # the step's end is then late by what a spike moves within its own step
-        if slope != ZERO:
+        # What other inputs are is not known at the step's end.
+        if slope != ZERO and not equations.depends(slope) & set(equations.inputs):
             slopes[state] = slope
     return slopes

@@ -170,9 +170,11 @@ class NetworkDynamics:
         for target, into, current in stimuli:
             add(target, into, in_each_row(current, next(iter(states[target].values()), None)))
         for c, route in self.tables.routes:
+            if route.into is None:
+                continue
             table = constants.routes[route.projection]
             outward = self.couplings[c].current(route, states[route.target], sums[c], table)
-            if outward is not None and route.into is not None:
+            if outward is not None:
                 add(route.target, route.into, -outward)
         return totals
 

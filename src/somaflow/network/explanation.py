@@ -86,8 +86,19 @@ def sums(projections: Sequence[Projection]) -> Section:
         members = ", ".join(str(projection.name) for projection in grouping.projections)
         kind = grouping.form.explain(place_of(grouping.projections[0]))
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
+        pairs += [("current", text) for text in map(_current, grouping.projections) if text]
         entries.append(Entry(grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)
+
+
+def _current(projection: Projection) -> str:
+    """Say where the current of a projection goes, where that is not plain."""
+    target = projection.post.population
+    if target.source is not None and "I" in projection.written.definitions:
+        return f"of {projection.name} goes nowhere: {target.name} is made of spike sources"
+    if projection.into is not None and len(target.equations.inputs) > 1:
+        return f"of {projection.name} goes into {projection.into} of {target.name}"
+    return ""
 
 
 def counts(inputs: Sequence[PoissonInput]) -> Section:

@@ -91,8 +91,8 @@ def undriven(populations: Sequence["Population"], driven: Collection[tuple[str, 
         ]
         if idle:
             return (
-                f"nothing drives the input {idle[0]!r} of {population.name!r}, so it is 0. If it is "
-                f"a constant, leave the line '{idle[0]} : {inputs[idle[0]]}' out and give "
+                f"nothing drives the input {idle[0]!r} of {population.name!r}, so it is 0. If it "
+                f"is a constant, leave the line '{idle[0]} : {inputs[idle[0]]}' out and give "
                 f"{idle[0]}=... to Equations.parse."
             )
     return ""

@@ -28,6 +28,8 @@ def both_ways(projections: Iterable[Projection]) -> Iterator[Projection]:
 
 def has_back(projection: Projection) -> bool:
     """Tell whether a projection carries current into its presynaptic cells too."""
+    if projection.is_joined:
+        return False
     apart = projection.pre.population is not projection.post.population
     return BACK in projection.equations.definitions or (projection.is_gap_junction and apart)
 
@@ -40,7 +42,7 @@ def doubled(projections: Iterable[Projection]) -> str:
     """
     seen: list[Projection] = []
     for one in projections:
-        if not (one.is_gap_junction and one.pre.population is not one.post.population):
+        if not (one.is_gap_junction and has_back(one)):
             continue
         for other in seen:
             ends = (one.pre, other.post), (one.post, other.pre)

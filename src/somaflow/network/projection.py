@@ -134,7 +134,9 @@ class Projection(Synaptic, Description):
         ends = {"pre": source, "post": target}
         check_ports(self.place, self.synapse_name, fitted.equations, ends, fitted.into)
         check_back(self.place, self.written, self.mutual)
-        if self.is_gap_junction and source is not target:  # which conducts both ways
+        if (
+            fitted.back is not None and self.is_gap_junction and source is not target
+        ):  # which conducts both ways
             back = turned(self.written, fitted)
             ends = {"pre": target, "post": source}
             check_ports(self.place, self.synapse_name, back, ends, fitted.back)
@@ -321,7 +323,8 @@ class Projection(Synaptic, Description):
         """Build the synapses, or those of some postsynaptic cells.
 
         What has no seed is drawn as in a network of seed 0. Those of another network are
-        `network.projection(name).connections()`.
+        `network.projection(name).connections()`. Those between joined cells count all cells of
+        the populations, one behind the other.
 
         Args:
             rows: `(start, stop)`, a range of positions in `post`; memory grows with its synapses
@@ -346,8 +349,14 @@ class Projection(Synaptic, Description):
         Raises:
             WrongTypeError: It is not a text.
             UnknownNameError: There is no such variable, or it is a parameter and does not change.
+            NetworkError: It is between joined populations, and its parts are recorded.
         """
         equations = self.equations
+        if self.is_joined:
+            raise NetworkError(
+                f"projection {self.name!r} joins several populations; record its parts, such as "
+                f"network.projection({self.names_of_parts[0]!r})[{shown(variable)}]."
+            )
         if not isinstance(variable, str):
             raise WrongTypeError(
                 f"projection {self.name!r}[...] takes the name of a variable, not "
