@@ -74,6 +74,9 @@ def test_the_page_on_networks_runs() -> None:
     assert (weights[-1] != weights[0]).any()
     assert after["excite.spikes"].times.min() > 100
     assert "a loop over the cells that spiked" in names["net"].explain()
+    lags = np.array([-15.0, 5.0, 25.0])
+    paired = np.where(lags > 0, 0.005, -0.00525) * 0.0015 * np.exp(-np.abs(lags) / 20)
+    assert names["change"] == pytest.approx(paired, rel=1e-9)
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ CURRENTS: dict[str, Any] = {  # well above rheobase
     "wang_buzsaki": 2 * DENSITY,
 }
 INTO = {"pinsky_rinzel": "I_soma"}  # of those that have several inputs
-FIRES_BY_ITSELF = {"hh_cond_exp_traub"}  # its leak reverses at -60 mV
+# The leak of one reverses at -60 mV; the other bursts every 1.3 s.
+FIRES_BY_ITSELF = {"hh_cond_exp_traub", "pinsky_rinzel"}
 CUT_OFF = {"adex", "eif", "izhikevich", "qif"}
 METHODS: dict[str, tuple[Solver, float]] = {
     "RK4": (sf.RK4(), 0.01),
