@@ -35,8 +35,7 @@ class NetworkJump:
         begin, end = context.times
         old = self._whole.states(before.flow)
         new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
-        old = self._whole.linked(old, begin, constants)
-        new = self._whole.linked(new, end, constants)
+        old, new = (self._whole.linked(*at, constants) for at in ((old, begin), (new, end)))
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
         event = EventState(self._whole.drives.leave(before.event.noise, outside), {}, {}, {}, {})

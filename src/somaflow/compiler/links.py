@@ -88,10 +88,9 @@ class Links:
         What a link reads may jump at the end of a step, as states do that spikes act on.
         """
         for k, (population, own) in enumerate(zip(self._populations, spiking, strict=True)):
-            condition = own.condition
-            if condition is not None and not own.resets:
-                if population.equations.depends(condition) & population.links.keys():
-                    yield k
+            read = set() if own.condition is None else population.equations.depends(own.condition)
+            if not own.resets and read & population.links.keys():
+                yield k
 
     def read(
         self,

@@ -72,9 +72,11 @@ def is_pure(
         declared: The units of inputs and parameters.
     """
     both = (*states.values(), *definitions.values())
-    return bool(states) and all(
-        units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared)
-    ) and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
+    return (
+        bool(states)
+        and all(units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared))
+        and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
+    )
 
 
 def sides(

@@ -94,7 +94,7 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
 
 
 def total(x: Tensor) -> Tensor:
-    """Return the sum over the last axis, `[..., 1]`: runs of 16 terms, far apart, and runs of those.
+    """Return the sum over the last axis, `[..., 1]`: of 16 terms far from each other, and so on.
 
     Args:
         x: `[..., n]`.
