@@ -178,7 +178,8 @@ class Population(Description):
             if name != CURRENT_INPUT and name not in self.links:
                 raise NetworkError(
                     f"nothing drives the input {name!r} of {self.name!r}. The input that stimuli "
-                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter."
+                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter, "
+                    f"and a variable of other cells a link: links={{{name!r}: other['x']}}."
                 )
         if equations.on_spike or equations.uses_pulse:
             raise NetworkError(
