@@ -139,6 +139,7 @@ def test_which_cells_are_read(size: int, read: sf.Recorder, wanted: Any) -> None
         assert found == pytest.approx(wanted(x), rel=1e-14)
 
 
+@pytest.mark.slow
 def test_a_link_of_a_link_and_of_the_population_itself() -> None:
     text = "dx/dt = (m - x)/tau : mV\nm : mV\nabove = x - m : mV"
     own = sf.Equations.parse(text, tau=10 * ms, x=np.linspace(0, 4, 9) * mV)
@@ -211,6 +212,7 @@ def bits(made: sf.Solution) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "dtype"), KINDS)
 def test_chunks_and_parts_change_no_bit(
     solver: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
@@ -231,6 +233,7 @@ def test_chunks_and_parts_change_no_bit(
     assert bits(simulated(network, 12, record=record, **chosen)) == bits(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "dtype"), KINDS)
 def test_rows_of_a_batch_are_runs_alone(solver: Any, dtype: str) -> None:
     network, record = everything(batch=True)
@@ -242,12 +245,13 @@ def test_rows_of_a_batch_are_runs_alone(solver: Any, dtype: str) -> None:
             assert np.array_equal(values(together, key)[:, row], values(alone, key)), (row, key)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_run(tmp_path: Any) -> None:
     network, record = everything()
     chosen: dict[str, Any] = {"dt": 0.1 * ms, "progress": False, "record": record, "seed": 2}
     whole = sf.simulate(network, 10 * ms, **chosen)
     sf.simulate(network, 6 * ms, sink=tmp_path / "run.zarr", **chosen)
-    longer = sf.resume(tmp_path / "run.zarr", 4 * ms, progress=False)
+    longer = sf.resume(tmp_path / "run.zarr", 10 * ms, progress=False)
     assert bits(longer)["lif.v"] == bits(whole)["lif.v"]
     assert sf.load_network(tmp_path / "run.zarr") == network
 
@@ -358,6 +362,7 @@ def test_a_clamped_membrane_is_read_at_its_command() -> None:
     assert values(made, "reader.y")[-1] == pytest.approx(np.full(2, -20 * (1 - np.exp(-1))))
 
 
+@pytest.mark.slow
 def test_gap_junctions_and_noise_where_links_are() -> None:
     text = "dv/dt = (-v + R*(1 + H)*I_stim)/tau + s*(1 + H)*sqrt(2/tau)*xi : mV\nI_stim : nA\nH : 1"
     level = sf.Population("level", 1, sf.Equations.parse("dh/dt = -h/T : 1", T=10 * ms, h=1.0))

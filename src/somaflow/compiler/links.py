@@ -28,7 +28,7 @@ class Reading(NamedTuple):
         source: Index of the population that is read.
         variable: A state, a link or a definition there.
         key: The name of the cells that are read among the arguments.
-        count: How many these are.
+        n_cells: How many these are.
         whole: Whether they are all cells of the population, in their order.
         each: Whether there is one for each cell that reads.
         reduction: What is made of all of them: `mean`, `sum` or None.
@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     source: int
     variable: str
     key: str
-    count: int
+    n_cells: int
     whole: bool
     each: bool
     reduction: str | None
@@ -135,11 +135,11 @@ class Links:
         if link.whole and link.each:
             return value
         if link.whole:
-            value = value[..., : link.count]
+            value = value[..., : link.n_cells]
         else:
             value = tf.gather(value, cells[link.key], axis=-1)
         if link.reduction is not None:
             value = total(value)
         if link.reduction == "mean":
-            value = value / tf.constant(link.count, value.dtype)
+            value = value / tf.constant(link.n_cells, value.dtype)
         return materialize(value)
