@@ -5,7 +5,7 @@ conductance from the spike's arrival to the step's end; without it, spikes that 
 closely would be late by a first-order error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from somaflow.equations.affine import ZERO, affine_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node
 from somaflow.errors import EquationError
+from somaflow.network.inputs import inputs_of
 from somaflow.numerics.constants import columns
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
@@ -60,8 +61,8 @@ class Arrivals:
         self.lowered = tables.lowered
         self.order = {route.projection: place for place, (_, route) in enumerate(tables.routes)}
         self.pushes = [
-            {into: moved for into in of.inputs if (moved := pushed_states(of, into))}
-            for of in (lowered.equations for lowered in tables.lowered)
+            _pushed(lowered.equations, inputs_of(population))
+            for lowered, population in zip(tables.lowered, tables.populations, strict=True)
         ]
 
     def bring(
@@ -204,8 +205,14 @@ class Arrivals:
         return total, exact
 
 
-def pushed_states(equations: Equations, into: str) -> dict[str, Node]:
-    """Return how fast each state changes with an input, where that is linear."""
+def _pushed(equations: Equations, inputs: Collection[str]) -> dict[str, dict[str, Node]]:
+    """Return by input how fast each state changes with it, of inputs that move any."""
+    moved = {into: pushed_states(equations, into, inputs) for into in inputs}
+    return {into: states for into, states in moved.items() if states}
+
+
+def pushed_states(equations: Equations, into: str, inputs: Collection[str]) -> dict[str, Node]:
+    """Return how fast each state changes with one of several inputs, where that is linear."""
     slopes = {}
     for state, variable in equations.states.items():
         if into not in equations.depends(variable.expression):
@@ -215,6 +222,6 @@ def pushed_states(equations: Equations, into: str) -> dict[str, Node]:
         except EquationError:
             continue  # the step's end is then late by what a spike moves within its own step
         # What other inputs are is not known at the step's end.
-        if slope != ZERO and not equations.depends(slope) & set(equations.inputs):
+        if slope != ZERO and not equations.depends(slope) & set(inputs):
             slopes[state] = slope
     return slopes

@@ -9,10 +9,12 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network.choice import costs
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import choose, group
+from somaflow.network.inputs import inputs_of
 from somaflow.network.junctions import both_ways
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
+from somaflow.network.recorder import Recorder
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import factor
 
@@ -72,6 +74,7 @@ def exponential_methods(
             (state, _treatment(_problem(population, state, arriving)))
             for state in population.equations.states
         ]
+        pairs += [(name, _link(read)) for name, read in population.links.items()]
         entries.append(Entry(f"population {population.name}", pairs))
     for each in synapses:
         gates = [(gate, _gate(each, gate)) for gate in each.equations.states]
@@ -96,7 +99,7 @@ def _current(projection: Projection) -> str:
     target = projection.post.population
     if target.source is not None and "I" in projection.written.definitions:
         return f"of {projection.name} goes nowhere: {target.name} is made of spike sources"
-    if projection.into is not None and len(target.equations.inputs) > 1:
+    if projection.into is not None and len(inputs_of(target)) > 1:
         return f"of {projection.name} goes into {projection.into} of {target.name}"
     return ""
 
@@ -117,6 +120,11 @@ def counts(inputs: Sequence[PoissonInput]) -> Section:
         ]
         entries.append(Entry(str(source.name), pairs))
     return Section("Poisson inputs", entries)
+
+
+def _link(read: Recorder) -> str:
+    cells = "" if read.cells is None else f", of {len(read.cells):,} cells"
+    return f"link: {read.key} at each moment{cells}, held fixed while a method differentiates"
 
 
 def _treatment(problem: str | None) -> str:

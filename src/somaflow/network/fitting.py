@@ -12,7 +12,7 @@ from somaflow.equations.equations import Equations, starts
 from somaflow.equations.expression import Name, Negative, Node, renamed, render
 from somaflow.equations.statements import Assignment, Variable
 from somaflow.errors import NetworkError
-from somaflow.network.inputs import MEMBRANE, chosen_input, membrane
+from somaflow.network.inputs import MEMBRANE, chosen_input, inputs_of, membrane
 from somaflow.network.population import Population
 from somaflow.network.ports import BACK, is_gap_junction
 
@@ -71,7 +71,7 @@ def fit(
     if named is not None:
         equations, into = _as_current(equations, named), named
     drives = "I" in equations.definitions
-    inputs = post.equations.inputs
+    inputs = inputs_of(post)
     if into is None and not (drives or (_POST in equations.inputs and inputs)):
         return Fit(equations, None, None, {})
     chosen = chosen_input(post.name, inputs, into, "a synapse")
@@ -126,7 +126,7 @@ def _input_of(place: str, pre: Population, into: str) -> str | None:
         NetworkError: It is none of these.
     """
     equations = pre.equations
-    inputs = equations.inputs if pre.source is None else {}
+    inputs = inputs_of(pre)
     if into in inputs:
         return into
     if len(inputs) > 1:
@@ -147,7 +147,7 @@ def _named(place: str, equations: Equations, post: Population, into: object) -> 
     """Return the input that a text defines, as in `g_in_post = w*s : nS`; None for none."""
     if "I" in equations.definitions:
         return None
-    defined = [name for name in post.equations.inputs if f"{name}_post" in equations.definitions]
+    defined = [name for name in inputs_of(post) if f"{name}_post" in equations.definitions]
     if len(defined) > 1 or (defined and into not in (None, defined[0])):
         lines = " and ".join(f"'{name}_post = ...'" for name in defined)
         raise NetworkError(

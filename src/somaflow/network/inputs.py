@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 MEMBRANE = "v"  # what is called so is the membrane potential
 
 
+def inputs_of(population: "Population") -> dict[str, str]:
+    """Return what can be driven of a population, with its units: all inputs that are no links."""
+    if population.source is not None:
+        return {}
+    inputs = population.equations.inputs
+    return {name: unit for name, unit in inputs.items() if name not in population.links}
+
+
 def chosen_input(owner: str, inputs: Mapping[str, str], into: object, what: str) -> str:
     """Return which input of a population something drives.
 
@@ -81,7 +89,7 @@ def undriven(populations: Sequence["Population"], driven: Collection[tuple[str, 
     """
     currents = {units.dimensions(unit) for unit in ("nA", "uA/cm**2")}
     for population in populations:
-        inputs = population.equations.inputs if population.source is None else {}
+        inputs = inputs_of(population)
         idle = [
             name
             for name, unit in inputs.items()
@@ -93,6 +101,7 @@ def undriven(populations: Sequence["Population"], driven: Collection[tuple[str, 
             return (
                 f"nothing drives the input {idle[0]!r} of {population.name!r}, so it is 0. If it "
                 f"is a constant, leave the line '{idle[0]} : {inputs[idle[0]]}' out and give "
-                f"{idle[0]}=... to Equations.parse."
+                f"{idle[0]}=... to Equations.parse; a variable of other cells is a link: "
+                f"links={{{idle[0]!r}: other['x']}}."
             )
     return ""

@@ -9,7 +9,7 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.given import shown
 from somaflow.network.fields import Field, default
-from somaflow.network.inputs import MEMBRANE, chosen_input, membrane
+from somaflow.network.inputs import MEMBRANE, chosen_input, inputs_of, membrane
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.population import PopulationView, as_view, check_name
 from somaflow.network.waveforms import (
@@ -65,7 +65,7 @@ class Stimulus(Description):
             )
         owner = target.population
         _refuse_source(target, "A stimulus")
-        inputs = owner.equations.inputs
+        inputs = inputs_of(owner)
         object.__setattr__(self, "into", chosen_input(owner.name, inputs, self.into, "a stimulus"))
         unit = inputs[self.into]
         if units.dimensions(self.waveform.unit) != units.dimensions(unit):
