@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import listed, shown
+from somaflow.network.ending import read_ending
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
@@ -40,6 +41,7 @@ class RunArguments(NamedTuple):
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
         sink: Where recordings go.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -52,6 +54,7 @@ class RunArguments(NamedTuple):
     seed: int
     every: int | None
     sink: Sink
+    until: str | None = None
 
 
 class Changes(NamedTuple):
@@ -79,6 +82,7 @@ def read(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None,
     sink: Sink | str | Path | None,
     checkpoint: Duration | None,
+    until: str | None = None,
 ) -> RunArguments:
     """Return the arguments of a run, each checked.
 
@@ -105,8 +109,10 @@ def read(
         )
     start = {} if initial is None else initial
     number = check_seed(seed)
+    if until is not None:
+        read_ending(network, until)
     return RunArguments(
-        network, recorders, start, n_steps, step, chosen, floats, number, every, target
+        network, recorders, start, n_steps, step, chosen, floats, number, every, target, until
     )
 
 

@@ -1,6 +1,7 @@
 """Recording: from recorders to columns of results, and from chunks to what is stored in them."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -98,6 +99,18 @@ def columns_of(
             columns.append(_state_column(compiled, recorder, times, dtype))
     _check_names(columns)
     return tuple(columns)
+
+
+def shortened(
+    recorders: tuple[Recorder, ...], columns: tuple[Column, ...], n_steps: int, dt: float
+) -> tuple[Column, ...]:
+    """Return the columns of a run that has ended after so many steps."""
+    return tuple(
+        column
+        if column.shape is None
+        else replace(column, rows=n_steps // steps_between(recorder, dt) + 1)
+        for recorder, column in zip(recorders, columns, strict=True)
+    )
 
 
 def _check_names(columns: list[Column]) -> None:

@@ -62,11 +62,13 @@ class Samples(NamedTuple):
         steps: Steps that were made: as many as were asked for, or fewer where there was no room
             for more crossings.
         crossings: Finds the crossings, which takes a while; None for a system without events.
+        ended: Whether the run is over with the last step.
     """
 
     observed: dict[str, Array]
     steps: int
     crossings: Callable[[], Crossings] | None
+    ended: bool = False
 
 
 def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
@@ -149,6 +151,9 @@ def _chunk(
         prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
 
+        kept = () if keeps is None else keeps.empty()
+        most = len(kept)  # behind that is whether the run has ended
+
         def start_of(local: Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
@@ -160,13 +165,15 @@ def _chunk(
         def observe(carry: Carry, local: Tensor) -> dict[str, Tensor]:
             return system.observe(carry, made(local), start_of(local), prepared)
 
+        def behind(carry: Carry) -> Carry:
+            # XLA must not fuse the step with what looks at it: its bits could change.
+            flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
+            return carry._replace(flow=flow, event=event)
+
         def follow(carry: Carry, local: Tensor) -> Carry:
             if system.follow is None:
                 return carry
-            # XLA must not fuse the step with what looks at it: its bits could change.
-            flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
-            seen = carry._replace(flow=flow, event=event)
-            kept = system.follow(seen, made(local), start_of(local), unpack())
+            kept = system.follow(behind(carry), made(local), start_of(local), unpack())
             return carry._replace(kept=kept)
 
         def inner(local: Tensor, carry: Carry, kept: Kept) -> tuple[Tensor, Carry, Kept]:
@@ -174,13 +181,17 @@ def _chunk(
             at = Inputs(*(table[local] for table in drive))
             carry, since = one_step(carry, made(local), at, t, unpack())
             if keeps is not None:
-                kept = keeps.after(kept, local, since)
+                kept = keeps.after(kept[:most], local, since) + kept[most:]
             local = following(local, carry.flow)
+            if system.until is not None:
+                at = made(local), start_of(local), unpack()
+                kept = (*kept[:most], system.until(behind(carry), materialize(since), *at))
             return local, follow(carry, local), kept
 
         def goes_on(end: Tensor, local: Tensor, kept: Kept) -> Tensor:
-            # No room left stops all loops: what is observed after that is not given out.
-            return local < end if keeps is None else (local < end) & keeps.holds(kept)
+            # No room left, or an end, stops all loops; what is observed then is not given out.
+            goes = local < end if keeps is None else (local < end) & keeps.holds(kept[:most])
+            return goes if system.until is None else goes & ~kept[most]
 
         def outer(
             row: Tensor, local: Tensor, carry: Carry, kept: Kept, out: dict[str, Tensor]
@@ -208,7 +219,8 @@ def _chunk(
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
-        kept = () if keeps is None else keeps.empty()
+        if system.until is not None:
+            kept = (*kept, tf.constant(False))
         _, local, carry, kept, out = tf.while_loop(
             lambda row, *_: row < n_rows, outer, (zero, zero, carry, kept, out)
         )
@@ -259,7 +271,9 @@ class Advance:
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
         steps, shape = int(made), self._system.crossings
         found = None if shape is None else keeping(shape, self._schedule.steps).found
-        return carry, Samples(observed, steps, found and cache(partial(found, kept, steps)))
+        crossings = found and cache(partial(found, kept, steps))
+        ended = self._system.until is not None and bool(kept[-1])
+        return carry, Samples(observed, steps, crossings, ended)
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool

@@ -129,6 +129,8 @@ class System(Generic[Parameters, Prepared, Context]):
             why, `failure` being a `replay.Failure`; None where nothing is known beyond the rows.
         diffusion: As `vector_field`, the factor of each component's white noise; None without.
         increments: `(flow, context) -> blocks`, the increments of the noise in a step.
+        until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
+            `since` being its crossings and all else as for `follow`; None where it does not.
     """
 
     initial: Carry
@@ -147,3 +149,4 @@ class System(Generic[Parameters, Prepared, Context]):
     doctor: "Callable[[Failure], str] | None" = None
     diffusion: Field[Context, Prepared] | None = None
     increments: Callable[[Blocks, Context], Blocks] | None = None
+    until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None
