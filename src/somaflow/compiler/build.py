@@ -134,6 +134,7 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
+        alongside=max(map(len, dynamics.alongside)),
         local=dynamics.local if graded else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,

@@ -72,13 +72,18 @@ class Stopping:
     def _number(self, part: Reduced, frame: Frame, since: Tensor, time: Tensor) -> Tensor:
         """Return one number of the cells of a population, float64."""
         k = self._dynamics.tables.place[part.population]
-        layout, own = self._dynamics.layouts[k], self._dynamics.populations[k].equations
+        layouts, own = self._dynamics.layouts, self._dynamics.populations[k].equations
+        layout = layouts[k]
 
         def lookup(name: str) -> Tensor:
             if name == "t":
                 return time
-            if name == SPIKES and SPIKES not in own.dimensions():
-                return tf.cast(since[layout.start : layout.start + layout.padded] > 0, tf.float64)
+            place = self._dynamics.tables.place.get(f"{part.population}.{name}")
+            if place is None and name == SPIKES and SPIKES not in own.dimensions():
+                place = k
+            if place is not None:
+                start = layouts[place].start
+                return tf.cast(since[start : start + layout.padded] > 0, tf.float64)
             value = frame.scopes[k](Name(name))
             return tf.cast(value, tf.float64) if tf.is_tensor(value) else value
 

@@ -176,8 +176,8 @@ def _population(network: Network, text: str, function: str, inner: str, start: i
 
 
 def seen_by(population: Population) -> Mapping[str, Dimensions]:
-    """Return the dimensions of what `until=` can see of a cell; whether it spikes is 1 or 0."""
+    """Return the dimensions of what `until=` can see of a cell; what happens to it is 1 or 0."""
     table = dict(population.equations.dimensions())
     if population.spiking:
         table.setdefault(SPIKES, PURE)
-    return table
+    return table | {event.name: PURE for event in population.happenings}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import listed, shown
+from somaflow.network.alongside import check_alongside
 from somaflow.network.ending import read_ending
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
@@ -190,7 +191,8 @@ def _check_recorder(network: Network, recorder: Recorder) -> None:
     else:
         owner = network.population(recorder.owner)
         if recorder.of_spikes:
-            owner.spikes  # noqa: B018 - says what is missing
+            _ = owner.event(name) if recorder.of_event else owner.spikes  # say what is missing
+            check_alongside(owner, recorder.kept)
         else:
             owner[name]
         if recorder.cells is not None:

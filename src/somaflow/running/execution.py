@@ -118,7 +118,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "steps": job.n_steps,
         "samples_end_ms": ends_early(columns, job.duration),
     }
-    sources = weight(compiled.system.crossings or (0,))
+    sources = weight(compiled.system.crossings or (0,), compiled.system.alongside)
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
     given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
     stride = job.stride

@@ -6,8 +6,10 @@ declares by being a `Resumable` or a `Measurable`.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +38,20 @@ class Coordinate:
     unit: str = "1"
 
 
+class Alongside(NamedTuple):
+    """What is kept with each spike.
+
+    Attributes:
+        name: The variable.
+        unit: Its unit.
+        dtype: NumPy name of its numbers.
+    """
+
+    name: str
+    unit: str
+    dtype: str
+
+
 @dataclass(frozen=True)
 class Column:
     """One recording, as it will be stored.
@@ -53,6 +69,7 @@ class Column:
         start: Time of the first sample in ms.
         coordinates: What else labels the axes.
         batch: Sizes of the batch axes, where it is of spikes.
+        alongside: Of spikes: what is kept with each.
     """
 
     key: str
@@ -67,6 +84,7 @@ class Column:
     coordinates: tuple[Coordinate, ...] = ()
     batch: tuple[int, ...] = ()
     start: float = 0.0
+    alongside: tuple[Alongside, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -77,14 +95,16 @@ class Column:
 
     @property
     def spike_bytes(self) -> int:
-        """Size of a spike: its time and the indices of its cell, 8 bytes each."""
-        return 8 + 8 * (self.place[0] if self.place else 1)
+        """Size of a spike: its time and the indices of its cell, 8 bytes each, and what it has."""
+        kept = sum(np.dtype(part.dtype).itemsize for part in self.alongside)
+        return 8 + 8 * (self.place[0] if self.place else 1) + kept
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of its arrays and axes in a store, and in a dataset."""
         if self.shape is None:
-            return f"{self.key}.times", f"{self.key}.cells"
+            names = "times", "cells", *(part.name for part in self.alongside)
+            return tuple(f"{self.key}.{name}" for name in names)
         labels = {"time", *self.axes, *(c.name for c in self.coordinates)}
         return self.key, *(f"{self.key}.{label}" for label in sorted(labels))
 
@@ -123,8 +143,13 @@ class Sink(Protocol):
         ...
 
     @abstractmethod
-    def spikes(self, key: str, times: Array, cells: Array) -> None:
-        """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`."""
+    def spikes(
+        self, key: str, times: Array, cells: Array, values: Mapping[str, Array] = ...
+    ) -> None:
+        """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`.
+
+        Where the column has some `alongside`, `values` has them by name; elsewhere it is not given.
+        """
         ...
 
     @abstractmethod
@@ -134,7 +159,10 @@ class Sink(Protocol):
 
     @abstractmethod
     def read(self, key: str, rows: slice = ...) -> Array:
-        """Return samples of a column; it is given no `rows` where all are wanted."""
+        """Return samples of a column; it is given no `rows` where all are wanted.
+
+        It is asked too for what is kept with spikes, by the key and the name: `PN.spikes.w`.
+        """
         ...
 
     @abstractmethod
@@ -271,6 +299,11 @@ class MemorySink(Measurable):
     def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Make room for the columns."""
         self._columns = {column.key: column for column in columns}
+        for column in columns:
+            for part in column.alongside:
+                name = f"{column.key}.{part.name}"
+                own = Column(name, part.unit, (), (), None, 0.0, 0, part.dtype)
+                self._columns[name] = own
         self._rows = {key: [] for key in self._columns}
         self._spikes = {key: [] for key in self._columns}
 
@@ -278,9 +311,17 @@ class MemorySink(Measurable):
         """Take samples `first` and following."""
         self._rows[key].append(np.array(values))
 
-    def spikes(self, key: str, times: Array, cells: Array) -> None:
+    def spikes(
+        self,
+        key: str,
+        times: Array,
+        cells: Array,
+        values: Mapping[str, Array] = MappingProxyType({}),
+    ) -> None:
         """Take spikes, ordered by time; of a batch, `cells` is `[n, n_batch_axes + 1]`."""
         self._spikes[key].append((times, cells))
+        for name, numbers in values.items():
+            self._rows[f"{key}.{name}"].append(numbers)
 
     def close(self) -> None:
         """Do nothing more."""
