@@ -75,9 +75,10 @@ def sender_of(projection: "Projection") -> Population:
         raise WrongTypeError(f"on of {projection.place} is the name of an event, not {shown(on)}.")
     known = _by_name(population.happenings)
     if on not in known:
-        hint = nearest(on, known) or " Its spikes need no on=." * (on in ("spike", "spikes"))
+        of_spikes = on in ("spike", "spikes", "threshold")
+        hint = " Its spikes need no on=." if of_spikes else nearest(on, known)
         raise UnknownNameError(
-            f"{projection.place}: population {population.name!r} has no event {on!r}.{hint}"
+            f"{projection.place}: {population.name!r} has no event {on!r}.{hint}"
         )
     equations = projection.equations
     if not (equations.on_spike or equations.uses_pulse):

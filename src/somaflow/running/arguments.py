@@ -19,7 +19,14 @@ from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
 from somaflow.settings import Duration, float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.storage.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
+from somaflow.storage.sinks import (
+    REQUIRED,
+    Measurable,
+    MemorySink,
+    Resumable,
+    Sink,
+    takes_values,
+)
 from somaflow.storage.store import ZarrSink
 
 if TYPE_CHECKING:
@@ -96,6 +103,11 @@ def read(
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen, floats = method(solver), float_type(dtype)
     recorders = read_recorders(network, record, step)
+    if any(recorder.kept for recorder in recorders) and not takes_values(target):
+        raise RunError(
+            f"{shown(target)} takes the times and cells of spikes, and nothing that is kept with "
+            "them: give its method spikes a fourth argument `values`, or leave with_() out."
+        )
     every = None
     if checkpoint is not None:
         every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")

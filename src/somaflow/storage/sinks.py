@@ -5,6 +5,7 @@ closed. Whatever was written before an error stays readable. What a sink can do 
 declares by being a `Resumable` or a `Measurable`.
 """
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -270,6 +271,15 @@ class Measurable(Sink):
 
 
 REQUIRED = ("open", "rows", "spikes", "close", "read", "read_spikes")  # of every sink
+
+
+def takes_values(sink: Sink) -> bool:
+    """Return whether a sink can be given what is kept with spikes."""
+    try:
+        inspect.signature(sink.spikes).bind("key", None, None, {})
+    except TypeError:
+        return False
+    return True
 
 
 def bytes_of_spikes(columns: tuple[Column, ...], spikes: int) -> int:
