@@ -74,7 +74,7 @@ class Keeping(Protocol):
         """Tell whether there is room for one step more, whatever happens in it."""
         ...
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         """Return what is kept after a step.
 
         Args:
@@ -111,7 +111,7 @@ class Table:
     def holds(self, kept: Kept) -> Tensor:
         return tf.constant(True)
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         return (put(kept[0], local, tf.cast(since, _SINCE)),)
 
     def found(self, kept: Kept, steps: int) -> Crossings:
@@ -149,7 +149,7 @@ class List:
     def holds(self, kept: Kept) -> Tensor:
         return kept[0] <= self.room - self.sources
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         flat: Tensor = tf.reshape(since, [-1])
         beside = () if values is None else (tf.reshape(values, [self.values, -1]),)
         first = tf.cast(local, tf.int64) * self.sources
