@@ -33,10 +33,11 @@ class NetworkJump:
     ) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self._whole.drives.clamps, context.drives, context.tick
+        begin, end = context.times
         old = self._whole.states(before.flow)
         new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
+        old, new = (self._whole.linked(*at, constants) for at in ((old, begin), (new, end)))
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
-        begin, end = context.times
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
         event = EventState(self._whole.drives.leave(before.event.noise, outside), {}, {}, {}, {})
         crossings = [
@@ -59,11 +60,7 @@ class NetworkJump:
             key = f"spikes {self._whole.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
                 event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
-        for k, crossed in enumerate(since):
-            if self._whole.struck[k]:
-                above = self._above(k, new, states, context, constants)
-                above = tf.broadcast_to(above, crossed.shape)
-                event.above[f"above {self._whole.populations[k].name}"] = above
+        event.above.update(self._above(since, new, states, context, constants))
         for c, (coupling, numbers) in enumerate(
             zip(self._whole.couplings, constants.sums, strict=True)
         ):
@@ -86,7 +83,8 @@ class NetworkJump:
             opened, kept = context.groups[group.key], before.event.groups.get(group.key)
             effect = coupling.emit(kept, opened, spikes, tick, numbers)
             if effect is not None:
-                event.groups[group.key] = effect.event
+                if effect.event is not None:
+                    event.groups[group.key] = effect.event
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
@@ -106,20 +104,27 @@ class NetworkJump:
 
     def _above(
         self,
-        k: int,
+        since: list[Tensor],
         new: list[States],
         states: list[States],
         context: Context,
         constants: Constants,
-    ) -> Tensor:
-        """Tell where a threshold holds before what spikes do, and before and after all resets."""
-        owner, spiking = self._whole.owners[k], self._whole.spiking[k]
-        moments = (new, states) if owner in self._whole.tables.shaken else (states,)
-        holds = [
-            spiking.holds(self._whole.between(k, moment[owner], 1, context, constants))
-            for moment in moments
-        ]
-        return holds[0] if len(holds) == 1 else holds[0] & holds[1]
+    ) -> dict[str, Tensor]:
+        """Tell where thresholds hold before what spikes do, and before and after all resets."""
+        above = {}
+        for k, crossed in enumerate(since):
+            if not self._whole.struck[k]:
+                continue
+            owner, spiking = self._whole.owners[k], self._whole.spiking[k]
+            moments = (new, states) if owner in self._whole.tables.shaken else (states,)
+            holds = [
+                spiking.holds(self._whole.between(k, moment[owner], 1, context, constants))
+                for moment in moments
+            ]
+            held = holds[0] if len(holds) == 1 else holds[0] & holds[1]
+            name = f"above {self._whole.populations[k].name}"
+            above[name] = tf.broadcast_to(held, crossed.shape)
+        return above
 
     def _kept(
         self, since: list[Tensor], new: list[States], context: Context, constants: Constants

@@ -60,13 +60,16 @@ def checked_events(name: str, given: object) -> Given:
     return held
 
 
-def read_events(name: str, equations: Equations, given: Given) -> tuple[Event, ...]:
+def read_events(
+    name: str, equations: Equations, given: Given, read: frozenset[str] = frozenset()
+) -> tuple[Event, ...]:
     """Read the events of a population.
 
     Args:
         name: Of the population.
         equations: Those of its cells.
         given: Of `checked_events`.
+        read: Those of its inputs that are variables of other cells.
 
     Raises:
         NetworkError: An event has the name of something else, or looks at an input.
@@ -82,7 +85,7 @@ def read_events(name: str, equations: Equations, given: Given) -> tuple[Event, .
         node = equations.condition(condition, known=IN_A_CELL)
         resets = () if reset is None else equations.assignments(reset, known=IN_A_CELL)
         for tree in (node, *(assignment.expression for assignment in resets)):
-            if inputs := equations.depends(tree) & set(equations.inputs):
+            if inputs := equations.depends(tree) & set(equations.inputs) - read:
                 raise NetworkError(
                     f"the event {key!r} of {name!r} may use states, parameters and the time t, "
                     f"not {', '.join(sorted(inputs))}."

@@ -28,6 +28,8 @@ class Happenings(Population):
         setter(self, "_equations", NO_EQUATIONS)
         setter(self, "_firing", Firing())
         setter(self, "_happenings", ())
+        setter(self, "events", {})
+        setter(self, "links", {})
 
     @classmethod
     def of(cls, population: Population, event: Event) -> "Happenings":
