@@ -27,8 +27,10 @@ SPIKES = np.arange(FIRST, DURATION, PERIOD)
 EDGES = np.arange(round(DURATION / EVERY) + 1) * EVERY
 # The solver knows a pulse as the part of each step that it covers, and this one lasts two steps.
 COARSE = {"gaba_a_facilitating": 2e-3}
-# Those whose weights change between spikes are in tests/physics/test_rules_of_plasticity.py.
+# Those whose weights change between spikes are in tests/physics/test_rules_of_plasticity.py, and
+# saturating gates in tests/compiler/test_moved.py.
 ELSEWHERE = {"delta", "stdp_clopath", "stdp_graupner_brunel", "stdp_reward"}
+ELSEWHERE |= {"nmda_saturating", "nmda_saturating_density"}
 NAMES = [
     n for n in sf.catalogue("synapses") if n not in ELSEWHERE and not n.startswith("gap_junction")
 ]
@@ -128,9 +130,6 @@ def expected(name: str) -> Callable[[Array], Array]:
         case "ampa" | "gaba_a_destexhe" | "nach" | "nmda":
             block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57) if kind == "nmda" else 1.0
             return solved(pulsed(p), [0.0], lambda y: drive * weight * block * y[0])
-        case "nmda_saturating":
-            block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57)
-            return solved(saturating(p), [0.0], lambda y: drive * weight * block * y[0])
         case "gaba_a":
             return solved(pulsed(p, opened(-20, 1.5)), [0.0], lambda y: drive * weight * y[0])
         case "graded_conductance" | "graded_prinz2004":
@@ -167,16 +166,6 @@ def pulsed(p: dict[str, float], level: float | None = None) -> Any:
     def slope(y: Array, since: float) -> Array:
         T = (since < p["t_max"]) * p["T_max"] if level is None else level
         return p["alpha"] * (1 - y) * T - p["beta"] * y
-
-    return slope
-
-
-def saturating(p: dict[str, float]) -> Any:
-    """Of what spikes leave, 5e-5 is there at the next one."""
-
-    def slope(y: Array, since: float) -> Array:
-        x = np.exp(-since / p["tau_rise"])
-        return p["alpha"] * x * (1 - y) - y / p["tau_decay"]
 
     return slope
 

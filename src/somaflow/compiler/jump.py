@@ -83,8 +83,7 @@ class NetworkJump:
             opened, kept = context.groups[group.key], before.event.groups.get(group.key)
             effect = coupling.emit(kept, opened, spikes, tick, numbers)
             if effect is not None:
-                if effect.event is not None:
-                    event.groups[group.key] = effect.event
+                event.groups.update({} if effect.event is None else {group.key: effect.event})
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
