@@ -21,12 +21,12 @@ WANTED = {
     "hh_cond_exp_traub", "morris_lecar", "wang_buzsaki", "connor_stevens",
     # synapses
     "nach", "gaba_a", "gaba_a_facilitating", "slow_gaba", "slow_gaba_mohanta2021", "delta",
-    "graded_prinz2004", "stdp_pair_all_to_all", "stdp_pair_nearest",
+    "stdp_pair_all_to_all", "stdp_pair_nearest",
 }  # fmt: skip
 BOTH = {  # for point neurons, and per area
     "exponential_conductance", "exponential_current", "alpha_conductance", "alpha_current",
     "double_exponential_conductance", "double_exponential_current", "ampa", "nmda",
-    "gaba_a_destexhe", "gaba_b", "graded_conductance", "gap_junction",
+    "gaba_a_destexhe", "gaba_b", "graded_conductance", "graded_prinz2004", "gap_junction",
     "tsodyks_markram_conductance", "tsodyks_markram_current",
 }  # fmt: skip
 everyone = pytest.mark.parametrize("name", NAMES)
