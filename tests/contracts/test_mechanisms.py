@@ -21,7 +21,10 @@ WANTED = {
     "hh_cond_exp_traub", "morris_lecar", "wang_buzsaki", "connor_stevens",
     # synapses
     "nach", "gaba_a", "gaba_a_facilitating", "slow_gaba", "slow_gaba_mohanta2021", "delta",
-    "stdp_pair_all_to_all", "stdp_pair_nearest",
+    "stdp_pair_all_to_all", "stdp_pair_nearest", "stdp_inhibitory",
+    # of the stomatogastric ganglion
+    "na_prinz2003", "ca_t_prinz2003", "ca_s_prinz2003", "ka_prinz2003", "kca_prinz2003",
+    "kd_prinz2003", "h_prinz2003", "ca_prinz2003",
 }  # fmt: skip
 BOTH = {  # for point neurons, and per area
     "exponential_conductance", "exponential_current", "alpha_conductance", "alpha_current",

@@ -1,11 +1,11 @@
-"""Writes `pyloric.json`: bursts of the pyloric network by SciPy, for `test_pyloric.py`.
+"""Writes `pyloric.json`: bursts of the pyloric network by SciPy, for `tests/docs`.
 
     python tests/references/make_pyloric_reference.py
 
-Three cells of Prinz, Bucher and Marder (2004), Nat Neurosci 7:1345, doi:10.1038/nn1352: AB/PD 2, LP 4
-and PY 1 of the table of cells, with the synapses of figure 2e. Written from the printed formulas, with
-currents in nA and conductances in uS, without somaflow. An implicit method with a tolerance of 1e-9;
-the first and the last spike of each burst of six seconds.
+Three cells of Prinz, Bucher and Marder (2004), Nat Neurosci 7:1345: AB/PD 2, LP 4 and
+PY 1 of the table of cells, with the synapses of figure 2e. Written from the printed formulas,
+with currents in nA and conductances in uS, without somaflow. The times at which each cell passes
+-20 mV in six seconds, with a relative tolerance of 1e-9.
 """
 
 import json
