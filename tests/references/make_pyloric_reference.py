@@ -96,17 +96,22 @@ def slope(t, y):
     )
 
 
+class Crossing:
+    """Where a cell passes -20 mV upwards."""
+
+    direction = 1
+
+    def __init__(self, cell):
+        self.cell = cell
+
+    def __call__(self, t, y):
+        return y[self.cell] + 20
+
+
 def main() -> None:
     """Integrate and write."""
     v, ca = np.full(3, -50.0), np.full(3, 0.05)
     start = np.concatenate([v, ca, gates(v, ca)[0].ravel(), np.zeros(7)])
-
-    def crossing(cell):
-        def above(t, y):
-            return y[cell] + 20
-
-        above.direction = 1
-        return above
 
     sol = solve_ivp(
         slope,
@@ -115,7 +120,7 @@ def main() -> None:
         method="LSODA",
         rtol=1e-9,
         atol=1e-10,
-        events=[crossing(cell) for cell in range(3)],
+        events=[Crossing(cell) for cell in range(3)],
     )
     found = {"duration_ms": DURATION}
     for name, times in zip(("PD", "LP", "PY"), sol.t_events, strict=True):
