@@ -179,3 +179,10 @@ def test_the_network_of_the_page_on_inhibitory_plasticity_comes_near_its_target(
     rates = names["run"]["E.rate"].values[1:].ravel()
     assert rates[0] > 20
     assert 4 < rates[-4:].mean() < 7.5  # the target is 5 Hz
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_page_on_digits_learn_to_tell_them_apart() -> None:
+    names: dict[str, Any] = run(DOCS / "models/digits-small.md")
+    assert names["accuracy"] >= 0.8  # by chance 0.2
+    assert set(names["means"]) >= set(range(5))
