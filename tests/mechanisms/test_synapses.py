@@ -144,6 +144,8 @@ def expected(name: str) -> Callable[[Array], Array]:
             return spikewise(dynamic(p), lambda t: drive * weight * np.exp(-t / p["tau"]))
         case "stdp_pair_all_to_all" | "stdp_pair_nearest":
             return spikewise(plastic(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
+        case "stdp_inhibitory":
+            return spikewise(balancing(p), lambda t: drive * np.exp(-t / p["tau"]))
         case "stdp_triplet_all_to_all" | "stdp_triplet_nearest":
             return spikewise(triplets(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
     raise AssertionError(f"no time course for {name}")
@@ -226,6 +228,18 @@ def plastic(p: dict[str, float], add: bool) -> list[float]:
         y = y * add + 1
         rest = PERIOD - LATER
         x, y = x * np.exp(-rest / p["tau_plus"]), y * np.exp(-rest / p["tau_minus"])
+    return found
+
+
+def balancing(p: dict[str, float]) -> list[float]:
+    """The weight at each presynaptic spike by the rule of Vogels et al. (2011), likewise."""
+    w, x, y, found = 0.0, 0.0, 0.0, []
+    for _ in SPIKES:
+        x, w = x + 1, max(w + p["eta"] * (y - 2 * p["rho_0"] * p["tau_stdp"]), 0.0)
+        found.append(w)
+        x, y = (trace * np.exp(-LATER / p["tau_stdp"]) for trace in (x, y))
+        y, w = y + 1, w + p["eta"] * x
+        x, y = (trace * np.exp(-(PERIOD - LATER) / p["tau_stdp"]) for trace in (x, y))
     return found
 
 
