@@ -75,7 +75,7 @@ def test_a_run_that_ends_before_the_motion_has_no_decision(tmp_path, given):
         "--out", str(tmp_path),
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert isinstance(given["solver"], sf.RK4)
+    assert given["solver"] == sf.RK4()
     flat = " ".join(result.stdout.split())
     assert "rate of I" in flat
     assert "as the motion ends" not in flat

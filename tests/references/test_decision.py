@@ -15,7 +15,7 @@ from somaflow.models import decision
 from somaflow.units import ms
 
 REFERENCE = Path(__file__).parent / "decision.json"
-SCALE, SEEDS = 0.25, (1, 2, 3, 4)
+SCALE, SEEDS = 0.25, (1, 2, 3)
 
 
 def simulated(seed: int, coherence: float) -> dict[str, list[float]]:
@@ -39,11 +39,11 @@ def test_the_network_decides_as_in_brian2() -> None:
     reference = json.loads(REFERENCE.read_text(encoding="utf-8"))["runs"]
     others = [run for run in reference if run["scale"] == SCALE and run["coherence"] == 51.2]
     runs = [simulated(seed, 51.2) for seed in SEEDS]
-    for window, tolerance in (("before", 0.35), ("late", 0.35)):
+    for window in ("before", "late"):
         found = np.mean([run[window] for run in runs], axis=0)
         expected = np.mean([run[window] for run in others], axis=0)
-        # Of group B few spikes are left after the decision.
-        assert found == pytest.approx(expected, rel=tolerance, abs=1.0), window
+        # When a network decides differs from seed to seed, and so does the rate of A.
+        assert found == pytest.approx(expected, rel=0.35, abs=1.0), window
     # Motion of 51.2 % is seen rightly, and of the other direction too.
     assert all(run["late"][0] > 3 * run["late"][1] for run in runs)
     back = simulated(SEEDS[0], -51.2)
