@@ -54,6 +54,9 @@ def competition(
         color = _COLORS[row % len(_COLORS)]
         raster(train, axes[row], color=color)
         axes[row].set(ylabel=name, xlabel="")
+        if train.chosen is not None and len(train.chosen):
+            # A part of a population keeps the numbers of its cells.
+            axes[row].set_ylim(train.chosen.min() - 1, train.chosen.max() + 1)
         axes[row].tick_params(labelbottom=False, labelsize=8)
         axes[row].yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
         edges = np.arange(train.start, train.start + train.duration + _BIN / 2, _BIN)
