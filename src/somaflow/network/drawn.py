@@ -105,6 +105,7 @@ def blocks(projection: "Projection") -> Iterator[dict[str, Any]]:
                 "weight": None if weight is None else _of(weight, here, whole.unit),
                 "delay": _of(whole.delay, here, "ms"),
                 "name": name_of_part(projection, source, target),
+                "on": projection.on,
                 "into": projection.into,
             }
 

@@ -27,6 +27,7 @@ from somaflow.network.population import Population, PopulationView
 from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder
+from somaflow.network.senders import sender_of
 from somaflow.network.sides import Sides, as_side, sides_of
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
@@ -66,6 +67,7 @@ class Projection(Synaptic, Description):
         delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
         name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
             connector, the weights and the delays, gets one from it.
+        on: Name of an event of the presynaptic population that takes the place of its spikes.
         into: The input of the postsynaptic cells that the synapses drive, such as `"I_dend"`;
             default: the only one. `v_post` is the voltage that this input drives. A gap junction
             joins the inputs of one name, if both cells have it.
@@ -87,6 +89,7 @@ class Projection(Synaptic, Description):
     weight: Field[PerSynapse | None] = default(None)
     delay: Field[PerSynapse] = default(0 * ms)
     name: str | None = None
+    on: str | None = None
     into: str | None = None
     sides: Sides = field(init=False, repr=False)
     varied: dict[str, PerSynapse] = field(init=False, repr=False)
@@ -131,7 +134,7 @@ class Projection(Synaptic, Description):
     def _fit(self, source: Population, target: Population) -> Fit:
         """Return how the synapse fits two populations, once it is checked that it does."""
         fitted = fit(self.place, self.written, self.into, target, source, self.weight_name)
-        ends = {"pre": source, "post": target}
+        ends = {"pre": sender_of(self, source), "post": target}
         check_ports(self.place, self.synapse_name, fitted.equations, ends, fitted.into)
         check_back(self.place, self.written, self.mutual)
         if (
