@@ -66,6 +66,10 @@ def name_of_sender(projection: "Projection") -> str:
 def sender_of(projection: "Projection", population: Population) -> Population:
     """Return what a projection carries of a population: its spikes, or other events of it.
 
+    Args:
+        projection: The projection.
+        population: Its presynaptic population, or one of them.
+
     Raises:
         WrongTypeError, UnknownNameError: There is no such event.
         NetworkError: The synapse waits for no spike.
@@ -82,7 +86,7 @@ def sender_of(projection: "Projection", population: Population) -> Population:
         raise UnknownNameError(
             f"{projection.place}: {population.name!r} has no event {on!r}.{hint}"
         )
-    equations = projection.equations
+    equations = projection.written
     if not (equations.on_spike or equations.uses_pulse):
         raise NetworkError(
             f"{projection.place}: synapse {projection.synapse_name!r} waits for no spike, so no "
