@@ -45,6 +45,7 @@ class Job:
         dtype: `"float64"` or `"float32"`.
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -57,6 +58,7 @@ class Job:
     dtype: str
     seed: int
     every: int | None = None
+    until: str | None = None
 
     @property
     def stride(self) -> int:
@@ -139,6 +141,7 @@ def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None)
             dtype=meta["dtype"],
             seed=meta["seed"],
             every=told["every"],
+            until=meta.get("until"),
         )
     except (KeyError, TypeError) as error:
         raise StoreError(f"{place} is not what this version writes ({error}).") from error
@@ -170,6 +173,7 @@ def job_of(arguments: RunArguments) -> Job:
         dtype=arguments.dtype,
         seed=arguments.seed,
         every=arguments.every,
+        until=arguments.until,
     )
 
 
