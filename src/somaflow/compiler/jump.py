@@ -34,9 +34,7 @@ class NetworkJump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self._whole.drives.clamps, context.drives, context.tick
         begin, end = context.times
-        old = self._whole.states(before.flow)
-        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
-        old, new = (self._whole.linked(*at, constants) for at in ((old, begin), (new, end)))
+        old, new = self._both(before, flow, context, constants)
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
         event = EventState(self._whole.drives.leave(before.event.noise, outside), {}, {}, {}, {})
@@ -150,6 +148,16 @@ class NetworkJump:
                 parts.append(zero)
             rows.append(tf.concat(parts, axis=-1))
         return tf.stack(rows) if rows else None
+
+    def _both(
+        self, before: Carry, flow: FlowState, context: Context, constants: Constants
+    ) -> tuple[list[States], list[States]]:
+        """Return the states at a step's start and at its end, with what cells read of others."""
+        old, drives = self._whole.states(before.flow), context.drives
+        new = self._moved(old, flow, context)
+        new = self._whole.drives.clamps.at_end(new, drives, constants.drives)
+        begin, end = context.times
+        return self._whole.linked(old, begin, constants), self._whole.linked(new, end, constants)
 
     def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
         """Return the states at a step's end, those that refractory periods hold put back."""
