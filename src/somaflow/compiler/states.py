@@ -108,6 +108,7 @@ class Parameters(NamedTuple):
         refractory: Refractory period in steps, int32, by the name of the event state.
         begun: The step from which on spikes arrive, by group.
         recordings: What recorders need.
+        rules: What each text with rules at intervals needs.
     """
 
     cells: list[Tensors]
@@ -117,6 +118,7 @@ class Parameters(NamedTuple):
     refractory: Tensors
     begun: Tensors
     recordings: RecordingParameters
+    rules: Sequence[Tensors] = ()
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -168,6 +170,7 @@ class Constants(NamedTuple):
         recordings: Likewise.
         nodes: Fractions of the step at which the solver asks for currents.
         noise: Keys of the white noises of each population.
+        rules: As in `Parameters`.
     """
 
     cells: list[Tensors]
@@ -180,6 +183,7 @@ class Constants(NamedTuple):
     recordings: RecordingParameters
     nodes: tuple[float, ...]
     noise: Sequence[list[Key]] = ()
+    rules: Sequence[Tensors] = ()
 
 
 # -------------------------------------------------------------------- context of a step

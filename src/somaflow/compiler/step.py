@@ -88,6 +88,7 @@ class NetworkDynamics:
             parameters.begun,
             parameters.recordings,
             nodes,
+            rules=parameters.rules,
         )
 
     def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:

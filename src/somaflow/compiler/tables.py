@@ -114,6 +114,7 @@ class Tables:
             for route in coupling.group.routes
             if coupling.group.form.acts
         }
+        struck |= {k for k, p in enumerate(self.populations) if p.equations.rules}
         self.struck = [
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)

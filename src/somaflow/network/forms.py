@@ -68,7 +68,9 @@ def _rewritten(projection: Synaptic) -> Form:
     Raises:
         NetworkError, EquationError: None does; the message says why.
     """
-    for form in FORMS:
+    for form in (Plastic,) if projection.equations.rules else FORMS:
         if (found := form.recognise(projection)) is not None:
             return found
+    if projection.equations.rules:
+        return in_general(projection, f"{place_of(projection)}: each has rules at intervals.")
     return General.recognise(projection)

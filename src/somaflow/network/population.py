@@ -20,6 +20,7 @@ from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
+from somaflow.network.intervals import check_cell_rules
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
@@ -178,6 +179,7 @@ class Population(Description):
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
                 "and a reset instead."
             )
+        check_cell_rules(self.name, equations)
         for key, value in (*equations.parameters.items(), *equations.initial.items()):
             shape = value.value.shape if isinstance(value, Parameter) else ()
             if shape and shape[-1] not in (1, self.size):
@@ -198,7 +200,9 @@ class Population(Description):
                 raise UnknownNameError(
                     f"the equations of {self.name!r} have no noise {name!r}.{nearest(name, known)}"
                 )
-        return tuple(dict.fromkeys(given))
+            if given.count(name) > 1:
+                raise NetworkError(f"shared_noise of {self.name!r} names {name!r} twice.")
+        return tuple(given)
 
     def seeded(self, seed: int) -> "Population":
         """Return the population as a network of this seed draws it: itself where nothing changes.

@@ -12,6 +12,7 @@ from somaflow.equations.expression import Name, evaluate
 from somaflow.equations.statements import Variable
 from somaflow.errors import NetworkError, UnitError, nearest
 from somaflow.network.connections import Connections
+from somaflow.network.intervals import check_synapse_rules
 from somaflow.network.population import Population
 from somaflow.network.random import threefry
 from somaflow.network.stimuli import require_current_input
@@ -39,6 +40,7 @@ def check_ports(
             f"{place}: {ends['post'].name!r} is made of spike sources, which can be "
             "presynaptic only."
         )
+    check_synapse_rules(place, equations)
     for port, unit in equations.inputs.items():
         variable, _, side = port.rpartition("_")
         owner = ends.get(side)
