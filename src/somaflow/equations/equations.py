@@ -293,10 +293,12 @@ class Equations(Description):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
             if name not in self.states and name not in ports:
-                kind = "a parameter" if name in self.parameters else "not a state"
+                kind, hint = "not a state", nearest(name, self.states)
+                if name in self.parameters:
+                    kind, unit = "a parameter", self.parameters[name].unit
+                    hint = f" Write 'd{name}/dt = 0*{unit}/ms : {unit}' to make it one."
                 raise EquationError(
-                    f"{name!r} is {kind}; only states can be assigned to."
-                    f"{nearest(name, self.states)}",
+                    f"{name!r} is {kind}; only states can be assigned to.{hint}",
                     line,
                     column,
                     number,
