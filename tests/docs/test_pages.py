@@ -138,3 +138,11 @@ def test_the_network_of_the_page_on_brian2_fires() -> None:
     names: dict[str, Any] = run(DOCS / "howto/coming-from-brian2.md")
     rate = names["run"]["P.spikes"].rates().mean()
     assert 3 < rate < 8  # four wirings gave 4.5 to 5.7 Hz, and in Brian2 5.2 to 6.2 Hz
+
+
+@pytest.mark.slow
+def test_the_page_on_rules_and_closed_loops_runs_and_what_is_learned_holds() -> None:
+    names = run(DOCS / "howto/rules-and-closed-loops.md")
+    assert names["onto"] == pytest.approx(np.full(50, 20.0), rel=1e-12)
+    last = float(np.sqrt(np.mean(names["error"][-200:] ** 2)))
+    assert last < 0.2
