@@ -192,7 +192,7 @@ class Moments:
         changed: dict[int | tuple[str, str], Array] = {}
         for name, values in edits.items():
             if not is_among(name, self._names):
-                known = nearest(str(name), self._names)
+                known = nearest(name, self._names)
                 raise UnknownNameError(f"the run has no part {shown(name)} to edit.{known}")
             if not isinstance(values, Mapping):
                 raise WrongTypeError(
