@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import somaflow as sf
-from somaflow.errors import EquationError, NetworkError, RunError
+from somaflow.errors import EquationError, NetworkError, NonFiniteState, RunError
 from somaflow.numerics import programs
 from somaflow.units import Hz, ms, mV, nA
 
@@ -290,3 +290,8 @@ def test_what_cannot_be_is_refused_with_what_would_be_right(title: str) -> None:
 def test_solve_refuses_rules() -> None:
     with pytest.raises(RunError, match="belong in a network"):
         sf.solve(cells("every 1*ms: m += 1").equations, t1=1.0, dt=0.1)
+
+
+def test_a_state_that_a_rule_makes_no_number_is_told_with_the_rule() -> None:
+    with pytest.raises(NonFiniteState, match=r"t = 2 ms(.|\n)*'every 2 \* ms:' is done at this"):
+        of(cells("every 2*ms: v = log(-1 - m)*mV"), "v", 3 * ms)

@@ -23,6 +23,7 @@ from somaflow.equations.statements import (
 from somaflow.errors import EquationError, UnitError
 
 _KNOWN = IN_A_CELL | SUMS
+_NEAR = 1e-6  # of an interval, by which a time that is a multiple of it may differ
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,12 @@ def interval_of(rule: Rule, parameters: dict[str, Setting], where: str) -> float
             f"{where}: the interval of 'every {text}:' is {value:g} ms; it is greater than 0."
         )
     return value
+
+
+def falls_on(rule: Rule, parameters: dict[str, Setting], time: float) -> bool:
+    """Tell whether a rule is followed at a time in ms."""
+    count = time / interval_of(rule, parameters, "")
+    return round(count) > 0 and abs(count - round(count)) < _NEAR
 
 
 def written(rules: Iterable[Rule]) -> list[str]:
