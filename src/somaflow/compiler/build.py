@@ -119,7 +119,7 @@ def compile_network(
     diffusion = Diffusion(dynamics) if noisy else None
     around = diffusion or dynamics
     width = sum(layout.padded for layout in tables.layouts)
-    graded = any(coupling.follows for coupling in tables.couplings)
+    local = network.links or any(coupling.follows for coupling in tables.couplings)
     system = System(
         initial=start,
         parameters=parameters,
@@ -134,7 +134,7 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
-        local=dynamics.local if graded else None,
+        local=dynamics.local if local else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
     )

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from somaflow import units
 from somaflow.compiler.coupling import AnyCoupling, Route
 from somaflow.compiler.final import held_value, require_state
-from somaflow.compiler.general import by_itself
-from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.tables import Tables
 from somaflow.equations.equations import Equations
 from somaflow.errors import MissingValueError, RunError, UnknownNameError, WrongTypeError, nearest
@@ -238,17 +236,17 @@ def _cells(population: Population, states: tuple[str, ...], block: int) -> Named
 def _synapses(coupling: AnyCoupling, route: Route, block: int | None) -> Named:
     equations, key = route.lowered.equations, coupling.group.key
     places: dict[str, Place] = {}
-    if by_itself(coupling):
-        size, form = coupling.wiring.count, coupling.form
-        for row, state in enumerate(form.flowing):
+    for state in equations.states:
+        found = coupling.variable(state, route)
+        if found.axis != "synapse":
+            continue
+        assert found.places is not None
+        size = len(found.places)
+        if (key, state) in coupling.flowing:
+            row = coupling.flowing.index((key, state))
             places[state] = Place(block, row, key, state, None, size)
-        for state in form.closed:
-            places[state] = Place(None, 0, key, state, np.arange(size), size)
-    elif isinstance(coupling, PlasticCoupling):
-        for state in coupling.form.own:
-            found = coupling.variable(state, route).places
-            assert found is not None
-            places[state] = Place(None, 0, key, state, found, len(found))
+        else:
+            places[state] = Place(None, 0, key, state, found.places, size)
     said = "is kept for each cell and not for each synapse, and cannot be read or given."
     return Named(route.projection, equations, places, said)
 

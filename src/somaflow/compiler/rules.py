@@ -17,6 +17,12 @@ from somaflow.numerics.rows import stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Carry, Jump
 
+# What follows the rules of each form; no other form has any.
+_KINDS: dict[type, Callable[..., Follower]] = {
+    PlasticCoupling: PlasticSynapses,
+    GeneralCoupling: GeneralSynapses,
+}
+
 
 class Rules:
     """What is done at intervals, closed over the functions of a network.
@@ -36,14 +42,11 @@ class Rules:
             for k, population in enumerate(dynamics.populations)
             if population.equations.rules
         ]
-        for c, coupling in enumerate(dynamics.couplings):
-            if not coupling.group.lowered.equations.rules:
-                continue
-            if isinstance(coupling, PlasticCoupling):
-                self.followers.append(PlasticSynapses(dynamics, c, coupling))
-            else:
-                assert isinstance(coupling, GeneralCoupling)  # no other form has rules
-                self.followers.append(GeneralSynapses(dynamics, c, coupling))
+        self.followers += [
+            _KINDS[type(coupling)](dynamics, c, coupling)
+            for c, coupling in enumerate(dynamics.couplings)
+            if coupling.group.lowered.equations.rules
+        ]
 
     def parameters(self) -> list[dict[str, Array]]:
         """Return what each text needs, as arguments of the compiled functions."""

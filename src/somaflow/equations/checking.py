@@ -64,7 +64,7 @@ def check(
 def is_pure(
     states: Mapping[str, Variable], definitions: Mapping[str, Variable], declared: Iterable[str]
 ) -> bool:
-    """Tell whether no unit occurs at all, so that time is a pure number too.
+    """Tell whether no unit occurs at all, so that time is a pure number too where states change.
 
     Args:
         states: The states.
@@ -72,9 +72,11 @@ def is_pure(
         declared: The units of inputs and parameters.
     """
     both = (*states.values(), *definitions.values())
-    return all(
-        units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared)
-    ) and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
+    return (
+        bool(states)
+        and all(units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared))
+        and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
+    )
 
 
 def sides(

@@ -14,6 +14,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
+from somaflow.network.recorder import Recorder
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import factor
 
@@ -75,6 +76,7 @@ def exponential_methods(
             (state, _treatment(_problem(population, state, arriving)))
             for state in population.equations.states
         ]
+        pairs += [(name, _link(read)) for name, read in population.links.items()]
         entries.append(Entry(f"population {population.name}", pairs))
     for each in synapses:
         gates = [(gate, _gate(each, gate)) for gate in each.equations.states]
@@ -124,6 +126,11 @@ def rules(populations: Sequence[Population], projections: Sequence[Projection]) 
         ]
         entries += [Entry(part, pairs)] if pairs else []
     return Section("At intervals, at the end of a step", entries)
+
+
+def _link(read: Recorder) -> str:
+    cells = "" if read.cells is None else f", of {len(read.cells):,} cells"
+    return f"link: {read.key} at each moment{cells}, held fixed while a method differentiates"
 
 
 def _treatment(problem: str | None) -> str:

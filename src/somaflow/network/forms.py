@@ -4,8 +4,9 @@ A synapse's equations speak of one synapse. Some of their states are equal for a
 one presynaptic cell, some for all of one postsynaptic cell, and of some only the sum over the
 synapses of one postsynaptic cell matters. A run keeps each of them once:
 
-* *graded*: what depends on the presynaptic cell's state is one more row of that population's block,
-  which the solver integrates; its effect is summed over synapses at each of the solver's nodes;
+* *graded*: what depends on the presynaptic cell's state, or on its spikes in a way that has no
+  closed form, is one more row of that population's block, which the solver integrates; its effect
+  is summed over synapses at each of the solver's nodes;
 * *pulsed*: a gate that transmitter pulses open, in closed form between the edges of the pulses, for
   each presynaptic cell, and the conductance that it opens, for each postsynaptic cell;
 * *jumping*: what jumps at spikes and obeys linear equations between them, in closed form.
@@ -20,7 +21,7 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network import general
 from somaflow.network.form import Form
 from somaflow.network.general import General, in_general
-from somaflow.network.graded import Graded
+from somaflow.network.graded import Graded, moved_by_spikes
 from somaflow.network.jumping import Jumping
 from somaflow.network.plastic import Plastic
 from somaflow.network.pulsed import Pulsed
@@ -68,9 +69,15 @@ def _rewritten(projection: Synaptic) -> Form:
     Raises:
         NetworkError, EquationError: None does; the message says why.
     """
-    for form in (Plastic,) if projection.equations.rules else FORMS:
-        if (found := form.recognise(projection)) is not None:
-            return found
     if projection.equations.rules:
-        return in_general(projection, f"{place_of(projection)}: each has rules at intervals.")
+        reason = f"{place_of(projection)}: each has rules at intervals."
+        return Plastic.recognise(projection) or in_general(projection, reason)
+    try:
+        for form in FORMS:
+            if (found := form.recognise(projection)) is not None:
+                return found
+    except (NetworkError, EquationError):
+        if (found := moved_by_spikes(projection)) is not None:
+            return found
+        raise
     return General.recognise(projection)
