@@ -49,6 +49,7 @@ def simulate(
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
     between: Between | None = None,
+    until: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Simulate a network.
@@ -77,6 +78,11 @@ def simulate(
             one at its end in any case.
         between: A Python function that is called at intervals, reads the state and may change it:
             `sf.Between(2.5*ms, function)`.
+        until: A condition such as `"any(PN.v > 0*mV)"`: the run ends with the first step at whose
+            end it holds, and `duration` is the longest that it may be; `run.status` says which it
+            was. Of the variables of a population it takes `any()` or `all()` of a condition, or
+            compares `mean()`, `sum()`, `max()` or `min()` of a value; `PN.spikes` is 1 where a cell
+            spiked in the step. With `and`, `or`, `not` and the time `t`. Not for a batch.
         progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
             silence, or a function that is given a `sf.Progress` after each chunk.
 
@@ -93,7 +99,18 @@ def simulate(
     """
     check_progress(progress)
     arguments = read(
-        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, between
+        network,
+        duration,
+        dt,
+        solver,
+        dtype,
+        seed,
+        record,
+        initial,
+        sink,
+        checkpoint,
+        between=between,
+        until=until,
     )
     return run.begin(job.job_of(arguments), arguments.sink, progress)
 
@@ -154,6 +171,7 @@ def plan(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None = None,
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
+    until: str | None = None,
 ) -> Plan:
     """Say what a run would need: memory, disk and time.
 
@@ -161,8 +179,9 @@ def plan(
     chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
     results is not written to.
 
-    The arguments are those of `simulate`. What a sink of your own would hold is counted if it says
-    that (`somaflow.storage.sinks.Measurable`); nothing is written to it.
+    The arguments are those of `simulate`; a run with `until` is planned in its whole length. What
+    a sink of your own would hold is counted if it says that
+    (`somaflow.storage.sinks.Measurable`); nothing is written to it.
 
     Returns:
         The plan; `print(plan)` shows it as a table.
@@ -174,5 +193,7 @@ def plan(
         NonFiniteState: A state became infinite or not a number.
         Interrupted: A signal asked to stop.
     """
-    arguments = read(network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint)
+    arguments = read(
+        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+    )
     return planning.estimate(job.job_of(arguments), arguments.sink)

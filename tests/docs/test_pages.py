@@ -1,5 +1,6 @@
 """The pages with code: the Python blocks of each run in order, in one namespace, and are right."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,50 @@ def test_the_page_on_rules_and_closed_loops_runs_and_what_is_learned_holds() -> 
     assert names["onto"] == pytest.approx(np.full(50, 20.0), rel=1e-12)
     last = float(np.sqrt(np.mean(names["error"][-200:] ** 2)))
     assert last < 0.2
+
+
+@pytest.mark.slow
+def test_the_network_of_the_page_on_nest_fires_as_in_nest() -> None:
+    names: dict[str, Any] = run(DOCS / "howto/coming-from-nest-and-pynn.md")
+    # Four wirings gave 24.8 to 24.9 Hz in NEST 3.10.
+    assert names["run"]["E.spikes"].rates().mean() == pytest.approx(24.85, rel=0.03)
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_page_on_neuron_fire() -> None:
+    names: dict[str, Any] = run(DOCS / "howto/coming-from-neuron.md")
+    driving, driven = names["run"]["cells.spikes"].trains()
+    assert len(driving) > 2
+    assert driving.min() > 5
+    assert len(driven) == len(driving)
+    assert np.all(driven - driving > 1.5)
+
+
+@pytest.mark.slow
+def test_the_pyloric_rhythm_is_that_of_an_independent_integration() -> None:
+    names: dict[str, Any] = run(DOCS / "models/pyloric.md")
+    path = Path(__file__).parents[1] / "references/pyloric.json"
+    reference = json.loads(path.read_text(encoding="utf-8"))
+    for found, name in zip(names["trains"], ("PD", "LP", "PY"), strict=True):
+        wanted = np.array(reference[name])
+        wanted = wanted[wanted < 3900]  # a spike at the end could fall on either side of it
+        assert len(found[found < 3900]) == len(wanted)
+        assert np.abs(found[: len(wanted)] - wanted).max() < 12
+    assert 1000 < names["period"] < 2000  # the limits of the paper
+    LP, PY = names["phases"]
+    assert 0 < LP < PY < 1
+
+
+@pytest.mark.slow
+def test_the_network_of_the_page_on_inhibitory_plasticity_comes_near_its_target() -> None:
+    names: dict[str, Any] = run(DOCS / "models/inhibitory-plasticity.md")
+    rates = names["run"]["E.rate"].values[1:].ravel()
+    assert rates[0] > 20
+    assert 4 < rates[-4:].mean() < 7.5  # the target is 5 Hz
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_page_on_digits_learn_to_tell_them_apart() -> None:
+    names: dict[str, Any] = run(DOCS / "models/digits-small.md")
+    assert names["accuracy"] >= 0.8  # by chance 0.2
+    assert set(names["means"]) >= set(range(5))

@@ -160,6 +160,66 @@ numbers |= {
 }
 
 
+V = mpf(-50)
+
+
+def gate(half, slope):
+    """1/(1 + exp((V + half)/slope)) at V = -50."""
+    return 1 / (1 + exp((mpf(-50) + half) / slope))
+
+
+numbers |= {
+    "na_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("25.5"), mpf("-5.29")),
+        "h_inf": gate(mpf("48.9"), mpf("5.18")),
+        "tau_m": mpf("2.64") - mpf("2.52") * gate(120, -25),
+        "tau_h": mpf("1.34")
+        * gate(mpf("62.9"), -10)
+        * (mpf("1.5") + gate(mpf("34.9"), mpf("3.6"))),
+    },
+    "ca_t_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("27.1"), mpf("-7.2")),
+        "h_inf": gate(mpf("32.1"), mpf("5.5")),
+        "tau_m": mpf("43.4") - mpf("42.6") * gate(mpf("68.1"), mpf("-20.5")),
+        "tau_h": 210 - mpf("179.6") * gate(55, mpf("-16.9")),
+    },
+    "ca_s_prinz2003 at v=-50": {
+        "m_inf": gate(33, mpf("-8.1")),
+        "h_inf": gate(60, mpf("6.2")),
+        "tau_m": mpf("2.8") + 14 / (exp((V + 27) / 10) + exp(-(V + 70) / 13)),
+        "tau_h": 120 + 300 / (exp((V + 55) / 9) + exp(-(V + 65) / 16)),
+    },
+    "ka_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("27.2"), mpf("-8.7")),
+        "h_inf": gate(mpf("56.9"), mpf("4.9")),
+        "tau_m": mpf("23.2") - mpf("20.8") * gate(mpf("32.9"), mpf("-15.2")),
+        "tau_h": mpf("77.2") - mpf("58.4") * gate(mpf("38.9"), mpf("-26.5")),
+    },
+    "kca_prinz2003 at v=-50, Ca=2": {
+        "m_inf": mpf(2) / 5 * gate(mpf("28.3"), mpf("-12.6")),
+        "tau_m": mpf("180.6") - mpf("150.2") * gate(46, mpf("-22.7")),
+    },
+    "kd_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("12.3"), mpf("-11.8")),
+        "tau_m": mpf("14.4") - mpf("12.8") * gate(mpf("28.3"), mpf("-19.2")),
+    },
+    "h_prinz2003 at v=-50": {
+        "m_inf": gate(75, mpf("5.5")),
+        "tau_m": 2
+        / (exp(-(V + mpf("169.7")) / mpf("11.6")) + exp((V - mpf("26.7")) / mpf("14.3"))),
+    },
+    "ca_prinz2003 at Ca=2, I_ca=-10": {
+        "dCa/dt": (mpf("0.05") + mpf("14.96") * mpf("0.628") * 10 - 2) / 200,
+        # R and F of CODATA 2018.
+        "E_Ca": mpf("8.31446261815324")
+        * mpf("284.15")
+        / (2 * mpf("96485.33212331"))
+        * 1000
+        * log(1500),
+    },
+}
+
+
 def left(time, tau):
     """What the traces of spikes every 50 ms are some time after the last of many."""
     return exp(-mpf(time) / tau) / (1 - exp(-mpf(50) / tau))

@@ -29,6 +29,7 @@ from somaflow.network.plastic import Plastic
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.network.pulsed import Pulsed
+from somaflow.network.senders import name_of_sender, with_happenings
 from somaflow.network.synaptic import Synaptic
 from somaflow.simulation.system import Array
 
@@ -62,7 +63,8 @@ class Joining:
     ) -> None:
         self.network, self.dt, self.before = network, dt, before
         self.dtype: np.dtype = np.dtype(dtype)
-        self.populations, self.nodes = network.populations, nodes
+        self.populations, _ = with_happenings(network.populations)
+        self.nodes = nodes
         self.place = {p.name: k for k, p in enumerate(self.populations)}
 
     def couplings(self) -> list[AnyCoupling]:
@@ -102,7 +104,7 @@ class Joining:
         group = Group(
             key=grouping.key,
             form=form,
-            source=self.place[first.pre.population.name],
+            source=self.place[name_of_sender(first)],
             initial=initial,
             lowered=Lowered(equations, self._changing(first, form)),
             delay=delay,

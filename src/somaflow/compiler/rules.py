@@ -65,7 +65,7 @@ class Rules:
                 due = tf.equal(made % arrays["steps"][rule], 0)
                 parts = _where_due(due, follower.taken(moment), _once(follower, rule, moment))
                 moment = follower.put(moment, parts)
-        return Jump(moment.flow, moment.event, jump.since)
+        return jump._replace(flow=moment.flow, event=moment.event)
 
 
 def _once(follower: Follower, rule: int, moment: StepEnd) -> Callable[[Tensors], Tensors]:

@@ -20,6 +20,7 @@ from somaflow.compiler.states import (
     by_name,
 )
 from somaflow.compiler.tables import Tables
+from somaflow.network.alongside import kept_with
 from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
@@ -53,9 +54,10 @@ class NetworkDynamics:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
-        self.spiking, self.dt = tables.spiking, tables.dt
+        self.spiking, self.dt, self.owners = tables.spiking, tables.dt, tables.owners
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
+        self.alongside = [kept_with(recorders, p.name) for p in tables.populations]
         self.struck, self.reach, self.behind = tables.struck, reach, behind
         self.arrivals = Arrivals(tables)
 
@@ -118,8 +120,12 @@ class NetworkDynamics:
     def between(
         self, k: int, states: States, end: int, context: Context, constants: Constants
     ) -> Scope:
-        """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
-        return self.scope(k, states | context.draws[k], context.times[end], constants)
+        """Return what evaluates trees of a population at the step's start (`end` 0) or end (1).
+
+        Those of events are of the states of their cells.
+        """
+        values, owner = states | context.draws[k], self.owners[k]
+        return self.scope(owner, values, context.times[end], constants)
 
     def scope(self, k: int, states: States, time: Tensor, constants: Constants) -> Scope:
         """Return what evaluates trees of a population that need no input."""

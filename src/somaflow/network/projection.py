@@ -26,6 +26,7 @@ from somaflow.network.population import PopulationView, as_view
 from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
 from somaflow.network.random import DELAY, PARAMETER, WEIGHT, Stream, named, reseeded, seeded
 from somaflow.network.recorder import Recorder
+from somaflow.network.senders import sender_of
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
 from somaflow.network.wiring import Indices, Pairs, Rows, ascending, cells_at, check_rows
@@ -62,6 +63,7 @@ class Projection(Synaptic, Description):
         delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
         name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
             connector, the weights and the delays, gets one from it.
+        on: Name of an event of the presynaptic population that takes the place of its spikes.
 
     Raises:
         NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
@@ -79,6 +81,7 @@ class Projection(Synaptic, Description):
     weight: Field[PerSynapse | None] = default(None)
     delay: Field[PerSynapse] = default(0 * ms)
     name: str | None = None
+    on: str | None = None
     varied: dict[str, PerSynapse] = field(init=False, repr=False)
     _written: str | None = field(init=False, repr=False)
 
@@ -94,7 +97,7 @@ class Projection(Synaptic, Description):
                 f"projection {self.name!r} needs a connector such as "
                 f"sf.FixedProbability(0.5), not {shown(self.connector)}."
             )
-        ends = {"pre": source, "post": target}
+        ends = {"pre": sender_of(self), "post": target}
         check_ports(self.place, self.synapse_name, self.equations, ends)
         check_back(self.place, self.equations, self._mutual)
         if self.is_gap_junction and not self._mutual:  # which conducts both ways

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import listed, shown
+from somaflow.network.alongside import check_alongside
+from somaflow.network.ending import read_ending
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
@@ -18,7 +20,14 @@ from somaflow.network.recorder import Recorder
 from somaflow.running.between import Between, read_between
 from somaflow.settings import Duration, float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.storage.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
+from somaflow.storage.sinks import (
+    REQUIRED,
+    Measurable,
+    MemorySink,
+    Resumable,
+    Sink,
+    takes_values,
+)
 from somaflow.storage.store import ZarrSink
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ class RunArguments(NamedTuple):
         every: Biological time between checkpoints in steps, or None.
         sink: Where recordings go.
         between: The function that is called at intervals, or None.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -55,6 +65,7 @@ class RunArguments(NamedTuple):
     every: int | None
     sink: Sink
     between: Between | None = None
+    until: str | None = None
 
 
 class Changes(NamedTuple):
@@ -85,6 +96,7 @@ def read(
     sink: Sink | str | Path | None,
     checkpoint: Duration | None,
     between: Between | None = None,
+    until: str | None = None,
 ) -> RunArguments:
     """Return the arguments of a run, each checked.
 
@@ -97,6 +109,11 @@ def read(
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen, floats = method(solver), float_type(dtype)
     recorders = read_recorders(network, record, step)
+    if any(recorder.kept for recorder in recorders) and not takes_values(target):
+        raise RunError(
+            f"{shown(target)} takes the times and cells of spikes, and nothing that is kept with "
+            "them: give its method spikes a fourth argument `values`, or leave with_() out."
+        )
     every = None
     if checkpoint is not None:
         every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")
@@ -113,8 +130,21 @@ def read(
     number, called = check_seed(seed), read_between(between)
     if called is not None:
         whole_steps(called.interval, step, "the interval of between")
+    if until is not None:
+        read_ending(network, until)
     return RunArguments(
-        network, recorders, start, n_steps, step, chosen, floats, number, every, target, called
+        network,
+        recorders,
+        start,
+        n_steps,
+        step,
+        chosen,
+        floats,
+        number,
+        every,
+        target,
+        between=called,
+        until=until,
     )
 
 
@@ -192,7 +222,8 @@ def _check_recorder(network: Network, recorder: Recorder) -> None:
     else:
         owner = network.population(recorder.owner)
         if recorder.of_spikes:
-            owner.spikes  # noqa: B018 - says what is missing
+            _ = owner.event(name) if recorder.of_event else owner.spikes  # say what is missing
+            check_alongside(owner, recorder.kept)
         else:
             owner[name]
         if recorder.cells is not None:

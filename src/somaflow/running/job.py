@@ -48,6 +48,7 @@ class Job:
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
         between: The function that is called at intervals, or None.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -60,6 +61,7 @@ class Job:
     dtype: str
     seed: int
     every: int | None = None
+    until: str | None = None
     between: Between | None = None
 
     @property
@@ -161,6 +163,7 @@ def from_json(
             seed=meta["seed"],
             every=told["every"],
             between=agreed(between, told.get("between_ms"), place),
+            until=meta.get("until"),
         )
     except (KeyError, TypeError) as error:
         raise StoreError(f"{place} is not what this version writes ({error}).") from error
@@ -193,6 +196,7 @@ def job_of(arguments: RunArguments) -> Job:
         seed=arguments.seed,
         every=arguments.every,
         between=arguments.between,
+        until=arguments.until,
     )
 
 

@@ -34,7 +34,7 @@ class Chunk:
     Attributes:
         start: Steps made before this run.
         step: Steps made in this run before this chunk.
-        steps: Steps made in it.
+        steps: Steps made in it; the last ones of the run where `samples.ended`.
         first_row: Number of the chunk's first sample among all samples.
         samples: What it leaves.
         carry: The state at its end, after a pause.
@@ -138,4 +138,6 @@ def run(
         if pause is not None and (start + step + steps) % pause.every == 0:
             after = pause.act(after, step + steps)
         yield Chunk(start, step, steps, row, samples._replace(observed=observed), after)
+        if samples.ended:
+            return
         carry, step = after, step + steps
