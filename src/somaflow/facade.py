@@ -194,6 +194,6 @@ def plan(
         Interrupted: A signal asked to stop.
     """
     arguments = read(
-        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, None, until
     )
     return planning.estimate(job.job_of(arguments), arguments.sink)
