@@ -35,10 +35,11 @@ The rooms, from the ground up:
 
 import lazy_loader
 
+from somaflow.given import answering
 from somaflow.quiet import loaded
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
-    return loaded(_load, name)
+    return answering(loaded(_load, name))

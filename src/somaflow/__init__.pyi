@@ -5,6 +5,7 @@ from . import plotting as plotting
 from . import units as units
 from .compiler.event import Event as Event
 from .compiler.final import FinalState as FinalState
+from .compiler.moment import Moment as Moment
 from .difference import diff as diff
 from .equations import math as math
 from .equations.equations import Equations as Equations
@@ -50,6 +51,7 @@ from .network.waveforms import SaturatingPulse as SaturatingPulse
 from .network.waveforms import Step as Step
 from .network.waveforms import Waveform as Waveform
 from .planning.plan import Plan as Plan
+from .running.between import Between as Between
 from .running.check import Check as Check
 from .running.check import check as check
 from .running.progress import Progress as Progress

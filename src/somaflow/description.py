@@ -126,6 +126,8 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         fields = {key: thing(value) for key, value in item.items() if key != "$class"}
         if cls is Parameter:
             fields["value"] = np.asarray(fields["value"], dtype=np.float64)
+        if odd := fields.keys() - {field.name for field in dataclasses.fields(cls)}:
+            raise TypeError(f"{item['$class']} has no field {min(odd)!r}")
         whole = cls(**fields)
         if getattr(cls, "has_identity", False):
             built[place] = whole

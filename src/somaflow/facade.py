@@ -16,6 +16,7 @@ from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.quiet import late
 from somaflow.running.arguments import Changes, read
+from somaflow.running.between import Between, read_between
 from somaflow.running.progress import Progress, check_progress
 from somaflow.settings import Duration, method
 from somaflow.storage.sinks import Resumable, Sink
@@ -47,6 +48,7 @@ def simulate(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None = None,
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
+    between: Between | None = None,
     until: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
@@ -74,6 +76,8 @@ def simulate(
         checkpoint: Biological time from one checkpoint to the next, a whole number of steps;
             rounded up to whole recording intervals. A store has one at the run's beginning and
             one at its end in any case.
+        between: A Python function that is called at intervals, reads the state and may change it:
+            `sf.Between(2.5*ms, function)`.
         until: A condition such as `"any(PN.v > 0*mV)"`: the run ends with the first step at whose
             end it holds, and `duration` is the longest that it may be; `run.status` says which it
             was. Of the variables of a population it takes `any()` or `all()` of a condition, or
@@ -95,7 +99,18 @@ def simulate(
     """
     check_progress(progress)
     arguments = read(
-        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+        network,
+        duration,
+        dt,
+        solver,
+        dtype,
+        seed,
+        record,
+        initial,
+        sink,
+        checkpoint,
+        between=between,
+        until=until,
     )
     return run.begin(job.job_of(arguments), arguments.sink, progress)
 
@@ -106,6 +121,7 @@ def resume(
     *,
     checkpoint: Duration | None = None,
     solver: Solver | None = None,
+    between: Between | None = None,
     exact: bool = True,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
@@ -119,6 +135,8 @@ def resume(
         duration: Biological time of the whole run, from its start; default as it was asked for.
         checkpoint: Biological time from one checkpoint to the next; default as it was asked for.
         solver: The method of the run, if it is one of your own: a store holds its name alone.
+        between: The function that the run calls at intervals, if it has one, as it was given to
+            `simulate`: a store does not hold it. Its memory comes from the checkpoint.
         exact: Whether to refuse where another version of somaflow, TensorFlow, NumPy or Zarr, or
             another type of processor, might give other last digits. False goes on, and the store
             says so.
@@ -137,7 +155,7 @@ def resume(
     check_progress(progress)
     sink = path if isinstance(path, Resumable) else ZarrSink(path)
     given.flag(exact, "exact")
-    changes = Changes(duration, checkpoint, method(solver))
+    changes = Changes(duration, checkpoint, method(solver), read_between(between))
     return run.go_on(sink, changes, exact, progress)
 
 
@@ -176,6 +194,6 @@ def plan(
         Interrupted: A signal asked to stop.
     """
     arguments = read(
-        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, None, until
     )
     return planning.estimate(job.job_of(arguments), arguments.sink)

@@ -1,5 +1,7 @@
 """What a user gave, whatever it is: shown in a message, and taken as a flag, a path or an array."""
 
+import functools
+import inspect
 import json
 import reprlib
 import sys
@@ -10,7 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow.errors import WrongTypeError
+from somaflow.errors import WrongTypeError, nearest
 
 _short = reprlib.Repr()
 _short.maxlevel = 4
@@ -128,3 +130,37 @@ def parsed(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep to be read") from error
+
+
+# What arguments are called elsewhere: any of these that a class has is meant.
+_ELSEWHERE = {"interval": ("every",), "dt": ("every", "interval"), "N": ("size", "n")}
+_answering: set[type] = set()
+
+
+def answering(thing: object) -> object:
+    """Let a class say which argument is meant where it is given one that it has not.
+
+    Args:
+        thing: The class; anything else stays as it is.
+    """
+    init = vars(thing).get("__init__") if isinstance(thing, type) else None
+    if init is None or thing in _answering:
+        return thing
+    assert isinstance(thing, type)
+    known = inspect.signature(init).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        return thing
+
+    @functools.wraps(init)
+    def checked(self: object, *arguments: object, **named: object) -> None:
+        for name in named:
+            if name not in known:
+                own = [k for k in known if k != "self" and not k.startswith("_")]
+                other = [k for k in _ELSEWHERE.get(name, ()) if k in own]
+                hint = f" Here it is {other[0]}=." if other else nearest(name, own)
+                raise WrongTypeError(f"{thing.__name__} takes no argument {name!r}.{hint}")
+        init(self, *arguments, **named)
+
+    thing.__init__ = checked
+    _answering.add(thing)
+    return thing

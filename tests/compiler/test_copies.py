@@ -45,3 +45,22 @@ def test_no_step_copies_the_spikes_under_way(monkeypatch: pytest.MonkeyPatch) ->
     assert "while(" in steps
     assert "[38,208]" in steps
     assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= held] == []
+
+
+def test_no_step_copies_the_weights_that_a_rule_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+    dw/dt = 0*nA/ms : nA
+    dG/dt = -G/(5*ms) : nA
+    I = -G : nA
+    on spike: G += w
+    every 2*ms: w *= 7*nA/sum_post(w)
+    """
+    population = sf.Population("lif", 200, sf.load("lif"))
+    synapse = sf.Equations.parse(text, w=0.1 * nA, G=0 * nA)
+    connector = sf.FixedProbability(0.5, seed=1)
+    projection = sf.Projection(population, population, synapse, connector)
+    module = optimised(monkeypatch, sf.Network(population, projection))
+    steps, _, _ = module.partition("\nENTRY ")
+    shapes = re.findall(r"= f64\[([\d,]+)\]\S* copy\(", steps)
+    many = len(projection.connections())
+    assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= many] == []

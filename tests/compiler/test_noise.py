@@ -283,5 +283,7 @@ def test_a_shared_noise_has_to_be_there() -> None:
         sf.Population("cells", 2, WALK, shared_noise=("xi_d",))
     with pytest.raises(WrongTypeError, match="a tuple of names such as"):
         sf.Population("cells", 2, WALK, shared_noise="xi_c")  # pyright: ignore
+    with pytest.raises(NetworkError, match="names 'xi_c' twice"):
+        sf.Population("cells", 2, WALK, shared_noise=("xi_c", "xi_c"))
     with pytest.raises(NetworkError, match="have no shared_noise"):
         sf.Population("cells", 2, sf.SpikeSourcePoisson(10 * Hz), shared_noise=("xi_c",))

@@ -53,8 +53,8 @@ def test_every_public_constructor_of_the_first_column_is_swept() -> None:
     }
     swept = {title.split(".")[0].removesuffix("()") for title in CASES}
     # OneToOne has no argument; load_network and save are in test_description, math in test_math; a
-    # FinalState comes out of a run.
-    assert described - swept == {"FinalState", "OneToOne", "load_network", "math"}
+    # FinalState and a Moment come out of a run.
+    assert described - swept == {"FinalState", "Moment", "OneToOne", "load_network", "math"}
 
 
 def test_a_solver_is_described_by_its_name_alone() -> None:

@@ -27,7 +27,8 @@ NOISY = np.random.default_rng(1).normal(size=100)
 RUN: dict[str, Any] = {"dt": 0.1 * ms, "progress": False}
 MATH = ("exp", "expm1", "exprel", "log", "sin", "cos", "tanh", "sigmoid", "sqrt", "absolute")
 # What a run returns: nobody makes it by hand.
-RESULTS = {"Check", "FinalState", "Occurrences", "Plan", "Progress", "Solution", "SpikeTrains"}
+RESULTS = {"Check", "FinalState", "Moment", "Occurrences", "Plan", "Progress", "Solution"}
+RESULTS |= {"SpikeTrains"}
 
 
 def decay(t: Any, y: Any, a: Any = 1.0) -> Any:
@@ -58,7 +59,7 @@ COMPILED = {
         sf.simulate,
         network=NETWORK, duration=1 * ms, dt=0.1 * ms, solver=sf.RK4(), dtype="float64", seed=0,
         record=[CELLS["v"]], initial={"cells": {"v": -55}}, sink=None, checkpoint=None,
-        progress=False,
+        between=None, progress=False,
     ),
     "simulate with checkpoints": Case(
         sf.simulate, network=NETWORK, duration=1 * ms, dt=0.1 * ms, sink="c.zarr",
@@ -106,6 +107,9 @@ PLAIN = {
     "Mechanism": Case(
         sf.Mechanism,
         name="x", kind="channel", title="x", reference="x", equations=LEAK.equations, details={},
+    ),
+    "Between": Case(
+        sf.Between, interval=1 * ms, function=lambda moment: None, memory={"a": np.zeros(2)}
     ),
     "Recorder.as_": Case(CELLS["v"].as_, name="x"),
     "PopulationView.rate": Case(CELLS[:2].rate, interval=1 * ms),
@@ -240,6 +244,28 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
         for answer in answers(case, name)
     ]
     assert found == []
+
+
+def called(function: Any) -> sf.Solution:
+    between = sf.Between(1 * ms, function)
+    return sf.simulate(sf.Network(CELLS), 1 * ms, **RUN, between=between)
+
+
+BETWEEN = {
+    "returned": Case(lambda v: called(lambda m: v), v={"cells": {"v": -55}}),
+    "edits": Case(lambda v: called(lambda m: {"cells": v}), v={"v": -55}),
+    "value": Case(lambda v: called(lambda m: {"cells": {"v": v}}), v=-55),
+    "part": Case(lambda v: called(lambda m: m[v] and None), v="cells"),
+    "variable": Case(lambda v: called(lambda m: m["cells"][v].sum() and None), v="v"),
+    "memory": Case(lambda v: called(lambda m: m.memory.update(a=v)), v=1.0),
+}
+
+
+@pytest.mark.parametrize("title", BETWEEN)
+def test_nonsense_from_a_function_between_steps_gets_an_answer(title: str) -> None:
+    case = BETWEEN[title]
+    case.call(**case.arguments)
+    assert list(answers(case, "v")) == []
 
 
 def test_every_public_callable_is_swept() -> None:

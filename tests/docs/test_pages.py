@@ -145,6 +145,14 @@ def test_the_network_of_the_page_on_brian2_fires() -> None:
 
 
 @pytest.mark.slow
+def test_the_page_on_rules_and_closed_loops_runs_and_what_is_learned_holds() -> None:
+    names = run(DOCS / "howto/rules-and-closed-loops.md")
+    assert names["onto"] == pytest.approx(np.full(50, 20.0), rel=1e-12)
+    last = float(np.sqrt(np.mean(names["error"][-200:] ** 2)))
+    assert last < 0.2
+
+
+@pytest.mark.slow
 def test_the_network_of_the_page_on_nest_fires_as_in_nest() -> None:
     names: dict[str, Any] = run(DOCS / "howto/coming-from-nest-and-pynn.md")
     # Four wirings gave 24.8 to 24.9 Hz in NEST 3.10.

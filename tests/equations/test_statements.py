@@ -166,7 +166,7 @@ SLIPS: dict[str, tuple[str, type[EquationError], int, str, str]] = {
         EquationError,
         1,
         "E < v",
-        "is not allowed",
+        "write E < v and v < 2 * E",
     ),
     "assignment at a spike to a parameter": (
         "dv/dt = E/tau : mV\non spike: tau = 3*ms",

@@ -1,9 +1,12 @@
 """The integral of a current over the steps of a run, wherever its borders are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.errors import WrongTypeError
 from somaflow.network.waveforms import Course, over_steps, shares
 from somaflow.units import ms, nA
 
@@ -89,3 +92,11 @@ def test_the_shares_of_many_are_those_of_steps() -> None:
     found = shares(steps, middles(), DT)
     for step, column in zip(steps, found.T, strict=True):
         assert np.array_equal(over_steps(step, middles(), middles(), DT), column)
+
+
+def test_an_argument_of_another_name_is_told_by_its_own() -> None:
+    named: dict[str, Any] = {"interval": 1 * ms}
+    with pytest.raises(WrongTypeError, match=r"takes no argument 'interval'\. Here it is every="):
+        sf.Waveform([1, 2] * nA, **named)
+    with pytest.raises(WrongTypeError, match="Did you mean 'weight'"):
+        sf.Projection(pre=None, post=None, synapse=None, wieght=1)  # pyright: ignore

@@ -12,9 +12,10 @@ from numpy.typing import DTypeLike
 from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.diffusion import Diffusion
 from somaflow.compiler.final import FinalState
-from somaflow.compiler.jump import NetworkJump
+from somaflow.compiler.moment import Moments
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
+from somaflow.compiler.rules import Rules
 from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
@@ -47,6 +48,7 @@ class Compiled:
         views: What each recorder looks at, by its key; not of spikes.
         choices: How the sums of each group of projections are computed.
         final: `(carry, steps) -> FinalState`.
+        moments: The state between two steps, by names.
     """
 
     system: System
@@ -56,6 +58,7 @@ class Compiled:
     views: dict[str, View]
     choices: dict[str, Choice]
     final: Callable[[Carry, int], FinalState]
+    moments: Moments
 
     @cached_property
     def structure(self) -> str:
@@ -107,7 +110,8 @@ def compile_network(
     dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
-    parameters = tables.parameters(recordings.parameters())
+    rules = Rules(dynamics)
+    parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
     if solver is not None:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(
@@ -127,7 +131,7 @@ def compile_network(
         prepare=around.prepare,
         arrive=around.arrive,
         vector_field=dynamics.vector_field if reach == math.inf else dynamics.guarded_field,
-        jump=NetworkJump(dynamics).at_end,
+        jump=rules.at_end if rules.followers else rules.jump.at_end,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,
         doctor=Doctor(dynamics, parameters),
@@ -148,6 +152,7 @@ def compile_network(
         recordings.views,
         {coupling.group.key: coupling.wiring.choice for coupling in tables.apart},
         tables.final,
+        Moments(tables),
     )
 
 

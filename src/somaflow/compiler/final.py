@@ -131,17 +131,17 @@ class FinalState:
             if name in states:
                 equations, own = self.network.population(name).equations, dict(states[name])
                 for state, value in values.items():
-                    _require(state, name, equations)
+                    require_state(state, name, equations)
                     like = own[state]
-                    held = _held(value, state, name, equations, like.shape)
+                    held = held_value(value, state, name, equations, like.shape)
                     own[state] = held.astype(like.dtype)
                 states[name] = own
             elif name in projections:
                 projection = self.network.projection(name)
                 shape, fresh = (len(projection.connections()),), {}
                 for variable, value in values.items():
-                    _require(variable, name, projection.equations)
-                    fresh[variable] = _held(value, variable, name, projection.equations, shape)
+                    require_state(variable, name, projection.equations)
+                    fresh[variable] = held_value(value, variable, name, projection.equations, shape)
                 edits[name] = {**edits.get(name, {}), **fresh}
             else:
                 known = nearest(name, {*states, *projections})
@@ -152,16 +152,26 @@ class FinalState:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"
 
 
-def _require(name: object, part: str, equations: Equations) -> None:
+def require_state(name: object, part: str, equations: Equations) -> None:
+    """Refuse what is no state.
+
+    Raises:
+        UnknownNameError: So it is.
+    """
     states = getattr(equations, "states", {})  # spike sources have none
     if not is_among(name, states):
         raise UnknownNameError(f"{part!r} has no state {shown(name)}.{nearest(name, states)}")
 
 
-def _held(
+def held_value(
     value: object, name: str, part: str, equations: Equations, shape: tuple[int, ...]
 ) -> Array:
-    """Return a value of a state, checked, in the coherent system and a shape."""
+    """Return a value of a state, checked, in the coherent system and a shape.
+
+    Raises:
+        UnitError, MissingValueError: It has another unit, or is no number.
+        RunError: It has another shape.
+    """
     held = units.parameter(value, equations.states[name].unit, name, part).value
     try:
         return np.broadcast_to(held, shape).copy()

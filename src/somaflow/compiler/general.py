@@ -224,6 +224,17 @@ class GeneralCoupling:
             if name.endswith(side)
         }
 
+    def given(self, source: States, target: States, arrays: Tensors) -> Tensors:
+        """Return what each synapse reads of its cells, and its states that the solver integrates.
+
+        Args:
+            source: The states of the presynaptic population, among which the latter are.
+            target: Those of the postsynaptic one.
+            arrays: The arrays of the synapses.
+        """
+        post = self._gathered(target, "_post", arrays["post"])
+        return self._pre(source, arrays) | post | self._flowing(source)
+
     def sums(
         self, states: States, context: GeneralContext, node: int, prepared: GeneralConstants
     ) -> GeneralSums | GeneralCharge:

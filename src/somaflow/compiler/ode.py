@@ -198,8 +198,10 @@ def _unit(value: object, name: str) -> str:
 def _from_equations(
     equations: Equations, y0: object, args: object, batch: int | None, dtype: np.dtype
 ) -> OdeModel:
-    if equations.inputs or equations.on_spike or equations.uses_pulse:
-        raise RunError("equations with inputs or spikes belong in a network, not in solve.")
+    if equations.inputs or equations.on_spike or equations.uses_pulse or equations.rules:
+        raise RunError(
+            "equations with inputs, spikes or rules at intervals belong in a network, not in solve."
+        )
     equations, tensors = _overridden(equations, args)
     named, traced = {}, {}
     if y0 is not None and not isinstance(y0, Mapping):

@@ -109,6 +109,7 @@ class Parameters(NamedTuple):
         begun: The step from which on spikes arrive, by group.
         recordings: What recorders need.
         links: Which cells are read, int32, by link.
+        rules: What each text with rules at intervals needs.
     """
 
     cells: list[Tensors]
@@ -119,6 +120,7 @@ class Parameters(NamedTuple):
     begun: Tensors
     recordings: RecordingParameters
     links: Tensors
+    rules: Sequence[Tensors] = ()
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -171,6 +173,7 @@ class Constants(NamedTuple):
         links: Likewise.
         nodes: Fractions of the step at which the solver asks for currents.
         noise: Keys of the white noises of each population.
+        rules: As in `Parameters`.
     """
 
     cells: list[Tensors]
@@ -184,6 +187,7 @@ class Constants(NamedTuple):
     links: Tensors
     nodes: tuple[float, ...]
     noise: Sequence[list[Key]] = ()
+    rules: Sequence[Tensors] = ()
 
 
 # -------------------------------------------------------------------- context of a step

@@ -91,6 +91,7 @@ class NetworkDynamics:
             parameters.recordings,
             parameters.links,
             nodes,
+            rules=parameters.rules,
         )
 
     def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:

@@ -127,6 +127,7 @@ class Tables:
         pairs = zip(self.owners, self.spiking, strict=True)
         self.shaken = {owner for owner, spiking in pairs if spiking.resets}
         struck |= self.shaken | events
+        struck |= {k for k, p in enumerate(self.populations) if p.equations.rules}
         self.struck = [
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)

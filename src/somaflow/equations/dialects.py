@@ -27,6 +27,8 @@ _FLAGS = {
     "scalar": "a parameter with one value is shared, and has no line: give it by name",
 }
 _EVENT = re.compile(r"^\s*on_(?P<side>pre|post)\s*[:=]\s*(?P<rest>.*)$")
+# What is done at intervals, as calls say it.
+_REGULAR = re.compile(r"^\s*@?([\w.]*\.)?(?P<name>every|run_regularly|network_operation)\(")
 _DERIVATIVES = (
     re.compile(r"^\s*(?P<name>[^\W\d]\w*)\s*'\s*="),
     re.compile(r"^\s*d\s+(?P<name>[^\W\d]\w*)\s*/\s*d\s*t\s*="),
@@ -89,6 +91,12 @@ def statement(line: str) -> str | None:
         event = "on spike" if match["side"] == "pre" else "on post spike"
         rest = match["rest"].strip().strip("'\"") or "..."
         return f"what a spike does is written '{event}: {rest}'."
+    if _REGULAR.match(line):
+        return (
+            "what is done at intervals is written 'every 10*ms: w *= 0.99', and a Python function "
+            "that is called at intervals is given to a run: sf.simulate(..., "
+            "between=sf.Between(10*ms, function))."
+        )
     for pattern in _DERIVATIVES:
         if match := pattern.match(line):
             return f"a derivative is written 'd{match['name']}/dt = ... : unit'."
@@ -105,6 +113,13 @@ def syntax(item: ast.AST, functions: Container[str]) -> str:
             return f"Functions have no module before them: write {name}(...)."
         case ast.BinOp(op=ast.BitXor()):
             return "Powers are written x**2."
+        case ast.Compare(left=left, ops=[_, _, *_], comparators=parts):
+            ends = zip([left, *parts], item.ops, parts, strict=False)
+            try:
+                pairs = [ast.unparse(ast.Compare(a, [op], [b])) for a, op, b in ends]
+            except RecursionError:  # which takes more frames than it takes to read
+                pairs = ["0 < x", "x < 1"]
+            return f"A comparison has two sides: write {' and '.join(pairs)}."
     return ""
 
 

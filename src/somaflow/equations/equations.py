@@ -10,7 +10,7 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import checking, noise, statements
+from somaflow.equations import checking, events, noise, statements
 from somaflow.equations.affine import check_size
 from somaflow.equations.algebras import NOISE, PURE, Numbers, UnitAlgebra, describe
 from somaflow.equations.drawing import Setting, held
@@ -55,6 +55,7 @@ class Equations(Description):
         on spike: g += weight                an assignment at each spike (in synapses), also to an
                                              input of the postsynaptic cell, such as v_post
         on post spike: w += a                the same at each spike of the postsynaptic cell
+        every 10*ms: w *= 0.99               the same at intervals, of a synapse or a cell
 
     There `rand()` is a number from 0 to 1, drawn for each synapse and spike.
     In a derivative `xi`, or `xi_` and more, is white noise of unit 1/sqrt(time):
@@ -71,6 +72,7 @@ class Equations(Description):
         noises: The white noises of each state that has any.
         on_spike: What happens at a spike.
         on_post_spike: What happens at a spike of the postsynaptic cell.
+        rules: What is done at intervals.
         pure_time: True where time is a pure number, because no unit occurs at all.
     """
 
@@ -83,6 +85,7 @@ class Equations(Description):
     noises: dict[str, tuple[str, ...]] = field(init=False)
     on_spike: tuple[Assignment, ...] = field(init=False)
     on_post_spike: tuple[Assignment, ...] = field(init=False)
+    rules: tuple[events.Rule, ...] = field(init=False)
     pure_time: bool = field(init=False)
     source: str = field(init=False)
     _own: frozenset[str] = field(init=False)
@@ -166,22 +169,15 @@ class Equations(Description):
         declared = (*self.inputs.values(), *(p.unit for p in self.parameters.values()))
         setter(self, "pure_time", checking.is_pure(states, definitions, declared))
         checking.check(states, self.definitions, self.dimensions(), self.parameters, self.pure_time)
-        ports = frozenset(name for name in lines.inputs if name.endswith("_post"))
-        for attribute, side in (("on_spike", False), ("on_post_spike", True)):
-            assigned = [
-                item
-                for line, number, start, post in lines.spikes
-                if post == side
-                for item in self.assignments(
-                    line[start:], line, start, number, ports, statements.STEPPED
-                )
-            ]
-            setter(self, attribute, tuple(assigned))
+        setter(self, "on_spike", events.read_spikes(lines, self.assignments, False))
+        setter(self, "on_post_spike", events.read_spikes(lines, self.assignments, True))
+        setter(self, "rules", events.read_rules(lines, self))
         self._start({}, self.initial, starts)
         setter(self, "parameters", dict(sorted(self.parameters.items())))
         setter(self, "source", self.text)
-        events = {"spike": self.on_spike, "post spike": self.on_post_spike}
-        setter(self, "text", canonical(self.inputs, self.definitions, self.states, events))
+        spikes = {"spike": self.on_spike, "post spike": self.on_post_spike}
+        text = canonical(self.inputs, self.definitions, self.states, spikes)
+        setter(self, "text", "\n".join([text, *events.written(self.rules)]))
 
     def dimensions(self, pure_time: bool | None = None) -> dict[str, Dimensions]:
         """Return the dimensions of every name that the equations define or use."""
@@ -265,7 +261,7 @@ class Equations(Description):
         if known not in self._tables:
             table = self.dimensions()
             every = {"dt": table["t"], RAND: PURE, statements.CELL: PURE}
-            self._tables[known] = {name: every[name] for name in known} | table
+            self._tables[known] = {name: every[name] for name in known & every.keys()} | table
         return self._tables[known]
 
     def assignments(
@@ -297,10 +293,12 @@ class Equations(Description):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
             if name not in self.states and name not in ports:
-                kind = "a parameter" if name in self.parameters else "not a state"
+                kind, hint = "not a state", nearest(name, self.states)
+                if name in self.parameters:
+                    kind, unit = "a parameter", self.parameters[name].unit
+                    hint = f" Write 'd{name}/dt = 0*{unit}/ms : {unit}' to make it one."
                 raise EquationError(
-                    f"{name!r} is {kind}; only states can be assigned to."
-                    f"{nearest(name, self.states)}",
+                    f"{name!r} is {kind}; only states can be assigned to.{hint}",
                     line,
                     column,
                     number,

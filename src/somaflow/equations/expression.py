@@ -43,7 +43,11 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
     "where": (3, "choose"),
     # 1 while less than the given time has passed since the last presynaptic spike, else 0.
     "pulse": (1, "duration"),
+    # Over the synapses of one cell on either side; SUMS has these.
+    "sum_pre": (1, "same"),
+    "sum_post": (1, "same"),
 }
+SUMS = frozenset({"sum_pre", "sum_post"})
 KNOWN = ", ".join(FUNCTIONS)
 NO_VALUE = "a comparison has no value here: write int(condition), or a if condition else b."
 CONSTANTS = {"pi": math.pi}  # numbers wherever they stand
@@ -436,15 +440,11 @@ class _Translator:
                 raise self.error("rand takes no argument: rand() is between 0 and 1.", item)
             return Name(RAND, column=column)
         if name not in FUNCTIONS:
-            raise self.error(
-                f"a call of {name!r} is not allowed."
-                f"{dialects.call(name) or f' The functions are {KNOWN}.'}",
-                item,
-                UnknownNameError,
-            )
+            said = dialects.call(name) or f" The functions are {KNOWN}."
+            raise self.error(f"a call of {name!r} is not allowed.{said}", item, UnknownNameError)
         count = FUNCTIONS[name][0]
         if len(arguments) != count:
             raise self.error(f"{name} takes {count} argument(s), not {len(arguments)}.", item)
-        first = name == "where"  # whose first argument is a condition
-        parts = (self.convert(a, first and k == 0) for k, a in enumerate(arguments))
+        # The first argument of where is a condition.
+        parts = (self.convert(a, name == "where" and not k) for k, a in enumerate(arguments))
         return Call(name, tuple(parts), column=column)

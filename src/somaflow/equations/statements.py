@@ -15,6 +15,8 @@ from somaflow.equations.expression import (
     FUNCTIONS,
     NO_VALUE,
     RAND,
+    SUMS,
+    Call,
     Name,
     Node,
     is_condition,
@@ -42,6 +44,7 @@ _INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
 _UNFINISHED = re.compile(r"(\\|[-+*/%=,<>(]|\b(and|or|not|if|else))$")
 _FOLLOWING = re.compile(r"\s*([-+*/%):]|(and|or|if|else)\b)")
 _ON_SPIKE = re.compile(r"\s*on\s+(?:(post)\s+)?spike\s*:(.*)$")
+_EVERY = re.compile(r"\s*every\s+([^\s=:][^=:]*):(.*)$")
 ASSIGNMENT = re.compile(rf"\s*({NAME})\s*(=|\+=|-=|\*=|/=)(?!=)(.*)$")
 
 
@@ -81,6 +84,15 @@ class OnSpike(NamedTuple):
     post: bool
 
 
+class Every(NamedTuple):
+    """A statement `every 10*ms:`."""
+
+    line: str
+    number: int
+    interval: str
+    columns: tuple[int, int]  # where the interval begins, and what is behind the colon
+
+
 @dataclass(frozen=True)
 class Statements:
     """The statements of a text, by kind and in the order of the text.
@@ -90,17 +102,20 @@ class Statements:
         definitions: The definitions.
         inputs: Unit of each input.
         spikes: What happens at spikes.
+        rules: What is done at intervals.
     """
 
     states: dict[str, Variable] = field(default_factory=dict)
     definitions: dict[str, Variable] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     spikes: list[OnSpike] = field(default_factory=list)
+    rules: list[Every] = field(default_factory=list)
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self.states) + len(self.definitions) + len(self.inputs) + len(self.spikes)
+        events = len(self.spikes) + len(self.rules)
+        return len(self.states) + len(self.definitions) + len(self.inputs) + events
 
 
 def name_of(match: re.Match[str]) -> str:
@@ -152,6 +167,13 @@ def check_names(
         EquationError: `dt` or `rand()` has no value, or is one of the equations too.
     """
     for item in walk(node):
+        if isinstance(item, Call) and item.function in SUMS - known:
+            message = (
+                f"{item.function}() has a value in the rules of a synapse alone, such as "
+                "'every 350*ms: w *= 78.4/sum_post(w)'. Elsewhere, the current I of a synapse is "
+                "summed over the synapses of a cell by itself."
+            )
+            raise EquationError(message, line, item.column, number)
         if not isinstance(item, Name) or is_noise(item.name):
             continue
         name, kind = item.name, EquationError
@@ -164,7 +186,8 @@ def check_names(
             also = ", in initial values" if name == RAND else ""
             message = (
                 f"{name!r} is known in the threshold, the reset and the refractory condition of a "
-                f"population{also} and in what spikes do, and nowhere else.{hint}"
+                f"population{also}, in what spikes do and in what is done at intervals, and "
+                f"nowhere else.{hint}"
             )
         else:
             kind = UnknownNameError
@@ -211,6 +234,10 @@ def read(
         if match := _ON_SPIKE.match(line):
             tables.spikes.append(OnSpike(line, number, match.start(2), bool(match[1])))
             continue
+        if match := _EVERY.match(line):
+            columns = match.start(1), match.start(2)
+            tables.rules.append(Every(line, number, match[1], columns))
+            continue
         match = _DERIVATIVE.match(line)
         table = tables.states if match else tables.definitions
         match = match or _DEFINITION.match(line)
@@ -224,7 +251,8 @@ def read(
         else:
             raise EquationError(
                 "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
-                "'name : unit', 'on spike: name += ...' or 'on post spike: name += ...'.",
+                "'name : unit', 'on spike: name += ...', 'on post spike: name += ...' or "
+                "'every 10*ms: name = ...'.",
                 line,
                 len(line) - len(line.lstrip()),
                 number,
@@ -249,8 +277,8 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 def _goes_on(line: str) -> bool:
     """Tell whether a statement goes on: it ends with an operator, or in brackets without a unit."""
-    spike = _ON_SPIKE.match(line)
-    body = spike[2] if spike else line
+    event = _ON_SPIKE.match(line) or _EVERY.match(line)
+    body = event[2] if event else line
     open_still = body.count("(") > body.count(")") and ":" not in body
     return open_still or bool(_UNFINISHED.search(line))
 

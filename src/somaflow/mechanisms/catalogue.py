@@ -205,6 +205,10 @@ def from_data(data: Toml, name: str) -> Mechanism:
         equations = Equations(data["equations"], parameters, dict(data.get("initial", {})))
     except SomaflowError as error:
         raise type(error)(f"{name}: {error}") from None
+    if kind in ("channel", "pool") and (equations.on_spike or equations.rules):
+        raise MechanismError(
+            f"{name}: a {kind} is a part of a cell and has no 'on spike:' and no 'every' lines."
+        )
     details = {key: data[key] for key in sorted(_OPTIONAL[kind] - {"initial"}) if key in data}
     if "provides" in details:
         details["provides"] = tuple(details["provides"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
-from somaflow.equations.expression import Name
+from somaflow.equations.expression import Name, render
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.choice import costs
 from somaflow.network.forms import take_apart
@@ -51,6 +51,8 @@ def explain(
         sums(projections),
         *([counts(inputs)] if inputs else []),
     ]
+    ruled = rules(populations, projections)
+    sections += [ruled] if ruled.entries else []
     lines = []
     for section in sections:
         lines.append(section.title)
@@ -120,6 +122,21 @@ def counts(inputs: Sequence[PoissonInput]) -> Section:
         ]
         entries.append(Entry(str(source.name), pairs))
     return Section("Poisson inputs", entries)
+
+
+def rules(populations: Sequence[Population], projections: Sequence[Projection]) -> Section:
+    """Say of every text with rules at intervals what is done, and how often."""
+    parts = [(f"population {p.name}", p.equations) for p in populations]
+    parts += [(f"synapses {p.name}", p.equations) for p in projections]
+    entries = []
+    for part, equations in parts:
+        pairs = [
+            (f"every {render(rule.interval)}", f"{item.name} = {render(item.expression)}")
+            for rule in equations.rules
+            for item in rule.assignments
+        ]
+        entries += [Entry(part, pairs)] if pairs else []
+    return Section("At intervals, at the end of a step", entries)
 
 
 def _link(read: Recorder) -> str:

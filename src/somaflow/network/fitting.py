@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from somaflow.equations.equations import Equations, starts
+from somaflow.equations.events import written
 from somaflow.equations.expression import Name, Negative, Node, renamed, render
 from somaflow.equations.statements import Assignment, Variable
 from somaflow.errors import NetworkError
@@ -186,7 +187,8 @@ def _without_current(equations: Equations, weight: str | None) -> Equations:
     """Return equations without their current, and without what only the current needs."""
     if "I" not in equations.definitions or not equations.on_post_spike:
         return equations
-    states, assigned = equations.states, (*equations.on_spike, *equations.on_post_spike)
+    states, ruled = equations.states, [a for rule in equations.rules for a in rule.assignments]
+    assigned = (*equations.on_spike, *equations.on_post_spike, *ruled)
 
     def needs(state: str) -> set[str]:
         nodes = [a.expression for a in assigned if a.name == state]
@@ -249,6 +251,8 @@ def _rewritten(
             lines.append(f"{head.format(name)}{render(line.expression)} : {line.unit}")
     for event, old in (("spike", equations.on_spike), ("post spike", equations.on_post_spike)):
         lines += [f"on {event}: {a.name} = {render(a.expression)}" for a in events(old)]
+    rules = (replace(rule, assignments=tuple(events(rule.assignments))) for rule in equations.rules)
+    lines += written(rules)
     known = starts(equations)
     initial = {
         name: render(renamed(known[name], turn)) if name in known else value

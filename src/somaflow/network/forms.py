@@ -69,6 +69,9 @@ def _rewritten(projection: Synaptic) -> Form:
     Raises:
         NetworkError, EquationError: None does; the message says why.
     """
+    if projection.equations.rules:
+        reason = f"{place_of(projection)}: each has rules at intervals."
+        return Plastic.recognise(projection) or in_general(projection, reason)
     try:
         for form in FORMS:
             if (found := form.recognise(projection)) is not None:

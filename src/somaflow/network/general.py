@@ -124,7 +124,7 @@ def in_general(projection: Synaptic, reason: str) -> General:
     equations, place = projection.equations, place_of(projection)
     duration = duration_of(equations, place)
     spikes = equations.on_spike or equations.on_post_spike or duration is not None
-    if equations.states and not spikes and not _driven(equations):
+    if equations.states and not (spikes or equations.rules or _driven(equations)):
         raise NetworkError(undriven(place))
     for assignment in equations.on_post_spike:
         if assignment.name not in equations.states:

@@ -16,6 +16,7 @@ from somaflow.equations.expression import (
 )
 from somaflow.equations.linear import LinearParts
 from somaflow.errors import NetworkError
+from somaflow.network import intervals
 from somaflow.network.form import Form
 from somaflow.network.general import check_rest
 from somaflow.network.synaptic import Synaptic, place_of
@@ -100,6 +101,8 @@ def jumps_of(projection: Synaptic) -> Jumps | None:
         )
     sums = _closure(used & set(equations.states), equations)
     on_spike = list(equations.on_spike)
+    if said := intervals.shared(equations, sums):
+        raise NetworkError(f"{place}: {said}")
     if weight in equations.states and weight in used:
         raise NetworkError(
             f"{place}: I depends on the plastic weight {weight} itself; let the spike carry it: "
@@ -125,7 +128,7 @@ def jumps_of(projection: Synaptic) -> Jumps | None:
     for states in (sums, pre, post):
         LinearParts(equations, sorted(states, key=list(equations.states).index))
     amplitudes = None
-    if not own and not equations.on_post_spike:
+    if not own and not equations.on_post_spike and not equations.rules:
         amplitudes = _amplitudes(on_spike, pre, weight, equations, place)
     for assignment in on_spike if amplitudes is None else ():
         if assignment.name not in {*pre, *own}:
@@ -203,7 +206,7 @@ def _locate(
     shared = set(equations.parameters) - {weight}
 
     def side(mine: tuple[Assignment, ...], other: tuple[Assignment, ...], port: str) -> set[str]:
-        found = set(rest) - {a.name for a in other}
+        found = set(rest) - {a.name for a in other} - intervals.changed(equations)
         while True:
             allowed = shared | found | {name for name in inputs if name.endswith(port)}
             bad = set()

@@ -174,7 +174,8 @@ def _bounds(equations: Equations, weight: str) -> Iterator[_Bound]:
         bound = equations.parameters.get(name)
         if bound is not None and units.dimensions(bound.unit) == dimensions:
             yield _Bound(is_upper, name, float(bound.value))
-    for assignment in (*equations.on_spike, *equations.on_post_spike):
+    done = [item for rule in equations.rules for item in rule.assignments]
+    for assignment in (*equations.on_spike, *equations.on_post_spike, *done):
         if assignment.name == weight:
             yield from _clamps(equations, assignment.expression)
 

@@ -69,7 +69,7 @@ class Plastic(Form):
 
     def treatment(self, state: str, solved: Callable[[], str]) -> str:
         """Return how a state is advanced."""
-        return "changes at spikes only" if state in self.own else BETWEEN
+        return "changes at spikes and rules only" if state in self.own else BETWEEN
 
     def uncounted(self) -> str | None:
         """Return what is kept, of which a number of spikes says nothing."""

@@ -21,6 +21,7 @@ from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.events import Event, Given, checked_events, read_events
 from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
+from somaflow.network.intervals import check_cell_rules
 from somaflow.network.joined import Joinable
 from somaflow.network.links import checked_links
 from somaflow.network.neuron import Neuron
@@ -191,6 +192,7 @@ class Population(Joinable, Description):
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
                 "and a reset instead."
             )
+        check_cell_rules(self.name, equations)
         for key, value in (*equations.parameters.items(), *equations.initial.items()):
             shape = value.value.shape if isinstance(value, Parameter) else ()
             if shape and shape[-1] not in (1, self.size):
@@ -211,7 +213,9 @@ class Population(Joinable, Description):
                 raise UnknownNameError(
                     f"the equations of {self.name!r} have no noise {name!r}.{nearest(name, known)}"
                 )
-        return tuple(dict.fromkeys(given))
+            if given.count(name) > 1:
+                raise NetworkError(f"shared_noise of {self.name!r} names {name!r} twice.")
+        return tuple(given)
 
     def seeded(self, seed: int) -> "Population":
         """Return the population as a network of this seed draws it: itself where nothing changes.

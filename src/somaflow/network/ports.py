@@ -12,6 +12,7 @@ from somaflow.equations.expression import Name, evaluate
 from somaflow.errors import NetworkError, UnitError, nearest
 from somaflow.network.connections import Connections
 from somaflow.network.inputs import chosen_input, inputs_of
+from somaflow.network.intervals import check_synapse_rules
 from somaflow.network.links import readable
 from somaflow.network.population import Population
 from somaflow.network.random import threefry
@@ -45,6 +46,7 @@ def check_ports(
             "presynaptic only, or postsynaptic where a synapse learns from their spikes by an "
             "'on post spike:' line."
         )
+    check_synapse_rules(place, equations)
     for port, unit in equations.inputs.items():
         variable, _, side = port.rpartition("_")
         owner = ends.get(side)

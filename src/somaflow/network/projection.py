@@ -19,6 +19,7 @@ from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.drawn import PerSynapse, blocks, draw, name_of_part
 from somaflow.network.fields import Field, default
 from somaflow.network.fitting import Fit, fit, turned
+from somaflow.network.intervals import check_joined_rules
 from somaflow.network.joined import Joined
 from somaflow.network.limits import Limits, limits_of
 from somaflow.network.lists import FromList, FromSparse
@@ -118,7 +119,9 @@ class Projection(Synaptic, Description):
         if not self.is_joined:
             setter(self, "fitted", fits[0])
             setter(self, "into", fits[0].into)
-        elif any(one.back is not None for one in fits):
+        counts = len(self.sides.pre.owners), len(self.sides.post.owners)
+        check_joined_rules(self.place, self.written, *counts)
+        if self.is_joined and any(one.back is not None for one in fits):
             raise NetworkError(
                 f"{self.place}: a synapse that conducts both ways joins one population with one; "
                 "give a projection for each pair of populations."

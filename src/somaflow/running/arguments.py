@@ -17,6 +17,7 @@ from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
+from somaflow.running.between import Between, read_between
 from somaflow.settings import Duration, float_type, method, positive
 from somaflow.simulation.clock import whole_steps
 from somaflow.storage.sinks import (
@@ -49,6 +50,7 @@ class RunArguments(NamedTuple):
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
         sink: Where recordings go.
+        between: The function that is called at intervals, or None.
         until: The condition at which it stops before its length, as text, or None.
     """
 
@@ -62,6 +64,7 @@ class RunArguments(NamedTuple):
     seed: int
     every: int | None
     sink: Sink
+    between: Between | None = None
     until: str | None = None
 
 
@@ -72,11 +75,13 @@ class Changes(NamedTuple):
         duration: Biological time of the whole run.
         checkpoint: Biological time between checkpoints.
         solver: The method, if it is not of this library.
+        between: The function that the run calls at intervals, which is not stored.
     """
 
     duration: Duration | None = None
     checkpoint: Duration | None = None
     solver: Solver | None = None
+    between: Between | None = None
 
 
 def read(
@@ -90,6 +95,7 @@ def read(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None,
     sink: Sink | str | Path | None,
     checkpoint: Duration | None,
+    between: Between | None = None,
     until: str | None = None,
 ) -> RunArguments:
     """Return the arguments of a run, each checked.
@@ -121,11 +127,24 @@ def read(
             "leave checkpoint out."
         )
     start = {} if initial is None else initial
-    number = check_seed(seed)
+    number, called = check_seed(seed), read_between(between)
+    if called is not None:
+        whole_steps(called.interval, step, "the interval of between")
     if until is not None:
         read_ending(network, until)
     return RunArguments(
-        network, recorders, start, n_steps, step, chosen, floats, number, every, target, until
+        network,
+        recorders,
+        start,
+        n_steps,
+        step,
+        chosen,
+        floats,
+        number,
+        every,
+        target,
+        between=called,
+        until=until,
     )
 
 

@@ -23,6 +23,7 @@ from somaflow.network.network import Network
 from somaflow.notation import Json
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.background import Background
+from somaflow.running.between import Calls, Memory
 from somaflow.running.job import Job, digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
 from somaflow.running.progress import Display, Progress, resident_bytes, shown
@@ -123,7 +124,8 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
     stride = job.stride
     carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
-    schedule = chunks.plan(stride, max(sources, given, -(-sampled // stride)), carried)
+    numbers = max(sources, given, -(-sampled // stride))
+    schedule = chunks.plan(stride, numbers, carried, job.pause)
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 
@@ -181,6 +183,8 @@ class _Run:
             self.initial = self.initial._replace(kept=kept_state)
             for column, write in zip(prepared.columns, self.writers, strict=True):
                 write.restore(part_of(resumed.arrays, f"writers/{column.key}"))
+        memory = None if resumed is None else part_of(resumed.arrays, "between")
+        self.calls = Calls(job.between, prepared.compiled.moments, job.begin, memory)
         self.store = sink if isinstance(sink, Resumable) else None
         self.log = Logbook(self.store.beside) if self.store is not None else None
         self.leaves = leaves(job.network) if self.log is not None else {}
@@ -205,7 +209,7 @@ class _Run:
             with writing(self.log.folder):
                 self.log.begin(self.told)
                 carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
-                checkpoint.save(self.log.folder, self._checkpoint(carry, 0))
+                checkpoint.save(self.log.folder, self._checkpoint(carry, 0, self.calls.kept()))
             self.store.create(prepared.columns, prepared.header)
         except StoreError as error:
             self._tell("failed", str(error))
@@ -318,13 +322,14 @@ class _Run:
                 job.begin,
                 self.done,
                 self._border(),
+                None if job.pause is None else chunks.Pause(job.pause, self.calls),
             ):
                 carry, self.done = chunk.carry, chunk.step + chunk.steps
                 self.ended = chunk.samples.ended
                 background.submit(self._write, chunk)
                 asked = self.stop is not None
                 if self.log is not None and (asked or self._is_border()):
-                    background.submit(self._save, carry, self.done)
+                    background.submit(self._save, carry, self.done, self.calls.kept())
                 if self.done == job.n_steps or self.ended:
                     background.finish()  # so that the last word on progress counts all spikes
                 self.seconds["run_seconds"] = time.perf_counter() - self.started
@@ -375,14 +380,14 @@ class _Run:
         with writing(self.log.folder):
             self.log.note(progress)
 
-    def _save(self, carry: Carry, step: int) -> None:
+    def _save(self, carry: Carry, step: int, memory: Memory) -> None:
         assert self.log is not None and self.store is not None
         self.store.flush()
         with writing(self.log.folder):
-            checkpoint.save(self.log.folder, self._checkpoint(carry, step))
+            checkpoint.save(self.log.folder, self._checkpoint(carry, step, memory))
             self.log.line(f"checkpoint at {step * self.job.dt:g} ms")
 
-    def _checkpoint(self, carry: Carry, step: int) -> Checkpoint:
+    def _checkpoint(self, carry: Carry, step: int, memory: Memory) -> Checkpoint:
         job, prepared = self.job, self.prepared
         final = prepared.compiled.final(carry, job.begin + step)
         arrays = {
@@ -391,6 +396,7 @@ class _Run:
             for state, value in states.items()
         }
         arrays |= {f"events/{name}": value for name, value in final.events.items()}
+        arrays |= {f"between/{name}": value for name, value in memory.items()}
         arrays |= {f"kept/{name}": value for name, value in flattened(carry.kept).items() if name}
         if step and self.store is not None:
             arrays |= {f"sink/{name}": value for name, value in self.store.cursors().items()}

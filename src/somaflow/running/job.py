@@ -20,8 +20,10 @@ from somaflow.network.recorder import Recorder
 from somaflow.network.sources import SpikeSourceArray
 from somaflow.notation import Json
 from somaflow.running.arguments import RunArguments, common_stride
+from somaflow.running.between import Between, agreed
 from somaflow.running.writers import check_edges
 from somaflow.settings import float_type, method
+from somaflow.simulation.clock import whole_steps
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
 from somaflow.solvers.runge_kutta import RK4
@@ -45,6 +47,7 @@ class Job:
         dtype: `"float64"` or `"float32"`.
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
+        between: The function that is called at intervals, or None.
         until: The condition at which it stops before its length, as text, or None.
     """
 
@@ -59,6 +62,14 @@ class Job:
     seed: int
     every: int | None = None
     until: str | None = None
+    between: Between | None = None
+
+    @property
+    def pause(self) -> int | None:
+        """Steps from one call of the function between steps to the next, or None."""
+        if self.between is None:
+            return None
+        return whole_steps(self.between.interval, self.dt, "the interval of between")
 
     @property
     def stride(self) -> int:
@@ -78,7 +89,10 @@ def to_json(job: Job, meta: dict[str, Json]) -> dict[str, Json]:
         job: The job. Of a state that it goes on from only the step is kept.
         meta: What its results tell of it.
     """
-    return {
+    between: dict[str, Json] = {}
+    if job.between is not None:
+        between["between_ms"] = job.between.interval
+    return between | {
         "format": FORMAT,
         "record": description.to_json(job.recorders),
         "begin": job.begin,
@@ -102,18 +116,25 @@ def digests(told: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None) -> Job:
+def from_json(
+    told: Mapping[str, Any],
+    place: str,
+    solver: Solver | None = None,
+    between: Between | None = None,
+) -> Job:
     """Return the job of a run that is to go on; the state to go on from is not in it.
 
     Args:
         told: What `to_json` returned.
         place: Where it was found.
         solver: Its method, if it is not of this library.
+        between: The function that it calls between steps, if it has one.
 
     Raises:
         StoreError: It is of another format, or damaged, or its method is not of this library and
             not given.
-        RunError, WrongTypeError: The method that is given is another one, or none.
+        RunError, WrongTypeError: The method that is given is another one, or none; or it has a
+            function between steps and none is given.
     """
     try:
         if told["format"] != FORMAT:
@@ -141,6 +162,7 @@ def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None)
             dtype=meta["dtype"],
             seed=meta["seed"],
             every=told["every"],
+            between=agreed(between, told.get("between_ms"), place),
             until=meta.get("until"),
         )
     except (KeyError, TypeError) as error:
@@ -173,6 +195,7 @@ def job_of(arguments: RunArguments) -> Job:
         dtype=arguments.dtype,
         seed=arguments.seed,
         every=arguments.every,
+        between=arguments.between,
         until=arguments.until,
     )
 

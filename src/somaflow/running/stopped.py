@@ -69,7 +69,7 @@ def find(sink: Resumable, changes: Changes) -> Stopped:
         StoreError, RunError: As `resume`.
     """
     told = _told(sink)
-    job = from_json(told, f"{sink.beside}/{JOB}", changes.solver)
+    job = from_json(told, f"{sink.beside}/{JOB}", changes.solver, changes.between)
     duration, every = changes.duration, changes.checkpoint
     if duration is not None:
         steps = whole_steps(positive(duration, "duration"), job.dt, "duration")

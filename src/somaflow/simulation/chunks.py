@@ -1,7 +1,8 @@
 """A run as an iterator of chunks, each checked before anybody sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,19 @@ from somaflow.simulation.system import Carry, System
 
 _CHUNK_NUMBERS = 4_000_000  # numbers in the crossing buffer of one chunk: 16 MB
 _CHUNK_STEPS = 10_000
+
+
+class Pause(NamedTuple):
+    """What is done between chunks.
+
+    Attributes:
+        every: Steps from one pause to the next.
+        act: `(carry, step) -> carry`, the state from which the run goes on; `step` of them are made
+            in this run.
+    """
+
+    every: int
+    act: Callable[[Carry, int], Carry]
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Chunk:
         steps: Steps made in it; the last ones of the run where `samples.ended`.
         first_row: Number of the chunk's first sample among all samples.
         samples: What it leaves.
-        carry: The state at its end.
+        carry: The state at its end, after a pause.
     """
 
     start: int
@@ -46,7 +60,9 @@ def given(system: System, nodes: tuple[float, ...], dt: float) -> int:
     return sum(table[0].size for table in tables)
 
 
-def plan(stride: int, numbers_per_step: int, carried: int = 0) -> Schedule:
+def plan(
+    stride: int, numbers_per_step: int, carried: int = 0, longest: int | None = None
+) -> Schedule:
     """Choose chunk sizes from the sizes of the model alone.
 
     Each chunk is given a state and leaves one, so one with long rings of delays is given for more
@@ -56,9 +72,14 @@ def plan(stride: int, numbers_per_step: int, carried: int = 0) -> Schedule:
         stride: Steps from a sample to the next.
         numbers_per_step: Numbers that every step leaves or is given, whichever are more.
         carried: Numbers of the state.
+        longest: Steps that are made at once at most, where the run pauses.
     """
     numbers = max(_CHUNK_NUMBERS, carried)
     most = max(1, min(_CHUNK_STEPS, numbers // max(numbers_per_step, 1)))
+    if longest is not None:
+        # One of few lengths, so that not every interval is compiled anew.
+        samples = -(-longest // stride)
+        most = min(most, stride << (samples - 1).bit_length())
     rows = max(1, most // stride)
     return Schedule(stride=stride, rows=rows, steps=min(rows * stride, most))
 
@@ -73,6 +94,7 @@ def run(
     start: int = 0,
     done: int = 0,
     border: int | None = None,
+    pause: Pause | None = None,
 ) -> Iterator[Chunk]:
     """Iterate over the chunks of a run.
 
@@ -88,6 +110,7 @@ def run(
         start: Steps made before it.
         done: Steps of it that are made already; `carry` is the state after them.
         border: Steps between borders at which a chunk must end, a multiple of the stride.
+        pause: What is done between chunks at intervals, once what a chunk leaves is known.
 
     Raises:
         NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not
@@ -100,6 +123,8 @@ def run(
             steps = min(steps, stride - step % stride)
         if border is not None:
             steps = min(steps, border - step % border)
+        if pause is not None:
+            steps = min(steps, pause.every - (start + step) % pause.every)
         lead = step == 0
         row = 0 if lead else step // stride + 1
         rows = -(-steps // stride) + lead
@@ -110,6 +135,8 @@ def run(
         # A chunk that ends between two samples has looked at its end too.
         whole = (step + steps) // stride - step // stride + lead
         observed = {key: values[:whole] for key, values in samples.observed.items()}
+        if pause is not None and (start + step + steps) % pause.every == 0:
+            after = pause.act(after, step + steps)
         yield Chunk(start, step, steps, row, samples._replace(observed=observed), after)
         if samples.ended:
             return

@@ -22,7 +22,8 @@ from somaflow.compiler.diagnosis.moments import (
 from somaflow.compiler.diagnosis.terms import Term, measure, origin, summands, text_of
 from somaflow.compiler.states import Constants, Parameters
 from somaflow.compiler.step import FlowState, NetworkDynamics
-from somaflow.equations.expression import Binary, Call, Name, walk
+from somaflow.equations.events import falls_on
+from somaflow.equations.expression import Binary, Call, Name, render, walk
 from somaflow.simulation.replay import Failure
 from somaflow.simulation.system import Array
 
@@ -313,7 +314,7 @@ class _Case:
                     f"the state of the synapses of {names} is {wrong[0][0]} at t = {self._end:g} "
                     "ms.",
                     "Spikes change it, no derivative is at fault. Look at the weights and at what "
-                    "the synapse does on a spike.",
+                    "the synapse does on a spike or at intervals.",
                 ]
                 return "\n  ".join([*lines, *self._wider(None)])
         return f"the state is not finite at t = {self._end:g} ms."
@@ -322,6 +323,8 @@ class _Case:
 
     def _advice(self) -> list[str]:
         finding = self.finding
+        if finding is None and self.pulled is None and (ruled := self._ruled()):
+            return [f"Try: {line}" for line in ruled]
         lines = [] if _divides_by_zero(finding) else self._speed()
         if self.pulled is not None and not lines:
             most = _rounded(self.dynamics.reach / self.pulled[2] * self.dt)
@@ -330,6 +333,17 @@ class _Case:
             runaway = [] if _divides_by_zero(finding) else self._runaway()
             lines = [*runaway, *self._operation(finding), *self._wider(finding), *self._too_much()]
         return [f"Try: {line}" for line in lines or [f"Is dt = {self.dt:g} ms too large?"]]
+
+    def _ruled(self) -> list[str]:
+        """Say which rules at intervals have changed the state at the step's end."""
+        equations, state = self.where[0].equations(self.dynamics)
+        return [
+            f"'every {render(rule.interval)}:' is done at this time, and sets {item.name} = "
+            f"{render(item.expression)}."
+            for rule in equations.rules
+            for item in rule.assignments
+            if item.name == state and falls_on(rule, equations.parameters, self._end)
+        ]
 
     def _speed(self) -> list[str]:
         rate = self.fastest
