@@ -11,8 +11,10 @@ from numpy.typing import DTypeLike
 
 from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.diffusion import Diffusion
+from somaflow.compiler.earlier import begun
 from somaflow.compiler.final import FinalState
 from somaflow.compiler.jump import NetworkJump
+from somaflow.compiler.maps import MapDoctor, check_maps
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import NetworkDynamics
@@ -25,12 +27,13 @@ from somaflow.numerics.structure import structure
 from somaflow.simulation.system import Carry, Source, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.exponential import ExponentialEuler
+from somaflow.solvers.map import Map
 from somaflow.units import Parameter
 
 # Methods that look at a cell at the step's start alone, and at each of its states by itself: what a
 # refractory period holds may be put back afterwards. To stop its slope makes the rate of decay, and
 # with it the exponential, one of each cell where all cells may share one.
-_AT_START = (ExponentialEuler,)
+_AT_START = (ExponentialEuler, Map)
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,16 @@ def compile_network(
     tables = Tables(network, dt, duration, dtype, initial, seed, solver)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
-    reach = decay_reach(solver) if solver is not None and coupled else math.inf
+    maps = check_maps(tables)
+    limited = solver is not None and coupled and not maps
+    reach = decay_reach(solver) if limited else math.inf
     behind = type(solver) in _AT_START
     dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     parameters = tables.parameters(recordings.parameters())
-    if solver is not None:
+    start = begun(dynamics, parameters, start, begin)
+    if solver is not None and not maps:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(
         Source(layout.name, layout.start, layout.size)
@@ -126,13 +132,14 @@ def compile_network(
         jump=NetworkJump(dynamics).at_end,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,
-        doctor=Doctor(dynamics, parameters),
+        doctor=MapDoctor(tables) if maps else Doctor(dynamics, parameters),
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
         local=dynamics.local if graded else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
+        passed=dynamics.passed if tables.past.readers else None,
     )
     return Compiled(
         system,
@@ -150,7 +157,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
-        *(system.diffusion, system.increments),
+        *(system.diffusion, system.increments, system.passed),
     )
 
 

@@ -18,6 +18,7 @@ from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.equations import Equations, starts
 from somaflow.equations.expression import Name, Node, evaluate, names
+from somaflow.equations.statements import are_maps
 from somaflow.errors import (
     MechanismError,
     MissingValueError,
@@ -205,6 +206,8 @@ def from_data(data: Toml, name: str) -> Mechanism:
         equations = Equations(data["equations"], parameters, dict(data.get("initial", {})))
     except SomaflowError as error:
         raise type(error)(f"{name}: {error}") from None
+    if are_maps(equations.states) and kind != "neuron":
+        raise MechanismError(f"{name}: its states are maps, x[n+1] = ..., as only a neuron's are.")
     details = {key: data[key] for key in sorted(_OPTIONAL[kind] - {"initial"}) if key in data}
     if "provides" in details:
         details["provides"] = tuple(details["provides"])

@@ -129,7 +129,7 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     event, flow = system.initial.event, _bytes(system.initial.flow, narrow)
     named = flattened(event.named())
     late = {f"spikes {population.name}" for population in job.network.populations}
-    late |= {path for path in named if path.rpartition("/")[2] in RINGS}
+    late |= {path for path in named if path.rpartition("/")[2] in RINGS} | {*event.past}
     late = {path: value for path, value in named.items() if path in late}
     own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
     delays, owned = _bytes(late, narrow), _bytes(own, narrow)
