@@ -198,9 +198,23 @@ def alone() -> Made:
     return sf.Network(a, b, made, drive), [made["s"], made["I"], b["v"]], {}
 
 
+def linked() -> Made:
+    """Links of every kind: of cells one by one, of some of them, of means, and of each other."""
+    text = "dx/dt = (m - x)/tau : mV\nm : mV\nabove = x - m : mV"
+    model = sf.Equations.parse(text, tau=10 * ms, x=np.linspace(0, 4, 9) * mV)
+    a = sf.Population("a", 9, model, links={"m": sf.Recorder("a", "x").mean()})
+    read = {"m": a["above"][[0, 0, 1, 2, 3, 4, 5, 6, 8]]}
+    b = sf.Population("b", 9, model, threshold="x > m", links=read)
+    c = sf.Population("c", 9, model, links={"m": b["m"]})
+    given = sf.Equations.parse("p = k*(m + n)/mV : Hz\nm : mV\nn : mV", k=200 * Hz)
+    some = {"m": c["x"][[1, 2]].sum(), "n": a["x"][[2]]}
+    d = sf.Population("d", 5, given, threshold="rand() < p*dt", links=some)
+    return sf.Network(d, c, b, a), [c["x"], d["p"], b.spikes, d.spikes], {}
+
+
 NETWORKS: dict[str, Callable[[], Made]] = {
     made.__name__: made
-    for made in (jumping, later, learning, chance, membranes, rows, places, alone)
+    for made in (jumping, later, learning, chance, membranes, rows, places, alone, linked)
 }
 
 DT, STEPS = 0.1, 100

@@ -27,7 +27,11 @@ SPIKES = np.arange(FIRST, DURATION, PERIOD)
 EDGES = np.arange(round(DURATION / EVERY) + 1) * EVERY
 # The solver knows a pulse as the part of each step that it covers, and this one lasts two steps.
 COARSE = {"gaba_a_facilitating": 2e-3}
-NAMES = [n for n in sf.catalogue("synapses") if n != "delta" and not n.startswith("gap_junction")]
+# Those whose weights change between spikes are in tests/physics/test_rules_of_plasticity.py.
+ELSEWHERE = {"delta", "stdp_clopath", "stdp_graupner_brunel", "stdp_reward"}
+NAMES = [
+    n for n in sf.catalogue("synapses") if n not in ELSEWHERE and not n.startswith("gap_junction")
+]
 
 
 def clock(name: str, first: float, size: int = 1, more: str = "", **values: Any) -> sf.Population:
@@ -124,6 +128,9 @@ def expected(name: str) -> Callable[[Array], Array]:
         case "ampa" | "gaba_a_destexhe" | "nach" | "nmda":
             block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57) if kind == "nmda" else 1.0
             return solved(pulsed(p), [0.0], lambda y: drive * weight * block * y[0])
+        case "nmda_saturating":
+            block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57)
+            return solved(saturating(p), [0.0], lambda y: drive * weight * block * y[0])
         case "gaba_a":
             return solved(pulsed(p, opened(-20, 1.5)), [0.0], lambda y: drive * weight * y[0])
         case "graded_conductance" | "graded_prinz2004":
@@ -138,6 +145,8 @@ def expected(name: str) -> Callable[[Array], Array]:
             return spikewise(dynamic(p), lambda t: drive * weight * np.exp(-t / p["tau"]))
         case "stdp_pair_all_to_all" | "stdp_pair_nearest":
             return spikewise(plastic(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
+        case "stdp_triplet_all_to_all" | "stdp_triplet_nearest":
+            return spikewise(triplets(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
     raise AssertionError(f"no time course for {name}")
 
 
@@ -158,6 +167,16 @@ def pulsed(p: dict[str, float], level: float | None = None) -> Any:
     def slope(y: Array, since: float) -> Array:
         T = (since < p["t_max"]) * p["T_max"] if level is None else level
         return p["alpha"] * (1 - y) * T - p["beta"] * y
+
+    return slope
+
+
+def saturating(p: dict[str, float]) -> Any:
+    """Of what spikes leave, 5e-5 is there at the next one."""
+
+    def slope(y: Array, since: float) -> Array:
+        x = np.exp(-since / p["tau_rise"])
+        return p["alpha"] * x * (1 - y) - y / p["tau_decay"]
 
     return slope
 
@@ -218,6 +237,23 @@ def plastic(p: dict[str, float], add: bool) -> list[float]:
         y = y * add + 1
         rest = PERIOD - LATER
         x, y = x * np.exp(-rest / p["tau_plus"]), y * np.exp(-rest / p["tau_minus"])
+    return found
+
+
+def triplets(p: dict[str, float], add: bool) -> list[float]:
+    """The weight at each presynaptic spike; the other cell spikes 10 ms after each."""
+    w, found, r, o = p["w_1"], [], np.zeros(2), np.zeros(2)
+    fall_r, fall_o = (
+        np.array([p[a], p[b]]) for a, b in (("tau_plus", "tau_x"), ("tau_minus", "tau_y"))
+    )
+    for _ in SPIKES:
+        w -= p["w_1"] * o[0] * (p["A_2_minus"] + p["A_3_minus"] * r[1])
+        found.append(w)
+        r = (r * add + 1) * np.exp(-LATER / fall_r)
+        o = o * np.exp(-LATER / fall_o)
+        w += p["w_1"] * r[0] * (p["A_2_plus"] + p["A_3_plus"] * o[1])
+        o = (o * add + 1) * np.exp(-(PERIOD - LATER) / fall_o)
+        r = r * np.exp(-(PERIOD - LATER) / fall_r)
     return found
 
 

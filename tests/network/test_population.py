@@ -78,7 +78,6 @@ def test_a_population_takes_what_the_catalogue_says() -> None:
         ),
         (lambda: cells(refractory=1 * mV), UnitError, "'refractory' of PN is in ms"),
         (lambda: point("dx/dt = -x : 1", values={"x": 1}), NetworkError, "no unit of time"),
-        (lambda: point("x = 3*mV : mV", values={}), NetworkError, "no dx/dt"),
         (lambda: point("dx/dt = pulse(3*ms)/ms : 1", values={}), NetworkError, "synapses"),
         (lambda: point("dx/dt = -x/ms : 1\non spike: x += 1", values={}), NetworkError, "synapses"),
         (lambda: point(values={"E": [1, 2] * mV}), NetworkError, r"'E' of 'P' has shape \(2,\)"),

@@ -147,12 +147,33 @@ numbers |= {
         "I": mpf("0.0006") / 2 * open_60 * -60,
         "I per area": mpf("0.003") / 2 * open_60 * -60,
     },
+    "nmda_saturating": {
+        "I": mpf("0.000165") / 2 * open_40 * 40,
+        "I per area": mpf("0.000825") / 2 * open_40 * 40,
+    },
     "slow_gaba at v_pre=7": {"T": 1 / (1 + exp(mpf(-1)))},
     "graded_conductance at v_pre=-38": {"s_inf": 1 / (1 + exp(-mpf(2) / 5))},
     "graded_prinz2004 at v_pre=-20": {
         "s_inf": 1 / (1 + exp(mpf(-3))),
         "tau_s": 40 * (1 - 1 / (1 + exp(mpf(-3)))),
     },
+}
+
+
+def left(time, tau):
+    """What the traces of spikes every 50 ms are some time after the last of many."""
+    return exp(-mpf(time) / tau) / (1 - exp(-mpf(50) / tau))
+
+
+r_1, o_2 = left(10, mpf("16.8")), left(50, 125)
+o_1, r_2 = left(40, mpf("33.7")), left(50, 101)
+numbers["stdp_triplet_all_to_all, pairs at 20 Hz, 10 ms apart"] = {
+    "r_1": r_1,
+    "o_2": o_2,
+    "w after post spike": (1 + r_1 * (mpf("5e-10") + mpf("6.2e-3") * o_2)) / 1000,
+    "o_1": o_1,
+    "r_2": r_2,
+    "w after spike": (1 - o_1 * (mpf("7e-3") + mpf("2.3e-4") * r_2)) / 1000,
 }
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def compile_network(
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     maps = check_maps(tables)
-    limited = solver is not None and coupled and not maps
-    reach = decay_reach(solver) if limited else math.inf
+    limited = coupled and not maps
+    reach = decay_reach(solver) if solver is not None and limited else math.inf
     behind = type(solver) in _AT_START
     dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
     recordings = dynamics.recordings
@@ -121,7 +121,7 @@ def compile_network(
     diffusion = Diffusion(dynamics) if noisy else None
     around = diffusion or dynamics
     width = sum(layout.padded for layout in tables.layouts)
-    graded = any(coupling.follows for coupling in tables.couplings)
+    local = network.links or any(coupling.follows for coupling in tables.couplings)
     system = System(
         initial=start,
         parameters=parameters,
@@ -136,7 +136,7 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
-        local=dynamics.local if graded else None,
+        local=dynamics.local if local else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,

@@ -337,9 +337,17 @@ def ports(lowered: Lowered, owner: States, side: str) -> Tensors:
     }
 
 
-def with_definitions(states: States, names: Iterable[str], value: Scope) -> States:
-    """Return the states of cells with some of their definitions, which `value` evaluates."""
-    like = next(iter(states.values()))
+def with_definitions(
+    states: States, names: Iterable[str], value: Scope, like: tf.TensorSpec
+) -> States:
+    """Return the states of cells with some of their definitions, which `value` evaluates.
+
+    Args:
+        states: The states.
+        names: Of the definitions.
+        value: Evaluates trees.
+        like: Of which shape and type they are.
+    """
     rows = {name: cast(value(Name(name)), like.dtype) for name in names}
     return states | {name: spread(row, like.shape) for name, row in rows.items()}
 

@@ -73,7 +73,7 @@ class Diffusion:
         What cells get from each other is constant under differentiation.
         """
         dynamics = self.dynamics
-        states = dynamics.states_at_node(flow, drive, context, constants)
+        states = dynamics.states_at_node(flow, drive, context, constants, local=True)
         scopes = self._scopes(node, states, drive, context, constants)
         clamps = dynamics.drives.clamps
 

@@ -16,6 +16,8 @@ from somaflow.compiler.coupling import (
     multiplied,
     ports,
 )
+from somaflow.compiler.moved import Moved
+from somaflow.compiler.single import GeneralConstants
 from somaflow.compiler.states import States, Tensors, Tick
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.affine import chord_in
@@ -45,12 +47,14 @@ class GradedConstants(NamedTuple):
         table: Numbers of the equations, by name.
         fixed: Sums that nothing changes, by the place of their term.
         duration: Length of a transmitter pulse in ms; None where there are none.
+        moved: What is needed where spikes move states; None where they do not.
     """
 
     arrays: Tensors
     table: Tensors
     fixed: dict[int, Tensor]
     duration: Tensor | None
+    moved: GeneralConstants | None
 
 
 class GradedContext(NamedTuple):
@@ -92,9 +96,18 @@ class GradedCoupling:
             state: chord_in(state, equations.states[state].expression, equations.definitions)[0]
             for state in form.rows
         }
+        self.moved = None
+        if form.on_spike:
+            self.moved = Moved(group, form, wiring.n_pre, wiring.width, dtype)
 
     def check(self, parameters: dict[str, Array], dt: float) -> None:
-        """Accept all numbers."""
+        """Refuse numbers without a closed form where one is needed.
+
+        Raises:
+            NetworkError: There are such.
+        """
+        if self.moved is not None:
+            self.moved.check(parameters, dt)
 
     def initial(self, batch: tuple[int, ...]) -> GradedState | None:
         """Return how much longer each cell's pulse lasts, if there are pulses."""
@@ -117,7 +130,8 @@ class GradedCoupling:
         duration = None
         if self.form.duration is not None:
             duration = cast(value(self.form.duration), self.dtype)
-        return GradedConstants(arrays, numbers, fixed, duration)
+        moved = None if self.moved is None else self.moved.prepare(arrays, numbers)
+        return GradedConstants(arrays, numbers, fixed, duration, moved)
 
     def _changes(self, pre: Node) -> bool:
         equations = self.group.lowered.equations
@@ -187,8 +201,19 @@ class GradedCoupling:
         tick: Tick,
         prepared: GradedConstants,
     ) -> Effect[GradedState | None, list[Tensor]] | None:
-        """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
+        """Begin the pulses of the cells whose spikes arrive, or move states, at the crossing."""
         since, duration = spikes.pre, prepared.duration
+        if self.moved is not None and prepared.moved is not None:
+            source = self.group.source
+            old, new = spikes.earlier[source], spikes.states[source]
+
+            def total(part: Tensor) -> Tensor:
+                return self.wiring.sum(prepared.arrays, part)
+
+            numbers = prepared.moved
+            ends, charge = self.moved.by(since, old, new, self.names, tick, numbers, total)
+            moved: States = {self.names[state]: value for state, value in ends.items()}
+            return Effect(event, charge, moved, {})
         if context is None or duration is None:
             return None
         hit = since > 0

@@ -32,10 +32,10 @@ class NetworkJump:
     ) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self._whole.drives.clamps, context.drives, context.tick
-        old = self._whole.states(before.flow)
+        (begin, end), old = context.times, self._whole.states(before.flow)
         new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
+        old, new = (self._whole.linked(*at, constants) for at in ((old, begin), (new, end)))
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
-        begin, end = context.times
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
         event = self._begin(before, context)
         crossings = [
@@ -84,7 +84,8 @@ class NetworkJump:
             opened, kept = context.groups[group.key], before.event.groups.get(group.key)
             effect = coupling.emit(kept, opened, spikes, tick, numbers)
             if effect is not None:
-                event.groups[group.key] = effect.event
+                if effect.event is not None:
+                    event.groups[group.key] = effect.event
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)

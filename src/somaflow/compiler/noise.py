@@ -107,6 +107,7 @@ class WhiteNoise:
         self.names = noise.listed(population.equations.noises)
         self.dtype, self.scale = dtype, float(np.sqrt(dt))
         self.width, self._shared = padded(population.size), population.shared_noise
+        self._links = frozenset(population.links)
         self._streams = [(*named(population.name), *named(name)) for name in self.names]
 
     @property
@@ -117,7 +118,7 @@ class WhiteNoise:
     @property
     def driven(self) -> bool:
         """Whether a factor depends on what drives the cells."""
-        inputs = set(self.drift.inputs)
+        inputs = self.drift.inputs.keys() - self._links
         return any(self.drift.depends(tree) & inputs for tree in self.nodes)
 
     def keys(self, seed_words: tuple[Tensor, Tensor]) -> list[Key]:

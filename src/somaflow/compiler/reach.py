@@ -90,6 +90,7 @@ def check_gaps(
         return
     constants = dynamics.prepare(tf.nest.map_structure(tf.constant, parameters), dt, (0.0,))
     states = dynamics.states(tuple(tf.constant(block) for block in flow))
+    states = dynamics.linked(states, tf.constant(0.0, tf.float64), constants)
     reach = pair_reach(solver)
     for k, population in enumerate(dynamics.populations):
         parts, names = [], []

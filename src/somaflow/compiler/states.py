@@ -108,6 +108,7 @@ class Parameters(NamedTuple):
         refractory: Refractory period in steps, int32, by the name of the event state.
         begun: The step from which on spikes arrive, by group.
         recordings: What recorders need.
+        links: Which cells are read, int32, by link.
     """
 
     cells: list[Tensors]
@@ -117,6 +118,7 @@ class Parameters(NamedTuple):
     refractory: Tensors
     begun: Tensors
     recordings: RecordingParameters
+    links: Tensors
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -166,6 +168,7 @@ class Constants(NamedTuple):
         refractory: As in `Parameters`.
         begun: Likewise.
         recordings: Likewise.
+        links: Likewise.
         nodes: Fractions of the step at which the solver asks for currents.
         noise: Keys of the white noises of each population.
     """
@@ -178,6 +181,7 @@ class Constants(NamedTuple):
     refractory: Tensors
     begun: Tensors
     recordings: RecordingParameters
+    links: Tensors
     nodes: tuple[float, ...]
     noise: Sequence[list[Key]] = ()
 

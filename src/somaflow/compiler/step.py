@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 
@@ -88,6 +89,7 @@ class NetworkDynamics:
             parameters.refractory,
             parameters.begun,
             parameters.recordings,
+            parameters.links,
             nodes,
         )
 
@@ -108,7 +110,8 @@ class NetworkDynamics:
             if spiking.waits:
 
                 def now(k: int = k) -> Scope:
-                    return self.between(k, self.states(carry.flow)[k], 0, context, constants)
+                    states = self.linked(self.states(carry.flow), context.times[0], constants)
+                    return self.between(k, states[k], 0, context, constants)
 
                 context.waiting[spiking.key] = spiking.waiting(event.refractory[spiking.key], now)
         return context
@@ -139,19 +142,37 @@ class NetworkDynamics:
         return states
 
     def states_at_node(
-        self, flow: FlowState, drive: Tensor, context: Context, constants: Constants
+        self,
+        flow: FlowState,
+        drive: Tensor,
+        context: Context,
+        constants: Constants,
+        local: bool = False,
     ) -> list[States]:
-        """Return the states at a node of the step, clamped membranes at their command."""
+        """Return the states at a node of the step, clamped membranes at their command.
+
+        With them are the variables of other cells that cells read, and the definitions that
+        synapses do; where it is `local`, the former are held under differentiation.
+        """
         clamps, states = self.drives.clamps, self.states(flow)
         states = clamps.at_node(states, drive, context.drives, constants.drives)
-        return self.seen(states, self.drives.time(drive), constants)
+        time = self.drives.time(drive)
+        return self.seen(self.linked(states, time, constants, local), time, constants)
+
+    def linked(
+        self, states: list[States], time: Tensor, constants: Constants, local: bool = False
+    ) -> list[States]:
+        """Return the states with the variables of other cells that the cells read."""
+        scope = partial(self.scope, time=time, constants=constants)
+        return self.tables.links.read(states, self.tables.shape, scope, constants.links, local)
 
     def seen(self, states: list[States], time: Tensor, constants: Constants) -> list[States]:
         """Return the states with the definitions that synapses of the cells read."""
         states = [*states]
         for k, names in self.tables.seen.items():
             scope = self.scope(k, states[k], time, constants)
-            states[k] = with_definitions(states[k], names, scope)
+            like = tf.TensorSpec(self.tables.shape(k), self.tables.dtype)
+            states[k] = with_definitions(states[k], names, scope, like)
         return states
 
     def _currents(
@@ -220,7 +241,8 @@ class NetworkDynamics:
             values = by_name(states[k])
             if values:
                 first = next(iter(values.values()))
-                values |= {name: tf.zeros_like(first) for name in lowered.equations.inputs}
+                inputs = lowered.equations.inputs
+                values = {name: tf.zeros_like(first) for name in inputs} | values
             if currents[k] is not None:
                 values[CURRENT_INPUT] = currents[k]
             scopes.append(lowered.scope(constants.cells[k], values | {"t": time}))
@@ -285,7 +307,7 @@ class NetworkDynamics:
         guarded: bool = False,
         local: bool = False,
     ) -> FlowState:
-        states = self.states_at_node(flow, drive, context, constants)
+        states = self.states_at_node(flow, drive, context, constants, local)
         sums = self.sums(states, context, node, constants)
         if local:
             sums = tf.nest.map_structure(tf.stop_gradient, sums)

@@ -15,6 +15,7 @@ from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
+from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
 from somaflow.compiler.past import Past
@@ -55,6 +56,7 @@ class Tables:
         drives: The stimuli, voltage clamps and spike sources.
         struck: Whether spikes can lift the cells of each population above their threshold, where
             the crossing matters: cells without a reset.
+        links: What the equations of cells read of other cells.
         delays: The longest delay in steps of the spikes of each population; 0 where none is kept.
         past: What synapses read with a delay.
         each: The couplings that compute each synapse by itself, with their places among all.
@@ -122,6 +124,9 @@ class Tables:
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)
         ]
+        self.links = Links(network.links, self.populations, self.dtype)
+        for k in self.links.lifting(self.spiking):
+            self.struck[k] = True
         self.seen = self._seen()
         self.n_synapses = sum(coupling.wiring.choice.synapses for coupling in self.apart)
         self.batch: tuple[int, ...] = ()
@@ -140,6 +145,10 @@ class Tables:
                 if read & known.keys():
                     seen.setdefault(source, set()).update(read & known.keys())
         return {source: sorted(names) for source, names in seen.items()}
+
+    def shape(self, k: int) -> tuple[int, ...]:
+        """Return the shape of a variable of a population, padding included."""
+        return (*self.batch, self.layouts[k].padded)
 
     def _check_memory(self) -> None:
         needed = groups.expected_bytes(self.network.projections, self.dtype.itemsize)
@@ -209,6 +218,7 @@ class Tables:
             refractory={s.key: s.steps for s in self.spiking if s.steps is not None},
             begun={g.key: np.asarray(g.begun, np.int64) for g in begun},
             recordings=recordings,
+            links=self.links.arrays,
         )
 
     def _of_synapses(self, coupling: AnyCoupling) -> list[dict[str, Array]]:

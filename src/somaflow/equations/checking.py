@@ -65,7 +65,9 @@ def check(
 def is_pure(
     states: Mapping[str, Variable], definitions: Mapping[str, Variable], declared: Iterable[str]
 ) -> bool:
-    """Tell whether no unit occurs at all, so that time is a pure number too; not of maps.
+    """Tell whether no unit occurs at all, so that time is a pure number where states change.
+
+    Not of maps.
 
     Args:
         states: The states.
@@ -74,7 +76,8 @@ def is_pure(
     """
     both = (*states.values(), *definitions.values())
     return (
-        not are_maps(states)
+        bool(states)
+        and not are_maps(states)
         and all(units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared))
         and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
     )

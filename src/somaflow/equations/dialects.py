@@ -13,10 +13,17 @@ _FLAGS = {
     "summed": "the current I of a synapse is summed over the synapses of a cell by itself",
     "event-driven": "between spikes the states of a synapse are in closed form by themselves",
     "clock-driven": "a state is advanced by the solver of the run",
-    "linked": "a synapse reads a variable of a cell as v_pre or v_post",
+    "linked": (
+        "what is read of other cells is said by the population: sf.Population(..., "
+        "links={'x': other['x']})"
+    ),
     "constant": "a parameter has no line: give its value by name, as tau=10*ms",
     "constant over dt": "a definition is evaluated wherever it is needed",
-    "shared": "a parameter with one value is shared, and has no line: give it by name",
+    "shared": (
+        "a parameter with one value is shared, and has no line: give it by name; a variable that "
+        "all cells share is that of a population of one cell, sf.Population(..., "
+        "links={'x': one['x']})"
+    ),
     "scalar": "a parameter with one value is shared, and has no line: give it by name",
 }
 _EVENT = re.compile(r"^\s*on_(?P<side>pre|post)\s*[:=]\s*(?P<rest>.*)$")

@@ -10,7 +10,8 @@ from somaflow.network.synaptic import place_of
 def read_between_spikes(projection: Projection) -> list[str]:
     """Return what a synapse reads of the presynaptic cell at all times, such as `v`."""
     equations = projection.equations
-    nodes = [v.expression for v in (*equations.states.values(), *equations.definitions.values())]
+    nodes = [variable.expression for variable in equations.states.values()]
+    nodes += [equations.definitions["I"].expression] if "I" in equations.definitions else []
     used = set().union(*map(equations.depends, nodes)) & set(equations.inputs)
     return sorted(name.removesuffix("_pre") for name in used if name.endswith("_pre"))
 

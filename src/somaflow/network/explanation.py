@@ -15,6 +15,7 @@ from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
+from somaflow.network.recorder import Recorder
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import factor
 
@@ -78,6 +79,7 @@ def exponential_methods(
             )
             for state, variable in population.equations.states.items()
         ]
+        pairs += [(name, _link(read)) for name, read in population.links.items()]
         entries.append(Entry(f"population {population.name}", pairs))
     for each in synapses:
         gates = [(gate, _gate(each, gate)) for gate in each.equations.states]
@@ -114,6 +116,11 @@ def counts(inputs: Sequence[PoissonInput]) -> Section:
         ]
         entries.append(Entry(str(source.name), pairs))
     return Section("Poisson inputs", entries)
+
+
+def _link(read: Recorder) -> str:
+    cells = "" if read.cells is None else f", of {len(read.cells):,} cells"
+    return f"link: {read.key} at each moment{cells}, held fixed while a method differentiates"
 
 
 def _treatment(problem: str | None) -> str:

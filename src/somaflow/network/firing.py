@@ -51,6 +51,7 @@ def read_firing(
     reset: str | None,
     refractory: Parameter | Distribution | str,
     hold: object,
+    links: frozenset[str] = frozenset(),
 ) -> Firing:
     """Read what a population says of its spikes.
 
@@ -62,6 +63,7 @@ def read_firing(
         reset: Assignments, or None.
         refractory: A condition as text, a `Parameter` or a distribution.
         hold: Names of states, or None for the default.
+        links: Names of inputs that are variables of other cells.
 
     Raises:
         NetworkError, WrongTypeError, UnknownNameError: As `Population`.
@@ -82,7 +84,7 @@ def read_firing(
         period = _period(name, size, refractory)
     nodes = [node for node in (condition, period) if isinstance(node, Node)]
     for node in (*nodes, *(assignment.expression for assignment in resets)):
-        inputs = equations.depends(node) & set(equations.inputs)
+        inputs = equations.depends(node) & equations.inputs.keys() - links
         if inputs:
             raise NetworkError(
                 f"the threshold and the reset of {name!r} may use states, parameters and the time "

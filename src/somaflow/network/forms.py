@@ -4,8 +4,9 @@ A synapse's equations speak of one synapse. Some of their states are equal for a
 one presynaptic cell, some for all of one postsynaptic cell, and of some only the sum over the
 synapses of one postsynaptic cell matters. A run keeps each of them once:
 
-* *graded*: what depends on the presynaptic cell's state is one more row of that population's block,
-  which the solver integrates; its effect is summed over synapses at each of the solver's nodes;
+* *graded*: what depends on the presynaptic cell's state, or on its spikes in a way that has no
+  closed form, is one more row of that population's block, which the solver integrates; its effect
+  is summed over synapses at each of the solver's nodes;
 * *pulsed*: a gate that transmitter pulses open, in closed form between the edges of the pulses, for
   each presynaptic cell, and the conductance that it opens, for each postsynaptic cell;
 * *jumping*: what jumps at spikes and obeys linear equations between them, in closed form.
@@ -21,7 +22,7 @@ from somaflow.errors import EquationError, NetworkError
 from somaflow.network import general
 from somaflow.network.form import Form
 from somaflow.network.general import General, in_general
-from somaflow.network.graded import Graded
+from somaflow.network.graded import Graded, moved_by_spikes
 from somaflow.network.jumping import Jumping
 from somaflow.network.plastic import Plastic
 from somaflow.network.pulsed import Pulsed
@@ -73,7 +74,12 @@ def _rewritten(projection: Synaptic) -> Form:
     Raises:
         NetworkError, EquationError: None does; the message says why.
     """
-    for form in FORMS:
-        if (found := form.recognise(projection)) is not None:
+    try:
+        for form in FORMS:
+            if (found := form.recognise(projection)) is not None:
+                return found
+    except (NetworkError, EquationError):
+        if (found := moved_by_spikes(projection)) is not None:
             return found
+        raise
     return General.recognise(projection)

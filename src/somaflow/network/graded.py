@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from somaflow.equations.affine import ONE, ZERO, inlined
-from somaflow.equations.equations import Equations
+from somaflow.equations.equations import Assignment, Equations
 from somaflow.equations.expression import (
     Binary,
     Call,
@@ -16,7 +16,7 @@ from somaflow.equations.expression import (
 )
 from somaflow.errors import NetworkError
 from somaflow.network.form import Form
-from somaflow.network.general import calls_pulse, duration_of, undriven
+from somaflow.network.general import calls_pulse, closed_states, duration_of, undriven
 from somaflow.network.synaptic import Synaptic, place_of, varied_delays
 
 _MOST_FACTORS = 10_000  # of a current that is multiplied out
@@ -31,13 +31,17 @@ class Graded(Form):
         rows: Its states, which become rows of the presynaptic population's block.
         terms: The outward current as a sum of weight * pre * post: trees (pre, post).
         duration: Length of the transmitter pulse that the states know, or None.
+        on_spike: What a presynaptic spike does to the states, in order.
+        closed: Of states that spikes move: those with closed forms from spike to spike.
     """
 
     rows: tuple[str, ...]
     terms: tuple[tuple[Node, Node], ...]
     duration: Node | None
+    on_spike: tuple[Assignment, ...] = ()
+    closed: tuple[str, ...] = ()
 
-    events = acts = False
+    events = False
 
     @classmethod
     def recognise(cls, projection: Synaptic) -> "Graded | None":
@@ -57,8 +61,13 @@ class Graded(Form):
 
     @property
     def waits(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether presynaptic spikes begin pulses."""
-        return self.duration is not None
+        """Whether presynaptic spikes begin pulses, or move states."""
+        return self.duration is not None or bool(self.on_spike)
+
+    @property
+    def acts(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether arriving spikes move postsynaptic cells at once."""
+        return bool(self.on_spike)
 
     @property
     def post(self) -> tuple[Node, ...]:
@@ -81,7 +90,7 @@ class Graded(Form):
 
     def explain(self, place: str) -> str:
         """Return what the form is called."""
-        return "graded"
+        return "graded, moved by spikes" if self.on_spike else "graded"
 
     def treatment(self, state: str, solved: Callable[[], str]) -> str:
         """Return that the solver integrates it."""
@@ -90,6 +99,31 @@ class Graded(Form):
     def uncounted(self) -> str | None:
         """Return that a number of spikes is not enough."""
         return "lets each presynaptic cell open a gate of its own"
+
+
+def moved_by_spikes(projection: Synaptic) -> Graded | None:
+    """Return a synapse whose states know of the presynaptic cell alone, its spikes among it.
+
+    So each cell has them once, whatever spikes make of them. What is linear between spikes has
+    cheaper forms.
+    """
+    equations, weight = projection.equations, projection.weight_name
+    if not equations.on_spike or equations.on_post_spike or equations.uses_pulse:
+        return None
+    if "I" not in equations.definitions or weight in equations.states or varied_delays(projection):
+        return None
+    changes = [(state, variable.expression) for state, variable in equations.states.items()]
+    changes += [(assignment.name, assignment.expression) for assignment in equations.on_spike]
+    other = {name for name in equations.inputs if not name.endswith("_pre")} | {weight}
+    for name, node in changes:
+        if name not in equations.states or equations.depends(node) & other:
+            return None
+    try:
+        terms = terms_of(projection)
+    except NetworkError:
+        return None
+    rows, closed = tuple(equations.states), closed_states(equations)
+    return Graded(rows, terms, None, equations.on_spike, closed)
 
 
 def follows(equations: Equations, side: str) -> bool:

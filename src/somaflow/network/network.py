@@ -19,6 +19,7 @@ from somaflow.errors import (
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
 from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back
+from somaflow.network.links import Link, in_order
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
@@ -50,6 +51,7 @@ class Network(Description):
     parts: tuple[Part, ...]
     seed: int = 0
     _drawn: tuple[Part, ...] = field(init=False, repr=False)
+    _links: tuple[Link, ...] = field(init=False, repr=False)
 
     def __init__(self, *members: Part, parts: Sequence[Part] = (), seed: int = 0) -> None:
         if not isinstance(parts, (tuple, list)):
@@ -82,6 +84,7 @@ class Network(Description):
                         f"{part!r} refers to the population {view.population.name!r}, which is "
                         "not among the parts of this network; pass it to Network too."
                     )
+        object.__setattr__(self, "_links", in_order(self.populations))
         if warning := doubled(self.projections):
             warnings.warn(warning, SomaflowWarning, stacklevel=2)
         if self.seed:
@@ -115,6 +118,11 @@ class Network(Description):
     def inputs(self) -> tuple[PoissonInput, ...]:
         """The Poisson inputs, in the order given."""
         return self._of(PoissonInput)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """What the equations of populations read of other cells, each after what it needs."""
+        return self._links
 
     def projection(self, name: str) -> Projection:
         """Return a projection by name, as this network draws it.

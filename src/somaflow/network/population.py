@@ -20,6 +20,7 @@ from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
+from somaflow.network.links import checked_links
 from somaflow.network.neuron import CURRENT_INPUT, Neuron
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
@@ -72,6 +73,10 @@ class Population(Description):
             Default: those that the threshold compares and the reset sets to a value.
         shared_noise: Names of white noises of the equations, such as `("xi_common",)`, of which all
             cells have the same one. Default: each cell has its own.
+        links: By a name that the equations declare, as `H : mV`, what it stands for: a variable of
+            other cells, `{"H": other["h"]}`, of one of them for all, `other[[0]]["h"]`, or their
+            `other["h"].mean()` or `.sum()`. Of the population itself, or of one that is made later,
+            `sf.Recorder("its name", "h")`. A link has its value at each moment, without a delay.
 
     Raises:
         NetworkError: A bad name or size, or a parameter or positions of the wrong shape; or a
@@ -89,6 +94,7 @@ class Population(Description):
     positions: Field[Parameter | None] = default(None)
     hold: Field[tuple[str, ...] | None] = default(None)
     shared_noise: tuple[str, ...] = ()
+    links: Field[dict[str, Recorder]] = default(None)
     _equations: Equations = field(init=False, repr=False)
     _source: Source | None = field(init=False, repr=False)
     _firing: Firing = field(init=False, repr=False)
@@ -137,10 +143,13 @@ class Population(Description):
         equations = model if isinstance(model, Equations) else model.equations
         setter(self, "_source", None)
         setter(self, "_equations", drawn(equations, self.name, self.size))
+        links: object = self.links
+        setter(self, "links", checked_links(self.name, equations, {} if links is None else links))
         self._check_equations()
         setter(self, "shared_noise", self._checked_noise())
         spikes = (self.threshold, self.reset, self.refractory, self.hold)
-        setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes))
+        read = frozenset(self.links)
+        setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes, read))
 
     def _set_source(self, source: Source) -> None:
         for key in ("threshold", "reset", "refractory", "hold"):
@@ -150,10 +159,10 @@ class Population(Description):
                 raise NetworkError(
                     f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
                 )
-        if self.shared_noise:
-            raise NetworkError(
-                f"{self.name!r} is made of spike sources, which have no shared_noise."
-            )
+        for key in ("shared_noise", "links"):
+            if getattr(self, key):
+                raise NetworkError(f"{self.name!r} is made of spike sources, which have no {key}.")
+        object.__setattr__(self, "links", {})
         object.__setattr__(self, "_source", source.of(self.name, self.size))
         object.__setattr__(self, "_equations", NO_EQUATIONS)
         object.__setattr__(self, "_firing", Firing())
@@ -165,13 +174,12 @@ class Population(Description):
                 f"the equations of {self.name!r} have no unit of time. In a network time is in "
                 "ms: divide each right-hand side by a time constant, such as 1*ms."
             )
-        if not equations.states:
-            raise NetworkError(f"the equations of {self.name!r} have no dx/dt.")
         for name in equations.inputs:
-            if name != CURRENT_INPUT:
+            if name != CURRENT_INPUT and name not in self.links:
                 raise NetworkError(
                     f"nothing drives the input {name!r} of {self.name!r}. The input that stimuli "
-                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter."
+                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter, "
+                    f"and a variable of other cells a link: links={{{name!r}: other['x']}}."
                 )
         if equations.on_spike or equations.uses_pulse:
             raise NetworkError(

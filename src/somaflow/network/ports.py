@@ -9,9 +9,9 @@ from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, evaluate
-from somaflow.equations.statements import Variable
 from somaflow.errors import NetworkError, UnitError, nearest
 from somaflow.network.connections import Connections
+from somaflow.network.links import readable
 from somaflow.network.population import Population
 from somaflow.network.random import threefry
 from somaflow.network.stimuli import require_current_input
@@ -42,7 +42,7 @@ def check_ports(
     for port, unit in equations.inputs.items():
         variable, _, side = port.rpartition("_")
         owner = ends.get(side)
-        states = _readable(owner.equations, side) if owner else {}
+        states = _readable(owner, side) if owner else {}
         if variable not in states:
             where = f"population {owner.name!r}" if owner else "a pre or post population"
             known = states if owner else ("v_pre", "v_post")
@@ -56,11 +56,18 @@ def check_ports(
                 f"{place}: synapse {synapse!r} reads {port!r}, but "
                 f"{where} has no state {variable or port!r}.{_why(owner, variable, side) or hint}"
             )
-        cell_unit = states[variable].unit
+        cell_unit = states[variable]
         if units.dimensions(cell_unit) != units.dimensions(unit):
             raise UnitError(
                 f"{place}: synapse {synapse!r} reads {port!r} in "
                 f"{unit}, but {variable!r} of {ends[side].name!r} is in {cell_unit}."
+            )
+    for assignment in (*equations.on_spike, *equations.on_post_spike):
+        if (linked := assignment.name.removesuffix("_post")) in ends["post"].links:
+            raise NetworkError(
+                f"{place}: synapse {synapse!r} assigns to {assignment.name!r}, but {linked!r} of "
+                f"{ends['post'].name!r} is a variable of other cells; only states can be assigned "
+                "to."
             )
     waits = {"pre": equations.uses_pulse or equations.on_spike, "post": equations.on_post_spike}
     for side, waiting in waits.items():
@@ -72,19 +79,12 @@ def check_ports(
     _check_current(place, synapse, equations, ends["post"])
 
 
-def _readable(equations: Equations, side: str) -> dict[str, Variable]:
-    """Return what synapses may read of cells: states, and definitions of presynaptic cells."""
-    states = dict(getattr(equations, "states", {}))
-    if side != "pre":
-        return states
-    noises = getattr(equations, "noises", {}).values()
-    unknown = {*getattr(equations, "inputs", {}), *(name for some in noises for name in some)}
-    definitions = getattr(equations, "definitions", {})
-    return states | {
-        name: variable
-        for name, variable in definitions.items()
-        if not equations.depends(variable.expression) & unknown
-    }
+def _readable(owner: Population, side: str) -> dict[str, str]:
+    """Return the units of what synapses read: states, links, of presynaptic cells definitions."""
+    known = readable(owner)
+    if side == "pre":
+        return known
+    return {name: unit for name, unit in known.items() if name not in owner.equations.definitions}
 
 
 def _why(owner: Population | None, variable: str, side: str) -> str:

@@ -12,7 +12,8 @@ from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution
 from somaflow.equations.equations import Equations
-from somaflow.errors import NetworkError, UnitError, WrongTypeError
+from somaflow.equations.expression import names, parse
+from somaflow.errors import EquationError, NetworkError, UnitError, WrongTypeError
 from somaflow.network.fields import Field, default
 from somaflow.network.random import PARAMETER, named, seeded
 from somaflow.network.recorder import check_cells
@@ -95,6 +96,13 @@ def checked_rate(rate: object, kind: str) -> Rate:
             raise UnitError(f"the rate of a {kind} is in {rate.unit}; give a {what} in Hz.")
         lowest = rate.extremes[0] if isinstance(rate, Course) else 0.0
     else:
+        if isinstance(rate, str) and _is_expression(rate):
+            raise WrongTypeError(
+                f"the rate of a {kind} is a number or a waveform, not the expression {rate!r}. "
+                "Cells whose rate is one are a population without dx/dt: sf.Population(name, n, "
+                f"sf.Equations.parse('rate = {rate} : Hz', ...), threshold='rand() < rate*dt'), "
+                "where links= says what is read of other cells."
+            )
         rate = per_cell(rate, "Hz", "rate", kind)
         lowest = float(rate.value.min(initial=0))
     if lowest < 0:
@@ -103,6 +111,14 @@ def checked_rate(rate: object, kind: str) -> Rate:
             "0 Hz."
         )
     return rate
+
+
+def _is_expression(text: str) -> bool:
+    """Tell whether a text names anything but units."""
+    try:
+        return bool(names(parse(text)) - units.NAMES.keys())
+    except EquationError:
+        return False
 
 
 def check_rates(rate: Rate, name: str, size: int) -> None:

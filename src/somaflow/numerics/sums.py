@@ -93,6 +93,23 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     return materialize(_sum_rows(_sum_runs(materialize(_folded(spread * gathered)), None, 1), None))
 
 
+def total(x: Tensor) -> Tensor:
+    """Return the sum over the last axis, `[..., 1]`: of 16 terms far from each other, and so on.
+
+    Args:
+        x: `[..., n]`.
+    """
+    x = materialize(x)
+    while x.shape[-1] > 1:
+        count = min(_RUN, x.shape[-1])
+        missing = -x.shape[-1] % count
+        if missing:
+            x = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, missing]])
+        parts = tf.reshape(x, [*x.shape[:-1], count, -1])
+        x = materialize(_sum_runs(parts, None, -2))
+    return x
+
+
 def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
     """Return sums over parts of the presynaptic cells, each as `weighted_sum` of a matrix.
 

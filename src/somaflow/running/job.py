@@ -214,7 +214,7 @@ def _of_maps(network: Network, solver: Solver | None) -> Solver | None:
     Raises:
         RunError: Only some populations are maps, or the method is for others.
     """
-    cells = [p for p in network.populations if p.source is None]
+    cells = [p for p in network.populations if p.source is None and p.equations.states]
     maps = [p.name for p in cells if are_maps(p.equations.states)]
     others = [p.name for p in cells if p.name not in maps]
     if not maps:
