@@ -47,6 +47,7 @@ def simulate(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None = None,
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
+    until: str | None = None,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Simulate a network.
@@ -73,6 +74,11 @@ def simulate(
         checkpoint: Biological time from one checkpoint to the next, a whole number of steps;
             rounded up to whole recording intervals. A store has one at the run's beginning and
             one at its end in any case.
+        until: A condition such as `"any(PN.v > 0*mV)"`: the run ends with the first step at whose
+            end it holds, and `duration` is the longest that it may be; `run.status` says which it
+            was. Of the variables of a population it takes `any()` or `all()` of a condition, or
+            compares `mean()`, `sum()`, `max()` or `min()` of a value; `PN.spikes` is 1 where a cell
+            spiked in the step. With `and`, `or`, `not` and the time `t`. Not for a batch.
         progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
             silence, or a function that is given a `sf.Progress` after each chunk.
 
@@ -88,7 +94,9 @@ def simulate(
         Interrupted: A signal asked the run to stop. It is a `KeyboardInterrupt`.
     """
     check_progress(progress)
-    arguments = read(network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint)
+    arguments = read(
+        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+    )
     return run.begin(job.job_of(arguments), arguments.sink, progress)
 
 
@@ -145,6 +153,7 @@ def plan(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None = None,
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
+    until: str | None = None,
 ) -> Plan:
     """Say what a run would need: memory, disk and time.
 
@@ -152,8 +161,9 @@ def plan(
     chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
     results is not written to.
 
-    The arguments are those of `simulate`. What a sink of your own would hold is counted if it says
-    that (`somaflow.storage.sinks.Measurable`); nothing is written to it.
+    The arguments are those of `simulate`; a run with `until` is planned in its whole length. What
+    a sink of your own would hold is counted if it says that
+    (`somaflow.storage.sinks.Measurable`); nothing is written to it.
 
     Returns:
         The plan; `print(plan)` shows it as a table.
@@ -165,5 +175,7 @@ def plan(
         NonFiniteState: A state became infinite or not a number.
         Interrupted: A signal asked to stop.
     """
-    arguments = read(network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint)
+    arguments = read(
+        network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, until
+    )
     return planning.estimate(job.job_of(arguments), arguments.sink)

@@ -68,7 +68,7 @@ def _whole(sink: Resumable, changes: Changes) -> Solution | None:
         StoreError, RunError: As `sf.resume`.
     """
     stopped = find(sink, changes)
-    if stopped.checkpoint.step != stopped.job.n_steps or not Logbook(sink.beside).is_finished():
+    if not stopped.ended or not Logbook(sink.beside).is_finished():
         return None
     prepared = stopped.build()
     if not sink.is_complete(prepared.columns, prepared.header, stopped.cursors):

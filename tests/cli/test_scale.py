@@ -94,9 +94,14 @@ def test_the_table_tells_rates_and_no_field_potential(tmp_path, given):
     [
         (
             ["antennal-lobe", "--scale", "0.1"],
-            "'antennal-lobe' has one size, so it takes no --scale",
+            "'antennal-lobe' takes no --scale; of the models cortical-microcircuit and decision do",
         ),
-        (["antennal-lobe", "--scale", "1"], "cortical-microcircuit does"),
+        (
+            ["cortical-microcircuit", "--coherence", "10"],
+            "takes no --coherence; of the models decision does",
+        ),
+        (["decision", "--coherence", "101"], "from -100 to 100"),
+        (["decision", "--scale", "0.001"], "a selective group has no cell"),
         (["cortical-microcircuit", "--scale", "0"], "above 0 and at most 1"),
         (["cortical-microcircuit", "--scale", "0.0004"], "population L5I has no cell"),
         (["cortical-microcircuit", "--parameters", "al-20hz"], "no background 'al-20hz'"),

@@ -19,15 +19,20 @@ WANTED = {
     # neurons
     "hodgkin_huxley_1952", "lif", "qif", "eif", "adex", "izhikevich", "hh_cond_exp",
     "hh_cond_exp_traub", "morris_lecar", "wang_buzsaki", "connor_stevens",
+    "pinsky_rinzel",
     # synapses
     "nach", "gaba_a", "gaba_a_facilitating", "slow_gaba", "slow_gaba_mohanta2021", "delta",
-    "graded_prinz2004", "stdp_pair_all_to_all", "stdp_pair_nearest", "stdp_triplet_all_to_all",
+    "stdp_pair_all_to_all", "stdp_pair_nearest", "stdp_inhibitory", "stdp_triplet_all_to_all",
     "stdp_triplet_nearest", "stdp_clopath", "stdp_graupner_brunel", "stdp_reward",
+    # of the stomatogastric ganglion
+    "na_prinz2003", "ca_t_prinz2003", "ca_s_prinz2003", "ka_prinz2003", "kca_prinz2003",
+    "kd_prinz2003", "h_prinz2003", "ca_prinz2003",
 }  # fmt: skip
 BOTH = {  # for point neurons, and per area
     "exponential_conductance", "exponential_current", "alpha_conductance", "alpha_current",
     "double_exponential_conductance", "double_exponential_current", "ampa", "nmda",
-    "nmda_saturating", "gaba_a_destexhe", "gaba_b", "graded_conductance", "gap_junction",
+    "nmda_saturating", "gaba_a_destexhe", "gaba_b", "graded_conductance", "graded_prinz2004",
+    "gap_junction",
     "tsodyks_markram_conductance", "tsodyks_markram_current",
 }  # fmt: skip
 FLOWING = {"stdp_clopath", "stdp_reward"}  # their weights change between spikes too

@@ -127,6 +127,9 @@ PLAIN = {
     "cortical_microcircuit": Case(
         sf.models.cortical_microcircuit, background="poisson", seed=1, scale=0.1
     ),
+    "decision": Case(
+        sf.models.decision, parameters="wang-2002", seed=1, scale=0.1, coherence=51.2
+    ),
     "SpikeTrains.problem": Case(lambda k: PAIRS.problem(k), k=0),  # noqa: PLW0108 - by name
     **{
         f"math.{name}": Case(getattr(sf.math, name), x=1.0)
@@ -217,6 +220,14 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
         Case(run.final.__getitem__, population="cells"),
         Case(sf.plotting.raster, spikes=run["cells.spikes"], ax=None, color="k"),
         Case(sf.plotting.rasters, run=run, populations=["cells"], title="", window=None),
+        Case(
+            sf.plotting.competition,
+            run=run,
+            populations=["cells"],
+            title="",
+            window=None,
+            shaded=None,
+        ),
         Case(sf.plotting.response, run=run, spectrum=None, odour=None, title="", window=None),
         Case(sf.resume, path=place, duration=1 * ms, checkpoint=None, exact=True, progress=False),
         Case(sf.check, path=place, repair=False),

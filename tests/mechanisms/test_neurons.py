@@ -22,10 +22,13 @@ CURRENTS: dict[str, Any] = {  # well above rheobase
     "izhikevich": 10 * nA,
     "lif": 2 * nA,
     "morris_lecar": 120 * DENSITY,
+    "pinsky_rinzel": 2.5 * DENSITY,
     "qif": 10 * nA,
     "wang_buzsaki": 2 * DENSITY,
 }
-FIRES_BY_ITSELF = {"hh_cond_exp_traub"}  # its leak reverses at -60 mV
+INTO = {"pinsky_rinzel": "I_soma"}  # of those that have several inputs
+# The leak of one reverses at -60 mV; the other bursts every 1.3 s.
+FIRES_BY_ITSELF = {"hh_cond_exp_traub", "pinsky_rinzel"}
 CUT_OFF = {"adex", "eif", "izhikevich", "qif"}
 METHODS: dict[str, tuple[Solver, float]] = {
     "RK4": (sf.RK4(), 0.01),
@@ -53,7 +56,10 @@ def everybody(request: pytest.FixtureRequest) -> sf.Solution:
     """Two cells of every kind, one without input and one with it."""
     solver, dt = METHODS[request.param]
     cells = [sf.Population(name, 2, sf.load(name)) for name in CURRENTS]
-    clamps = [sf.CurrentClamp(c, np.array([0.0, 1.0]) * CURRENTS[c.name]) for c in cells]
+    clamps = [
+        sf.CurrentClamp(c, np.array([0.0, 1.0]) * CURRENTS[c.name], into=INTO.get(c.name))
+        for c in cells
+    ]
     record = [r for c in cells for r in (c.spikes, c["v"].every(0.5 * ms))]
     network = sf.Network(*cells, *clamps)
     return sf.simulate(network, 200 * ms, dt=dt * ms, solver=solver, record=record)

@@ -27,8 +27,10 @@ SPIKES = np.arange(FIRST, DURATION, PERIOD)
 EDGES = np.arange(round(DURATION / EVERY) + 1) * EVERY
 # The solver knows a pulse as the part of each step that it covers, and this one lasts two steps.
 COARSE = {"gaba_a_facilitating": 2e-3}
-# Those whose weights change between spikes are in tests/physics/test_rules_of_plasticity.py.
+# Those whose weights change between spikes are in tests/physics/test_rules_of_plasticity.py, and
+# saturating gates in tests/compiler/test_moved.py.
 ELSEWHERE = {"delta", "stdp_clopath", "stdp_graupner_brunel", "stdp_reward"}
+ELSEWHERE |= {"nmda_saturating", "nmda_saturating_density"}
 NAMES = [
     n for n in sf.catalogue("synapses") if n not in ELSEWHERE and not n.startswith("gap_junction")
 ]
@@ -128,9 +130,6 @@ def expected(name: str) -> Callable[[Array], Array]:
         case "ampa" | "gaba_a_destexhe" | "nach" | "nmda":
             block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57) if kind == "nmda" else 1.0
             return solved(pulsed(p), [0.0], lambda y: drive * weight * block * y[0])
-        case "nmda_saturating":
-            block = 1 / (1 + np.exp(-0.062 * V_POST) / 3.57)
-            return solved(saturating(p), [0.0], lambda y: drive * weight * block * y[0])
         case "gaba_a":
             return solved(pulsed(p, opened(-20, 1.5)), [0.0], lambda y: drive * weight * y[0])
         case "graded_conductance" | "graded_prinz2004":
@@ -145,6 +144,8 @@ def expected(name: str) -> Callable[[Array], Array]:
             return spikewise(dynamic(p), lambda t: drive * weight * np.exp(-t / p["tau"]))
         case "stdp_pair_all_to_all" | "stdp_pair_nearest":
             return spikewise(plastic(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
+        case "stdp_inhibitory":
+            return spikewise(balancing(p), lambda t: drive * np.exp(-t / p["tau"]))
         case "stdp_triplet_all_to_all" | "stdp_triplet_nearest":
             return spikewise(triplets(p, "all" in kind), lambda t: drive * np.exp(-t / p["tau"]))
     raise AssertionError(f"no time course for {name}")
@@ -167,16 +168,6 @@ def pulsed(p: dict[str, float], level: float | None = None) -> Any:
     def slope(y: Array, since: float) -> Array:
         T = (since < p["t_max"]) * p["T_max"] if level is None else level
         return p["alpha"] * (1 - y) * T - p["beta"] * y
-
-    return slope
-
-
-def saturating(p: dict[str, float]) -> Any:
-    """Of what spikes leave, 5e-5 is there at the next one."""
-
-    def slope(y: Array, since: float) -> Array:
-        x = np.exp(-since / p["tau_rise"])
-        return p["alpha"] * x * (1 - y) - y / p["tau_decay"]
 
     return slope
 
@@ -237,6 +228,18 @@ def plastic(p: dict[str, float], add: bool) -> list[float]:
         y = y * add + 1
         rest = PERIOD - LATER
         x, y = x * np.exp(-rest / p["tau_plus"]), y * np.exp(-rest / p["tau_minus"])
+    return found
+
+
+def balancing(p: dict[str, float]) -> list[float]:
+    """The weight at each presynaptic spike by the rule of Vogels et al. (2011), likewise."""
+    w, x, y, found = 0.0, 0.0, 0.0, []
+    for _ in SPIKES:
+        x, w = x + 1, max(w + p["eta"] * (y - 2 * p["rho_0"] * p["tau_stdp"]), 0.0)
+        found.append(w)
+        x, y = (trace * np.exp(-LATER / p["tau_stdp"]) for trace in (x, y))
+        y, w = y + 1, w + p["eta"] * x
+        x, y = (trace * np.exp(-(PERIOD - LATER) / p["tau_stdp"]) for trace in (x, y))
     return found
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import NetworkError, UnitError, UnknownNameError, WrongTypeError
+from somaflow.errors import (
+    NetworkError,
+    SomaflowWarning,
+    UnitError,
+    UnknownNameError,
+    WrongTypeError,
+)
 from somaflow.network.links import in_order
 from somaflow.units import Hz, ms, mV, nA
 
@@ -91,8 +97,8 @@ def test_an_initial_value_reads_no_link() -> None:
 
 
 def test_a_name_is_a_link_or_nothing_drives_it() -> None:
-    with pytest.raises(NetworkError, match="H"):
-        reader({})
+    with pytest.warns(SomaflowWarning, match=r"is 0.* is a link: links=\{'H'"):
+        sf.Network(reader({}))
     with pytest.raises(NetworkError, match="spike sources, which have no links"):
         sf.Population("p", 6, sf.SpikeSourcePoisson(5 * Hz), links={"H": OTHER["x"]})
     driven = "dy/dt = (I_stim*mV/nA - y)/tau : mV\nI_stim : nA"

@@ -69,6 +69,19 @@ def stdp(pre: np.ndarray, post: np.ndarray, nearest: bool, p: dict[str, float]) 
     return w
 
 
+def balancing(pre: np.ndarray, post: np.ndarray, eta: float, alpha: float, tau: float) -> float:
+    """The weight at the end by the rule of Vogels et al. (2011), from event to event."""
+    w, x, y, last = 0.0005, 0.0, 0.0, 0.0
+    for time, is_pre in events(pre, post):
+        decay = np.exp(-(time - last) / tau)
+        x, y, last = x * decay, y * decay, time
+        if is_pre:
+            x, w = x + 1, max(w + eta * (y - alpha), 0.0)
+        else:
+            y, w = y + 1, max(w + eta * x, 0.0)
+    return w
+
+
 def tsodyks(train: np.ndarray, g: float, p: dict[str, float]) -> tuple[float, float, float]:
     """u, R and G of one synapse at the end, from event to event."""
     u, r, conductance, last = 0.0, 1.0, 0.0, 0.0
@@ -127,6 +140,24 @@ def test_weights_under_poisson_trains_equal_those_from_event_to_event(
     ]
     np.testing.assert_allclose(run["pre_to_post.w"].values[-1], wanted, rtol=0, atol=1e-12)
     assert np.ptp(wanted) > 1e-4
+
+
+def test_inhibitory_weights_under_poisson_trains_equal_those_from_event_to_event() -> None:
+    eta, alpha, tau = 2e-4, 2.0, 20.0  # the mean of the traces is 1, so weights rise and fall
+    synapse = sf.load("stdp_inhibitory")(
+        eta=eta * uS, rho_0=alpha / (2 * tau) / ms, tau_stdp=tau * ms, w=0.5e-3 * uS
+    )
+    pre, (post, stimulus) = sources(), targets()
+    made = sf.Projection(pre, post, synapse)
+    run = ran(made, stimulus, [made["w"]])
+    table = made.connections()
+    wanted = [
+        balancing(PRE[j], POST[i], eta, alpha, tau)
+        for j, i in zip(table.pre, table.post, strict=True)
+    ]
+    np.testing.assert_allclose(run["pre_to_post.w"].values[-1], wanted, rtol=0, atol=1e-12)
+    assert np.ptp(wanted) > 1e-4
+    assert min(wanted) == 0
 
 
 def test_facilitation_and_depression_under_poisson_trains_equal_those_from_event_to_event() -> None:

@@ -132,6 +132,43 @@ numbers["connor_stevens at v=-50"] = {
     "tau_b": mpf("1.24") + mpf("2.678") / (1 + exp(mpf("0.0624") * (V + 50))),
 }
 
+
+def pinsky_rinzel(v, u, h, n, s, c, q, ca):
+    """The derivatives as the paper has them: in mV from rest, with 1 uA/cm**2 into the soma."""
+
+    def gate(x, opening, closing):
+        return opening * (1 - x) - closing * x
+
+    opening = mpf("0.32") * (mpf("13.1") - v) / (exp((mpf("13.1") - v) / 4) - 1)
+    closing = mpf("0.28") * (v - mpf("40.1")) / (exp((v - mpf("40.1")) / 5) - 1)
+    sodium = 30 * (opening / (opening + closing)) ** 2 * h * (v - 120)
+    calcium = 10 * s**2 * (u - 140)
+    potassium = mpf("0.8") * q * (u + 15) + 15 * c * min(ca / 250, 1) * (u + 15)
+    falling = 2 * exp((mpf("6.5") - u) / 27)
+    rising = exp((u - 10) / 11 - (u - mpf("6.5")) / 27) / mpf("18.975")
+    fast = (rising, falling - rising) if u <= 50 else (falling, 0)
+    soma = 2 + mpf("4.2") * (u - v) - v / 10 - sodium - 15 * n * (v + 15)
+    slow = mpf("0.016") * (mpf("35.1") - v) / (exp((mpf("35.1") - v) / 5) - 1)
+    down = mpf("0.02") * (u - mpf("51.1")) / (exp((u - mpf("51.1")) / 5) - 1)
+    return {
+        "dv/dt": soma / 3,
+        "dv_dend/dt": (mpf("4.2") * (v - u) - u / 10 - calcium - potassium) / 3,
+        "dh/dt": gate(h, mpf("0.128") * exp((17 - v) / 18), 4 / (1 + exp((40 - v) / 5))),
+        "dn/dt": gate(n, slow, mpf("0.25") * exp(mpf("0.5") - v / 40)),
+        "ds/dt": gate(s, mpf("1.6") / (1 + exp(-mpf("0.072") * (u - 65))), down),
+        "dc/dt": gate(c, *fast),
+        "dq/dt": gate(q, min(ca / 50000, mpf("0.01")), mpf("0.001")),
+        "dCa/dt": -mpf("0.13") * calcium - mpf("0.075") * ca,
+    }
+
+
+numbers["pinsky_rinzel at v=-40, v_dend=-35, Ca=100, I_soma=1"] = pinsky_rinzel(
+    mpf(20), mpf(25), *map(mpf, ("0.6", "0.2", "0.3", "0.25", "0.05", "100"))
+)
+numbers["pinsky_rinzel at v=0, v_dend=10, Ca=800, I_soma=1"] = pinsky_rinzel(
+    mpf(60), mpf(70), *map(mpf, ("0.1", "0.7", "0.6", "0.5", "0.1", "800"))
+)
+
 rise, decay = mpf("0.1"), mpf(10)
 peak = rise * decay / (decay - rise) * log(decay / rise)
 open_60, open_40 = (1 / (1 + exp(-mpf("0.062") * v) / mpf("3.57")) for v in (-60, 40))
@@ -156,6 +193,66 @@ numbers |= {
     "graded_prinz2004 at v_pre=-20": {
         "s_inf": 1 / (1 + exp(mpf(-3))),
         "tau_s": 40 * (1 - 1 / (1 + exp(mpf(-3)))),
+    },
+}
+
+
+V = mpf(-50)
+
+
+def gate(half, slope):
+    """1/(1 + exp((V + half)/slope)) at V = -50."""
+    return 1 / (1 + exp((mpf(-50) + half) / slope))
+
+
+numbers |= {
+    "na_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("25.5"), mpf("-5.29")),
+        "h_inf": gate(mpf("48.9"), mpf("5.18")),
+        "tau_m": mpf("2.64") - mpf("2.52") * gate(120, -25),
+        "tau_h": mpf("1.34")
+        * gate(mpf("62.9"), -10)
+        * (mpf("1.5") + gate(mpf("34.9"), mpf("3.6"))),
+    },
+    "ca_t_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("27.1"), mpf("-7.2")),
+        "h_inf": gate(mpf("32.1"), mpf("5.5")),
+        "tau_m": mpf("43.4") - mpf("42.6") * gate(mpf("68.1"), mpf("-20.5")),
+        "tau_h": 210 - mpf("179.6") * gate(55, mpf("-16.9")),
+    },
+    "ca_s_prinz2003 at v=-50": {
+        "m_inf": gate(33, mpf("-8.1")),
+        "h_inf": gate(60, mpf("6.2")),
+        "tau_m": mpf("2.8") + 14 / (exp((V + 27) / 10) + exp(-(V + 70) / 13)),
+        "tau_h": 120 + 300 / (exp((V + 55) / 9) + exp(-(V + 65) / 16)),
+    },
+    "ka_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("27.2"), mpf("-8.7")),
+        "h_inf": gate(mpf("56.9"), mpf("4.9")),
+        "tau_m": mpf("23.2") - mpf("20.8") * gate(mpf("32.9"), mpf("-15.2")),
+        "tau_h": mpf("77.2") - mpf("58.4") * gate(mpf("38.9"), mpf("-26.5")),
+    },
+    "kca_prinz2003 at v=-50, Ca=2": {
+        "m_inf": mpf(2) / 5 * gate(mpf("28.3"), mpf("-12.6")),
+        "tau_m": mpf("180.6") - mpf("150.2") * gate(46, mpf("-22.7")),
+    },
+    "kd_prinz2003 at v=-50": {
+        "m_inf": gate(mpf("12.3"), mpf("-11.8")),
+        "tau_m": mpf("14.4") - mpf("12.8") * gate(mpf("28.3"), mpf("-19.2")),
+    },
+    "h_prinz2003 at v=-50": {
+        "m_inf": gate(75, mpf("5.5")),
+        "tau_m": 2
+        / (exp(-(V + mpf("169.7")) / mpf("11.6")) + exp((V - mpf("26.7")) / mpf("14.3"))),
+    },
+    "ca_prinz2003 at Ca=2, I_ca=-10": {
+        "dCa/dt": (mpf("0.05") + mpf("14.96") * mpf("0.628") * 10 - 2) / 200,
+        # R and F of CODATA 2018.
+        "E_Ca": mpf("8.31446261815324")
+        * mpf("284.15")
+        / (2 * mpf("96485.33212331"))
+        * 1000
+        * log(1500),
     },
 }
 

@@ -52,7 +52,10 @@ class Dtype(StrEnum):
 
 
 _Method = typer.Option(
-    help="The method.", parser=_method, metavar=f"[{'|'.join(catalogue.in_networks())}]"
+    help="The method.",
+    parser=_method,
+    metavar=f"[{'|'.join(catalogue.in_networks())}]",
+    show_default="the model's own",
 )
 _Place = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or its store.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")]
@@ -114,11 +117,17 @@ def run_model(
         float | None,
         typer.Option(help="The share of the cells, such as 0.1.", show_default="all"),
     ] = None,
-    duration: Annotated[str, typer.Option(help="Biological time.")] = "1s",
+    coherence: Annotated[
+        float | None,
+        typer.Option(help="Of the motion seen, in percent.", show_default="the model's own"),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="Biological time.", show_default="the model's own")
+    ] = None,
     dt: Annotated[
         str | None, typer.Option(help="The step.", show_default="the model's own")
     ] = None,
-    solver: Annotated[str, _Method] = "rk4",
+    solver: Annotated[str | None, _Method] = None,
     dtype: Annotated[Dtype, typer.Option(help="The precision.")] = Dtype.FLOAT64,
     seed: Annotated[int, typer.Option(help="Keys every random choice.")] = 1,
     checkpoint: Annotated[
@@ -140,15 +149,17 @@ def run_model(
     """Run a model; write its recordings (Zarr) and a figure (PNG)."""
     errors = Console(stderr=True)
     with _plain_errors():
+        own = entry(model)
         request = Request(
             model=model,
             parameters=parameters,
-            duration=milliseconds(duration, "--duration"),
-            dt=milliseconds(entry(model).dt if dt is None else dt, "--dt"),
-            solver=solver,
+            duration=milliseconds(own.duration if duration is None else duration, "--duration"),
+            dt=milliseconds(own.dt if dt is None else dt, "--dt"),
+            solver=solver or own.solver,
             dtype=dtype.value,
             seed=seed,
             scale=scale,
+            coherence=coherence,
             out=out,
             overwrite=overwrite,
             checkpoint=None if checkpoint is None else milliseconds(checkpoint, "--checkpoint"),

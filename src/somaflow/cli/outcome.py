@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WHOLE = 2000.0  # ms; a run up to this long is drawn from its start to its end
 _BEFORE, _AFTER = 500.0, 1000.0  # ms that are drawn around the odour of a longer one
 _MOST = 10_000.0  # ms
+_DECIDED = 200.0  # ms at the end of the motion in which a decision is read
 _SHOWN = 500.0  # ms at the end of a run of a microcircuit that are drawn
 _MARK = "somaflow"  # in a figure, so that no picture of anybody else is replaced
 _HEAD = 1000  # bytes of a figure within which the mark stands
@@ -66,6 +67,10 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
     if isinstance(model, sf.models.CorticalMicrocircuit):
         numbers["rates_hz"] = _rates(run, model)
         figure = None if foreign else _rasters(run, model)
+    elif isinstance(model, sf.models.Decision):
+        numbers["rates_hz"] = _rates(run, model)
+        numbers["decision_hz"] = _decision(run, model)
+        figure = None if foreign else _competition(run, model)
     else:
         spectrum = _spectrum(run, model)
         peak = None if spectrum is None else spectrum.peak
@@ -107,7 +112,28 @@ def _rasters(run: sf.Solution, model: sf.models.CorticalMicrocircuit) -> Figure:
     return sf.plotting.rasters(run, names, title=model.title, window=(start, run.duration))
 
 
-def _rates(run: sf.Solution, model: sf.models.CorticalMicrocircuit) -> dict[str, float]:
+def _competition(run: sf.Solution, model: sf.models.Decision) -> Figure:
+    return sf.plotting.competition(
+        run,
+        list(model.groups),
+        title=model.title,
+        window=(0.0, min(run.duration, _MOST)),
+        shaded=model.motion,
+    )
+
+
+def _decision(run: sf.Solution, model: sf.models.Decision) -> dict[str, float] | None:
+    """Return the rates of the groups while the motion ends; None if the run ends before that."""
+    stop = model.motion[1]
+    if run.duration < stop:
+        return None
+    trains = {name: run.read(f"{name}.spikes", stop - _DECIDED, stop) for name in model.groups}
+    return {name: float(f"{train.rates().mean():.4g}") for name, train in trains.items()}
+
+
+def _rates(
+    run: sf.Solution, model: sf.models.CorticalMicrocircuit | sf.models.Decision
+) -> dict[str, float]:
     sizes = {population.name: population.size for population in model.network.populations}
     counts = run.statistics["spikes"]
     return {

@@ -25,6 +25,8 @@ class Numbers(TypedDict):
         spikes: How many, by recording.
         samples_end_ms: The last sample of each recording that ends before the run.
         lfp_peak_hz: None where there is none; missing of a model without a field potential.
+        decision_hz: Rates of the groups of a network that decides, while the motion ends; None of
+            a run that ends before.
         rates_hz: Mean rate of each population over the whole run, where a model is known by them.
     """
 
@@ -41,6 +43,7 @@ class Numbers(TypedDict):
     samples_end_ms: dict[str, float]
     lfp_peak_hz: NotRequired[float | None]
     rates_hz: NotRequired[dict[str, float]]
+    decision_hz: NotRequired[dict[str, float] | None]
 
 
 def summary(
@@ -92,6 +95,8 @@ def table(numbers: Numbers) -> Table:
         grid.add_row(f"last sample of {name}", f"at {last:,.10g} ms")
     for name, rate in numbers.get("rates_hz", {}).items():
         grid.add_row(f"rate of {name}", f"{rate:.2f} Hz")
+    for name, rate in (numbers.get("decision_hz") or {}).items():
+        grid.add_row(f"rate of {name} as the motion ends", f"{rate:.2f} Hz")
     if "lfp_peak_hz" in numbers:
         peak = numbers["lfp_peak_hz"]
         grid.add_row("LFP peak", "none" if peak is None else f"{peak:.1f} Hz")

@@ -34,6 +34,7 @@ class Request:
         dtype: `float64` or `float32`.
         seed: Of the wiring, the drive, the initial values and the run.
         scale: The share of the model's cells; None for all.
+        coherence: Of the motion that the model sees, in percent; None for the model's own.
         out: The folder for results.
         overwrite: Whether results that are there may be replaced.
         checkpoint: Biological time from a checkpoint to the next in ms; None for those at the
@@ -50,6 +51,7 @@ class Request:
     seed: int
     out: Path
     scale: float | None = None
+    coherence: float | None = None
     overwrite: bool = False
     checkpoint: float | None = None
     quiet: bool = False
@@ -64,6 +66,15 @@ class Request:
         """The picture."""
         return self.out / f"{self.model}.png"
 
+    def build(self) -> sf.models.Model:
+        """Return the model.
+
+        Raises:
+            SomaflowError: As `build`.
+        """
+        options = {"scale": self.scale, "coherence": self.coherence}
+        return build(self.model, self.parameters, self.seed, **options)
+
     def text(self) -> bytes:
         """Return what is kept beside the results, so that their figure can be drawn again."""
         record = {
@@ -76,6 +87,7 @@ class Request:
             "dtype": self.dtype,
             "seed": self.seed,
             "scale": self.scale,
+            "coherence": self.coherence,
             "checkpoint_ms": self.checkpoint,
         }
         return (json.dumps(record, indent=2) + "\n").encode()
@@ -95,25 +107,31 @@ def entry(model: str) -> sf.models.ModelEntry:
 
 
 def build(
-    model: str, parameters: str | None, seed: int, scale: float | None = None
+    model: str, parameters: str | None, seed: int, **options: float | None
 ) -> sf.models.Model:
     """Build a model by its name.
+
+    Args:
+        model: Its name.
+        parameters: A parameter set; None for its first.
+        seed: Keys every random choice.
+        options: What only some models take, such as `scale`; None where it was not asked for.
 
     Raises:
         UnknownNameError: There is no such model or parameter set.
         WrongTypeError: The seed is not a whole number from 0 on.
-        NetworkError: The model cannot be scaled, or not so.
+        NetworkError: The model does not take an option, or not so.
     """
     known = entry(model)
-    arguments = (parameters or known.parameter_sets[0], seed)
-    if scale is None:
-        return known.build(*arguments)
-    if not known.scales:
-        can = ", ".join(name for name, other in sf.models.MODELS.items() if other.scales)
-        raise sf.errors.NetworkError(
-            f"the model {model!r} has one size, so it takes no --scale; {can} does."
-        )
-    return known.build(*arguments, scale)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known.takes:
+            can = [other for other, entry in sf.models.MODELS.items() if name in entry.takes]
+            raise sf.errors.NetworkError(
+                f"the model {model!r} takes no --{name}; of the models {' and '.join(can)} "
+                f"{'does' if len(can) == 1 else 'do'}."
+            )
+    return known.build(parameters or known.parameter_sets[0], seed, **given)
 
 
 def kept_model(folder: Folder) -> sf.models.Model | None:
@@ -132,8 +150,8 @@ def kept_model(folder: Folder) -> sf.models.Model | None:
             raise sf.errors.StoreError(
                 f"{folder}/{REQUEST} has format {record['format']!r}; this version reads {_FORMAT}."
             )
-        scale = record.get("scale")
-        return build(record["model"], record["parameters"], record["seed"], scale)
+        options = {name: record.get(name) for name in ("scale", "coherence")}
+        return build(record["model"], record["parameters"], record["seed"], **options)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -181,6 +199,9 @@ def recorders(model: sf.models.Model) -> list[sf.Recorder]:
     spikes = [population.spikes for population in model.network.populations]
     if isinstance(model, sf.models.CorticalMicrocircuit):
         return spikes
+    if isinstance(model, sf.models.Decision):
+        groups = model.groups.items()
+        return [*spikes, *(cells.spikes.as_(f"{name}.spikes") for name, cells in groups)]
     pn, ln, ms = model.pn, model.ln, sf.units.ms
     return [
         *spikes,

@@ -10,7 +10,7 @@ from rich.console import Console
 import somaflow as sf
 from somaflow.cli.outcome import Report, is_own_figure, of_model
 from somaflow.cli.place import command
-from somaflow.cli.request import Request, arguments, build
+from somaflow.cli.request import Request, arguments
 from somaflow.quiet import quiet
 from somaflow.simulation.clock import whole_steps
 from somaflow.storage.checkpoint import names as checkpoints
@@ -36,7 +36,7 @@ def execute(request: Request, console: Console) -> Report:
         Interrupted: The run was asked to stop.
     """
     check(request)
-    model = build(request.model, request.parameters, request.seed, request.scale)
+    model = request.build()
     _refuse(request)
     load(console, request.quiet)
     settings = arguments(request, model)
@@ -64,7 +64,7 @@ def plan(request: Request, console: Console) -> sf.Plan:
         SomaflowError: As `execute`.
     """
     check(request)
-    model = build(request.model, request.parameters, request.seed, request.scale)
+    model = request.build()
     load(console, request.quiet)
     return sf.plan(**arguments(request, model))
 

@@ -5,7 +5,7 @@ conductance from the spike's arrival to the step's end; without it, spikes that 
 closely would be late by a first-order error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node
 from somaflow.equations.statements import are_maps
 from somaflow.errors import EquationError
-from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.network.inputs import inputs_of
 from somaflow.numerics.constants import columns
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.types import Tensor
@@ -55,7 +55,7 @@ class Arrivals:
         tables: The tables of the network.
 
     Attributes:
-        pushes: How fast each state of each population changes with the input current.
+        pushes: For each population by input how fast each state changes with it.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -63,8 +63,10 @@ class Arrivals:
         self.order = {route.projection: place for place, (_, route) in enumerate(tables.routes)}
         # Within a step nothing moves a map.
         self.pushes = [
-            {} if are_maps(lowered.equations.states) else pushed_states(lowered.equations)
-            for lowered in tables.lowered
+            {}
+            if are_maps(lowered.equations.states)
+            else _pushed(lowered.equations, inputs_of(population))
+            for lowered, population in zip(tables.lowered, tables.populations, strict=True)
         ]
 
     def bring(
@@ -97,28 +99,30 @@ class Arrivals:
                 for state, value in effect.moves(states[k]).items():
                     allowed = free(k, state, tf.ones_like(value)) > 0
                     states[k][state] = tf.where(allowed, value, states[k][state])
-        reached: dict[int, list[tuple[Arrival, Route]]] = {}
+        reached: dict[tuple[int, str], list[tuple[Arrival, Route]]] = {}
         for arrival in arrivals:
             for route in arrival.coupling.group.routes:
-                if arrival.effect.charge is not None and self.pushes[route.target]:
-                    reached.setdefault(route.target, []).append((arrival, route))
-        for target in sorted(reached):
-            parts = sorted(reached[target], key=lambda part: self.order[part[1].projection])
-            self._charge(target, parts, states[target], end, prepared, free)
+                into = route.into
+                if arrival.effect.charge is not None and into in self.pushes[route.target]:
+                    reached.setdefault((route.target, into), []).append((arrival, route))
+        for key in sorted(reached):
+            parts = sorted(reached[key], key=lambda part: self.order[part[1].projection])
+            self._charge(*key, parts, states[key[0]], end, prepared, free)
 
     def _charge(
         self,
         target: int,
+        into: str,
         reached: list[tuple[Arrival, Route]],
         states: States,
         end: Tensor,
         prepared: Constants,
         free: Free,
     ) -> None:
-        names = list(self.pushes[target])
+        names = list(self.pushes[target][into])
 
         def moved() -> tuple[Tensor, ...]:
-            changes = self._changes(target, reached, states, end, prepared, free)
+            changes = self._changes(target, into, reached, states, end, prepared, free)
             return tuple(states[name] + changes[name] for name in names)
 
         def still() -> tuple[Tensor, ...]:
@@ -135,13 +139,14 @@ class Arrivals:
     def _changes(
         self,
         target: int,
+        into: str,
         reached: list[tuple[Arrival, Route]],
         states: States,
         end: Tensor,
         prepared: Constants,
         free: Free,
     ) -> Tensors:
-        """Return the change of each state that the input current moves.
+        """Return the change of each state that the input moves.
 
         With s the integral of a conductance, a state x that it pulls to E obeys dx/ds = -k*(x - E),
         k being dx'/dI. So does the current of all synapses of a cell together: over the charges it
@@ -149,7 +154,7 @@ class Arrivals:
         (exp(a) - 1)/a. No cell is moved beyond where the current vanishes.
         """
         parts = [(arrival.coupling, route, arrival.effect.charge) for arrival, route in reached]
-        slopes = self.slopes(target, states | {"t": end}, prepared)
+        slopes = self.slopes(target, into, states | {"t": end}, prepared)
         inward = self.inward(parts, states, prepared)
         if inward is None:
             return {state: tf.zeros_like(states[state]) for state in slopes}
@@ -159,10 +164,10 @@ class Arrivals:
             inward = inward * exprel(rate if exact else tf.minimum(rate, 0))
         return {state: free(target, state, slope * inward) for state, slope in slopes.items()}
 
-    def slopes(self, target: int, values: States, prepared: Constants) -> Tensors:
-        """Return how fast each state of a population changes with its input current."""
+    def slopes(self, target: int, into: str, values: States, prepared: Constants) -> Tensors:
+        """Return how fast each state of a population changes with an input."""
         value = self.lowered[target].scope(prepared.cells[target], by_name(values))
-        return {state: value(slope) for state, slope in self.pushes[target].items()}
+        return {state: value(slope) for state, slope in self.pushes[target][into].items()}
 
     @staticmethod
     def inward(parts: list[Part], states: States, prepared: Constants) -> Tensor | None:
@@ -204,16 +209,23 @@ class Arrivals:
         return total, exact
 
 
-def pushed_states(equations: Equations) -> dict[str, Node]:
-    """Return how fast each state changes with the input current, where that is linear."""
+def _pushed(equations: Equations, inputs: Collection[str]) -> dict[str, dict[str, Node]]:
+    """Return by input how fast each state changes with it, of inputs that move any."""
+    moved = {into: pushed_states(equations, into, inputs) for into in inputs}
+    return {into: states for into, states in moved.items() if states}
+
+
+def pushed_states(equations: Equations, into: str, inputs: Collection[str]) -> dict[str, Node]:
+    """Return how fast each state changes with one of several inputs, where that is linear."""
     slopes = {}
     for state, variable in equations.states.items():
-        if CURRENT_INPUT not in equations.depends(variable.expression):
+        if into not in equations.depends(variable.expression):
             continue
         try:
-            slope, _ = affine_in(CURRENT_INPUT, variable, equations.definitions)
+            slope, _ = affine_in(into, variable, equations.definitions)
         except EquationError:
             continue  # the step's end is then late by what a spike moves within its own step
-        if slope != ZERO:
+        # What other inputs are is not known at the step's end.
+        if slope != ZERO and not equations.depends(slope) & set(inputs):
             slopes[state] = slope
     return slopes

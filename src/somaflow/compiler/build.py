@@ -18,9 +18,11 @@ from somaflow.compiler.maps import MapDoctor, check_maps
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.step import NetworkDynamics
+from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
 from somaflow.description import Description
 from somaflow.network.choice import Choice
+from somaflow.network.ending import Ending
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.structure import structure
@@ -78,6 +80,7 @@ def compile_network(
     seed: int = 0,
     begin: int = 0,
     solver: Solver | None = None,
+    ending: Ending | None = None,
 ) -> Compiled:
     """Lower a network.
 
@@ -92,6 +95,7 @@ def compile_network(
         seed: Of all that is drawn in the run.
         begin: Steps made before the run.
         solver: The method, whose limits are then minded; None for no limits.
+        ending: The condition at which the run stops, or None.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed, or gap junctions are too
@@ -136,10 +140,12 @@ def compile_network(
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
+        alongside=max(map(len, dynamics.alongside)),
         local=dynamics.local if local else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,
+        until=None if ending is None else Stopping(dynamics, ending).holds,
     )
     return Compiled(
         system,
@@ -157,7 +163,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
-        *(system.diffusion, system.increments, system.passed),
+        *(system.diffusion, system.increments, system.passed, system.until),
     )
 
 

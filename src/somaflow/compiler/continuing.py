@@ -21,6 +21,7 @@ from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.equations.expression import Node
 from somaflow.errors import RunError
 from somaflow.network.population import Population
+from somaflow.network.senders import name_of_sender
 from somaflow.simulation.system import Array
 
 _POST = ("sum", "sums", "post")  # parts of a group's event state by postsynaptic cells
@@ -128,8 +129,8 @@ class Continuing:
                     "that is given; give it another name, under which it begins anew."
                 )
         for member in group.members:
-            ends = member.projection.pre, member.projection.post
-            pre, post = (end.population.name for end in ends)
+            pre = name_of_sender(member.projection)
+            post = member.projection.post.population.name
             before = old.source, old.members[str(member.projection.name)][0]
             if before != (pre, post):
                 raise RunError(
@@ -151,7 +152,7 @@ class Continuing:
         if not delay:
             return None
         if old is None:
-            source = group.members[0].projection.pre.population.name
+            source = name_of_sender(group.members[0].projection)
             return self.clocks.now if self._sent(source, delay * self.clocks.dt) else None
         if old.begun is None:
             return None

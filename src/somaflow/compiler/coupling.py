@@ -54,6 +54,7 @@ class Route:
     Attributes:
         projection: Its name.
         target: Index of the postsynaptic population.
+        into: The input of its cells that the current leaves; None where it drives none.
         columns: The part of the group's sums that belongs to it.
         post: What turns the sums into the outward current: for each sum the factor that the
             postsynaptic cell gives, or for jumping synapses the current itself.
@@ -63,6 +64,7 @@ class Route:
 
     projection: str
     target: int
+    into: str | None
     columns: slice
     post: tuple[Node, ...]
     chords: dict[str, Chord]

@@ -206,10 +206,10 @@ class Drives:
         drive: Tensor,
         context: DriveContext,
         prepared: DriveConstants,
-    ) -> list[tuple[int, Tensor]]:
-        """Return the inward current into each population that a stimulus drives."""
+    ) -> list[tuple[int, str, Tensor]]:
+        """Return what stimuli add: to which population, to which input of it, and how much."""
         return [
-            (table.target, table.current(states, drive, context, values))
+            (table.target, table.into, table.current(states, drive, context, values))
             for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True)
         ]
 

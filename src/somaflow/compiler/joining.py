@@ -30,6 +30,7 @@ from somaflow.network.plastic import Plastic
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.projection import Projection
 from somaflow.network.pulsed import Pulsed
+from somaflow.network.senders import name_of_sender, with_happenings
 from somaflow.network.synaptic import Synaptic
 from somaflow.simulation.system import Array
 
@@ -63,7 +64,8 @@ class Joining:
     ) -> None:
         self.network, self.dt, self.before = network, dt, before
         self.dtype: np.dtype = np.dtype(dtype)
-        self.populations, self.nodes = network.populations, nodes
+        self.populations, _ = with_happenings(network.populations)
+        self.nodes = nodes
         self.place = {p.name: k for k, p in enumerate(self.populations)}
 
     def couplings(self) -> list[AnyCoupling]:
@@ -100,7 +102,7 @@ class Joining:
         group = Group(
             key=grouping.key,
             form=form,
-            source=self.place[first.pre.population.name],
+            source=self.place[name_of_sender(first)],
             initial=initial,
             lowered=Lowered(equations, self._changing(first, form)),
             delay=delay,
@@ -131,7 +133,8 @@ class Joining:
         chords = chords_of(synaptic.equations, form.post)
         keep = (*form.post, *(slope for chord in chords.values() for slope in chord.slopes))
         lowered = Lowered(synaptic.equations, self._changing(synaptic, form), keep)
-        return Route(str(synaptic.name), target, columns, form.post, chords, lowered)
+        into = synaptic.into
+        return Route(str(synaptic.name), target, into, columns, form.post, chords, lowered)
 
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
         n_pre = padded(self.populations[group.source].size)

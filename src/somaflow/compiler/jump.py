@@ -10,6 +10,7 @@ from somaflow.compiler.history import at_step, with_step
 from somaflow.compiler.single import GeneralConstants
 from somaflow.compiler.states import Constants, Context, EventState, States, Tick
 from somaflow.compiler.step import FlowState, NetworkDynamics
+from somaflow.equations.expression import Name
 from somaflow.numerics.constants import number
 from somaflow.numerics.device import cast, held, spread
 from somaflow.numerics.rows import stacked
@@ -32,15 +33,14 @@ class NetworkJump:
     ) -> Jump:
         """Find crossings, reset the cells that spiked, and do what spikes do."""
         clamps, outside, tick = self._whole.drives.clamps, context.drives, context.tick
-        (begin, end), old = context.times, self._whole.states(before.flow)
-        new = clamps.at_end(self._moved(old, flow, context), outside, constants.drives)
-        old, new = (self._whole.linked(*at, constants) for at in ((old, begin), (new, end)))
+        begin, end = context.times
+        old, new = self._both(before, flow, context, constants)
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
         event = self._begin(before, context)
         crossings = [
-            self._crossings(k, before, *moved, context, constants)
-            for k, moved in enumerate(zip(old, new, strict=True))
+            self._crossings(k, before, old[owner], new[owner], context, constants)
+            for k, owner in enumerate(self._whole.owners)
         ]
         # Stored, or all that a spike does would compute the cell's step again.
         since = held(
@@ -54,14 +54,11 @@ class NetworkJump:
                 waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
                 event.refractory[spiking.key] = spiking.left(waiting, crossed > 0, steps)
             if spiking.resets:
-                self._reset(k, states[k], crossed > 0, context, constants)
-            if self._whole.struck[k]:
-                value = self._whole.between(k, states[k], 1, context, constants)
-                above = tf.broadcast_to(spiking.holds(value), crossed.shape)
-                event.above[f"above {self._whole.populations[k].name}"] = above
+                self._reset(k, states[self._whole.owners[k]], crossed > 0, context, constants)
             key = f"spikes {self._whole.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
                 event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
+        event.above.update(self._above(since, new, states, context, constants))
         for c, (coupling, numbers) in enumerate(
             zip(self._whole.couplings, constants.sums, strict=True)
         ):
@@ -84,8 +81,7 @@ class NetworkJump:
             opened, kept = context.groups[group.key], before.event.groups.get(group.key)
             effect = coupling.emit(kept, opened, spikes, tick, numbers)
             if effect is not None:
-                if effect.event is not None:
-                    event.groups[group.key] = effect.event
+                event.groups.update({} if effect.event is None else {group.key: effect.event})
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
@@ -100,7 +96,68 @@ class NetworkJump:
             stacked([states[coupling.group.source][key] for key in coupling.flowing])
             for _, coupling in self._whole.tables.flowing
         )
-        return Jump(blocks, event, tf.concat(since, axis=-1))
+        kept = self._kept(since, new, context, constants)
+        return Jump(blocks, event, tf.concat(since, axis=-1), kept)
+
+    def _above(
+        self,
+        since: list[Tensor],
+        new: list[States],
+        states: list[States],
+        context: Context,
+        constants: Constants,
+    ) -> dict[str, Tensor]:
+        """Tell where thresholds hold before what spikes do, and before and after all resets."""
+        above = {}
+        for k, crossed in enumerate(since):
+            if not self._whole.struck[k]:
+                continue
+            owner, spiking = self._whole.owners[k], self._whole.spiking[k]
+            moments = (new, states) if owner in self._whole.tables.shaken else (states,)
+            holds = [
+                spiking.holds(self._whole.between(k, moment[owner], 1, context, constants))
+                for moment in moments
+            ]
+            held = holds[0] if len(holds) == 1 else holds[0] & holds[1]
+            name = f"above {self._whole.populations[k].name}"
+            above[name] = tf.broadcast_to(held, crossed.shape)
+        return above
+
+    def _kept(
+        self, since: list[Tensor], new: list[States], context: Context, constants: Constants
+    ) -> Tensor | None:
+        """Return what is recorded with each spike, `[n_values, ..., n_sources]`; None for nothing.
+
+        Args:
+            since: The crossings of each population.
+            new: The states of each at the step's end, before resets.
+            context: What holds in the step.
+            constants: What is computed once a chunk.
+        """
+        wanted, rows = self._whole.alongside, []
+        for place in range(max(map(len, wanted))):
+            parts = []
+            for k, (names, crossed) in enumerate(zip(wanted, since, strict=True)):
+                zero = tf.zeros_like(crossed)
+                if place < len(names):
+                    owner = self._whole.owners[k]
+                    scope = self._whole.between(k, new[owner], 1, context, constants)
+                    value = spread(cast(scope(Name(names[place])), crossed.dtype), crossed.shape)
+                    # With a choice in between, XLA computes the state no other way than without.
+                    zero = tf.where(crossed > 0, value, zero)
+                parts.append(zero)
+            rows.append(tf.concat(parts, axis=-1))
+        return tf.stack(rows) if rows else None
+
+    def _both(
+        self, before: Carry, flow: FlowState, context: Context, constants: Constants
+    ) -> tuple[list[States], list[States]]:
+        """Return the states at a step's start and at its end, with what cells read of others."""
+        old, drives = self._whole.states(before.flow), context.drives
+        new = self._moved(old, flow, context)
+        new = self._whole.drives.clamps.at_end(new, drives, constants.drives)
+        begin, end = context.times
+        return self._whole.linked(old, begin, constants), self._whole.linked(new, end, constants)
 
     def _begin(self, before: Carry, context: Context) -> EventState:
         """Return the event state of a step's end with what no spike changes."""

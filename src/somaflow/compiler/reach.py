@@ -7,13 +7,15 @@ methods; that is known before the run.
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.compiler.arrivals import Part
 from somaflow.compiler.graded import GradedConstants, follows_cells
-from somaflow.compiler.states import Parameters
+from somaflow.compiler.states import Parameters, Tensors
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.errors import NetworkError
 from somaflow.numerics.types import Tensor
@@ -93,25 +95,29 @@ def check_gaps(
     states = dynamics.linked(states, tf.constant(0.0, tf.float64), constants)
     reach = pair_reach(solver)
     for k, population in enumerate(dynamics.populations):
-        parts, names = [], []
+        parts: dict[str, list[Part]] = {}
+        names = []
         for c, coupling in gaps:
             numbers = constants.sums[c]
             assert isinstance(numbers, GradedConstants)
             nothing = tf.zeros([coupling.wiring.width], dynamics.tables.dtype)
             sums = [numbers.fixed.get(n, nothing) for n in range(len(coupling.form.terms))]
             for route in coupling.group.routes:
-                if route.target == k:
-                    parts.append((coupling, route, sums))
+                if route.target == k and route.into is not None:
+                    parts.setdefault(route.into, []).append((coupling, route, sums))
                     names.append(repr(route.projection))
-        if not parts:
+        rates: Tensors = {}
+        for into in parts.keys() & dynamics.arrivals.pushes[k].keys():
+            slopes = dynamics.arrivals.slopes(k, into, states[k] | {"t": 0.0}, constants)
+            rate, _ = dynamics.arrivals.rate(
+                k, parts[into], states[k], slopes, constants, lambda k, state, change: change
+            )
+            for state in slopes if rate is not None else ():
+                rates[state] = rates.get(state, 0.0) + rate
+        if not rates:
             continue
-        slopes = dynamics.arrivals.slopes(k, states[k] | {"t": 0.0}, constants)
-        rate, _ = dynamics.arrivals.rate(
-            k, parts, states[k], slopes, constants, lambda k, state, change: change
-        )
-        if rate is None:
-            continue
-        pull = -np.asarray(rate).reshape(-1, np.shape(rate)[-1])[:, : population.size]
+        pull = -reduce(np.minimum, map(np.asarray, rates.values()))
+        pull = pull.reshape(-1, pull.shape[-1])[:, : population.size]
         cell = int(np.argmax(pull.max(axis=0)))
         fastest = float(pull.max())
         if fastest * dt > reach:

@@ -44,6 +44,7 @@ class Spiking:
 
     Args:
         population: The population.
+        owner: That whose variables they are of: the same, but of events.
         dt: The step in ms.
         dtype: NumPy type of the run.
 
@@ -60,14 +61,16 @@ class Spiking:
 
     unseen = ("steps",)  # an argument of what is compiled
 
-    def __init__(self, population: Population, dt: float, dtype: np.dtype) -> None:
+    def __init__(
+        self, population: Population, owner: Population, dt: float, dtype: np.dtype
+    ) -> None:
         firing = population.firing
         self.dt, self.dtype, self.name = dt, dtype, population.name
         self.width = padded(population.size)
         self._leaps = are_maps(population.equations.states)  # with nothing between two steps
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         self._counted = False  # whether the number of the cell is asked for
-        self._own = frozenset(population.equations.dimensions())
+        self._own = frozenset(owner.equations.dimensions())
         bind, bind_reset, bind_waiting = map(self._binding, (_THRESHOLD, _RESET, _REFRACTORY))
         self.condition = None if firing.condition is None else bind(firing.condition)
         self.resets = tuple(Assignment(a.name, bind_reset(a.expression)) for a in firing.resets)

@@ -21,7 +21,7 @@ from somaflow.compiler.states import (
     by_name,
 )
 from somaflow.compiler.tables import Tables
-from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.network.alongside import kept_with
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, in_each_row, spread
@@ -54,9 +54,10 @@ class NetworkDynamics:
         self.tables = tables
         self.populations, self.layouts = tables.populations, tables.layouts
         self.couplings, self.lowered = tables.couplings, tables.lowered
-        self.spiking, self.dt = tables.spiking, tables.dt
+        self.spiking, self.dt, self.owners = tables.spiking, tables.dt, tables.owners
         self.drives = tables.drives
         self.recordings = Recordings(tables, recorders, start)
+        self.alongside = [kept_with(recorders, p.name) for p in tables.populations]
         self.struck, self.reach, self.behind = tables.struck, reach, behind
         self.arrivals = Arrivals(tables)
 
@@ -119,8 +120,12 @@ class NetworkDynamics:
     def between(
         self, k: int, states: States, end: int, context: Context, constants: Constants
     ) -> Scope:
-        """Return what evaluates trees of a population at the step's start (`end` 0) or end (1)."""
-        return self.scope(k, states | context.draws[k], context.times[end], constants)
+        """Return what evaluates trees of a population at the step's start (`end` 0) or end (1).
+
+        Those of events are of the states of their cells.
+        """
+        values, owner = states | context.draws[k], self.owners[k]
+        return self.scope(owner, values, context.times[end], constants)
 
     def scope(self, k: int, states: States, time: Tensor, constants: Constants) -> Scope:
         """Return what evaluates trees of a population that need no input."""
@@ -182,21 +187,24 @@ class NetworkDynamics:
         drive: Tensor,
         context: Context,
         constants: Constants,
-    ) -> list[Tensor | None]:
-        """Return the input current of each population: stimuli minus synaptic currents."""
-        totals: list[Tensor | None] = [None] * len(self.populations)
+    ) -> list[Tensors]:
+        """Return the inputs of each population that are driven: stimuli minus synaptic currents."""
+        totals: list[Tensors] = [{} for _ in self.populations]
 
-        def add(target: int, term: Tensor) -> None:
-            totals[target] = term if totals[target] is None else totals[target] + term
+        def add(target: int, into: str, term: Tensor) -> None:
+            known = totals[target]
+            known[into] = known[into] + term if into in known else term
 
         stimuli = self.drives.currents(states, drive, context.drives, constants.drives)
-        for target, current in stimuli:
-            add(target, in_each_row(current, next(iter(states[target].values()), None)))
+        for target, into, current in stimuli:
+            add(target, into, in_each_row(current, next(iter(states[target].values()), None)))
         for c, route in self.tables.routes:
+            if route.into is None:
+                continue
             table = constants.routes[route.projection]
             outward = self.couplings[c].current(route, states[route.target], sums[c], table)
             if outward is not None:
-                add(route.target, -outward)
+                add(route.target, route.into, -outward)
         return totals
 
     def sums(
@@ -239,13 +247,10 @@ class NetworkDynamics:
         scopes, time = [], self.drives.time(drive)
         for k, lowered in enumerate(self.lowered):
             values = by_name(states[k])
-            if values:
-                first = next(iter(values.values()))
-                inputs = lowered.equations.inputs
-                values = {name: tf.zeros_like(first) for name in inputs} | values
-            if currents[k] is not None:
-                values[CURRENT_INPUT] = currents[k]
-            scopes.append(lowered.scope(constants.cells[k], values | {"t": time}))
+            first = next(iter(values.values()), None)
+            nothing = tf.zeros([], self.tables.dtype) if first is None else tf.zeros_like(first)
+            values = dict.fromkeys(lowered.equations.inputs, nothing) | values
+            scopes.append(lowered.scope(constants.cells[k], values | currents[k] | {"t": time}))
         return scopes
 
     def vector_field(
@@ -277,13 +282,23 @@ class NetworkDynamics:
 
     def pull(
         self, k: int, states: list[States], sums: list[object], drive: Tensor, constants: Constants
-    ) -> Tensor | None:
-        """Return the rate at which synapses move a population to where their current vanishes."""
-        parts = [(self.couplings[c], r, sums[c]) for c, r in self.tables.routes if r.target == k]
-        slopes = self.arrivals.slopes(k, states[k] | {"t": self.drives.time(drive)}, constants)
-        return self.arrivals.rate(
-            k, parts, states[k], slopes, constants, lambda k, s, change: change
-        )[0]
+    ) -> Tensors:
+        """Return the rate at which synapses move states to where their current vanishes."""
+        rates: Tensors = {}
+        for into in self.arrivals.pushes[k]:
+            parts = [
+                (self.couplings[c], r, sums[c])
+                for c, r in self.tables.routes
+                if r.target == k and r.into == into
+            ]
+            values = states[k] | {"t": self.drives.time(drive)}
+            slopes = self.arrivals.slopes(k, into, values, constants)
+            rate, _ = self.arrivals.rate(
+                k, parts, states[k], slopes, constants, lambda k, s, change: change
+            )
+            for state in slopes if rate is not None else ():
+                rates[state] = rates[state] + rate if state in rates else rate
+        return rates
 
     def local(
         self,
@@ -319,12 +334,11 @@ class NetworkDynamics:
             like = states[k][layout.states[0]]
             names = self.populations[k].equations.states
             slope = {s: value(self.lowered[k].derivative(s)) for s in names}
-            rate = self.pull(k, states, sums, drive, constants) if guarded else None
-            if rate is not None:
+            rates = self.pull(k, states, sums, drive, constants) if guarded else {}
+            for state, rate in rates.items():
+                row = spread(cast(slope[state], like.dtype), like.shape)
                 strong = rate * self.dt < -self.reach
-                for state in self.arrivals.pushes[k]:
-                    row = spread(cast(slope[state], like.dtype), like.shape)
-                    slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
+                slope[state] = tf.where(strong, tf.constant(math.nan, like.dtype), row)
             if MEMBRANE in slope:
                 v = slope[MEMBRANE]
                 slope[MEMBRANE] = self.drives.clamps.still(k, v, context.drives, constants.drives)

@@ -1,4 +1,4 @@
-"""Stimuli: those of one kind on one population, side by side in one table.
+"""Stimuli: those of one kind on one input of a population, side by side in one table.
 
 Where no cell has two of them, each cell takes its own course, or draws its own number, and the
 table adds one term to the input. So many stimuli on views of a population cost what one costs.
@@ -15,7 +15,7 @@ from somaflow.compiler.columns import Columns, Fill, course_of, width_of
 from somaflow.compiler.layout import padded
 from somaflow.compiler.states import DriveContext, States, Tensors, Tick
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
-from somaflow.network.stimuli import MEMBRANE, Stimulus
+from somaflow.network.stimuli import Stimulus
 from somaflow.network.waveforms import Course, Step, Waveform, Windowed, shares
 from somaflow.numerics.device import materialize
 from somaflow.numerics.random import Key, normal_of
@@ -37,12 +37,14 @@ def side_by_side(stimuli: Sequence[Stimulus]) -> list[list[int]]:
     Returns:
         Of each table the numbers of its stimuli.
     """
-    tables: dict[str, list[list[int]]] = {}
-    taken: dict[str, list[Array]] = {}  # of each table the cells that have one of its stimuli
+    tables: dict[tuple[str, str], list[list[int]]] = {}
+    # Of each table the cells that have one of its stimuli.
+    taken: dict[tuple[str, str], list[Array]] = {}
     order: list[list[int]] = []
     for number, stimulus in enumerate(stimuli):
         owner, cells = stimulus.target.population, stimulus.target.cells
-        known, masks = tables.setdefault(owner.name, []), taken.setdefault(owner.name, [])
+        key = owner.name, stimulus.into
+        known, masks = tables.setdefault(key, []), taken.setdefault(key, [])
         place = len(known)
         for earlier in reversed(range(len(known))):
             if masks[earlier][cells].any():
@@ -70,7 +72,7 @@ def _kind(stimulus: Stimulus) -> tuple[object, bool]:
 
 
 class _Table:
-    """Stimuli of one kind on one population, of which each cell has one at most.
+    """Stimuli of one kind on one input of a population, of which each cell has one at most.
 
     Args:
         target: Index of the population.
@@ -81,6 +83,7 @@ class _Table:
 
     def __init__(self, target: int, stimuli: Sequence[Stimulus]) -> None:
         self.target, self.stimuli = target, stimuli
+        self.into, self.membrane = stimuli[0].into, stimuli[0].membrane
         self.size, self.several = stimuli[0].target.population.size, len(stimuli) > 1
 
     def of_cell(self, cell: int) -> Stimulus | None:
@@ -319,7 +322,7 @@ class OrnsteinTable(NoiseTable):
         found = found * self.window(context, values)
         if "reversal" not in values:
             return found
-        return tf.nn.relu(found) * (values["reversal"] - states[self.target][MEMBRANE])
+        return tf.nn.relu(found) * (values["reversal"] - states[self.target][self.membrane])
 
 
 def _course(stimulus: Stimulus) -> Course:

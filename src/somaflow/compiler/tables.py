@@ -31,6 +31,7 @@ from somaflow.given import is_among, shown
 from somaflow.network import groups
 from somaflow.network.distributions import Uniform, drawn_of
 from somaflow.network.network import Network
+from somaflow.network.senders import with_happenings
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
 from somaflow.simulation import memory
 from somaflow.simulation.system import Array, Carry, Row
@@ -43,7 +44,9 @@ class Tables:
     """What a network's pure functions close over.
 
     Attributes:
-        populations: In the order of the network; `place` gives each name's index.
+        populations: In the order of the network, and behind them their events, as populations of
+            cells without states; `place` gives each name's index.
+        owners: The place of the population whose cells each is of: its own, but of events.
         lowered: Their equations without noise, static parts told from changing ones.
         noises: Their white noise.
         spiking: The threshold, reset and refractory period of each.
@@ -54,8 +57,9 @@ class Tables:
             added.
         layouts: Rows of each population's packed block.
         drives: The stimuli, voltage clamps and spike sources.
-        struck: Whether spikes can lift the cells of each population above their threshold, where
-            the crossing matters: cells without a reset.
+        shaken: The places of the populations that a reset changes.
+        struck: Whether what happens at a step's end can lift the cells of each population above
+            their threshold, where the crossing matters: cells without a reset, and events.
         links: What the equations of cells read of other cells.
         delays: The longest delay in steps of the spikes of each population; 0 where none is kept.
         past: What synapses read with a delay.
@@ -81,7 +85,7 @@ class Tables:
         self.dtype: np.dtype = np.dtype(dtype)
         self.solver = RK4() if solver is None else solver
         self.duration = duration
-        self.populations = network.populations
+        self.populations, self.owners = with_happenings(network.populations)
         self.before: Continuing | None = None
         self.given: Mapping[str, Mapping[str, object]] = {}
         if isinstance(initial, FinalState):
@@ -89,7 +93,10 @@ class Tables:
         else:
             self.given = initial
         self.place = {p.name: k for k, p in enumerate(self.populations)}
-        self.spiking = [Spiking(p, dt, self.dtype) for p in self.populations]
+        self.spiking = [
+            Spiking(p, self.populations[owner], dt, self.dtype)
+            for p, owner in zip(self.populations, self.owners, strict=True)
+        ]
         self.noises = [WhiteNoise(p, dt, self.dtype) for p in self.populations]
         self.lowered = [self._lower(k) for k in range(len(self.populations))]
         warn_of_coarse_times(self)
@@ -120,6 +127,10 @@ class Tables:
             for route in coupling.group.routes
             if coupling.group.form.acts
         }
+        events = {k for k, owner in enumerate(self.owners) if k != owner}
+        pairs = zip(self.owners, self.spiking, strict=True)
+        self.shaken = {owner for owner, spiking in pairs if spiking.resets}
+        struck |= self.shaken | events
         self.struck = [
             k in struck and spiking.condition is not None and not spiking.resets
             for k, spiking in enumerate(self.spiking)
@@ -163,9 +174,11 @@ class Tables:
 
     def _lower(self, k: int) -> Lowered:
         equations, noise = self.populations[k].equations, self.noises[k]
-        spiking, single = self.spiking[k], self.dtype == np.float32
-        dynamic = frozenset(equations.inputs) | spiking.draws
-        return Lowered(noise.drift, dynamic, (*spiking.nodes, *noise.nodes), single)
+        pairs = zip(self.owners, self.spiking, strict=True)
+        spiking = [own for owner, own in pairs if owner == k]
+        dynamic = frozenset(equations.inputs).union(*(own.draws for own in spiking))
+        nodes = (node for own in spiking for node in own.nodes)
+        return Lowered(noise.drift, dynamic, (*nodes, *noise.nodes), self.dtype == np.float32)
 
     def _in_order(self) -> list[tuple[int, Route]]:
         own = (route.projection for coupling in self.apart for route in coupling.group.routes)

@@ -105,7 +105,8 @@ def warn_of_coarse_times(tables: "Tables") -> None:
     for population in tables.populations:
         equations = population.equations
         nodes = [variable.expression for variable in equations.states.values()]
-        nodes += [assignment.expression for assignment in population.firing.resets]
+        resets = (population.firing.resets, *(event.resets for event in population.happenings))
+        nodes += [assignment.expression for some in resets for assignment in some]
         if not any("t" in equations.depends(node) for node in nodes):
             continue
         for name in equations.states:

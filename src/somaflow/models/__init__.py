@@ -12,8 +12,9 @@ from somaflow.models.cortical_microcircuit import (
     CorticalMicrocircuit,
     cortical_microcircuit,
 )
+from somaflow.models.decision import DECISIONS, Decision, decision
 
-Model = AntennalLobe | CorticalMicrocircuit
+Model = AntennalLobe | CorticalMicrocircuit | Decision
 
 
 class ModelEntry(NamedTuple):
@@ -21,18 +22,21 @@ class ModelEntry(NamedTuple):
 
     Attributes:
         description: One line.
-        build: `(parameters, seed) -> Model`; of one that can be scaled
-            `(parameters, seed, scale) -> Model`.
+        build: `(parameters, seed, **takes) -> Model`.
         parameter_sets: The names that `parameters` may have, the default first.
         dt: The step that it is meant for.
-        scales: Whether it can be built with a share of its cells.
+        takes: What else `build` takes: `scale`, the share of the cells; `coherence`, in percent.
+        duration: The biological time that it is meant for.
+        solver: The method that it is meant for, by its name on the command line.
     """
 
     description: str
     build: Callable[..., Model]
     parameter_sets: tuple[str, ...]
     dt: str
-    scales: bool = False
+    takes: tuple[str, ...] = ()
+    duration: str = "1s"
+    solver: str = "rk4"
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -47,7 +51,16 @@ MODELS: dict[str, ModelEntry] = {
         cortical_microcircuit,
         BACKGROUNDS,
         "0.1ms",
-        scales=True,
+        takes=("scale",),
+    ),
+    "decision": ModelEntry(
+        "2,000 cells that decide between two directions of motion; --coherence, --scale",
+        decision,
+        DECISIONS,
+        "0.1ms",
+        takes=("scale", "coherence"),
+        duration="2s",
+        solver="exponential-euler",
     ),
 }
 
@@ -55,8 +68,10 @@ __all__ = [
     "MODELS",
     "AntennalLobe",
     "CorticalMicrocircuit",
+    "Decision",
     "Model",
     "ModelEntry",
     "antennal_lobe",
     "cortical_microcircuit",
+    "decision",
 ]

@@ -16,7 +16,8 @@ from typing import Any, TypedDict, cast
 import numpy as np
 
 import somaflow as sf
-from somaflow.given import is_among, is_number, shown
+from somaflow.given import is_among, shown
+from somaflow.models.scale import share
 
 _FILE = Path(__file__).parent / "parameters" / "cortical-microcircuit.toml"
 BACKGROUNDS = ("poisson", "dc")
@@ -122,7 +123,7 @@ def cortical_microcircuit(
             f"{sf.errors.nearest(background, BACKGROUNDS)}"
         )
     data = cast("_Parameters", tomllib.loads(_FILE.read_text(encoding="utf-8")))  # it is ours
-    circuit = _Circuit(data, _share(scale))
+    circuit = _Circuit(data, share(scale))
     populations = circuit.populations()
     parts = (
         *populations,
@@ -137,16 +138,6 @@ def cortical_microcircuit(
         title=f"{data['title']} ({background}, {whole})",
         provenance=" ".join(f"{notes} {data['reference']}".split()),
     )
-
-
-def _share(scale: Any) -> float:
-    if not is_number(scale):
-        raise sf.errors.WrongTypeError(f"a scale is a number, not {shown(scale)}.")
-    if not 0 < scale <= 1:
-        raise sf.errors.NetworkError(
-            f"the scale is {shown(scale)}; it must be above 0 and at most 1."
-        )
-    return float(scale)
 
 
 class _Circuit:

@@ -10,8 +10,8 @@ from somaflow.network.choice import costs
 from somaflow.network.delayed import told
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import choose, group
+from somaflow.network.inputs import inputs_of
 from somaflow.network.junctions import both_ways
-from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population
 from somaflow.network.projection import Projection
@@ -96,8 +96,19 @@ def sums(projections: Sequence[Projection]) -> Section:
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
         if (late := told(grouping.projections[0])) is not None:
             pairs.insert(2, ("reads", late))
+        pairs += [("current", text) for text in map(_current, grouping.projections) if text]
         entries.append(Entry(grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)
+
+
+def _current(projection: Projection) -> str:
+    """Say where the current of a projection goes, where that is not plain."""
+    target = projection.post.population
+    if target.source is not None and "I" in projection.written.definitions:
+        return f"of {projection.name} goes nowhere: {target.name} is made of spike sources"
+    if projection.into is not None and len(inputs_of(target)) > 1:
+        return f"of {projection.name} goes into {projection.into} of {target.name}"
+    return ""
 
 
 def counts(inputs: Sequence[PoissonInput]) -> Section:
@@ -132,16 +143,16 @@ def _problem(population: Population, state: str, arriving: Sequence[Synaptic]) -
     equations = population.equations
     if problem := _first_line(lambda: affine_parts(equations, state)):
         return problem
-    if CURRENT_INPUT not in equations.depends(equations.states[state].expression):
-        return None
+    used = set(equations.inputs) & equations.depends(equations.states[state].expression)
     forms = {}
-    for projection in arriving:
+    for projection in (each for each in arriving if each.into in used):
         if problem := _problem_of_current(projection, state):
             return problem
         if f"{state}_post" in projection.equations.depends(Name("I")):
-            forms[CURRENT_INPUT] = ONE, ZERO
+            forms[projection.into] = ONE, ZERO
     problem = _first_line(lambda: affine_parts(equations, state, forms))
-    return problem and f"{problem} {CURRENT_INPUT} holds synaptic currents that depend on {state}."
+    holds = " and ".join(forms)
+    return problem and f"{problem} {holds} holds synaptic currents that depend on {state}."
 
 
 def _problem_of_current(projection: Synaptic, state: str) -> str | None:

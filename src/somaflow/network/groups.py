@@ -14,6 +14,7 @@ from somaflow.network.form import Form
 from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways, has_back
 from somaflow.network.projection import Projection
+from somaflow.network.senders import name_of_sender
 from somaflow.network.synaptic import varied_delays
 from somaflow.units import Parameter
 
@@ -53,7 +54,7 @@ def group(
         form = take_apart(projection)
         key = _shared(projection, form), (apart or {}).get(str(projection.name))
         if key not in groupings:
-            source = projection.pre.population.name
+            source = name_of_sender(projection)
             name = f"{projection.synapse_name} of {source} ({projection.name})"
             groupings[key] = Grouping(name, form)
         groupings[key].projections.append(projection)
@@ -65,7 +66,7 @@ def _shared(projection: Projection, form: Form) -> str:
     if form.alone:
         return f"alone {projection.name}"
     delay = "varied" if projection.one_delay is None else projection.one_delay
-    return f"{projection.pre.population.name} {delay} {kinetics(projection, form)}"
+    return f"{name_of_sender(projection)} {delay} {kinetics(projection, form)}"
 
 
 def kinetics(projection: Projection, form: Form) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from somaflow.equations.equations import Equations
-from somaflow.equations.expression import Name, Node, renamed, render
 from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.fitting import turned
 from somaflow.network.lists import FromList
 from somaflow.network.ports import BACK
 from somaflow.network.projection import Projection
@@ -29,6 +28,8 @@ def both_ways(projections: Iterable[Projection]) -> Iterator[Projection]:
 
 def has_back(projection: Projection) -> bool:
     """Tell whether a projection carries current into its presynaptic cells too."""
+    if projection.is_joined:
+        return False
     apart = projection.pre.population is not projection.post.population
     return BACK in projection.equations.definitions or (projection.is_gap_junction and apart)
 
@@ -41,7 +42,7 @@ def doubled(projections: Iterable[Projection]) -> str:
     """
     seen: list[Projection] = []
     for one in projections:
-        if not (one.is_gap_junction and one.pre.population is not one.post.population):
+        if not (one.is_gap_junction and has_back(one)):
             continue
         for other in seen:
             ends = (one.pre, other.post), (one.post, other.pre)
@@ -71,20 +72,20 @@ def back(projection: Projection) -> Projection:
 
 def _back(projection: Projection) -> Projection:
     connections = projection.connections()
-    equations, synapse = projection.equations, projection.synapse
-    if BACK in equations.definitions:
-        turned = _turned(equations)
-        if isinstance(synapse, Mechanism):
-            synapse = Mechanism(
-                synapse.name,
-                synapse.kind,
-                synapse.title,
-                synapse.reference,
-                turned,
-                synapse.details,
-            )
-        else:
-            synapse = turned
+    fitted, synapse = projection.fitted, projection.synapse
+    assert fitted is not None
+    equations = turned(projection.written, fitted)
+    if isinstance(synapse, Mechanism):
+        synapse = Mechanism(
+            synapse.name,
+            synapse.kind,
+            synapse.title,
+            synapse.reference,
+            equations,
+            synapse.details,
+        )
+    else:
+        synapse = equations
     if connections.own:
         units = {name: equations.unit(name) for name in connections.own}
         synapse = synapse(
@@ -95,21 +96,6 @@ def _back(projection: Projection) -> Projection:
         weight = Parameter(np.ascontiguousarray(connections.coherent), connections.unit)
     pairs = FromList(np.stack([connections.post, connections.pre], axis=1), multapses=True)
     source, target = (end.population[:] for end in (projection.post, projection.pre))
-    return Projection(source, target, synapse, pairs, weight, name=name_of_back(projection))
-
-
-def _turned(equations: Equations) -> Equations:
-    """Return a synapse seen from its presynaptic cell."""
-    ends = {"I": BACK, BACK: "I"}
-    for port in equations.inputs:
-        variable, _, side = port.rpartition("_")
-        ends[port] = f"{variable}_{'post' if side == 'pre' else 'pre'}"
-
-    def turn(name: Name) -> Node:
-        return Name(ends.get(name.name, name.name))
-
-    lines = [f"{ends[port]} : {unit}" for port, unit in equations.inputs.items()]
-    for name, definition in equations.definitions.items():
-        text = render(renamed(definition.expression, turn))
-        lines.append(f"{ends.get(name, name)} = {text} : {definition.unit}")
-    return Equations("\n".join(lines), dict(equations.parameters), {})
+    return Projection(
+        source, target, synapse, pairs, weight, name=name_of_back(projection), into=fitted.back
+    )

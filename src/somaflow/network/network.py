@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,12 +19,15 @@ from somaflow.errors import (
 )
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
+from somaflow.network.inputs import undriven
+from somaflow.network.joined import Joined
 from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back
 from somaflow.network.links import Link, in_order
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
 from somaflow.network.projection import Projection
 from somaflow.network.random import check_seed
+from somaflow.network.sides import moved_to, views_of
 from somaflow.network.stimuli import Stimulus, VoltageClamp
 
 Part = Population | Projection | Stimulus | VoltageClamp | PoissonInput
@@ -68,8 +72,10 @@ class Network(Description):
         object.__setattr__(self, "_drawn", parts)
         if not self.populations:
             raise NetworkError("a Network needs at least one Population.")
-        for group in (self.populations, (*self.projections, *self.inputs), self.stimuli):
+        given = self._of(Projection)
+        for group in (self.populations, (*given, *self.inputs), self.stimuli):
             names = [part.name for part in group]
+            names += [name for p in group if isinstance(p, Projection) for name in p.names_of_parts]
             names += [name_of_back(p) for p in group if isinstance(p, Projection) and has_back(p)]
             for name in filter(None, names):
                 if names.count(name) > 1:
@@ -78,17 +84,24 @@ class Network(Description):
                         "another name."
                     )
         for part in parts:
-            for view in _views(part).values():
+            for view in chain(*map(views_of, _sides(part).values())):
                 if not any(view.population is population for population in self.populations):
                     raise NetworkError(
                         f"{part!r} refers to the population {view.population.name!r}, which is "
                         "not among the parts of this network; pass it to Network too."
                     )
         object.__setattr__(self, "_links", in_order(self.populations))
-        if warning := doubled(self.projections):
+        for warning in filter(None, (doubled(given), undriven(self.populations, self._driven()))):
             warnings.warn(warning, SomaflowWarning, stacklevel=2)
         if self.seed:
             object.__setattr__(self, "_drawn", _seeded(parts, self.seed))
+
+    def _driven(self) -> set[tuple[str, str]]:
+        """Return the population and the input of each part that drives one."""
+        driven = {(s.target.population.name, s.into) for s in self.stimuli}
+        for part in (*self._of(Projection), *self.inputs):
+            driven |= {(owner.name, into) for owner, into in part.driven}
+        return driven
 
     def _of(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """Return the parts of a kind as this network draws them."""
@@ -101,8 +114,8 @@ class Network(Description):
 
     @property
     def projections(self) -> tuple[Projection, ...]:
-        """The projections, in the order given."""
-        return self._of(Projection)
+        """The projections, in the order given; of one between joined populations its parts."""
+        return tuple(part for whole in self._of(Projection) for part in whole.parts)
 
     @property
     def stimuli(self) -> tuple[Stimulus, ...]:
@@ -127,13 +140,14 @@ class Network(Description):
     def projection(self, name: str) -> Projection:
         """Return a projection by name, as this network draws it.
 
-        The way back of gap junctions between two populations has the name of the projection and
-        `" back"`.
+        One between joined populations is found whole, and its parts too. The way back of gap
+        junctions between two populations has the name of the projection and `" back"`.
 
         Raises:
             UnknownNameError: There is none of that name.
         """
-        return _find(list(both_ways(self.projections)), name, "projection")
+        wholes = [whole for whole in self._of(Projection) if whole.is_joined]
+        return _find([*both_ways(self.projections), *wholes], name, "projection")
 
     def population(self, name: str) -> Population:
         """Return a population by name, as this network draws it.
@@ -172,10 +186,11 @@ def _find(parts: Sequence[Named], name: str, kind: str) -> Named:
     raise UnknownNameError(f"the network has no {kind} {shown(name)}.{nearest(name, known)}")
 
 
-def _views(part: Part) -> dict[str, PopulationView]:
-    """Return the views of populations that a part refers to, by field."""
+def _sides(part: Part) -> dict[str, PopulationView | Joined]:
+    """Return the cells of populations that a part refers to, by field."""
     values = {item.name: getattr(part, item.name) for item in fields(part)}
-    return {name: value for name, value in values.items() if isinstance(value, PopulationView)}
+    kinds = (PopulationView, Joined)
+    return {name: value for name, value in values.items() if isinstance(value, kinds)}
 
 
 def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
@@ -187,9 +202,9 @@ def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
             own.append(drawn[id(part)])
             continue
         moved = {
-            name: PopulationView(drawn[id(view.population)], view.cells)
-            for name, view in _views(part).items()
-            if drawn[id(view.population)] is not view.population
+            name: moved_to(side, drawn)
+            for name, side in _sides(part).items()
+            if any(drawn[id(v.population)] is not v.population for v in views_of(side))
         }
         here = replace(part, **moved) if moved else part
         own.append(here.seeded(seed) if isinstance(here, Projection) else here)

@@ -1,6 +1,6 @@
 """Poisson inputs: spikes of many sources that reach cells, without the sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +14,11 @@ from somaflow.errors import NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.fields import Field, default
+from somaflow.network.fitting import Fit, fit
 from somaflow.network.forms import take_apart
 from somaflow.network.limits import limits_of
 from somaflow.network.pairs import written_unit
-from somaflow.network.population import PopulationView, as_view
+from somaflow.network.population import Population, PopulationView, as_view
 from somaflow.network.ports import check_ports
 from somaflow.network.sources import check_rates, checked_rate, highest_rate
 from somaflow.network.synaptic import Synaptic
@@ -50,6 +51,7 @@ class PoissonInput(Synaptic, Description):
         shared: Whether all cells get one and the same train, of n sources, in place of a train for
             each.
         name: For messages and results; default `"<post>_input"`.
+        into: The input of the cells that the synapse drives; default: the only one.
 
     Raises:
         NetworkError: The synapse needs more than the number of spikes, the cells lack what it
@@ -66,6 +68,8 @@ class PoissonInput(Synaptic, Description):
     weight: Field[Parameter | None] = default(None)
     shared: bool = False
     name: str | None = None
+    into: str | None = None
+    fitted: Fit | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -89,7 +93,10 @@ class PoissonInput(Synaptic, Description):
                     "presynaptic cells here; use one that jumps at spikes, such as "
                     "exponential_current or delta."
                 )
-        check_ports(self.place, self.synapse_name, self.equations, {"post": target})
+        fitted = fit(self.place, self.written, self.into, target)
+        setter(self, "fitted", fitted)
+        setter(self, "into", fitted.into)
+        check_ports(self.place, self.synapse_name, self.equations, {"post": target}, self.into)
         self._check_form()
         if isinstance(self.rate, Distribution):
             raise WrongTypeError(
@@ -111,6 +118,11 @@ class PoissonInput(Synaptic, Description):
     def highest(self) -> float:
         """The highest rate of all sources of a cell together, in 1/ms."""
         return highest_rate(self.rate) * float(np.max(self.n))
+
+    @property
+    def driven(self) -> list[tuple[Population, str]]:
+        """The population and the input that it drives, if it does."""
+        return [] if self.into is None else [(self.post.population, self.into)]
 
     def _check_form(self) -> None:
         form = take_apart(self)

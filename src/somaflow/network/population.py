@@ -14,14 +14,16 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name
 from somaflow.equations.noise import listed
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
-from somaflow.given import shown
+from somaflow.given import is_among, shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
+from somaflow.network.events import Event, Given, checked_events, read_events
 from somaflow.network.fields import Field, default
 from somaflow.network.firing import Firing, is_condition_text, read_firing
+from somaflow.network.joined import Joinable
 from somaflow.network.links import checked_links
-from somaflow.network.neuron import CURRENT_INPUT, Neuron
+from somaflow.network.neuron import Neuron
 from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder, check_cells
 from somaflow.network.sources import NO_EQUATIONS, Source
@@ -47,7 +49,7 @@ def check_name(name: object, kind: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Population(Description):
+class Population(Joinable, Description):
     """Cells that share their equations.
 
     Args:
@@ -73,6 +75,11 @@ class Population(Description):
             Default: those that the threshold compares and the reset sets to a value.
         shared_noise: Names of white noises of the equations, such as `("xi_common",)`, of which all
             cells have the same one. Default: each cell has its own.
+        events: Further conditions by name, such as `{"burst": "v > -40*mV"}`, or pairs of a
+            condition and a reset, `{"burst": ("v > -40*mV", "w += 1*nA")}`. With a reset an event
+            happens in each step in which its condition holds, without one at its upward crossing;
+            no refractory period holds it. `pop.event("burst")` records it, and
+            `sf.Projection(..., on="burst")` carries it.
         links: By a name that the equations declare, as `H : mV`, what it stands for: a variable of
             other cells, `{"H": other["h"]}`, of one of them for all, `other[[0]]["h"]`, or their
             `other["h"].mean()` or `.sum()`. Of the population itself, or of one that is made later,
@@ -94,10 +101,12 @@ class Population(Description):
     positions: Field[Parameter | None] = default(None)
     hold: Field[tuple[str, ...] | None] = default(None)
     shared_noise: tuple[str, ...] = ()
+    events: Field[Given] = default(None)
     links: Field[dict[str, Recorder]] = default(None)
     _equations: Equations = field(init=False, repr=False)
     _source: Source | None = field(init=False, repr=False)
     _firing: Firing = field(init=False, repr=False)
+    _happenings: tuple[Event, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -137,6 +146,7 @@ class Population(Description):
             setter(self, "hold", tuple(self.hold))
         if self.positions is not None:
             setter(self, "positions", checked_positions(self.positions, self.size, self.name))
+        setter(self, "events", checked_events(self.name, self.events))
         if isinstance(model, Source):
             self._set_source(model)
             return
@@ -150,12 +160,13 @@ class Population(Description):
         spikes = (self.threshold, self.reset, self.refractory, self.hold)
         read = frozenset(self.links)
         setter(self, "_firing", read_firing(self.name, self.size, self.equations, *spikes, read))
+        setter(self, "_happenings", read_events(self.name, self.equations, self.events, read))
 
     def _set_source(self, source: Source) -> None:
-        for key in ("threshold", "reset", "refractory", "hold"):
+        for key in ("threshold", "reset", "refractory", "hold", "events"):
             value = getattr(self, key)
             zero = isinstance(value, Parameter) and not np.any(value.value)
-            if value is not None and not zero:
+            if value is not None and value != {} and not zero:
                 raise NetworkError(
                     f"{self.name!r} is made of spike sources, which take no {key}; leave it out."
                 )
@@ -166,6 +177,7 @@ class Population(Description):
         object.__setattr__(self, "_source", source.of(self.name, self.size))
         object.__setattr__(self, "_equations", NO_EQUATIONS)
         object.__setattr__(self, "_firing", Firing())
+        object.__setattr__(self, "_happenings", ())
 
     def _check_equations(self) -> None:
         equations = self.equations
@@ -174,13 +186,6 @@ class Population(Description):
                 f"the equations of {self.name!r} have no unit of time. In a network time is in "
                 "ms: divide each right-hand side by a time constant, such as 1*ms."
             )
-        for name in equations.inputs:
-            if name != CURRENT_INPUT and name not in self.links:
-                raise NetworkError(
-                    f"nothing drives the input {name!r} of {self.name!r}. The input that stimuli "
-                    f"and synapses drive is called {CURRENT_INPUT!r}; a constant is a parameter, "
-                    f"and a variable of other cells a link: links={{{name!r}: other['x']}}."
-                )
         if equations.on_spike or equations.uses_pulse:
             raise NetworkError(
                 f"'on spike' and pulse() belong to synapses; give {self.name!r} a threshold "
@@ -251,6 +256,11 @@ class Population(Description):
         return self._firing
 
     @property
+    def happenings(self) -> tuple[Event, ...]:
+        """The events, read, in the order given."""
+        return self._happenings
+
+    @property
     def spikes(self) -> Recorder:
         """The recorder of this population's spikes; `pop.spikes.every(10*ms)` counts them.
 
@@ -260,6 +270,17 @@ class Population(Description):
         if not self.spiking:
             raise NetworkError(f"{self.name!r} has no threshold, so it has no spikes.")
         return Recorder(self.name, "spikes")
+
+    def event(self, name: str) -> Recorder:
+        """Return the recorder of the events of a name, as `spikes` is of spikes.
+
+        Raises:
+            UnknownNameError: The population has no such event.
+        """
+        if not is_among(name, self.events):
+            known = nearest(name, self.events) or " Give sf.Population(..., events={name: ...})."
+            raise UnknownNameError(f"{self.name!r} has no event {shown(name)}.{known}")
+        return Recorder(self.name, name, of_event=True)
 
     def rate(self, interval: object) -> Recorder:
         """Return the recorder of the mean rate of the cells in Hz, in one interval after another.
@@ -292,7 +313,7 @@ class Population(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationView(Description):
+class PopulationView(Joinable, Description):
     """Some cells of a population, in the order they were asked for.
 
     Attributes:
@@ -324,6 +345,11 @@ class PopulationView(Description):
             NetworkError: The population has no threshold, so that it never spikes.
         """
         whole = self.population.spikes
+        return whole if self._is_whole else whole[self.cells]
+
+    def event(self, name: str) -> Recorder:
+        """Return the recorder of the events of a name of these cells, as `Population.event`."""
+        whole = self.population.event(name)
         return whole if self._is_whole else whole[self.cells]
 
     def rate(self, interval: object) -> Recorder:

@@ -11,16 +11,20 @@ from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Name, evaluate
 from somaflow.errors import NetworkError, UnitError, nearest
 from somaflow.network.connections import Connections
+from somaflow.network.inputs import chosen_input, inputs_of
 from somaflow.network.links import readable
 from somaflow.network.population import Population
 from somaflow.network.random import threefry
-from somaflow.network.stimuli import require_current_input
 from somaflow.network.wiring import Indices
 from somaflow.units import Parameter
 
 
 def check_ports(
-    place: str, synapse: str, equations: Equations, ends: dict[str, Population]
+    place: str,
+    synapse: str,
+    equations: Equations,
+    ends: dict[str, Population],
+    into: str | None = None,
 ) -> None:
     """Refuse a synapse that does not fit the populations at its ends.
 
@@ -29,15 +33,17 @@ def check_ports(
         synapse: The synapse's name.
         equations: The synapse's equations.
         ends: The populations, by `"pre"` and `"post"`; without `"pre"` nothing is presynaptic.
+        into: The input of the postsynaptic cells that it drives, or None.
 
     Raises:
         NetworkError: A population lacks what the synapse reads, waits for or drives.
         UnitError: It has it in another unit.
     """
-    if ends["post"].source is not None:
+    if ends["post"].source is not None and not ("pre" in ends and equations.on_post_spike):
         raise NetworkError(
             f"{place}: {ends['post'].name!r} is made of spike sources, which can be "
-            "presynaptic only."
+            "presynaptic only, or postsynaptic where a synapse learns from their spikes by an "
+            "'on post spike:' line."
         )
     for port, unit in equations.inputs.items():
         variable, _, side = port.rpartition("_")
@@ -76,7 +82,7 @@ def check_ports(
                 f"{place}: synapse {synapse!r} waits for spikes, but "
                 f"{ends[side].name!r} has no threshold."
             )
-    _check_current(place, synapse, equations, ends["post"])
+    _check_current(place, synapse, equations, ends["post"], into)
 
 
 def _readable(owner: Population, side: str) -> dict[str, str]:
@@ -101,7 +107,11 @@ def spikes(population: Population) -> bool:
     return population.spiking
 
 
-def _check_current(place: str, synapse: str, equations: Equations, target: Population) -> None:
+def _check_current(
+    place: str, synapse: str, equations: Equations, target: Population, into: str | None
+) -> None:
+    if target.source is not None:
+        return
     if "I" not in equations.definitions:
         if any(a.name in equations.inputs for a in (*equations.on_spike, *equations.on_post_spike)):
             return
@@ -109,14 +119,14 @@ def _check_current(place: str, synapse: str, equations: Equations, target: Popul
             f"synapse {synapse!r} defines no current I, and assigns to no variable of the "
             "postsynaptic cell, as in 'on spike: v_post += w'."
         )
-    inputs = getattr(target.equations, "inputs", {})
-    input_unit = require_current_input(target.name, inputs, "a synapse")
+    inputs = inputs_of(target)
+    input_unit = inputs[chosen_input(target.name, inputs, into, "a synapse")]
     unit = equations.definitions["I"].unit
     if units.dimensions(unit) != units.dimensions(input_unit):
         raise UnitError(
-            f"{place}: synapse {synapse!r} gives a current in "
-            f"{unit}, but {target.name!r} takes {input_unit}. Use the variant of the synapse "
-            "whose name ends, or does not end, in _density."
+            f"{place}: synapse {synapse!r} gives a current in {unit}, but {target.name!r} takes "
+            f"{input_unit} ({into}). Use the variant of the synapse whose name ends, or does not "
+            "end, in _density."
         )
 
 

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow import units
 from somaflow.description import Description
 from somaflow.equations.drawing import Distribution, held
 from somaflow.equations.equations import Equations
@@ -17,21 +16,24 @@ from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
-from somaflow.network.distances import Distances
+from somaflow.network.drawn import PerSynapse, blocks, draw, name_of_part
 from somaflow.network.fields import Field, default
+from somaflow.network.fitting import Fit, fit, turned
+from somaflow.network.joined import Joined
 from somaflow.network.limits import Limits, limits_of
-from somaflow.network.lists import FromList, FromSparse, repeats
+from somaflow.network.lists import FromList, FromSparse
 from somaflow.network.pairs import OfPair, is_expression, written_unit
-from somaflow.network.population import PopulationView, as_view
+from somaflow.network.population import Population, PopulationView
 from somaflow.network.ports import Symmetry, check_back, check_ports, is_gap_junction, uneven
-from somaflow.network.random import DELAY, PARAMETER, WEIGHT, Stream, named, reseeded, seeded
+from somaflow.network.random import seeded
 from somaflow.network.recorder import Recorder
+from somaflow.network.senders import sender_of
+from somaflow.network.sides import Sides, as_side, sides_of
 from somaflow.network.spatial import DistanceDependent
 from somaflow.network.synaptic import Synaptic
-from somaflow.network.wiring import Indices, Pairs, Rows, ascending, cells_at, check_rows
+from somaflow.network.wiring import Pairs, Rows, check_rows
 from somaflow.units import Parameter, ms
 
-PerSynapse = Parameter | Distribution | OfPair
 _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
@@ -45,8 +47,11 @@ class Projection(Synaptic, Description):
     delay act one way.
 
     Args:
-        pre: A population or a view.
-        post: A population or a view.
+        pre: A population or a view; or several of them joined, such as `pn + ln[:30]`, which a
+            network takes apart into a projection `"<name>_<pre>_<post>"` for each pair. The
+            connector, weights and delays see the joined cells, one behind the other.
+        post: Likewise. It may be made of spike sources where the synapse learns from their spikes;
+            its current then goes nowhere.
         synapse: A synapse of the catalogue, such as `syn.nach(g=0.05*mS/cm**2)`, or `Equations`
             of your own, whose weight is the parameter or the state that is called `w`. Each
             parameter and initial value is a number, or differs between synapses: a distribution,
@@ -64,11 +69,16 @@ class Projection(Synaptic, Description):
             ms; at least 0. Given like a weight. Before the start a cell was what it is there.
         name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
             connector, the weights and the delays, gets one from it.
+        on: Name of an event of the presynaptic population that takes the place of its spikes.
+        into: The input of the postsynaptic cells that the synapses drive, such as `"I_dend"`;
+            default: the only one. `v_post` is the voltage that this input drives. A gap junction
+            joins the inputs of one name, if both cells have it.
 
     Raises:
         NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
             shape, a delay or a conductance is negative, a plastic weight begins outside its
             bounds, or the connector does not fit the sizes.
+        UnknownNameError: The postsynaptic cells have no such input.
         UnitError: The synaptic current, a weight or a delay has the wrong unit.
         MissingValueError: The weight has no value.
     """
@@ -81,15 +91,21 @@ class Projection(Synaptic, Description):
     weight: Field[PerSynapse | None] = default(None)
     delay: Field[PerSynapse] = default(0 * ms)
     name: str | None = None
+    on: str | None = None
+    into: str | None = None
+    sides: Sides = field(init=False, repr=False)
     varied: dict[str, PerSynapse] = field(init=False, repr=False)
     _written: str | None = field(init=False, repr=False)
+    driven: list[tuple[Population, str]] = field(init=False, repr=False)
+    fitted: Fit | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
-        setter(self, "pre", as_view(self.pre, "pre"))
-        setter(self, "post", as_view(self.post, "post"))
-        source, target = self.pre.population, self.post.population
-        self._check_name(f"{source.name}_to_{target.name}")
+        setter(self, "pre", as_side(self.pre, "pre"))
+        setter(self, "post", as_side(self.post, "post"))
+        setter(self, "sides", sides_of(self.pre, self.post))
+        names = ("_".join(p.name for p in side.owners) for side in self.sides[:2])
+        self._check_name("_to_".join(names))
         self._check_synapse()
         if not isinstance(self.connector, Connector):
             raise WrongTypeError(
@@ -97,62 +113,70 @@ class Projection(Synaptic, Description):
                 f"sf.FixedProbability(0.5), not {shown(self.connector)}."
             )
         setter(self, "delay", self._checked_delay())
-        ends = {"pre": source, "post": target}
-        check_ports(self.place, self.synapse_name, self.equations, ends)
-        check_back(self.place, self.equations, self._mutual)
-        if self.is_gap_junction and not self._mutual:  # which conducts both ways
-            turned = {"pre": target, "post": source}
-            check_ports(self.place, self.synapse_name, self.equations, turned)
+        pairs = [(a, b) for a in self.sides.pre.owners for b in self.sides.post.owners]
+        fits = [self._fit(*pair) for pair in pairs]
+        ends = [(pair[1], one.into) for pair, one in zip(pairs, fits, strict=True)]
+        ends += [(pair[0], one.back) for pair, one in zip(pairs, fits, strict=True)]
+        setter(self, "driven", [(owner, into) for owner, into in ends if into is not None])
+        if not self.is_joined:
+            setter(self, "fitted", fits[0])
+            setter(self, "into", fits[0].into)
+        elif any(one.back is not None for one in fits):
+            raise NetworkError(
+                f"{self.place}: a synapse that conducts both ways joins one population with one; "
+                "give a projection for each pair of populations."
+            )
         self._check_sizes()
         setter(self, "varied", self._checked_varied())
         setter(self, "_written", written_unit(self.weight))
         setter(self, "weight", self._checked_weight())
         if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
-            self._check_within(self.weight.value.reshape(1))
+            self.check_within(self.weight.value.reshape(1))
+
+    def _fit(self, source: Population, target: Population) -> Fit:
+        """Return how the synapse fits two populations, once it is checked that it does."""
+        fitted = fit(self.place, self.written, self.into, target, source, self.weight_name)
+        ends = {"pre": sender_of(self, source), "post": target}
+        check_ports(self.place, self.synapse_name, fitted.equations, ends, fitted.into)
+        check_back(self.place, self.written, self.mutual)
+        if (
+            fitted.back is not None and self.is_gap_junction and source is not target
+        ):  # which conducts both ways
+            back = turned(self.written, fitted)
+            ends = {"pre": target, "post": source}
+            check_ports(self.place, self.synapse_name, back, ends, fitted.back)
+        return fitted
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it starts from or ends on several populations; a run has its `parts` instead."""
+        return isinstance(self.pre, Joined) or isinstance(self.post, Joined)
 
     @cached_property
     def is_gap_junction(self) -> bool:
         """Whether its current is the same in both directions; none of your own that comes late."""
         late = isinstance(self.synapse, Equations) and self.one_delay != 0
-        return is_gap_junction(self.equations) and not late
+        return is_gap_junction(self.written) and not late
 
     @property
-    def _mutual(self) -> bool:
+    def mutual(self) -> bool:
         """Whether its pairs must be given both ways: those of gap junctions in one population."""
-        return self.is_gap_junction and self.pre.population is self.post.population
+        return self.is_gap_junction and self.sides.same
 
     def _check_sizes(self) -> None:
         for view, role in ((self.pre, "presynaptic"), (self.post, "postsynaptic")):
             if not len(view):
                 raise NetworkError(f"projection {self.name!r} has no {role} cells.")
         both = 0
-        if self.pre.population is self.post.population:
-            both = len(np.intersect1d(self.pre.cells, self.post.cells, assume_unique=True))
+        if self.sides.same:
+            pre, post = self.sides.pre.cells, self.sides.post.cells
+            both = len(np.intersect1d(pre, post, assume_unique=True))
         try:
             self.connector.fits(len(self.pre), len(self.post), both)
         except NetworkError as error:
             raise NetworkError(f"projection {self.name!r}: {error}") from None
         if isinstance(self.connector, DistanceDependent):
-            self._require_positions("DistanceDependent")
-
-    def _require_positions(self, what: str, alike: bool = True) -> tuple[int, int]:
-        """Return how many axes the positions of the two sides have: as many, unless not `alike`."""
-        sides = (self.pre.population, self.post.population)
-        axes = []
-        for population in sides:
-            if population.positions is None:
-                raise NetworkError(
-                    f"projection {self.name!r}: {what} needs the positions of population "
-                    f"{population.name!r}; give sf.Population(..., positions=...)."
-                )
-            axes.append(population.positions.value.shape[1])
-        first, second = axes
-        if alike and first != second:
-            raise NetworkError(
-                f"projection {self.name!r}: the positions of {sides[0].name!r} have {first} "
-                f"axes, those of {sides[1].name!r} {second}; distances need as many."
-            )
-        return first, second
+            self.sides.axes(self.place, "DistanceDependent")
 
     # ------------------------------------------------------- weights and delays
 
@@ -189,18 +213,28 @@ class Projection(Synaptic, Description):
         name = self.weight_name
         return Limits() if name is None else limits_of(self.equations, name)
 
-    def _check_within(self, weight: NDArray[np.float64], pairs: Pairs | None = None) -> None:
+    def check_within(self, weight: NDArray[np.float64], pairs: Pairs | None = None) -> None:
+        """Refuse weights that are out of bounds.
+
+        Args:
+            weight: Weights in the coherent system.
+            pairs: Their cells, for messages.
+
+        Raises:
+            NetworkError: One is.
+        """
         where = f"projection {self.name!r}"
         self._limits.check(weight, self._written_unit, self.weight, where, pairs)
 
     @property
-    def _weight_unit(self) -> str:
+    def weight_unit(self) -> str:
+        """The unit in which the synapse declares its weight; `"1"` where it has none."""
         return "1" if self.weight_name is None else self.equations.unit(self.weight_name)
 
     @property
     def _written_unit(self) -> str:
         """The unit in which the user wrote the weight, for messages."""
-        return self._written or self._weight_unit
+        return self._written or self.weight_unit
 
     @property
     def one_delay(self) -> float | None:
@@ -233,7 +267,7 @@ class Projection(Synaptic, Description):
             if not values.used:
                 return Parameter(values.constant(), unit)
             if values.needs_positions:
-                axes = self._require_positions(f"{what}={values}", "d" in values.used)
+                axes = self.sides.axes(self.place, f"{what}={values}", "d" in values.used)
                 values.require_axes(axes, f"{what} of {where}")
             return values
         numbers: Parameter | Distribution = held(values, unit, what, where)
@@ -252,6 +286,19 @@ class Projection(Synaptic, Description):
         return numbers
 
     # ------------------------------------------------------------- the synapses
+
+    @cached_property
+    def parts(self) -> tuple["Projection", ...]:
+        """The projections from one population to one that it is in a run: mostly itself."""
+        if not self.is_joined:
+            return (self,)
+        return tuple(Projection(**block) for block in blocks(self._drawn))
+
+    @property
+    def names_of_parts(self) -> list[str]:
+        """What the parts of one between joined populations are called; none of others."""
+        pre, post, _ = self.sides
+        return [name_of_part(self, a, b) for a in pre.owners for b in post.owners if self.is_joined]
 
     def seeded(self, seed: int) -> "Projection":
         """Return the projection as a network of this seed draws it: itself where nothing changes.
@@ -282,7 +329,8 @@ class Projection(Synaptic, Description):
         """Build the synapses, or those of some postsynaptic cells.
 
         What has no seed is drawn as in a network of seed 0. Those of another network are
-        `network.projection(name).connections()`.
+        `network.projection(name).connections()`. Those between joined cells count all cells of
+        the populations, one behind the other.
 
         Args:
             rows: `(start, stop)`, a range of positions in `post`; memory grows with its synapses
@@ -292,35 +340,9 @@ class Projection(Synaptic, Description):
             NetworkError: A delay is negative, a probability not from 0 to 1, or a gap junction
                 is not given in both directions.
         """
-        if self._mutual:
+        if self.mutual:
             self.check()
-        return self._drawn._built(check_rows(rows, len(self.post)))
-
-    def _built(self, rows: Rows) -> Connections:
-        source, target = self.pre.population, self.post.population
-        places = self.connector.connect(
-            self.pre.cells, self.post.cells, source is target, rows, self._distances()
-        )
-        pre = cells_at(places[0], self.pre.cells, source.size)
-        post = cells_at(places[1], self.post.cells, target.size)
-        place = _Place(rows, *places, pre, post)
-        weight = self._values(self.weight, place, WEIGHT)
-        delay = self._values(self.delay, place, DELAY)
-        varied = {k: self._values(v, place, (PARAMETER, *named(k))) for k, v in self.varied.items()}
-        for bad in np.flatnonzero(delay < 0)[:1] if delay.strides != (0,) else ():
-            pair = int(pre[bad]), int(post[bad])
-            raise NetworkError(
-                f"projection {self.name!r}: the delay of the pair {pair} is {delay[bad]:g} ms; it "
-                "must be at least 0 ms."
-            )
-        self._check_within(weight[:1] if weight.strides == (0,) else weight, (pre, post))
-        if not (ascending(self.pre.cells) and ascending(self.post.cells)):
-            order = np.lexsort((pre, post))
-            pre, post = pre[order], post[order]
-            weight, delay = (a if a.strides == (0,) else a[order] for a in (weight, delay))
-            varied = {name: values[order] for name, values in varied.items()}
-        shape = source.size, target.size
-        return Connections(pre, post, weight, delay, shape, self._weight_unit, varied)
+        return draw(self._drawn, check_rows(rows, len(self.post)))
 
     def __getitem__(self, variable: str) -> Recorder:
         """Return the recorder of a state of the synapses, or of `"I"`.
@@ -333,8 +355,14 @@ class Projection(Synaptic, Description):
         Raises:
             WrongTypeError: It is not a text.
             UnknownNameError: There is no such variable, or it is a parameter and does not change.
+            NetworkError: It is between joined populations, and its parts are recorded.
         """
         equations = self.equations
+        if self.is_joined:
+            raise NetworkError(
+                f"projection {self.name!r} joins several populations; record its parts, such as "
+                f"network.projection({self.names_of_parts[0]!r})[{shown(variable)}]."
+            )
         if not isinstance(variable, str):
             raise WrongTypeError(
                 f"projection {self.name!r}[...] takes the name of a variable, not "
@@ -358,52 +386,8 @@ class Projection(Synaptic, Description):
         sides = len(self.pre), len(self.post)
         connector = self._drawn.connector
         if isinstance(connector, DistanceDependent):
-            return connector.expected(*sides, self._apart())
+            return connector.expected(*sides, self.sides.apart)
         return connector.expected(*sides)
-
-    def _distances(self) -> Distances | None:
-        return self._apart() if isinstance(self.connector, DistanceDependent) else None
-
-    def _apart(self) -> Distances:
-        sides = (
-            (self.pre.population.positions, self.pre),
-            (self.post.population.positions, self.post),
-        )
-        pre, post = (table.value[view.cells] for table, view in sides if table is not None)
-        return Distances(pre, post)
-
-    def _values(
-        self, values: PerSynapse | None, place: "_Place", stream: Stream
-    ) -> NDArray[np.float64]:
-        """Return weights or delays of the synapses at a place, in the coherent system."""
-        shape = place.pre.shape
-        if isinstance(values, Distribution):
-            first, second = place.post_cells, place.pre_cells
-            if self._mutual:  # both directions draw one number
-                first, second = np.maximum(first, second), np.minimum(first, second)
-            numbers = values.draw((first, second), stream).value
-            if getattr(self.connector, "multapses", False):
-                again = repeats(place.pre, place.post)
-                for k in range(1, again.max(initial=0) + 1):  # a further synapse of a pair
-                    other, one = reseeded(values, "synapse", str(k)), again == k
-                    numbers[one] = other.draw((first[one], second[one]), stream).value
-            return numbers
-        if isinstance(values, OfPair):
-            sizes = len(self.pre), len(self.post)
-            apart = self._apart() if values.needs_positions else None
-            return values.at(place.pre, place.post, sizes, apart)
-        if values is None and isinstance(self.connector, FromSparse):
-            entries = self.connector.values
-            if entries is not None and self.weight_name is not None:
-                entries = entries[self.connector.order(place.rows)].astype(np.float64)
-                return entries * units.factor(self._weight_unit)
-        if values is None:
-            return np.broadcast_to(np.ones(()), shape)
-        if values.value.ndim == 2:
-            return values.value[place.pre, place.post]
-        if values.value.ndim == 1 and isinstance(self.connector, FromList):
-            return values.value[self.connector.order(place.rows)]
-        return np.broadcast_to(values.value, shape)
 
     def check(self) -> None:
         """Refuse a gap junction whose pairs are not given in both directions, with one weight.
@@ -413,7 +397,7 @@ class Projection(Synaptic, Description):
         Raises:
             NetworkError: A pair is given in one direction only, or with two weights.
         """
-        if not self._mutual or "_symmetric" in self.__dict__:
+        if not self.mutual or "_symmetric" in self.__dict__:
             return
         size = self.pre.population.size
         symmetry = Symmetry(size, 1 + len(self.varied))
@@ -431,18 +415,7 @@ class Projection(Synaptic, Description):
         expected = self.expected()
         height = max(1, min(n_post, int(n_post * _BLOCK / max(expected, 1.0))))
         for start in range(0, n_post, height):
-            yield self._drawn._built((start, min(start + height, n_post)))
+            yield draw(self._drawn, (start, min(start + height, n_post)))
 
     def __repr__(self) -> str:
         return f"Projection({self.name!r}, {self.synapse_name}, {self.connector!r})"
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where some synapses are: a range of rows, positions in the two sides, and cells."""
-
-    rows: Rows
-    pre: Indices
-    post: Indices
-    pre_cells: Indices
-    post_cells: Indices

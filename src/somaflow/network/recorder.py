@@ -98,6 +98,8 @@ class Recorder(Description):
         edges: Of a histogram: the edges of its bins.
         of_projection: Whether the owner is a projection.
         name: What it is called in the results; None for the name that its parts make.
+        of_event: Whether the variable is the name of an event, which is recorded as spikes are.
+        kept: Variables whose values are kept with each spike.
     """
 
     owner: str
@@ -110,6 +112,8 @@ class Recorder(Description):
     edges: Field[Parameter | None] = default(None)
     of_projection: bool = False
     name: str | None = None
+    of_event: bool = False
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         setter = object.__setattr__
@@ -119,21 +123,27 @@ class Recorder(Description):
                     f"a recorder names a population or projection and a variable, not "
                     f"{shown(text)}."
                 )
-        for flag in (self.time_first, self.of_projection):
+        for flag in (self.time_first, self.of_projection, self.of_event):
             if not isinstance(flag, bool):
                 raise WrongTypeError(f"a recorder takes True or False here, not {shown(flag)}.")
         if self.interval is not None:
             setter(self, "interval", units.scalar(self.interval, "ms", "every", positive=True))
         if self.cells is not None:
             setter(self, "cells", check_cells(self.cells))
+        setter(self, "kept", tuple(self.kept))
         if self.name is not None:
             check_name(self.name)
         self._check_reductions()
 
     @property
     def of_spikes(self) -> bool:
-        """Whether it is of the spikes of a population, or of their counts."""
-        return self.variable == SPIKES and not self.of_projection
+        """Whether it is of the spikes, or other events, of a population, or of their counts."""
+        return (self.variable == SPIKES or self.of_event) and not self.of_projection
+
+    @property
+    def source(self) -> str:
+        """Of spikes the name of their population; of events that name and their own."""
+        return f"{self.owner}.{self.variable}" if self.of_event else self.owner
 
     def _check_reductions(self) -> None:
         over_cells = (*OVER_CELLS[:2], "rate") if self.of_spikes else OVER_CELLS
@@ -153,6 +163,11 @@ class Recorder(Description):
                 "spikes have times of their own; count them with every(10*ms) first, or take "
                 "rates() of the result."
             )
+        if self.kept and (not self.of_spikes or self.over_time is not None):
+            raise NetworkError(
+                f"values are kept with each spike, as by pn.spikes.with_('v'), and {self.variable} "
+                "here has no times of its own."
+            )
         if (self.edges is not None) != (self.reduction == "histogram"):
             raise NetworkError("a histogram, and nothing else, has edges: histogram(edges).")
         if self.edges is not None:
@@ -171,13 +186,35 @@ class Recorder(Description):
         if self.name is not None:
             return self.name
         if self.reduction == "rate":
-            return f"{self.owner}.rate"
+            return f"{self.source}.rate"
         time = f"{self.over_time}_over_time" if self.over_time else None
         if self.of_spikes:
             parts = [self.over_time, self.reduction]
         else:
             parts = [time, self.reduction] if self.time_first else [self.reduction, time]
         return ".".join([self.owner, self.variable, *(part for part in parts if part)])
+
+    def with_(self, *names: str) -> "Recorder":
+        """Return the recorder of spikes that keeps values of the cell with each of them.
+
+        They are those at the end of the step in which the cell spikes, before its reset: what a
+        synapse would read there. `run["PN.spikes"]["w"]` has them, in the order of the times.
+
+        Args:
+            names: States, or definitions that follow from states.
+
+        Raises:
+            WrongTypeError: One is no text, or there is none.
+            NetworkError: It is not of spikes or other events, or of counted ones.
+        """
+        if not names or not all(isinstance(name, str) for name in names):
+            raise WrongTypeError(
+                f"with_ takes names of variables, such as with_('w', 'vt'), not "
+                f"{', '.join(map(shown, names)) or 'nothing'}."
+            )
+        for bad in sorted({"times", "cells"} & set(names)):
+            raise NetworkError(f"{bad!r} is kept with every spike, and cannot name a value.")
+        return replace(self, kept=tuple(dict.fromkeys((*self.kept, *names))))
 
     def as_(self, name: str) -> "Recorder":
         """Return the recorder under another name: its key in the results and in a store.

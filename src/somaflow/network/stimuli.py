@@ -9,7 +9,7 @@ from somaflow.description import Description
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.given import shown
 from somaflow.network.fields import Field, default
-from somaflow.network.neuron import CURRENT_INPUT
+from somaflow.network.inputs import MEMBRANE, chosen_input, inputs_of, membrane
 from somaflow.network.noise import Noise, OrnsteinUhlenbeck, WhiteNoise
 from somaflow.network.population import PopulationView, as_view, check_name
 from somaflow.network.waveforms import (
@@ -25,12 +25,11 @@ from somaflow.units import ms
 
 _COURSES = (Step, Ramp, SaturatingPulse, Waveform)
 _NOISES = (WhiteNoise, OrnsteinUhlenbeck)
-MEMBRANE = "v"  # what is called so is the membrane potential
 
 
 @dataclass(frozen=True, eq=False)
 class Stimulus(Description):
-    """Drives cells with a waveform or noise, through the input `I_stim` of their equations.
+    """Drives cells with a waveform or noise, through an input of their equations.
 
     Args:
         target: A population or a view, such as `pn[:30]`.
@@ -40,16 +39,19 @@ class Stimulus(Description):
         name: An identifier, unique among the stimuli of a network. Noise draws its numbers by it;
             default: by the population and the kind of the noise, those of one kind on one
             population counted in the order given.
+        into: The input that it drives, such as `"I_dend"`; default: the only one.
 
     Raises:
-        NetworkError: The cells have no input for a current, or the sizes differ; or the noise is
-            a conductance and they have no state `v`.
-        UnitError: The current has another unit than the input.
+        NetworkError: The cells have no input, or several and `into` is not given; the sizes
+            differ; or the noise is a conductance and they have no voltage that the input drives.
+        UnknownNameError: They have no such input.
+        UnitError: The waveform has another unit than the input.
     """
 
     target: Field[PopulationView]
     waveform: Course | Noise
     name: str | None = None
+    into: Field[str] = default(None)
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -63,15 +65,22 @@ class Stimulus(Description):
             )
         owner = target.population
         _refuse_source(target, "A stimulus")
-        unit = require_current_input(owner.name, owner.equations.inputs, "a stimulus")
+        inputs = inputs_of(owner)
+        object.__setattr__(self, "into", chosen_input(owner.name, inputs, self.into, "a stimulus"))
+        unit = inputs[self.into]
         if units.dimensions(self.waveform.unit) != units.dimensions(unit):
             raise UnitError(
                 f"the stimulus of {owner.name!r} is in {self.waveform.unit}, but the cells take "
-                f"{CURRENT_INPUT} in {unit}."
+                f"{self.into} in {unit}."
             )
         _check_sizes(self.waveform.sizes, target, "stimulus")
         if getattr(self.waveform, "reversal", None) is not None:
-            _require_membrane(target, "a conductance")
+            _require_membrane(target, "a conductance", self.membrane)
+
+    @property
+    def membrane(self) -> str:
+        """The voltage that the input drives."""
+        return membrane(self.target.population.equations, self.into)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,20 +145,6 @@ def labels(stimuli: Sequence[Stimulus]) -> list[str]:
     return names
 
 
-def require_current_input(name: str, inputs: dict[str, str], what: str) -> str:
-    """Return the unit of a population's current input.
-
-    Raises:
-        NetworkError: It has none.
-    """
-    if CURRENT_INPUT not in inputs:
-        raise NetworkError(
-            f"{name!r} has no input for {what}: add the line '{CURRENT_INPUT} : nA' to its "
-            f"equations and use {CURRENT_INPUT} in dv/dt."
-        )
-    return inputs[CURRENT_INPUT]
-
-
 def _refuse_source(target: PopulationView, what: str) -> None:
     if target.population.source is not None:
         raise NetworkError(
@@ -158,14 +153,14 @@ def _refuse_source(target: PopulationView, what: str) -> None:
         )
 
 
-def _require_membrane(target: PopulationView, what: str) -> None:
+def _require_membrane(target: PopulationView, what: str, name: str = MEMBRANE) -> None:
     owner = target.population
     states = owner.equations.states
-    unit = states[MEMBRANE].unit if MEMBRANE in states else None
+    unit = states[name].unit if name in states else None
     if unit is None or units.dimensions(unit) != units.dimensions("mV"):
         state = "none" if unit is None else f"one in {unit}"
         raise NetworkError(
-            f"{what} needs cells whose membrane potential is a state {MEMBRANE!r} in mV; "
+            f"{what} needs cells whose membrane potential is a state {name!r} in mV; "
             f"{owner.name!r} has {state}."
         )
 
@@ -180,7 +175,11 @@ def _check_sizes(sizes: tuple[int, ...], target: PopulationView, what: str) -> N
 
 
 def CurrentClamp(  # noqa: N802 - the electrode's name, used like the classes beside it
-    cells: object, amplitude: object, start: object = 0 * ms, stop: object = None
+    cells: object,
+    amplitude: object,
+    start: object = 0 * ms,
+    stop: object = None,
+    into: str | None = None,
 ) -> Stimulus:
     """Return a stimulus of constant current, as from an electrode.
 
@@ -190,8 +189,9 @@ def CurrentClamp(  # noqa: N802 - the electrode's name, used like the classes be
         start: When it begins, in ms.
         stop: When it ends; None means never. A step of the run that the current covers in part
             gets that part of it.
+        into: The input that it drives; default: the only one.
 
     Raises:
-        NetworkError, UnitError: As for `Stimulus` and `Step`.
+        NetworkError, UnknownNameError, UnitError: As for `Stimulus` and `Step`.
     """
-    return Stimulus(cells, Step(amplitude, start, stop))
+    return Stimulus(cells, Step(amplitude, start, stop), into=into)

@@ -19,11 +19,13 @@ class Synaptic:
         kind: What it is called in messages.
         name: Its name.
         synapse: A synapse of the catalogue, or equations.
+        into: The input of the cells that it drives, or None.
     """
 
     kind: ClassVar[str]
     name: str | None
     synapse: Mechanism | Equations
+    into: str | None
 
     @property
     def place(self) -> str:
@@ -32,7 +34,13 @@ class Synaptic:
 
     @property
     def equations(self) -> Equations:
-        """The equations of a synapse."""
+        """The equations of a synapse, with the names that its cells have for what it reads."""
+        fitted = self.__dict__.get("fitted")
+        return self.written if fitted is None else fitted.equations
+
+    @property
+    def written(self) -> Equations:
+        """The equations of a synapse as they are written, whatever cells they join."""
         return self.synapse if isinstance(self.synapse, Equations) else self.synapse.equations
 
     @property

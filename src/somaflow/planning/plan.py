@@ -341,6 +341,12 @@ def _calibrate(prepared: Prepared, target: Sink) -> _Forecast:
         return _begun(prepared, Path(folder) if isinstance(target, Resumable) else None)
 
 
+def _in_full(prepared: Prepared) -> Prepared:
+    """Return a run without the condition at which it would stop before its length."""
+    system = replace(prepared.compiled.system, until=None)
+    return replace(prepared, compiled=replace(prepared.compiled, system=system))
+
+
 def _begun(prepared: Prepared, folder: Path | None) -> _Forecast:
     """Run the beginning of a run.
 
@@ -348,6 +354,7 @@ def _begun(prepared: Prepared, folder: Path | None) -> _Forecast:
         prepared: The run.
         folder: Where its store goes; None for a run in memory.
     """
+    prepared = _in_full(prepared)
     job, begin = prepared.job, time.perf_counter()
     watch = _Watch(sum(column.bytes for column in prepared.columns) / job.duration)
     sink = MemorySink() if folder is None else _Timed(folder / "a.zarr")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from somaflow.compiler.coupling import RINGS
 from somaflow.compiler.final import flattened
 from somaflow.network.groups import expected_bytes
+from somaflow.network.senders import with_happenings
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
 from somaflow.running.execution import Prepared
@@ -128,7 +129,8 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     system, job = prepared.compiled.system, prepared.job
     event, flow = system.initial.event, _bytes(system.initial.flow, narrow)
     named = flattened(event.named())
-    late = {f"spikes {population.name}" for population in job.network.populations}
+    senders, _ = with_happenings(job.network.populations)
+    late = {f"spikes {sender.name}" for sender in senders}
     late |= {path for path in named if path.rpartition("/")[2] in RINGS} | {*event.past}
     late = {path: value for path, value in named.items() if path in late}
     own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
@@ -314,6 +316,7 @@ def _chunk_bytes(prepared: Prepared, narrow: bool) -> int:
         for recorder, column in zip(job.recorders, prepared.columns, strict=True)
         if column.shape is not None and not recorder.of_spikes
     )
-    crossings = keeping(system.crossings or (0,), schedule.steps).bytes
+    kept = system.alongside, tf.as_dtype(job.dtype)
+    crossings = keeping(system.crossings or (0,), schedule.steps, *kept).bytes
     numbers = chunks.given(system, nodes_of(job.solver), job.dt)
     return crossings + item * (schedule.steps * numbers + (schedule.rows + 1) * seen)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from somaflow.running.execution import Prepared, part_of
+from somaflow.running.execution import Prepared
+from somaflow.running.snapshots import part_of
 from somaflow.storage import checkpoint
 from somaflow.storage.layout import array_in
 from somaflow.storage.sinks import Column, Sink

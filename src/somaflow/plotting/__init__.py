@@ -1,7 +1,8 @@
 """Figures, by matplotlib's objects alone: no global state, and no display is needed."""
 
+from somaflow.plotting.competition import competition
 from somaflow.plotting.raster import raster
 from somaflow.plotting.rasters import rasters
 from somaflow.plotting.response import response
 
-__all__ = ["raster", "rasters", "response"]
+__all__ = ["competition", "raster", "rasters", "response"]

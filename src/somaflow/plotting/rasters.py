@@ -1,6 +1,7 @@
 """The spikes of several populations on one page."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,10 +10,50 @@ from matplotlib.ticker import MaxNLocator
 from somaflow.errors import WrongTypeError
 from somaflow.given import is_number, listed, shown
 from somaflow.plotting.raster import INK, raster
-from somaflow.storage.solution import Solution
+from somaflow.storage.solution import Solution, SpikeTrains
 
 _COLORS = (INK, "#c1502e")
 _LOWEST = 0.35  # of the height of the largest population
+
+
+def spikes_of(
+    kind: str, run: Any, populations: Any, title: Any, window: Any
+) -> tuple[list[str], list[SpikeTrains]]:
+    """Return names of populations and their spikes within a window.
+
+    Args:
+        kind: What the figure is called, for messages.
+        run: As for `rasters`, and so are the others.
+        populations: Their names.
+        title: A text.
+        window: Start and stop in ms, or None.
+
+    Raises:
+        SomaflowError: As `rasters`.
+    """
+    if not isinstance(run, Solution):
+        raise WrongTypeError(f"{kind} takes the result of sf.simulate, not {shown(run)}.")
+    names = None if isinstance(populations, str) else listed(populations)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise WrongTypeError(
+            f"populations are names such as ['PN', 'LN'], not {shown(populations)}."
+        )
+    if not isinstance(title, str):
+        raise WrongTypeError(f"title is a text, not {shown(title)}.")
+    start, stop = (None, None) if window is None else two_times(window, "window")
+    return names, [run.read(f"{name}.spikes", start, stop) for name in names]
+
+
+def two_times(value: Any, what: str) -> tuple[float, float]:
+    """Return two times in ms.
+
+    Raises:
+        WrongTypeError: They are none.
+    """
+    part = listed(value)
+    if part is None or len(part) != 2 or not all(map(is_number, part)):
+        raise WrongTypeError(f"{what} is two times in ms, (start, stop), not {shown(value)}.")
+    return part[0], part[1]
 
 
 def rasters(
@@ -39,19 +80,7 @@ def rasters(
         UnknownNameError: A recording is missing.
         RunError: The window stops before it starts.
     """
-    if not isinstance(run, Solution):
-        raise WrongTypeError(f"rasters takes the result of sf.simulate, not {shown(run)}.")
-    names = None if isinstance(populations, str) else listed(populations)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise WrongTypeError(
-            f"populations are names such as ['PN', 'LN'], not {shown(populations)}."
-        )
-    if not isinstance(title, str):
-        raise WrongTypeError(f"title is a text, not {shown(title)}.")
-    part = (None, None) if window is None else listed(window)
-    if part is None or len(part) != 2 or not (window is None or all(map(is_number, part))):
-        raise WrongTypeError(f"window is two times in ms, (start, stop), not {shown(window)}.")
-    trains = [run.read(f"{name}.spikes", *part) for name in names]
+    names, trains = spikes_of("rasters", run, populations, title, window)
     most = max(train.size for train in trains)
     heights = [max(train.size / most, _LOWEST) for train in trains]
     figure = Figure(figsize=(10, 1.2 + 0.9 * len(names)), layout="constrained", facecolor="white")

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from somaflow.compiler.final import FinalState
 from somaflow.errors import RunError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import listed, shown
+from somaflow.network.alongside import check_alongside
+from somaflow.network.ending import read_ending
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
 from somaflow.network.recorder import Recorder
 from somaflow.settings import Duration, float_type, method, positive
 from somaflow.simulation.clock import whole_steps
-from somaflow.storage.sinks import REQUIRED, Measurable, MemorySink, Resumable, Sink
+from somaflow.storage.sinks import (
+    REQUIRED,
+    Measurable,
+    MemorySink,
+    Resumable,
+    Sink,
+    takes_values,
+)
 from somaflow.storage.store import ZarrSink
 
 if TYPE_CHECKING:
@@ -40,6 +49,7 @@ class RunArguments(NamedTuple):
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
         sink: Where recordings go.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -52,6 +62,7 @@ class RunArguments(NamedTuple):
     seed: int
     every: int | None
     sink: Sink
+    until: str | None = None
 
 
 class Changes(NamedTuple):
@@ -79,6 +90,7 @@ def read(
     initial: Mapping[str, Mapping[str, object]] | FinalState | None,
     sink: Sink | str | Path | None,
     checkpoint: Duration | None,
+    until: str | None = None,
 ) -> RunArguments:
     """Return the arguments of a run, each checked.
 
@@ -91,6 +103,11 @@ def read(
     n_steps = whole_steps(positive(duration, "duration"), step, "duration")
     chosen, floats = method(solver), float_type(dtype)
     recorders = read_recorders(network, record, step)
+    if any(recorder.kept for recorder in recorders) and not takes_values(target):
+        raise RunError(
+            f"{shown(target)} takes the times and cells of spikes, and nothing that is kept with "
+            "them: give its method spikes a fourth argument `values`, or leave with_() out."
+        )
     every = None
     if checkpoint is not None:
         every = whole_steps(positive(checkpoint, "checkpoint"), step, "checkpoint")
@@ -105,8 +122,10 @@ def read(
         )
     start = {} if initial is None else initial
     number = check_seed(seed)
+    if until is not None:
+        read_ending(network, until)
     return RunArguments(
-        network, recorders, start, n_steps, step, chosen, floats, number, every, target
+        network, recorders, start, n_steps, step, chosen, floats, number, every, target, until
     )
 
 
@@ -184,7 +203,8 @@ def _check_recorder(network: Network, recorder: Recorder) -> None:
     else:
         owner = network.population(recorder.owner)
         if recorder.of_spikes:
-            owner.spikes  # noqa: B018 - says what is missing
+            _ = owner.event(name) if recorder.of_event else owner.spikes  # say what is missing
+            check_alongside(owner, recorder.kept)
         else:
             owner[name]
         if recorder.cells is not None:

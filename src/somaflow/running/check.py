@@ -90,7 +90,7 @@ def check(path: str | Path, *, repair: bool = False, solver: Solver | None = Non
 def _is_over(sink: ZarrSink, whole: dict[str, Checkpoint], solver: Solver | None) -> bool:
     """Return whether a checkpoint is left of the whole run."""
     stopped = find(sink, Changes(solver=solver))
-    return bool(whole) and stopped.checkpoint.step == stopped.job.n_steps
+    return bool(whole) and stopped.ended
 
 
 def _written_again(sink: ZarrSink, solver: Solver | None) -> None:
@@ -124,7 +124,7 @@ def _look(sink: ZarrSink, solver: Solver | None) -> _Look:
     stopped = find(sink, Changes(solver=solver))
     prepared = stopped.build()
     damage = []
-    ended = stopped.checkpoint.step == stopped.job.n_steps
+    ended = stopped.ended
     if stopped.checkpoint.step:
         damage = sink.damage(prepared.columns, prepared.header, stopped.cursors, ended=ended)
     advice = _advice(sink, stopped, damage, whole) if damage else ""

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.build import Compiled, compile_network
-from somaflow.compiler.final import FinalState, KeptGroup, flattened, restored
+from somaflow.compiler.final import FinalState, flattened, restored
 from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
 from somaflow.equations.drawing import Distribution, held
 from somaflow.errors import Interrupted, StoreError
+from somaflow.network.ending import read_ending
 from somaflow.network.network import Network
 from somaflow.notation import Json
 from somaflow.numerics.device import begin_computing, choose_threads
@@ -25,12 +26,13 @@ from somaflow.running.background import Background
 from somaflow.running.job import Job, digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
 from somaflow.running.progress import Display, Progress, resident_bytes, shown
-from somaflow.running.writers import Writer, columns_of, ends_early, writers
+from somaflow.running.snapshots import part_of
+from somaflow.running.writers import Writer, columns_of, ends_early, shortened, writers
 from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.crossings import weight
 from somaflow.simulation.loop import Schedule, build
-from somaflow.simulation.system import Array, Carry
+from somaflow.simulation.system import Carry
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage import checkpoint
 from somaflow.storage.checkpoint import Checkpoint
@@ -91,6 +93,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         job.seed,
         job.begin,
         job.solver,
+        None if job.until is None else read_ending(network, job.until),
     )
     columns = columns_of(
         network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
@@ -104,6 +107,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
             "seed": job.seed,
             "dtype": job.dtype,
             "sums": {key: choice.form for key, choice in compiled.choices.items()},
+            **({} if job.until is None else {"until": job.until}),
         },
         job.solver,
     )
@@ -114,7 +118,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "steps": job.n_steps,
         "samples_end_ms": ends_early(columns, job.duration),
     }
-    sources = weight(compiled.system.crossings or (0,))
+    sources = weight(compiled.system.crossings or (0,), compiled.system.alongside)
     sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
     given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
     stride = job.stride
@@ -166,6 +170,7 @@ class _Run:
         self.prepared, self.sink, self.job = prepared, sink, prepared.job
         self.system = prepared.compiled.system
         self.done = self.begun = 0 if resumed is None else resumed.step
+        self.ended = resumed is not None and resumed.ended
         job = self.job
         self.writers: list[Writer] = writers(
             job.recorders, prepared.columns, self.system, sink, job.stride, job.dt
@@ -222,7 +227,14 @@ class _Run:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self._tell(state, str(error) or type(error).__name__)
             raise
-        self._tell(FINISHED, "complete")
+        self._tell(FINISHED, self._status)
+
+    @property
+    def _status(self) -> str:
+        """How the run ended, a sentence."""
+        if not self.ended:
+            return "complete"
+        return f"stopped at {self.done * self.job.dt:,.10g} ms, where {self.job.until}"
 
     def _with_hint(self, error: StoreError) -> StoreError:
         if self.log is None or self.store is None or not checkpoint.names(self.log.folder):
@@ -283,7 +295,7 @@ class _Run:
         """Compute every chunk that is left, while what the last one left is being written."""
         job, schedule = self.job, self.prepared.schedule
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(self.initial)))
-        if self.done >= job.n_steps:
+        if self.done >= job.n_steps or self.ended:
             return carry
         if self.log is not None:
             self._note(self._progress())
@@ -308,17 +320,18 @@ class _Run:
                 self._border(),
             ):
                 carry, self.done = chunk.carry, chunk.step + chunk.steps
+                self.ended = chunk.samples.ended
                 background.submit(self._write, chunk)
                 asked = self.stop is not None
                 if self.log is not None and (asked or self._is_border()):
                     background.submit(self._save, carry, self.done)
-                if self.done == job.n_steps:
+                if self.done == job.n_steps or self.ended:
                     background.finish()  # so that the last word on progress counts all spikes
                 self.seconds["run_seconds"] = time.perf_counter() - self.started
                 if self.log is not None and self.log.is_due():
                     background.submit(self._note, self._progress())
                 show(self._progress())
-                if asked and self.done < job.n_steps:
+                if asked and self.done < job.n_steps and not self.ended:
                     background.finish()
                     raise self._interrupted()
         return carry
@@ -333,9 +346,14 @@ class _Run:
                 spikes[column.key if name in spikes else name] = write.spikes
         told = {"compiled": self.compiled, "spikes": spikes}
         statistics = prepared.statistics | self.seconds | told
-        final = prepared.compiled.final(carry, job.begin + job.n_steps)
+        columns, duration = prepared.columns, self.done * job.dt
+        if self.ended:
+            columns = shortened(job.recorders, columns, self.done, job.dt)
+            early = ends_early(columns, duration)
+            statistics |= {"steps": self.done, "samples_end_ms": early}
+        final = prepared.compiled.final(carry, job.begin + self.done)
         return Solution(
-            prepared.columns, self.sink, job.duration, prepared.meta, statistics, final=final
+            columns, self.sink, duration, prepared.meta, statistics, self._status, final=final
         )
 
     def _border(self) -> int | None:
@@ -345,7 +363,8 @@ class _Run:
 
     def _is_border(self) -> bool:
         border = self._border()
-        return self.done == self.job.n_steps or (border is not None and self.done % border == 0)
+        over = self.done == self.job.n_steps or self.ended
+        return over or (border is not None and self.done % border == 0)
 
     def _write(self, chunk: chunks.Chunk) -> None:
         for write in self.writers:
@@ -388,6 +407,7 @@ class _Run:
             "sizes": final.sizes,
             "groups": {key: group.to_json() for key, group in final.groups.items()},
             "made_with": made_with(),
+            "ended": self.ended,
         }
         return Checkpoint(step, header, arrays)
 
@@ -401,29 +421,6 @@ class _Run:
             spikes=sum(spikes) if spikes else None,
             memory=resident_bytes(),
         )
-
-
-def state_of(snapshot: Checkpoint, begin: int, dt: float) -> FinalState:
-    """Return the state that a checkpoint holds.
-
-    Args:
-        snapshot: The checkpoint.
-        begin: Steps made before the run.
-        dt: The step in ms.
-    """
-    states: dict[str, dict[str, Array]] = {name: {} for name in snapshot.header["populations"]}
-    for path, value in part_of(snapshot.arrays, "states").items():
-        name, _, state = path.partition("/")  # a population's name has no "/"
-        states[name][state] = value
-    groups = {k: KeptGroup.from_json(told) for k, told in snapshot.header["groups"].items()}
-    events, sizes = part_of(snapshot.arrays, "events"), snapshot.header["sizes"]
-    return FinalState(begin + snapshot.step, dt, states, events, sizes, groups)
-
-
-def part_of(arrays: Mapping[str, Array], begin: str) -> dict[str, Array]:
-    """Return the arrays whose path begins so, by the rest of it."""
-    begin = f"{begin}/"
-    return {path[len(begin) :]: value for path, value in arrays.items() if path.startswith(begin)}
 
 
 def _held(

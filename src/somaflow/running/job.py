@@ -47,6 +47,7 @@ class Job:
         dtype: `"float64"` or `"float32"`.
         seed: Of all that is drawn.
         every: Biological time between checkpoints in steps, or None.
+        until: The condition at which it stops before its length, as text, or None.
     """
 
     network: Network
@@ -59,6 +60,7 @@ class Job:
     dtype: str
     seed: int
     every: int | None = None
+    until: str | None = None
 
     @property
     def stride(self) -> int:
@@ -141,6 +143,7 @@ def from_json(told: Mapping[str, Any], place: str, solver: Solver | None = None)
             dtype=meta["dtype"],
             seed=meta["seed"],
             every=told["every"],
+            until=meta.get("until"),
         )
     except (KeyError, TypeError) as error:
         raise StoreError(f"{place} is not what this version writes ({error}).") from error
@@ -172,6 +175,7 @@ def job_of(arguments: RunArguments) -> Job:
         dtype=arguments.dtype,
         seed=arguments.seed,
         every=arguments.every,
+        until=arguments.until,
     )
 
 

@@ -7,8 +7,9 @@ from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
 from somaflow.given import parsed
 from somaflow.running.arguments import Changes
-from somaflow.running.execution import Prepared, part_of, prepare, state_of
+from somaflow.running.execution import Prepared, prepare
 from somaflow.running.job import Job, digests, from_json
+from somaflow.running.snapshots import part_of, state_of
 from somaflow.settings import positive
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array
@@ -39,6 +40,11 @@ class Stopped:
     def time(self) -> float:
         """Biological time of the checkpoint in ms."""
         return self.checkpoint.step * self.job.dt
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of the run is left to compute."""
+        return self.checkpoint.ended or self.checkpoint.step == self.job.n_steps
 
     @property
     def cursors(self) -> dict[str, Array]:
@@ -75,6 +81,11 @@ def find(sink: Resumable, changes: Changes) -> Stopped:
         raise RunError(
             f"the run at {sink.path} is at {snapshot.step * job.dt:g} ms already; give at least "
             f"that duration, not {job.duration:g} ms."
+        )
+    if snapshot.ended and duration is not None:
+        raise RunError(
+            f"the run at {sink.path} stopped at {snapshot.step * job.dt:g} ms, where {job.until}, "
+            "and is over; to go on from there, begin a run with initial=run.final."
         )
     _check_same(snapshot, told, job)
     return Stopped(sink, job, told["meta"] | {"duration_ms": job.duration}, snapshot, damaged)

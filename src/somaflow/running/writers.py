@@ -1,6 +1,7 @@
 """Recording: from recorders to columns of results, and from chunks to what is stored in them."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,13 +10,14 @@ from somaflow import units
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
 from somaflow.errors import RunError
+from somaflow.network.alongside import kept_with
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.running.arguments import steps_between
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
 from somaflow.simulation.system import Array, Source, System
-from somaflow.storage.sinks import Column, Coordinate, Sink
+from somaflow.storage.sinks import Alongside, Column, Coordinate, Sink
 
 
 class Writer(Protocol):
@@ -93,11 +95,23 @@ def columns_of(
             )
         times = _Sampling(every * dt, n_steps // every + 1, start * dt)
         if recorder.of_spikes:
-            columns.append(_spike_column(network, compiled, recorder, times))
+            columns.append(_spike_column(network, compiled, recorder, times, dtype))
         else:
             columns.append(_state_column(compiled, recorder, times, dtype))
     _check_names(columns)
     return tuple(columns)
+
+
+def shortened(
+    recorders: tuple[Recorder, ...], columns: tuple[Column, ...], n_steps: int, dt: float
+) -> tuple[Column, ...]:
+    """Return the columns of a run that has ended after so many steps."""
+    return tuple(
+        column
+        if column.shape is None
+        else replace(column, rows=n_steps // steps_between(recorder, dt) + 1)
+        for recorder, column in zip(recorders, columns, strict=True)
+    )
 
 
 def _check_names(columns: list[Column]) -> None:
@@ -127,14 +141,25 @@ def _batch_axes(compiled: Compiled) -> tuple[str, ...]:
 
 
 def _spike_column(
-    network: Network, compiled: Compiled, recorder: Recorder, times: _Sampling
+    network: Network, compiled: Compiled, recorder: Recorder, times: _Sampling, dtype: str
 ) -> Column:
     chosen = recorder.cells
     cells = range(network.population(recorder.owner).size) if chosen is None else chosen.tolist()
     batch, key = compiled.batch, recorder.key
     if recorder.over_time is None:
+        unit = network.population(recorder.owner).equations.unit
         return Column(
-            key, "ms", None, (), tuple(cells), 0.0, 0, "float64", batch=batch, start=times.start
+            key=key,
+            unit="ms",
+            shape=None,
+            axes=(),
+            cells=tuple(cells),
+            interval=0.0,
+            rows=0,
+            dtype="float64",
+            batch=batch,
+            start=times.start,
+            alongside=tuple(Alongside(name, unit(name), dtype) for name in recorder.kept),
         )
     whole = recorder.reduction is None
     return Column(
@@ -196,9 +221,11 @@ def writers(
         if not recorder.of_spikes:
             takers.append(_Samples(column, sink, steps_between(recorder, dt) // stride))
         elif recorder.over_time is None:
-            takers.append(_Spikes(recorder, column, sources[recorder.owner], sink, dt))
+            kept = kept_with(recorders, recorder.source)
+            places = [kept.index(name) for name in recorder.kept]
+            takers.append(_Spikes(recorder, column, sources[recorder.source], sink, dt, places))
         else:
-            takers.append(_Counts(recorder, column, sources[recorder.owner], sink, dt))
+            takers.append(_Counts(recorder, column, sources[recorder.source], sink, dt))
     return takers
 
 
@@ -231,9 +258,9 @@ class _Samples:
 def _crossed(
     recorder: Recorder, source: Source, crossings: Crossings
 ) -> tuple[Array, tuple[Array, ...], Array]:
-    """Return the step of each spike in a chunk, its batch indices and cell, and its `since`.
+    """Return which crossings of a chunk are recorded, and the step and place of each.
 
-    The cell is its place among those that are recorded.
+    The place is its batch indices and the place of its cell among those that are recorded.
     """
     *problems, cells = crossings.places
     place = np.full(crossings.shape[-1], -1)  # of each source among those that are recorded
@@ -242,17 +269,23 @@ def _crossed(
     cells = place[cells]
     mine = np.flatnonzero(cells >= 0)
     places = tuple(axis[mine] for axis in (*problems, cells))
-    return crossings.steps[mine], places, crossings.since[mine]
+    return crossings.steps[mine], places, mine
 
 
 class _Spikes:
-    """Writes the time and the cell of each spike."""
+    """Writes the time and the cell of each spike, and what is kept with it."""
 
     def __init__(
-        self, recorder: Recorder, column: Column, source: Source, sink: Sink, dt: float
+        self,
+        recorder: Recorder,
+        column: Column,
+        source: Source,
+        sink: Sink,
+        dt: float,
+        kept: list[int],
     ) -> None:
         self.recorder, self.column, self.source = recorder, column, source
-        self.sink, self.dt = sink, dt
+        self.sink, self.dt, self.kept = sink, dt, kept
         self.spikes = 0
 
     def state(self) -> dict[str, Array]:
@@ -265,7 +298,8 @@ class _Spikes:
         if chunk.samples.crossings is None:
             return
         crossings = chunk.samples.crossings()
-        steps, (*problems, cells), since = _crossed(self.recorder, self.source, crossings)
+        steps, (*problems, cells), mine = _crossed(self.recorder, self.source, crossings)
+        since = crossings.since[mine]
         step = chunk.start + chunk.step + steps
         begin, end = step * self.dt, (step + 1) * self.dt
         # A whole step ago, rounded to float32, is at its beginning; nothing lies before that.
@@ -275,7 +309,12 @@ class _Spikes:
         order = ordered(times, steps, (*problems, cells), self.recorder.cells is None)
         places = np.stack([*problems, cells], axis=-1).astype(np.int64)[order]
         self.spikes += len(times)
-        self.sink.spikes(self.column.key, times[order], places if problems else places[:, 0])
+        given = self.column.key, times[order], places if problems else places[:, 0]
+        values = {}
+        for kept, place in zip(self.column.alongside, self.kept, strict=True):
+            own = crossings.kept[mine, place][order] / units.factor(kept.unit)
+            values[kept.name] = own.astype(kept.dtype)
+        self.sink.spikes(*given, *([values] if values else []))
 
 
 def ordered(times: Array, steps: Array, places: tuple[Array, ...], ascending: bool) -> Array:

@@ -20,7 +20,7 @@ class Chunk:
     Attributes:
         start: Steps made before this run.
         step: Steps made in this run before this chunk.
-        steps: Steps made in it.
+        steps: Steps made in it; the last ones of the run where `samples.ended`.
         first_row: Number of the chunk's first sample among all samples.
         samples: What it leaves.
         carry: The state at its end.
@@ -111,4 +111,6 @@ def run(
         whole = (step + steps) // stride - step // stride + lead
         observed = {key: values[:whole] for key, values in samples.observed.items()}
         yield Chunk(start, step, steps, row, samples._replace(observed=observed), after)
+        if samples.ended:
+            return
         carry, step = after, step + steps

@@ -36,19 +36,24 @@ class Crossings(NamedTuple):
         steps: The step of each in the chunk.
         places: The batch indices of each and its source.
         since: Time from each to the end of its step.
+        kept: The values that are kept with each, `[n_crossings, n_values]`.
     """
 
     shape: tuple[int, ...]
     steps: Array
     places: tuple[Array, ...]
     since: Array
+    kept: Array
 
     @classmethod
-    def numbered(cls, shape: tuple[int, ...], numbers: Array, since: Array) -> "Crossings":
+    def numbered(
+        cls, shape: tuple[int, ...], numbers: Array, since: Array, kept: Array | None = None
+    ) -> "Crossings":
         """Return crossings by their numbers in the flat shape of all steps and sources."""
         most = int(numbers[-1]) // math.prod(shape) + 1 if len(numbers) else 1
         steps, *places = np.unravel_index(numbers, (most, *shape))
-        return cls(shape, steps, tuple(places), since)
+        kept = np.zeros((len(steps), 0)) if kept is None else kept
+        return cls(shape, steps, tuple(places), since, kept)
 
 
 class Keeping(Protocol):
@@ -69,13 +74,14 @@ class Keeping(Protocol):
         """Tell whether there is room for one step more, whatever happens in it."""
         ...
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         """Return what is kept after a step.
 
         Args:
             kept: What is kept before.
             local: The step's number in the chunk, int32.
             since: Time from each crossing to the step's end, 0 where there is none, `[...]`.
+            values: What is kept with each, `[n_values, ...]`, or None.
         """
         ...
 
@@ -105,7 +111,7 @@ class Table:
     def holds(self, kept: Kept) -> Tensor:
         return tf.constant(True)
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         return (put(kept[0], local, tf.cast(since, _SINCE)),)
 
     def found(self, kept: Kept, steps: int) -> Crossings:
@@ -116,51 +122,73 @@ class Table:
 
 
 class List:
-    """How many there are; the number of each among all steps and sources; and its time.
+    """How many there are; the number of each among all steps and sources; its time, and values.
 
     Args:
         shape: Of the sources.
         steps: The most steps of a chunk.
+        values: How many values are kept with each.
+        dtype: Their type.
     """
 
-    def __init__(self, shape: tuple[int, ...], steps: int) -> None:
-        self.shape, self.sources = shape, math.prod(shape)
+    def __init__(
+        self, shape: tuple[int, ...], steps: int, values: int = 0, dtype: tf.DType = tf.float64
+    ) -> None:
+        self.shape, self.sources, self.values, self.dtype = shape, math.prod(shape), values, dtype
         # In one step all may spike.
         self.room = self.sources + steps * self.sources // _SELDOM
 
     @property
     def bytes(self) -> int:
-        return (tf.int64.size + _SINCE.size) * self.room
+        return (tf.int64.size + _SINCE.size + self.values * self.dtype.size) * self.room
 
     def empty(self) -> Kept:
-        return tf.constant(0), tf.zeros([self.room], tf.int64), tf.zeros([self.room], _SINCE)
+        known = tf.constant(0), tf.zeros([self.room], tf.int64), tf.zeros([self.room], _SINCE)
+        return (*known, tf.zeros([self.room, self.values], self.dtype)) if self.values else known
 
     def holds(self, kept: Kept) -> Tensor:
         return kept[0] <= self.room - self.sources
 
-    def after(self, kept: Kept, local: Tensor, since: Tensor) -> Kept:
+    def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
         flat: Tensor = tf.reshape(since, [-1])
+        beside = () if values is None else (tf.reshape(values, [self.values, -1]),)
         first = tf.cast(local, tf.int64) * self.sources
 
         def add(place: Tensor, kept: Kept) -> Kept:
-            count, numbers, times = kept
+            count, numbers, times, *known = kept
             numbers = put(numbers, count, first + tf.cast(place, tf.int64))
-            return count + 1, numbers, put(times, count, tf.cast(flat[place], _SINCE))
+            times = put(times, count, tf.cast(flat[place], _SINCE))
+            pairs = zip(known, beside, strict=True)
+            known = (put(a, count, tf.gather(b, place, axis=1)) for a, b in pairs)
+            return count + 1, numbers, times, *known
 
         return for_each(places(flat > 0), add, kept)
 
     def found(self, kept: Kept, steps: int) -> Crossings:
         count = int(kept[0])
-        numbers, since = (np.asarray(memoryview(part))[:count] for part in kept[1:])
-        return Crossings.numbered(self.shape, numbers, since)
+        parts = (np.asarray(memoryview(part))[:count] for part in kept[1:])
+        return Crossings.numbered(self.shape, *parts)
 
 
-def keeping(shape: tuple[int, ...], steps: int) -> Keeping:
-    """Return how to keep the crossings of sources in a shape, in a chunk of so many steps."""
+def keeping(
+    shape: tuple[int, ...], steps: int, values: int = 0, dtype: tf.DType = tf.float64
+) -> Keeping:
+    """Return how to keep the crossings of sources in a shape, in a chunk of so many steps.
+
+    Args:
+        shape: Of the sources.
+        steps: The most steps of a chunk.
+        values: How many values are kept with each, for which a table would be too wide.
+        dtype: Their type.
+    """
+    if values:
+        return List(shape, steps, values, dtype)
     return (Table if math.prod(shape) <= _FEW else List)(shape, steps)
 
 
-def weight(shape: tuple[int, ...]) -> int:
+def weight(shape: tuple[int, ...], values: int = 0) -> int:
     """Return as how many numbers sources count in the length of a chunk."""
     sources = math.prod(shape)
-    return sources if sources <= _FEW else -(-sources // _LISTED)
+    if sources <= _FEW and not values:
+        return sources
+    return -(-sources * (1 + values) // _LISTED)

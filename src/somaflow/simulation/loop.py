@@ -19,7 +19,7 @@ from somaflow.numerics import programs
 from somaflow.numerics.device import compiled, following, held, materialize, traced
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.simulation import memory
-from somaflow.simulation.crossings import Crossings, Kept, keeping
+from somaflow.simulation.crossings import Crossings, Keeping, Kept, keeping
 from somaflow.simulation.system import (
     Array,
     Blocks,
@@ -37,6 +37,7 @@ from somaflow.solvers.stages import Stages, nodes_of
 
 Packed = TypeVar("Packed")  # a nest
 Arguments = tuple[Carry, Nest, Inputs, Tensor, Tensor, Tensor]
+Stepped = tuple[Carry, Tensor | None, Tensor | None]
 Program = Callable[[*Arguments], tuple[Carry, Tensor, Kept, dict[str, Tensor]]]
 
 
@@ -63,11 +64,13 @@ class Samples(NamedTuple):
         steps: Steps that were made: as many as were asked for, or fewer where there was no room
             for more crossings.
         crossings: Finds the crossings, which takes a while; None for a system without events.
+        ended: Whether the run is over with the last step.
     """
 
     observed: dict[str, Array]
     steps: int
     crossings: Callable[[], Crossings] | None
+    ended: bool = False
 
 
 def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
@@ -97,12 +100,12 @@ def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
 
 def _stepper(
     system: System[Parameters, Prepared, Context], solver: Solver, dt: float, stages: Stages
-) -> Callable[[Carry, Tensor, Inputs, Tensor, Prepared], tuple[Carry, Tensor | None]]:
-    """Return one step: `(carry, step, drive, t, prepared) -> (carry, since)`."""
+) -> Callable[[Carry, Tensor, Inputs, Tensor, Prepared], Stepped]:
+    """Return one step: `(carry, step, drive, t, prepared) -> (carry, since, kept)`."""
 
     def one_step(
         carry: Carry, step: Tensor, drive: Inputs, t: Tensor, prepared: Prepared
-    ) -> tuple[Carry, Tensor | None]:
+    ) -> Stepped:
         context = system.arrive(carry, step, drive.steps, prepared)
 
         def at_node(field: Field[Context, Prepared]) -> Callable[[Time, Blocks], Blocks]:
@@ -128,9 +131,16 @@ def _stepper(
             context = system.passed(flows, drive.nodes, context, prepared)
         after = system.jump(carry, end.y, context, prepared)
         left = carry.memory and memory.noted(carry.memory, solver, end.memory, end.y, after.flow)
-        return Carry(after.flow, after.event, carry.kept, left), after.since
+        return Carry(after.flow, after.event, carry.kept, left), after.since, after.kept
 
     return one_step
+
+
+def _keeping(system: System, schedule: Schedule, dtype: tf.DType) -> Keeping | None:
+    """Return how a system's crossings are kept; None for one without events."""
+    if system.crossings is None:
+        return None
+    return keeping(system.crossings, schedule.steps, system.alongside, dtype)
 
 
 def _chunk(
@@ -139,7 +149,7 @@ def _chunk(
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
     stages = Stages(solver, dt)
     one_step = _stepper(system, solver, dt, stages)
-    keeps = None if system.crossings is None else keeping(system.crossings, schedule.steps)
+    keeps = _keeping(system, schedule, dtype)
 
     def chunk(
         carry: Carry,
@@ -153,6 +163,9 @@ def _chunk(
         prepared = system.prepare(parameters, dt, stages.nodes)
         unpack = _pack(prepared, dtype)
 
+        kept = () if keeps is None else keeps.empty()
+        most = len(kept)  # behind that is whether the run has ended
+
         def start_of(local: Tensor) -> Inputs:
             return Inputs(drive.nodes[local, 0], drive.steps[local])
 
@@ -164,27 +177,33 @@ def _chunk(
         def observe(carry: Carry, local: Tensor) -> dict[str, Tensor]:
             return system.observe(carry, made(local), start_of(local), prepared)
 
+        def behind(carry: Carry) -> Carry:
+            # XLA must not fuse the step with what looks at it: its bits could change.
+            flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
+            return carry._replace(flow=flow, event=event)
+
         def follow(carry: Carry, local: Tensor) -> Carry:
             if system.follow is None:
                 return carry
-            # XLA must not fuse the step with what looks at it: its bits could change.
-            flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
-            seen = carry._replace(flow=flow, event=event)
-            kept = system.follow(seen, made(local), start_of(local), unpack())
+            kept = system.follow(behind(carry), made(local), start_of(local), unpack())
             return carry._replace(kept=kept)
 
         def inner(local: Tensor, carry: Carry, kept: Kept) -> tuple[Tensor, Carry, Kept]:
             t = start + tf.cast(local, dtype) * dt
             at = Inputs(*(table[local] for table in drive))
-            carry, since = one_step(carry, made(local), at, t, unpack())
+            carry, since, values = one_step(carry, made(local), at, t, unpack())
             if keeps is not None:
-                kept = keeps.after(kept, local, since)
+                kept = keeps.after(kept[:most], local, since, values) + kept[most:]
             local = following(local, carry.flow)
+            if system.until is not None:
+                at = made(local), start_of(local), unpack()
+                kept = (*kept[:most], system.until(behind(carry), materialize(since), *at))
             return local, follow(carry, local), kept
 
         def goes_on(end: Tensor, local: Tensor, kept: Kept) -> Tensor:
-            # No room left stops all loops: what is observed after that is not given out.
-            return local < end if keeps is None else (local < end) & keeps.holds(kept)
+            # No room left, or an end, stops all loops; what is observed then is not given out.
+            goes = local < end if keeps is None else (local < end) & keeps.holds(kept[:most])
+            return goes if system.until is None else goes & ~kept[most]
 
         def outer(
             row: Tensor, local: Tensor, carry: Carry, kept: Kept, out: dict[str, Tensor]
@@ -212,7 +231,8 @@ def _chunk(
             key: tf.zeros([schedule.rows + 1, *value.shape], value.dtype)
             for key, value in shapes.items()
         }
-        kept = () if keeps is None else keeps.empty()
+        if system.until is not None:
+            kept = (*kept, tf.constant(False))
         _, local, carry, kept, out = tf.while_loop(
             lambda row, *_: row < n_rows, outer, (zero, zero, carry, kept, out)
         )
@@ -261,9 +281,10 @@ class Advance:
         carry, made, kept, out = self._program(*arguments)
         # Views, where `.numpy()` would copy: tables are as long as of the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
-        steps, shape = int(made), self._system.crossings
-        found = None if shape is None else keeping(shape, self._schedule.steps).found
-        return carry, Samples(observed, steps, found and cache(partial(found, kept, steps)))
+        steps, keeps = int(made), _keeping(self._system, self._schedule, self._dtype)
+        *kept, ended = kept if self._system.until is not None else (*kept, False)
+        crossings = None if keeps is None else cache(partial(keeps.found, tuple(kept), steps))
+        return carry, Samples(observed, steps, crossings, bool(ended))
 
     def _arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool

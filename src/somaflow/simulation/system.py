@@ -64,11 +64,14 @@ class Jump(NamedTuple):
         event: The event state after this step's crossings.
         since: Time from each crossing to the step's end in ms, 0 where there was none, shape
             `[..., n_sources]`; None where a system has no events.
+        kept: Values that are kept with each crossing, `[n_values, ..., n_sources]`; None where
+            there are none.
     """
 
     flow: Blocks
     event: Any
     since: Tensor | None
+    kept: Tensor | None = None
 
 
 Field = Callable[[int, Tensor, Blocks, Tensor, Context, Prepared], Blocks]
@@ -123,6 +126,7 @@ class System(Generic[Parameters, Prepared, Context]):
         rows: Names of the flow state.
         sources: Who can spike.
         crossings: Shape of `Jump.since`, or None.
+        alongside: How many values are kept with each crossing.
         local: As `vector_field`, but what a cell gets from the state of others is constant under
             differentiation; None where cells meet through events alone.
         doctor: `(failure) -> str`, says what a step that left the state not finite has done and
@@ -131,6 +135,8 @@ class System(Generic[Parameters, Prepared, Context]):
         increments: `(flow, context) -> blocks`, the increments of the noise in a step.
         passed: `(flows, drives, context, prepared) -> context`, takes the state at each node of a
             step after it, before the jump; None where nobody asks what it was.
+        until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
+            `since` being its crossings and all else as for `follow`; None where it does not.
     """
 
     initial: Carry
@@ -150,3 +156,5 @@ class System(Generic[Parameters, Prepared, Context]):
     diffusion: Field[Context, Prepared] | None = None
     increments: Callable[[Blocks, Context], Blocks] | None = None
     passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
+    alongside: int = 0
+    until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None

@@ -40,6 +40,11 @@ class Checkpoint:
     header: dict[str, Any]
     arrays: dict[str, Array]
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run was over with its last step, before its length."""
+        return self.header.get("ended", False)
+
 
 def save(folder: Folder, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, then remove all but this one and the one before it.

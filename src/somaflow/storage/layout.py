@@ -119,6 +119,7 @@ def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
         for part, dtype, unit, shape, axes in (
             ("times", "float64", "ms", (), ()),
             ("cells", "int64", "1", column.place, more),
+            *((part.name, part.dtype, part.unit, (), ()) for part in column.alongside),
         ):
             dimensions = (f"{key}.{part}.spike", *axes)
             yield growing(f"{key}.{part}", shape, dtype, dimensions, {"units": unit})

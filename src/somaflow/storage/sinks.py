@@ -5,9 +5,12 @@ closed. Whatever was written before an error stays readable. What a sink can do 
 declares by being a `Resumable` or a `Measurable`.
 """
 
+import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +39,20 @@ class Coordinate:
     unit: str = "1"
 
 
+class Alongside(NamedTuple):
+    """What is kept with each spike.
+
+    Attributes:
+        name: The variable.
+        unit: Its unit.
+        dtype: NumPy name of its numbers.
+    """
+
+    name: str
+    unit: str
+    dtype: str
+
+
 @dataclass(frozen=True)
 class Column:
     """One recording, as it will be stored.
@@ -53,6 +70,7 @@ class Column:
         start: Time of the first sample in ms.
         coordinates: What else labels the axes.
         batch: Sizes of the batch axes, where it is of spikes.
+        alongside: Of spikes: what is kept with each.
     """
 
     key: str
@@ -67,6 +85,7 @@ class Column:
     coordinates: tuple[Coordinate, ...] = ()
     batch: tuple[int, ...] = ()
     start: float = 0.0
+    alongside: tuple[Alongside, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -77,14 +96,16 @@ class Column:
 
     @property
     def spike_bytes(self) -> int:
-        """Size of a spike: its time and the indices of its cell, 8 bytes each."""
-        return 8 + 8 * (self.place[0] if self.place else 1)
+        """Size of a spike: its time and the indices of its cell, 8 bytes each, and what it has."""
+        kept = sum(np.dtype(part.dtype).itemsize for part in self.alongside)
+        return 8 + 8 * (self.place[0] if self.place else 1) + kept
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of its arrays and axes in a store, and in a dataset."""
         if self.shape is None:
-            return f"{self.key}.times", f"{self.key}.cells"
+            names = "times", "cells", *(part.name for part in self.alongside)
+            return tuple(f"{self.key}.{name}" for name in names)
         labels = {"time", *self.axes, *(c.name for c in self.coordinates)}
         return self.key, *(f"{self.key}.{label}" for label in sorted(labels))
 
@@ -123,8 +144,13 @@ class Sink(Protocol):
         ...
 
     @abstractmethod
-    def spikes(self, key: str, times: Array, cells: Array) -> None:
-        """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`."""
+    def spikes(
+        self, key: str, times: Array, cells: Array, values: Mapping[str, Array] = ...
+    ) -> None:
+        """Take spikes of a column, in order of time; of a batch, `cells` is `[n, n_axes + 1]`.
+
+        Where the column has some `alongside`, `values` has them by name; elsewhere it is not given.
+        """
         ...
 
     @abstractmethod
@@ -134,7 +160,10 @@ class Sink(Protocol):
 
     @abstractmethod
     def read(self, key: str, rows: slice = ...) -> Array:
-        """Return samples of a column; it is given no `rows` where all are wanted."""
+        """Return samples of a column; it is given no `rows` where all are wanted.
+
+        It is asked too for what is kept with spikes, by the key and the name: `PN.spikes.w`.
+        """
         ...
 
     @abstractmethod
@@ -244,6 +273,15 @@ class Measurable(Sink):
 REQUIRED = ("open", "rows", "spikes", "close", "read", "read_spikes")  # of every sink
 
 
+def takes_values(sink: Sink) -> bool:
+    """Return whether a sink can be given what is kept with spikes."""
+    try:
+        inspect.signature(sink.spikes).bind("key", None, None, {})
+    except TypeError:
+        return False
+    return True
+
+
 def bytes_of_spikes(columns: tuple[Column, ...], spikes: int) -> int:
     """Return the size of so many spikes, whatever column they belong to, at most."""
     return spikes * max((c.spike_bytes for c in columns if c.shape is None), default=0)
@@ -271,6 +309,11 @@ class MemorySink(Measurable):
     def open(self, columns: tuple[Column, ...], header: dict[str, Json]) -> None:
         """Make room for the columns."""
         self._columns = {column.key: column for column in columns}
+        for column in columns:
+            for part in column.alongside:
+                name = f"{column.key}.{part.name}"
+                own = Column(name, part.unit, (), (), None, 0.0, 0, part.dtype)
+                self._columns[name] = own
         self._rows = {key: [] for key in self._columns}
         self._spikes = {key: [] for key in self._columns}
 
@@ -278,9 +321,17 @@ class MemorySink(Measurable):
         """Take samples `first` and following."""
         self._rows[key].append(np.array(values))
 
-    def spikes(self, key: str, times: Array, cells: Array) -> None:
+    def spikes(
+        self,
+        key: str,
+        times: Array,
+        cells: Array,
+        values: Mapping[str, Array] = MappingProxyType({}),
+    ) -> None:
         """Take spikes, ordered by time; of a batch, `cells` is `[n, n_batch_axes + 1]`."""
         self._spikes[key].append((times, cells))
+        for name, numbers in values.items():
+            self._rows[f"{key}.{name}"].append(numbers)
 
     def close(self) -> None:
         """Do nothing more."""

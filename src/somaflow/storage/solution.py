@@ -1,7 +1,8 @@
 """Solution: labelled arrays and spike trains, and all that is needed to repeat the run."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class SpikeTrains:
             without a batch.
         batch: Sizes of the batch axes.
         start: When the run began, in ms.
+        kept: What was kept with each spike, by `with_`: values [n_spikes] and their unit, by name.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class SpikeTrains:
         chosen: Array | None = None,
         batch: tuple[int, ...] = (),
         start: float = 0.0,
+        kept: Mapping[str, tuple[Array, str]] = MappingProxyType({}),
     ) -> None:
-        self.start = start
+        self.start, self.kept = start, dict(kept)
         self.times, self.size, self.duration = times, size, duration
         self.chosen, self.batch = chosen, batch
         self.cells = cells[:, -1] if batch else cells
@@ -51,6 +54,21 @@ class SpikeTrains:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        """Return the values of a variable that were kept with the spikes, with their unit.
+
+        They are labelled with the `time` and the `cell` of each spike.
+
+        Raises:
+            UnknownNameError: They were not kept.
+        """
+        if not is_among(name, self.kept):
+            hint = nearest(name, self.kept) or " Record them: pn.spikes.with_('v')."
+            raise UnknownNameError(f"{shown(name)} was not kept with the spikes.{hint}")
+        values, unit = self.kept[name]
+        labels = {"time": ("spike", self.times), "cell": ("spike", self.cells)}
+        return xr.DataArray(values, labels, ("spike",), name, {"units": unit})
 
     def _places(self) -> Array:
         """Return the place of each spike's cell among those recorded."""
@@ -97,6 +115,7 @@ class SpikeTrains:
             self.chosen,
             (),
             self.start,
+            {name: (values[mine], unit) for name, (values, unit) in self.kept.items()},
         )
 
     def trains(self) -> list[Array]:
@@ -110,6 +129,12 @@ class SpikeTrains:
         places = self._places()
         order = np.argsort(places, kind="stable")
         return np.split(self.times[order], np.cumsum(self.counts())[:-1])
+
+    def _annotations(self) -> list[dict[str, Array]]:
+        """Return what was kept with the spikes of each cell, as `trains` returns their times."""
+        order, ends = np.argsort(self._places(), kind="stable"), np.cumsum(self.counts())[:-1]
+        split = {n: np.split(values[order], ends) for n, (values, _) in self.kept.items()}
+        return [{n: parts[k] for n, parts in split.items()} for k in range(self.size)]
 
     def to_neo(self) -> list[Any]:
         """Return one `neo.SpikeTrain` a cell, for Elephant and NWB.
@@ -130,8 +155,9 @@ class SpikeTrains:
                 t_start=self.start,
                 t_stop=self.start + self.duration,
                 cell=int(cell),
+                array_annotations=kept,
             )
-            for cell, train in zip(cells, self.trains(), strict=True)
+            for cell, train, kept in zip(cells, self.trains(), self._annotations(), strict=True)
         ]
 
     def __repr__(self) -> str:
@@ -255,10 +281,15 @@ class Solution:
         cells = np.array(column.cells or (), np.int64)
         chosen = None if np.array_equal(cells, np.arange(len(cells))) else cells
         times, places = self._sink.read_spikes(key)
-        if edges != (None, None):
-            inside = _between(times, *edges)
-            times, places = times[inside], places[inside]
-        return SpikeTrains(times, places, len(cells), end - begin, chosen, column.batch, begin)
+        inside = EVERY if edges == (None, None) else _between(times, *edges)
+        kept = {
+            part.name: (self._sink.read(f"{key}.{part.name}")[inside], part.unit)
+            for part in column.alongside
+        }
+        return SpikeTrains(
+            *(times[inside], places[inside], len(cells), end - begin),
+            *(chosen, column.batch, begin, kept),
+        )
 
     def _part(
         self, column: Column, start: Duration | None, stop: Duration | None
@@ -345,6 +376,9 @@ class Solution:
             arrays[f"{key}.times"] = (f"{key}.times.spike", times, {"units": "ms"})
             axes = (f"{key}.cells.spike", *(["index"] if column.batch else ()))
             arrays[f"{key}.cells"] = (axes, cells, {"units": "1"})
+            for part in column.alongside:
+                name, unit = f"{key}.{part.name}", {"units": part.unit}
+                arrays[name] = (f"{name}.spike", self._sink.read(name), unit)
         return xr.Dataset(arrays, attrs=self.meta)
 
     def __repr__(self) -> str:

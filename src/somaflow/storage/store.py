@@ -9,9 +9,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import zarr
@@ -251,12 +252,20 @@ class ZarrSink(Resumable, Measurable):
                 column.start + np.arange(first, first + len(values)) * column.interval
             )
 
-    def spikes(self, key: str, times: Array, cells: Array) -> None:
+    def spikes(
+        self,
+        key: str,
+        times: Array,
+        cells: Array,
+        values: Mapping[str, Array] = MappingProxyType({}),
+    ) -> None:
         """Append spikes, ordered by time."""
         if len(times):
             with self._guard():
                 self._parts[f"{key}.times"].add(times)
                 self._parts[f"{key}.cells"].add(cells)
+                for name, numbers in values.items():
+                    self._parts[f"{key}.{name}"].add(numbers)
 
     def flush(self) -> None:
         """Write also what does not fill a chunk, so that others can read it.

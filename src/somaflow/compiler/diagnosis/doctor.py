@@ -23,7 +23,6 @@ from somaflow.compiler.diagnosis.terms import Term, measure, origin, summands, t
 from somaflow.compiler.states import Constants, Parameters
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.equations.expression import Binary, Call, Name, walk
-from somaflow.network.neuron import CURRENT_INPUT
 from somaflow.simulation.replay import Failure
 from somaflow.simulation.system import Array
 
@@ -140,9 +139,10 @@ class _Case:
         start, pull = self.start, self.dynamics.pull
         for row, mask in self.bad.items():
             k = row.population
-            if row.gate is not None or row.state not in self.dynamics.arrivals.pushes[k]:
+            if row.gate is not None:
                 continue
-            rate = pull(k, start.states, start.sums, start.drive, self.constants)
+            rates = pull(k, start.states, start.sums, start.drive, self.constants)
+            rate = rates.get(row.state)
             if rate is None:
                 continue
             share = np.broadcast_to(-self.dt * np.asarray(rate)[..., : mask.shape[-1]], mask.shape)
@@ -276,25 +276,28 @@ class _Case:
         return f", at {', '.join(values[:_OPERANDS])}" if values else ""
 
     @cached_property
-    def most(self) -> tuple[str, str] | None:
-        """What gave the most of the input current and how much, if the term depends on that."""
+    def most(self) -> tuple[str, str, str] | None:
+        """Who gave the most of an input, how much, and of which, if the term depends on that."""
         (row, index), finding = self.where, self.finding
         stage, term = (
             (self.start, self.largest) if finding is None else (finding.stage, finding.term)
         )
         equations = row.equations(self.dynamics)[0]
-        if row.gate is not None or CURRENT_INPUT not in equations.depends(term.node):
+        if row.gate is not None:
             return None
-        parts = stage.inward(row.population, index)
+        used = equations.depends(term.node) & set(equations.inputs)
+        parts = [part for part in stage.inward(row.population, index) if part[2] in used]
         if not parts:
             return None
-        who, most = max(parts, key=lambda part: math.inf if math.isnan(part[1]) else abs(part[1]))
-        return who, measure(most, equations.unit(CURRENT_INPUT))
+        who, most, into = max(
+            parts, key=lambda part: math.inf if math.isnan(part[1]) else abs(part[1])
+        )
+        return who, measure(most, equations.unit(into)), into
 
     def _input(self) -> list[str]:
         if self.most is None:
             return []
-        return [f"Most of {CURRENT_INPUT} comes from {self.most[0]}: {self.most[1]}."]
+        return [f"Most of {self.most[2]} comes from {self.most[0]}: {self.most[1]}."]
 
     def _events(self) -> str:
         """Report synapses whose state alone is not finite."""

@@ -169,25 +169,25 @@ class Stage:
         shape = (*self.dynamics.tables.batch, self.dynamics.layouts[k].padded)
         return float(np.broadcast_to(np.asarray(value), shape)[index])
 
-    def inward(self, k: int, index: Index) -> list[tuple[str, float]]:
-        """Return what makes up the input current of a cell: who, and how much in uA or uA/cm**2."""
+    def inward(self, k: int, index: Index) -> list[tuple[str, float, str]]:
+        """Return what makes up the inputs of a cell: who, how much, and of which input."""
         drives, parts = self.dynamics.drives, []
         currents = drives.currents(
             self.states, self.drive, self.context.drives, self.constants.drives
         )
-        for (target, current), table in zip(currents, drives.tables, strict=True):
+        for (target, into, current), table in zip(currents, drives.tables, strict=True):
             stimulus = table.of_cell(index[-1]) if target == k else None
             if stimulus is not None:
                 kind = type(stimulus.waveform)
-                parts.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index)))
+                parts.append((f"the stimulus sf.{kind.__name__}", self.at(k, current, index), into))
         for coupling, sums in zip(self.dynamics.couplings, self.sums, strict=True):
             for route in coupling.group.routes:
-                if route.target == k:
+                if route.target == k and route.into is not None:
                     table = self.constants.routes[route.projection]
                     outward = coupling.current(route, self.states[k], sums, table)
                     if outward is not None:
                         name = f"the {coupling.group.kind} {route.projection!r}"
-                        parts.append((name, -self.at(k, outward, index)))
+                        parts.append((name, -self.at(k, outward, index), route.into))
         return parts
 
 
