@@ -58,6 +58,7 @@ from .running.progress import Progress as Progress
 from .solvers.exponential import ExponentialEuler as ExponentialEuler
 from .solvers.exponential import ExponentialMidpoint as ExponentialMidpoint
 from .solvers.implicit import ImplicitEuler as ImplicitEuler
+from .solvers.map import Map as Map
 from .solvers.rosenbrock import Rosenbrock as Rosenbrock
 from .solvers.runge_kutta import RK4 as RK4
 from .solvers.runge_kutta import BogackiShampine as BogackiShampine

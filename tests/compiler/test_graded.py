@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import NetworkError
 from somaflow.units import ms, mV, nA, nF, uS
 
 pytestmark = pytest.mark.slow
@@ -199,13 +198,6 @@ def test_voltages_equal_those_of_one_state_a_synapse(both: tuple, name: str) -> 
 def test_the_synapses_are_felt(both: tuple, plain: Any, name: str) -> None:
     alone = plain({name: numbers_of(name)}, [], DT, STEPS).v[name]
     assert np.abs(both[1].v[name] - alone).max() > 5
-
-
-def test_a_synapse_that_follows_the_voltage_takes_no_delay() -> None:
-    made = {name: cells(name) for name in ("a", "gate")}
-    network = sf.Network(*made.values(), projection(made, "gate", delay=1 * ms))
-    with pytest.raises(NetworkError, match=r"follows the presynaptic voltage .* takes no delay"):
-        sf.simulate(network, 1 * ms, dt=DT * ms, record=made["gate"]["v"])
 
 
 def test_pulses_with_several_delays_are_of_each_synapse() -> None:

@@ -32,6 +32,9 @@ def learning(_: sf.Network) -> tuple[sf.Network, list[sf.Recorder]]:
         sf.Projection(b, a[3:9], sf.load("gaba_a_destexhe"), weight=0.5 * nS, name="gaba"),
         sf.Projection(b, a, sf.load("graded_conductance"), weight=0.1 * nS, name="graded"),
         sf.Projection(
+            b, a, sf.load("graded_conductance"), weight=0.1 * nS, delay=1.3 * ms, name="late"
+        ),
+        sf.Projection(
             source,
             a,
             sf.load("alpha_current"),

@@ -20,7 +20,8 @@ from somaflow.simulation import stretches
 from somaflow.solvers import catalogue
 from somaflow.solving import integration as integrate
 
-SOLVERS = {method.name: method.make for method in catalogue.METHODS}
+# Of differential equations; what is for maps is in tests/compiler/test_maps.py.
+SOLVERS = {method.name: method.make for method in catalogue.METHODS if method.steps != "map"}
 EXPONENTIAL = ("ExponentialEuler", "ExponentialMidpoint")
 STOCHASTIC = tuple(method.name for method in catalogue.METHODS if method.steps == "noise")
 PLAIN = tuple(name for name in SOLVERS if name not in STOCHASTIC)
@@ -236,7 +237,7 @@ def test_single_precision_follows_its_tolerance(name: str) -> None:
 def test_every_public_solver_is_in_the_list() -> None:
     stub = Path(sf.__file__).with_name("__init__.pyi").read_text().splitlines()
     public = {line.split()[-1] for line in stub if line.startswith("from .solvers.")}
-    assert public == set(SOLVERS)
+    assert public == {*SOLVERS, "Map"}
 
 
 def test_the_list_tells_of_each_what_it_is() -> None:
@@ -245,9 +246,10 @@ def test_the_list_tells_of_each_what_it_is() -> None:
         assert solver == getattr(sf, method.name)()
         own = solver.error_order is not None
         steps = "noise" if solver.calculus else "own" if own else "fixed"
+        steps = "map" if method.name == "Map" else steps
         assert (steps, solver.stiff and own) == (method.steps, method.stiff and own), method
     page = (Path(__file__).parents[2] / "docs/howto/choose-a-solver.md").read_text()
-    words = {"fixed": "fixed", "own": "own or fixed", "noise": "fixed"}
+    words = {"fixed": "fixed", "own": "own or fixed", "noise": "fixed", "map": "fixed"}
     for method in catalogue.METHODS:
         row = next(line for line in page.splitlines() if line.startswith(f"| `sf.{method.name}()`"))
         assert f"| {words[method.steps]} |" in row, row

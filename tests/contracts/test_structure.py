@@ -69,6 +69,7 @@ def later() -> Made:
         *(a, b, sf.CurrentClamp(a, 3 * nA)),
         sf.Projection(a, b, sf.load("alpha_current"), HALF, 0.1 * nA, delay=delay),
         sf.Projection(a, b, sf.load("gaba_a_destexhe"), HALF, 0.5 * nS, delay=delay, name="x"),
+        sf.Projection(a, b, sf.load("graded_conductance"), HALF, 0.5 * nS, delay=delay, name="y"),
         sf.Projection(b, a, sf.load("double_exponential_conductance"), weight=1 * nS),
     )
     return network, [b["v"], b.spikes], {}

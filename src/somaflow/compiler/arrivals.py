@@ -17,6 +17,7 @@ from somaflow.compiler.tables import Tables
 from somaflow.equations.affine import ZERO, affine_in
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node
+from somaflow.equations.statements import are_maps
 from somaflow.errors import EquationError
 from somaflow.network.inputs import inputs_of
 from somaflow.numerics.constants import columns
@@ -60,8 +61,11 @@ class Arrivals:
     def __init__(self, tables: Tables) -> None:
         self.lowered = tables.lowered
         self.order = {route.projection: place for place, (_, route) in enumerate(tables.routes)}
+        # Within a step nothing moves a map.
         self.pushes = [
-            _pushed(lowered.equations, inputs_of(population))
+            {}
+            if are_maps(lowered.equations.states)
+            else _pushed(lowered.equations, inputs_of(population))
             for lowered, population in zip(tables.lowered, tables.populations, strict=True)
         ]
 

@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike
 
 from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.diffusion import Diffusion
+from somaflow.compiler.earlier import begun
 from somaflow.compiler.final import FinalState
+from somaflow.compiler.maps import MapDoctor, check_maps
 from somaflow.compiler.moment import Moments
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
@@ -28,12 +30,13 @@ from somaflow.numerics.structure import structure
 from somaflow.simulation.system import Carry, Source, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.exponential import ExponentialEuler
+from somaflow.solvers.map import Map
 from somaflow.units import Parameter
 
 # Methods that look at a cell at the step's start alone, and at each of its states by itself: what a
 # refractory period holds may be put back afterwards. To stop its slope makes the rate of decay, and
 # with it the exponential, one of each cell where all cells may share one.
-_AT_START = (ExponentialEuler,)
+_AT_START = (ExponentialEuler, Map)
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,17 @@ def compile_network(
     tables = Tables(network, dt, duration, dtype, initial, seed, solver)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
-    reach = decay_reach(solver) if solver is not None and coupled else math.inf
+    maps = check_maps(tables)
+    limited = coupled and not maps
+    reach = decay_reach(solver) if solver is not None and limited else math.inf
     behind = type(solver) in _AT_START
     dynamics = NetworkDynamics(tables, recorders, begin, reach, behind)
     recordings = dynamics.recordings
     start = start._replace(kept=recordings.initial())
     rules = Rules(dynamics)
     parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
-    if solver is not None:
+    start = begun(dynamics, parameters, start, begin)
+    if solver is not None and not maps:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(
         Source(layout.name, layout.start, layout.size)
@@ -134,7 +140,7 @@ def compile_network(
         jump=rules.at_end if rules.followers else rules.jump.at_end,
         observe=dynamics.observe,
         follow=dynamics.follow if recordings.followed else None,
-        doctor=Doctor(dynamics, parameters),
+        doctor=MapDoctor(tables) if maps else Doctor(dynamics, parameters),
         rows=tables.rows(),
         sources=sources,
         crossings=(*tables.batch, width),
@@ -142,6 +148,7 @@ def compile_network(
         local=dynamics.local if local else None,
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
+        passed=dynamics.passed if tables.past.readers else None,
         until=None if ending is None else Stopping(dynamics, ending).holds,
     )
     return Compiled(
@@ -161,7 +168,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
-        *(system.diffusion, system.increments, system.until),
+        *(system.diffusion, system.increments, system.passed, system.until),
     )
 
 

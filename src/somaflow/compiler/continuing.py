@@ -314,6 +314,7 @@ class Continuing:
                 key: self._history(key, known[key], value) if key in known else value
                 for key, value in initial.spikes.items()
             },
+            past=initial.past,  # `past.begun` goes on with it
         )
 
     def _refractory(self, key: str, known: Array) -> Array:

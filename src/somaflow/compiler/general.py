@@ -217,12 +217,16 @@ class GeneralCoupling:
         return {key[1]: states[key] for key in self.flowing}
 
     def _gathered(self, states: States, side: str, cells: Tensor) -> Tensors:
-        """Return the inputs of each synapse that its cells on a side give."""
-        return {
-            name: tf.gather(states[name.removesuffix(side)], cells, axis=-1)
-            for name in self.group.lowered.equations.inputs
-            if name.endswith(side)
-        }
+        """Return the inputs of each synapse that its cells on a side give, or gave earlier."""
+
+        def of(name: str) -> Tensor:
+            earlier = states.get((self.group.key, name))
+            if earlier is not None:
+                return earlier
+            return tf.gather(states[name.removesuffix(side)], cells, axis=-1)
+
+        names = self.group.lowered.equations.inputs
+        return {name: of(name) for name in names if name.endswith(side)}
 
     def given(self, source: States, target: States, arrays: Tensors) -> Tensors:
         """Return what each synapse reads of its cells, and its states that the solver integrates.

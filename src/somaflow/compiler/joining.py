@@ -20,6 +20,7 @@ from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
+from somaflow.network.delayed import check_delay
 from somaflow.network.form import Form
 from somaflow.network.graded import Graded
 from somaflow.network.groups import Grouping
@@ -85,11 +86,8 @@ class Joining:
         first = grouping.projections[0]
         form, equations, place = grouping.form, first.equations, forms.place_of(first)
         delay = delay_steps(first, self.dt)
-        if not form.waits and not form.learns and delay != 0:
-            raise NetworkError(
-                f"{place} follows the presynaptic voltage and not its spikes, so it takes no "
-                "delay; leave delay out."
-            )
+        if delay != 0:
+            check_delay(first, form)
         read = {name for a in equations.on_spike for name in equations.depends(a.expression)}
         read = sorted({name for name in read & set(equations.inputs) if name.endswith("_pre")})
         if read and delay != 0:

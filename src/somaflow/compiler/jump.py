@@ -37,7 +37,7 @@ class NetworkJump:
         old, new = self._both(before, flow, context, constants)
         states, arrived, each = [{**rows} for rows in new], [], dict(self._whole.tables.each)
         seen = self._whole.seen(new, end, constants), self._whole.seen(old, begin, constants)
-        event = EventState(self._whole.drives.leave(before.event.noise, outside), {}, {}, {}, {})
+        event = self._begin(before, context)
         crossings = [
             self._crossings(k, before, old[owner], new[owner], context, constants)
             for k, owner in enumerate(self._whole.owners)
@@ -159,6 +159,12 @@ class NetworkJump:
         begin, end = context.times
         return self._whole.linked(old, begin, constants), self._whole.linked(new, end, constants)
 
+    def _begin(self, before: Carry, context: Context) -> EventState:
+        """Return the event state of a step's end with what no spike changes."""
+        noise = self._whole.drives.leave(before.event.noise, context.drives)
+        past = self._whole.tables.past.kept(before.event.past, context)
+        return EventState(noise, {}, {}, {}, {}, past)
+
     def _moved(self, old: list[States], flow: FlowState, context: Context) -> list[States]:
         """Return the states at a step's end, those that refractory periods hold put back."""
         new = self._whole.states(flow)
@@ -170,7 +176,7 @@ class NetworkJump:
         self, group: Group, since: list[Tensor], event: EventState, tick: Tick, constants: Constants
     ) -> Tensor:
         """Return the spikes of a group's population that arrive in this step after its delay."""
-        if not group.delay:
+        if not (group.delay and group.form.waits):
             return since[group.source]
         past = event.spikes[f"spikes {self._whole.populations[group.source].name}"]
         return at_step(past, tick.step - group.delay, constants.begun.get(group.key))

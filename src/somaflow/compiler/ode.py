@@ -17,6 +17,7 @@ from somaflow.compiler.reading import signature
 from somaflow.equations.affine import ZERO, not_affine, not_affine_components
 from somaflow.equations.equations import Equations
 from somaflow.equations.expression import Node, parse
+from somaflow.equations.statements import are_maps
 from somaflow.equations.tracing import component_names, trace_components
 from somaflow.errors import MissingValueError, RunError, WrongTypeError, nearest
 from somaflow.given import check_depth, is_among, shown
@@ -115,6 +116,11 @@ def model(
     """
     kind = np.dtype(dtype)
     if isinstance(f, Equations):
+        if are_maps(f.states):
+            raise RunError(
+                f"{next(iter(f.states))}[n+1] = ... is a map, which sf.solve does not make; give "
+                "it to a sf.Population, and run that by sf.simulate."
+            )
         if noise is not None:
             raise RunError(
                 "noise= goes with a function; in equations write it into the line, such as "

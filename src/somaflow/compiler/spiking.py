@@ -21,7 +21,7 @@ from somaflow.equations.expression import (
     names,
     renamed,
 )
-from somaflow.equations.statements import CELL
+from somaflow.equations.statements import CELL, are_maps
 from somaflow.network.population import Population
 from somaflow.network.random import named
 from somaflow.numerics.constants import number
@@ -67,6 +67,7 @@ class Spiking:
         firing = population.firing
         self.dt, self.dtype, self.name = dt, dtype, population.name
         self.width = padded(population.size)
+        self._leaps = are_maps(population.equations.states)  # with nothing between two steps
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         self._counted = False  # whether the number of the cell is asked for
         self._own = frozenset(owner.equations.dimensions())
@@ -188,7 +189,7 @@ class Spiking:
             return began | also, tf.maximum(first, second)
         after, held = self._margin(node, end), self._holds(node, start)
         holds, zero = _holding(node, after), number(0.0, after.dtype)
-        if _is_drawn(node):  # there is no moment from which it holds
+        if self._leaps or _is_drawn(node):  # there is no moment from which it holds
             return held, tf.where(holds, number(LEAST, after.dtype), zero)
         before = self._margin(node, start)
         reached = holds & ~held & (before <= zero)

@@ -4,7 +4,7 @@ What differs from one form of synapse to another is `object` here: each coupling
 own, and gets back what it gave.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from somaflow.numerics.random import Key
@@ -219,6 +219,8 @@ class Context(NamedTuple):
         draws: What each population's thresholds and resets draw, by the name of the call.
         waiting: Above 0 where a cell is refractory, by the name of the event state.
         times: The time at the step's start and at its end, in float64.
+        past: What synapses with a delay read at each node, by group (`Past.read`).
+        passed: What they will read of this step, by ring (`Past.passed`); empty within the step.
         increments: Those of the white noise of each population, by the name of the noise.
     """
 
@@ -228,6 +230,8 @@ class Context(NamedTuple):
     draws: list[Tensors]
     waiting: Tensors
     times: tuple[Tensor, Tensor]
+    past: Mapping[str, Sequence[States]]
+    passed: Tensors
     increments: Sequence[Tensors] = ()
 
 
@@ -245,6 +249,7 @@ class EventState(NamedTuple):
             `refractory NAME` of a population.
         above: Whether spikes have left each cell above its threshold, by `above NAME`.
         spikes: The last spikes, `[n_steps, ..., n_cells]`, by `spikes NAME`.
+        past: What synapses read with a delay, `[n_steps, n_nodes, ..., n_cells]`, by ring.
     """
 
     noise: Tensors
@@ -252,6 +257,7 @@ class EventState(NamedTuple):
     refractory: Tensors
     above: Tensors
     spikes: Tensors
+    past: Tensors
 
     def named(self) -> dict[str, object]:
         """Return the parts by the names that they have in a final state."""
@@ -261,4 +267,5 @@ class EventState(NamedTuple):
             **self.refractory,
             **self.above,
             **self.spikes,
+            **self.past,
         }

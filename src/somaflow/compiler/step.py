@@ -1,6 +1,7 @@
 """One step of a network as pure functions of tensors: arrive, flow, threshold, reset, emit."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import tensorflow as tf
@@ -105,7 +106,8 @@ class NetworkDynamics:
         pairs = zip(self.spiking, constants.draws, strict=True)
         draws = [spiking.drawn(step, keys) for spiking, keys in pairs]
         times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
-        context = Context(tick, drives, groups, draws, {}, times)
+        past = self.tables.past.read(event.past, tick, constants.sums)
+        context = Context(tick, drives, groups, draws, {}, times, past, {})
         for k, spiking in enumerate(self.spiking):
             if spiking.waits:
 
@@ -211,10 +213,27 @@ class NetworkDynamics:
     ) -> list[object]:
         return [
             coupling.sums(
-                states[coupling.group.source], context.groups[coupling.group.key], node, numbers
+                self.tables.past.given(coupling, numbers, states, context, node),
+                context.groups[coupling.group.key],
+                node,
+                numbers,
             )
             for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
         ]
+
+    def passed(
+        self,
+        within: Sequence[FlowState],
+        drives: Tensor,
+        context: Context,
+        constants: Constants,
+    ) -> Context:
+        """Return the context with what synapses will read of a step, later, at its nodes."""
+        states = [
+            self.states_at_node(flow, drives[node], context, constants)
+            for node, flow in enumerate(within)
+        ]
+        return context._replace(passed=self.tables.past.passed(states))
 
     def scopes(
         self,
@@ -326,7 +345,8 @@ class NetworkDynamics:
                 slope[MEMBRANE] = self.drives.clamps.still(k, v, context.drives, constants.drives)
             for coupling, numbers in zip(self.couplings, constants.sums, strict=True):
                 if coupling.group.source == k:
-                    slope |= coupling.slopes(states[k], context.groups[coupling.group.key], numbers)
+                    given = self.tables.past.given(coupling, numbers, states, context, node)
+                    slope |= coupling.slopes(given, context.groups[coupling.group.key], numbers)
             rows = [spread(cast(slope[s], like.dtype), like.shape) for s in layout.states]
             if not self.behind:
                 rows = self.spiking[k].stopped(layout.states, rows, context.waiting)

@@ -18,6 +18,7 @@ from somaflow.compiler.layout import Layout, pad, padded
 from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
+from somaflow.compiler.past import Past
 from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.states import EventState, Parameters, RecordingParameters
@@ -61,6 +62,7 @@ class Tables:
             their threshold, where the crossing matters: cells without a reset, and events.
         links: What the equations of cells read of other cells.
         delays: The longest delay in steps of the spikes of each population; 0 where none is kept.
+        past: What synapses read with a delay.
         each: The couplings that compute each synapse by itself, with their places among all.
         flowing: Those with a block of the flow state, behind those of the populations.
         batch: Leading axes of state and parameters; set by `initial`.
@@ -113,10 +115,12 @@ class Tables:
         self.delays = [0] * len(self.populations)
         for coupling in self.apart:
             group = coupling.group
-            self.delays[group.source] = max(self.delays[group.source], group.delay or 0)
+            late = group.delay or 0 if group.form.waits else 0
+            self.delays[group.source] = max(self.delays[group.source], late)
         for _, coupling in self.each:
-            source = coupling.group.source
-            self.delays[source] = max(self.delays[source], coupling.longest)
+            source, late = coupling.group.source, coupling.longest * coupling.form.waits
+            self.delays[source] = max(self.delays[source], late)
+        self.past = Past(self.couplings, self.populations, nodes)
         struck = {
             route.target
             for coupling in self.couplings
@@ -380,7 +384,7 @@ class Tables:
         return equations.initial_values(given, population.name, draw)
 
     def _initial_events(self) -> EventState:
-        event = EventState(self.drives.initial(), {}, {}, {}, {})
+        event = EventState(self.drives.initial(), {}, {}, {}, {}, {})
         for coupling in self.apart:
             start = coupling.initial(self.batch)
             if start is not None:
@@ -394,7 +398,7 @@ class Tables:
             if self.delays[k]:
                 spikes = np.zeros((self.delays[k] + 1, *shape), self.dtype)
                 event.spikes[f"spikes {population.name}"] = spikes
-        return event
+        return event._replace(past=self.past.empty(self.batch, self.dtype))
 
     def rows(self) -> tuple[Row, ...]:
         rows = []

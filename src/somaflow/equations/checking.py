@@ -8,7 +8,7 @@ from somaflow.equations.algebras import PURE, UnitAlgebra, describe
 from somaflow.equations.drawing import Setting
 from somaflow.equations.expression import Node, evaluate, names
 from somaflow.equations.inference import advice, wanted_units
-from somaflow.equations.statements import Variable
+from somaflow.equations.statements import Variable, are_maps
 from somaflow.errors import UnitError
 from somaflow.units import Dimensions
 
@@ -46,10 +46,11 @@ def check(
             if dimensions == wanted:
                 continue
             is_state = variable.name in states
-            what = f"d{variable.name}/dt" if is_state else variable.name
+            has_rate = is_state and not variable.is_map
+            what = f"d{variable.name}/dt" if has_rate else variable.name
             hint = (
                 " Divide by a time constant."
-                if is_state and dimensions == table[variable.name]
+                if has_rate and dimensions == table[variable.name]
                 else ""
             )
             raise UnitError(
@@ -64,7 +65,9 @@ def check(
 def is_pure(
     states: Mapping[str, Variable], definitions: Mapping[str, Variable], declared: Iterable[str]
 ) -> bool:
-    """Tell whether no unit occurs at all, so that time is a pure number too where states change.
+    """Tell whether no unit occurs at all, so that time is a pure number where states change.
+
+    Not of maps.
 
     Args:
         states: The states.
@@ -74,6 +77,7 @@ def is_pure(
     both = (*states.values(), *definitions.values())
     return (
         bool(states)
+        and not are_maps(states)
         and all(units.dimensions(unit) == PURE for unit in (*(v.unit for v in both), *declared))
         and (not any(names(variable.expression) & units.NAMES.keys() for variable in both))
     )
@@ -88,7 +92,7 @@ def sides(
 
 
 def _wanted(variable: Variable, states: Mapping[str, Variable], pure: bool) -> Dimensions:
-    derivative = variable.name in states and not pure
+    derivative = variable.name in states and not pure and not variable.is_map
     return units.dimensions(f"{variable.unit}/ms" if derivative else variable.unit)
 
 

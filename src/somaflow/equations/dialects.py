@@ -36,6 +36,10 @@ _DERIVATIVES = (
     re.compile(r"^\s*d(?P<name>[^\W\d]\w*)\s*/\s*d\s+t\s*="),
 )
 _SCALED = re.compile(r"^(?P<factor>[^=:]*?)\*\s*d(?P<name>[^\W\d]\w*)\s*/\s*dt\s*=(?!=)")
+_MAP = re.compile(
+    r"^\s*(?P<name>[^\W\d]\w*?)\s*(_\{\s*\w+\s*\+\s*1\s*\}|\(\s*\w+\s*\+\s*1\s*\)|"
+    r"\[\s*(?!n\s*\+)\w+\s*\+\s*1\s*\])\s*=(?!=)"
+)
 _CALLS = {
     "max": "write maximum(a, b)",
     "min": "write minimum(a, b)",
@@ -100,6 +104,11 @@ def statement(line: str) -> str | None:
     for pattern in _DERIVATIVES:
         if match := pattern.match(line):
             return f"a derivative is written 'd{match['name']}/dt = ... : unit'."
+    if match := _MAP.match(line):
+        name = match["name"]
+        return f"a map is written '{name}[n+1] = ... : unit', and what was before it '{name}[n]'."
+    if "[n+1]" in "".join(line.partition("=")[2].split()):
+        return "a map is made of what was before it: write out what stands for [n+1] on the right."
     if match := _SCALED.match(line.lstrip()):
         factor, name = match["factor"].strip(), match["name"]
         return f"the derivative stands alone: write 'd{name}/dt = (...)/{factor} : unit'."

@@ -47,7 +47,7 @@ class Equations(Description):
     """A system of ordinary differential equations with units.
 
     Make one with `Equations.parse` or `Equations.from_function`. The text has one statement a
-    line; `#` begins a comment::
+    line; `#` begins a comment; `x[n+1] = a*x[n]*(1 - x[n]) : 1` is a map, made once a step::
 
         dv/dt = (E_L - v + R*I)/tau : mV     a state, and the unit of the state
         I = g*(E_L - v) : nA                 a definition

@@ -33,6 +33,8 @@ def find(
     for state, variable in states.items():
         used = names(variable.expression)
         if noisy & used or any(map(is_noise, used)):
+            if variable.is_map:
+                refuse(variable.expression, definitions, "a map", variable.line, variable.number)
             of_state[state] = tuple(_noises(variable.expression, trees))
             parts(variable, definitions, of_state[state])
     driving = listed(of_state)

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from somaflow import units
@@ -38,6 +38,8 @@ IN_A_CELL = STEPPED | {CELL}
 AT_THE_START = frozenset({RAND, CELL})
 NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
 _DERIVATIVE = re.compile(rf"\s*d({NAME})\s*/\s*dt\s*=(?!=)(.*)$")
+_MAP = re.compile(rf"\s*({NAME})\s*\[\s*n\s*\+\s*1\s*\]\s*=(?!=)(.*)$")
+_NOW = re.compile(rf"({NAME})\s*\[\s*n\s*\]")  # in a map: the value before the iteration
 _DEFINITION = re.compile(rf"\s*({NAME})\s*=(?!=)(.*)$")
 _INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
 # Where a statement goes on in the next line: what it ends with, or what that one begins with.
@@ -58,6 +60,7 @@ class Variable:
         unit: The unit of the variable itself (not of its derivative).
         line: The user's line.
         number: Its number in the text.
+        is_map: Whether the right-hand side is what a state becomes, and no derivative.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Variable:
     unit: str
     line: str = field(compare=False)
     number: int = field(compare=False)
+    is_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Statements:
     """The statements of a text, by kind and in the order of the text.
 
     Attributes:
-        states: The derivative of each state.
+        states: The derivative of each state; of a map, what it becomes.
         definitions: The definitions.
         inputs: Unit of each input.
         spikes: What happens at spikes.
@@ -124,8 +128,9 @@ def name_of(match: re.Match[str]) -> str:
 
 
 def state_names(text: str) -> set[str]:
-    """Return the names that a text has derivatives of."""
-    return {name_of(m) for line in text.splitlines() if (m := _DERIVATIVE.match(line))}
+    """Return the names that a text has derivatives of, or maps."""
+    lines = text.splitlines()
+    return {name_of(m) for line in lines if (m := _DERIVATIVE.match(line) or _MAP.match(line))}
 
 
 def check_free(
@@ -235,29 +240,56 @@ def read(
             tables.spikes.append(OnSpike(line, number, match.start(2), bool(match[1])))
             continue
         if match := _EVERY.match(line):
-            columns = match.start(1), match.start(2)
-            tables.rules.append(Every(line, number, match[1], columns))
+            tables.rules.append(Every(line, number, match[1], (match.start(1), match.start(2))))
             continue
-        match = _DERIVATIVE.match(line)
+        plain = _NOW.sub(lambda m: m[1].ljust(len(m[0])), line)  # what is shown is as written
+        match = _DERIVATIVE.match(plain) or _MAP.match(plain)
         table = tables.states if match else tables.definitions
-        match = match or _DEFINITION.match(line)
+        match = match or _DEFINITION.match(plain)
         declared = None if match else _INPUT.match(line)
         if match:
             _check_name(match, parameters, tables, line, number)
-            table[name_of(match)] = _variable(match, line, number, trees or {})
+            made = _variable(match, line, number, trees or {})
+            if table is tables.states:
+                made = replace(made, is_map=bool(_MAP.match(plain)))
+                _check_alike(made, table)
+            table[made.name] = made
         elif declared:
             _check_name(declared, parameters, tables, line, number, declared=True)
             tables.inputs[name_of(declared)] = _unit(declared[2], line, number)
         else:
             raise EquationError(
-                "this is not a statement. Write 'dx/dt = ... : unit', 'name = ... : unit', "
-                "'name : unit', 'on spike: name += ...', 'on post spike: name += ...' or "
-                "'every 10*ms: name = ...'.",
+                "this is not a statement. Write 'dx/dt = ... : unit', 'x[n+1] = ... : unit', "
+                "'name = ... : unit', 'name : unit', 'on spike: name += ...', 'on post spike: "
+                "name += ...' or 'every 10*ms: name = ...'.",
                 line,
                 len(line) - len(line.lstrip()),
                 number,
             )
     return tables
+
+
+def _check_alike(variable: Variable, states: Mapping[str, Variable]) -> None:
+    """Refuse a state that is a map beside one that has a derivative.
+
+    Raises:
+        EquationError: There is one.
+    """
+    for other in states.values():
+        if other.is_map != variable.is_map:
+            one, two = (variable, other) if variable.is_map else (other, variable)
+            raise EquationError(
+                f"{one.name!r} is a map and {two.name!r} has a derivative: the states of one text "
+                "are all maps, or none is.",
+                variable.line,
+                len(variable.line) - len(variable.line.lstrip()),
+                variable.number,
+            )
+
+
+def are_maps(states: Mapping[str, Variable]) -> bool:
+    """Tell whether states are maps, which a step makes once; equations have such states or none."""
+    return any(variable.is_map for variable in states.values())
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -383,8 +415,11 @@ def _circle(variable: Variable, path: list[str]) -> EquationError:
     circle = [*path[path.index(variable.name) :], variable.name]
     if len(circle) > _SHOWN:
         circle[_SHOWN // 2 : -_SHOWN // 2] = ["..."]
+    hint = ""
+    if len(circle) == 2:
+        hint = f" A map, which is made once a step, is written '{circle[0]}[n+1] = ...'."
     return EquationError(
-        f"these definitions need each other: {' -> '.join(circle)}.",
+        f"these definitions need each other: {' -> '.join(circle)}.{hint}",
         variable.line,
         len(variable.line) - len(variable.line.lstrip()),
         variable.number,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from somaflow import units
 from somaflow.equations.expression import Call, Node, names, render, typeset, walk
-from somaflow.equations.statements import NAME, Assignment, Variable
+from somaflow.equations.statements import NAME, Assignment, Variable, are_maps
 from somaflow.notation import DEEPEST, LONGEST
 
 _LEAF = 3  # what Python's tree of a name may have below ours
@@ -89,7 +89,8 @@ def canonical(
         events: What happens at each event, such as `spike`.
     """
     lines = [f"{key} : {units.canonical_text(unit)}" for key, unit in inputs.items()]
-    for heads, variables in (("{} = ", definitions), ("d{}/dt = ", states)):
+    of_states = "{}[n+1] = " if are_maps(states) else "d{}/dt = "
+    for heads, variables in (("{} = ", definitions), (of_states, states)):
         for variable in variables.values():
             text, unit = render(variable.expression), units.canonical_text(variable.unit)
             lines.append(f"{heads.format(variable.name)}{text} : {unit}")

@@ -18,6 +18,7 @@ from somaflow.description import Description
 from somaflow.equations.algebras import NumberAlgebra, Numbers
 from somaflow.equations.equations import Equations, starts
 from somaflow.equations.expression import Name, Node, evaluate, names
+from somaflow.equations.statements import are_maps
 from somaflow.errors import (
     MechanismError,
     MissingValueError,
@@ -209,6 +210,8 @@ def from_data(data: Toml, name: str) -> Mechanism:
         raise MechanismError(
             f"{name}: a {kind} is a part of a cell and has no 'on spike:' and no 'every' lines."
         )
+    if are_maps(equations.states) and kind != "neuron":
+        raise MechanismError(f"{name}: its states are maps, x[n+1] = ..., as only a neuron's are.")
     details = {key: data[key] for key in sorted(_OPTIONAL[kind] - {"initial"}) if key in data}
     if "provides" in details:
         details["provides"] = tuple(details["provides"])

@@ -7,6 +7,7 @@ from somaflow.equations.affine import ONE, ZERO, affine_in, affine_parts
 from somaflow.equations.expression import Name, render
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network.choice import costs
+from somaflow.network.delayed import told
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import choose, group
 from somaflow.network.inputs import inputs_of
@@ -18,6 +19,7 @@ from somaflow.network.recorder import Recorder
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import factor
 
+_MAP = "a map: one iteration a step, by sf.Map()"
 _EXACT = "exact: affine in itself"
 
 
@@ -73,8 +75,11 @@ def exponential_methods(
             continue
         arriving = [s for s in synapses if s.post.population is population]
         pairs = [
-            (state, _treatment(_problem(population, state, arriving)))
-            for state in population.equations.states
+            (
+                state,
+                _MAP if variable.is_map else _treatment(_problem(population, state, arriving)),
+            )
+            for state, variable in population.equations.states.items()
         ]
         pairs += [(name, _link(read)) for name, read in population.links.items()]
         entries.append(Entry(f"population {population.name}", pairs))
@@ -91,6 +96,8 @@ def sums(projections: Sequence[Projection]) -> Section:
         members = ", ".join(str(projection.name) for projection in grouping.projections)
         kind = grouping.form.explain(place_of(grouping.projections[0]))
         pairs = [("projections", members), ("form", kind), ("sums", str(choose(grouping)))]
+        if (late := told(grouping.projections[0])) is not None:
+            pairs.insert(2, ("reads", late))
         pairs += [("current", text) for text in map(_current, grouping.projections) if text]
         entries.append(Entry(grouping.key, pairs))
     return Section("Sums over synapses (float64)", entries)

@@ -17,6 +17,7 @@ docs/design/synapses.md derives them; tests/compiler holds them to the plain res
 """
 
 from somaflow.equations.noise import listed
+from somaflow.equations.statements import are_maps
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network import general
 from somaflow.network.form import Form
@@ -44,6 +45,10 @@ def take_apart(projection: Synaptic) -> Form:
         noises = ", ".join(listed(equations.noises))
         raise NetworkError(
             f"{place}: a synapse has no white noise ({noises}); the equations of a population may."
+        )
+    if are_maps(equations.states):
+        raise NetworkError(
+            f"{place}: a synapse has no map x[n+1] = ...; the equations of a population may."
         )
     nodes = [variable.expression for variable in equations.states.values()]
     nodes += [a.expression for a in (*equations.on_spike, *equations.on_post_spike)]

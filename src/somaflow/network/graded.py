@@ -53,10 +53,9 @@ class Graded(Form):
         duration = duration_of(equations, place)
         if equations.states and not follows(equations, "_pre") and duration is None:
             raise NetworkError(undriven(place))
-        if duration is not None and varied_delays(projection):
+        if varied_delays(projection):
             raise NetworkError(
-                f"{place}: its states belong to the presynaptic cell, and the delays of its "
-                "synapses differ."
+                f"{place}: it follows the presynaptic cell, and the delays of its synapses differ."
             )
         return cls(tuple(equations.states), terms, duration)
 

@@ -44,7 +44,8 @@ class Projection(Synaptic, Description):
 
     Gap junctions between two populations conduct both ways: one projection is enough. So does a
     synapse whose text has a line `I_pre = ...`, the current out of the presynaptic cell. Within one
-    population both directions are given, as `sf.Mutual` does.
+    population both directions are given, as `sf.Mutual` does. Equations of your own that have a
+    delay act one way.
 
     Args:
         pre: A population or a view; or several of them joined, such as `pn + ln[:30]`, which a
@@ -65,7 +66,8 @@ class Projection(Synaptic, Description):
             shape [n_synapses] in the order of the list. Default: what the synapse says, or with
             `FromSparse` the entries of the matrix. A conductance is not negative, and a plastic
             weight begins within its bounds.
-        delay: From a presynaptic spike to its effect, in ms; at least 0. Given like a weight.
+        delay: From a presynaptic spike, or what is read of the presynaptic cell, to its effect, in
+            ms; at least 0. Given like a weight. Before the start a cell was what it is there.
         name: For messages and results; default `"<pre>_to_<post>"`. What has no seed, of the
             connector, the weights and the delays, gets one from it.
         on: Name of an event of the presynaptic population that takes the place of its spikes.
@@ -111,6 +113,7 @@ class Projection(Synaptic, Description):
                 f"projection {self.name!r} needs a connector such as "
                 f"sf.FixedProbability(0.5), not {shown(self.connector)}."
             )
+        setter(self, "delay", self._checked_delay())
         pairs = [(a, b) for a in self.sides.pre.owners for b in self.sides.post.owners]
         fits = [self._fit(*pair) for pair in pairs]
         ends = [(pair[1], one.into) for pair, one in zip(pairs, fits, strict=True)]
@@ -132,7 +135,6 @@ class Projection(Synaptic, Description):
         setter(self, "weight", self._checked_weight())
         if isinstance(self.weight, Parameter) and not self.weight.value.ndim:
             self.check_within(self.weight.value.reshape(1))
-        setter(self, "delay", self._checked_delay())
 
     def _fit(self, source: Population, target: Population) -> Fit:
         """Return how the synapse fits two populations, once it is checked that it does."""
@@ -155,8 +157,9 @@ class Projection(Synaptic, Description):
 
     @cached_property
     def is_gap_junction(self) -> bool:
-        """Whether the synapse is a gap junction: a current that is the same in both directions."""
-        return is_gap_junction(self.written)
+        """Whether its current is the same in both directions; none of your own that comes late."""
+        late = isinstance(self.synapse, Equations) and self.one_delay != 0
+        return is_gap_junction(self.written) and not late
 
     @property
     def mutual(self) -> bool:

@@ -131,7 +131,7 @@ def sizes_of(prepared: Prepared, sink: Sink, known: Known = NOTHING, narrow: boo
     named = flattened(event.named())
     senders, _ = with_happenings(job.network.populations)
     late = {f"spikes {sender.name}" for sender in senders}
-    late |= {path for path in named if path.rpartition("/")[2] in RINGS}
+    late |= {path for path in named if path.rpartition("/")[2] in RINGS} | {*event.past}
     late = {path: value for path, value in named.items() if path in late}
     own = {path: value for path, value in named.items() if path.split("/")[-2:-1] == [_OWN]}
     delays, owned = _bytes(late, narrow), _bytes(own, narrow)

@@ -13,6 +13,7 @@ from somaflow.compiler.final import FinalState
 from somaflow.compiler.noise import refuse_shared
 from somaflow.compiler.sources import count_before
 from somaflow.equations.noise import listed
+from somaflow.equations.statements import are_maps
 from somaflow.errors import RunError, SomaflowWarning, StoreError
 from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
@@ -26,6 +27,7 @@ from somaflow.settings import float_type, method
 from somaflow.simulation.clock import whole_steps
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
+from somaflow.solvers.map import Map
 from somaflow.solvers.runge_kutta import RK4
 from somaflow.solvers.stages import check_nodes
 
@@ -233,9 +235,38 @@ def _warn_of_past(network: Network, dt: float, begin: int) -> None:
             )
 
 
+def _of_maps(network: Network, solver: Solver | None) -> Solver | None:
+    """Return the method of a network of maps, which may be left out; None of one of equations.
+
+    Raises:
+        RunError: Only some populations are maps, or the method is for others.
+    """
+    cells = [p for p in network.populations if p.source is None and p.equations.states]
+    maps = [p.name for p in cells if are_maps(p.equations.states)]
+    others = [p.name for p in cells if p.name not in maps]
+    if not maps:
+        if isinstance(solver, Map):
+            raise RunError(
+                "sf.Map() is for maps, x[n+1] = ..., and no population of this network is one; "
+                "give another solver, such as sf.RK4()."
+            )
+        return None
+    if others:
+        raise RunError(
+            f"the equations of {maps[0]!r} are a map, x[n+1] = ..., and those of {others[0]!r} are "
+            "differential equations; the populations of one network are all maps, or none is."
+        )
+    if solver is not None and not isinstance(solver, Map):
+        raise RunError(
+            f"the equations of {maps[0]!r} are a map, x[n+1] = ..., which {solver.name} does not "
+            "make; leave solver out, or give sf.Map(). A step is one iteration."
+        )
+    return Map()
+
+
 def _clocked(solver: Solver | None, network: Network) -> Solver:
     """Return a method that a network can be run with."""
-    chosen = RK4() if solver is None else solver
+    chosen = _of_maps(network, solver) or solver or RK4()
     noisy = [p for p in network.populations if p.equations.noises]
     if chosen.calculus is not None and not noisy:
         raise RunError(

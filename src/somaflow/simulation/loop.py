@@ -31,6 +31,7 @@ from somaflow.simulation.system import (
     Prepared,
     System,
 )
+from somaflow.simulation.within import states_within
 from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.solvers.stages import Stages, nodes_of
 
@@ -125,6 +126,9 @@ def _stepper(
         else:
             remembered = solver.init(problem, 0.0, y)
         end = solver.step(problem, 0.0, dt, y, remembered, noise)
+        if system.passed is not None:
+            flows = states_within(y, end, solver.order, stages.nodes)
+            context = system.passed(flows, drive.nodes, context, prepared)
         after = system.jump(carry, end.y, context, prepared)
         left = carry.memory and memory.noted(carry.memory, solver, end.memory, end.y, after.flow)
         return Carry(after.flow, after.event, carry.kept, left), after.since, after.kept

@@ -8,7 +8,7 @@ end comes a jump. One step, in this order:
 3. threshold, 4. reset, 5. emit: `jump` finds crossings, resets cells and updates the event state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -133,6 +133,8 @@ class System(Generic[Parameters, Prepared, Context]):
             why, `failure` being a `replay.Failure`; None where nothing is known beyond the rows.
         diffusion: As `vector_field`, the factor of each component's white noise; None without.
         increments: `(flow, context) -> blocks`, the increments of the noise in a step.
+        passed: `(flows, drives, context, prepared) -> context`, takes the state at each node of a
+            step after it, before the jump; None where nobody asks what it was.
         until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
             `since` being its crossings and all else as for `follow`; None where it does not.
     """
@@ -153,5 +155,6 @@ class System(Generic[Parameters, Prepared, Context]):
     doctor: "Callable[[Failure], str] | None" = None
     diffusion: Field[Context, Prepared] | None = None
     increments: Callable[[Blocks, Context], Blocks] | None = None
+    passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
     alongside: int = 0
     until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None

@@ -22,7 +22,7 @@ class Method(NamedTuple):
         name: Its name in `somaflow`, such as `RK4`.
         module: Where it is, below `somaflow.solvers`.
         steps: `fixed`; `own`, where it chooses its steps unless `dt=` fixes them; `noise`, where
-            it is for stochastic equations, by fixed steps.
+            it is for stochastic equations, by fixed steps; `map`, where it is for maps.
         stiff: Whether large steps on stiff equations stay stable.
     """
 
@@ -63,6 +63,7 @@ METHODS = (
     Method("EulerMaruyama", "stochastic", "noise"),
     Method("Milstein", "stochastic", "noise"),
     Method("StochasticHeun", "stochastic", "noise"),
+    Method("Map", "map", "map"),
 )
 
 

@@ -10,6 +10,7 @@ from somaflow.compiler.ode import OdeModel
 from somaflow.errors import RunError
 from somaflow.solvers import catalogue
 from somaflow.solvers.base import Solver
+from somaflow.solvers.map import Map
 from somaflow.solvers.runge_kutta import RK4, Tsitouras
 
 
@@ -33,6 +34,11 @@ def choose_solver(solver: Solver | None, adaptive: bool, model: OdeModel) -> Sol
         )
     if not model.diffusions and chosen.calculus is not None:
         raise RunError(f"{chosen.name} is for noise; give noise=, or use sf.RK4().")
+    if isinstance(chosen, Map):
+        raise RunError(
+            "sf.Map() makes iterations of maps, x[n+1] = ..., of a sf.Population by sf.simulate; "
+            "for dx/dt = ... give another solver, such as sf.RK4()."
+        )
     if model.equations is not None:
         refuse_shared(chosen, model.equations.noises, "the equations")
     if adaptive and chosen.error_order is None:

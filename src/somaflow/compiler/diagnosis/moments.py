@@ -150,8 +150,9 @@ class Stage:
     def _gate(self, row: FlowRow, index: Index, time: dict[str, float]) -> CellEquations:
         assert row.gate is not None
         k, c = row.population, row.gate[0]
-        coupling, states = self.dynamics.couplings[c], self.states[k]
-        equations, numbers = coupling.group.lowered.equations, self.constants.sums[c]
+        coupling, numbers = self.dynamics.couplings[c], self.constants.sums[c]
+        past, equations = self.dynamics.tables.past, coupling.group.lowered.equations
+        states = past.given(coupling, numbers, self.states, self.context, self.node)
         pulses = self.context.groups[coupling.group.key]
         # No others have gates of presynaptic cells.
         assert follows_cells(coupling) and isinstance(numbers, GradedConstants)
