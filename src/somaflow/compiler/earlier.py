@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.continuing import Continuing
+from somaflow.compiler.layout import pad
 from somaflow.compiler.past import prefix_of
 from somaflow.compiler.states import Parameters
 from somaflow.compiler.step import NetworkDynamics
@@ -81,5 +82,5 @@ def _known(before: Continuing, key: str, ring: Array) -> Array | None:
         )
     last = clocks.now - 1 - np.arange(steps)
     filled = np.array(ring)
-    filled[last % len(ring)] = found[last % len(found)]
+    filled[last % len(ring)] = pad(found[last % len(found)], found.shape[-1])
     return filled

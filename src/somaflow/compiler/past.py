@@ -54,7 +54,7 @@ class Past:
         self.readers: dict[str, dict[str, str]] = {}
         self.rings: dict[str, tuple[int, str]] = {}
         self.lengths: dict[str, int] = {}
-        self.sizes = [padded(population.size) for population in populations]
+        self.sizes = [population.size for population in populations]
         for c, coupling in enumerate(couplings):
             group = coupling.group
             if group.counted is not None or group.delay == 0 or group.form.waits:
@@ -72,9 +72,16 @@ class Past:
         """Return rings of zeros, `[n_steps, n_nodes, ..., n_cells]`."""
         return {
             ring: np.zeros(
-                (length, len(self.nodes), *batch, self.sizes[self.rings[ring][0]]), dtype
+                (length, len(self.nodes), *batch, padded(self.sizes[self.rings[ring][0]])), dtype
             )
             for ring, length in self.lengths.items()
+        }
+
+    def of_cells(self, rings: Tensors) -> dict[str, Array]:
+        """Return rings as a final state has them, without padding."""
+        return {
+            ring: np.asarray(values)[..., : self.sizes[self.rings[ring][0]]]
+            for ring, values in rings.items()
         }
 
     def passed(self, states: Sequence[Sequence[States]]) -> Tensors:

@@ -331,6 +331,7 @@ class Tables:
         event = carry.event._replace(
             noise=self.drives.named(carry.event.noise),
             groups=apart(carry.event.groups, self.made_of),
+            past=self.past.of_cells(carry.event.past),
         )
         for _, coupling in self.flowing:
             key = coupling.group.key
