@@ -21,6 +21,10 @@ from somaflow.units import cm, ms, mV, nA, uF, um
 TEXT = "dv/dt = (E - v)/tau + I_stim/C : mV\nI_stim : nA"
 MODEL = sf.Equations.parse(TEXT, E=-65 * mV, tau=20 * ms, C=1 * nA * ms / mV, v=-65)
 CELLS = sf.Population("cells", 3, MODEL, threshold="v > -50*mV", reset="v = E")
+LINKED = sf.Equations.parse(TEXT + "\nH : mV", E=-65 * mV, tau=20 * ms, C=1 * nA * ms / mV, v=-65)
+WITH_EVENTS = sf.Population(
+    "sender", 3, MODEL, threshold="v > -50*mV", reset="v = E", events={"low": ("v < E", "v = E")}
+)
 SYNAPSE = sf.catalogue("synapses").exponential_current
 LEAK = sf.catalogue("channels").leak
 NETWORK = sf.Network(CELLS, sf.Projection(CELLS, CELLS, SYNAPSE, name="loop"))
@@ -71,15 +75,19 @@ CASES = {
         "refractory",
         "positions",
         "hold",
+        "links",
+        "events",
         name="a",
         size=3,
-        model=MODEL,
+        model=LINKED,
         threshold="v > E",
         reset="v = E",
         refractory=1 * ms,
         positions=[1, 2, 3] * um,
         hold=("v",),
         shared_noise=(),
+        links={"H": CELLS["v"]},
+        events={"low": ("v < E", "v = E")},
     ),
     "Population[]": Case(CELLS.__getitem__, key="v"),
     "PopulationView": Case(sf.PopulationView, population=CELLS, cells=[0, 1]),
@@ -88,13 +96,17 @@ CASES = {
         sf.Projection,
         "weight",
         "name",
-        pre=CELLS,
+        "on",
+        "into",
+        pre=WITH_EVENTS,
         post=CELLS,
         synapse=SYNAPSE,
         connector=sf.OneToOne(),
         weight=1 * nA,
         delay=1 * ms,
         name="p",
+        on="low",
+        into="I_stim",
     ),
     "AllToAll": Case(sf.AllToAll, self_connections=True),
     "FixedProbability": Case(sf.FixedProbability, "seed", p=0.5, seed=1, self_connections=True),
@@ -167,6 +179,7 @@ CASES = {
         sf.PoissonInput,
         "weight",
         "name",
+        "into",
         post=CELLS,
         synapse=SYNAPSE,
         rate=8 / ms,
@@ -174,14 +187,30 @@ CASES = {
         weight=1 * nA,
         shared=True,
         name="p",
+        into="I_stim",
     ),
     "SpikeSourceArray": Case(sf.SpikeSourceArray, "cells", times=[1, 2] * ms, cells=[0, 1]),
     "VoltageClamp": Case(
         sf.VoltageClamp, "stop", cells=CELLS, voltage=1 * mV, start=1 * ms, stop=2 * ms
     ),
-    "Stimulus": Case(sf.Stimulus, "name", target=CELLS, waveform=sf.Step(1 * nA), name="drive"),
+    "Stimulus": Case(
+        sf.Stimulus,
+        "name",
+        "into",
+        target=CELLS,
+        waveform=sf.Step(1 * nA),
+        name="drive",
+        into="I_stim",
+    ),
     "CurrentClamp": Case(
-        sf.CurrentClamp, "stop", cells=CELLS, amplitude=1 * nA, start=1 * ms, stop=2 * ms
+        sf.CurrentClamp,
+        "stop",
+        "into",
+        cells=CELLS,
+        amplitude=1 * nA,
+        start=1 * ms,
+        stop=2 * ms,
+        into="I_stim",
     ),
     "Recorder": Case(
         sf.Recorder,
@@ -198,10 +227,13 @@ CASES = {
         edges=[-70, -60] * mV,
         of_projection=False,
         name="mine",
+        of_event=False,
+        kept=(),
     ),
     "Recorder.every": Case(CELLS["v"].every, "reduction", interval=1 * ms, reduction="max"),
     "Recorder.histogram": Case(CELLS["v"].histogram, edges=[-70, -60] * mV),
     "Recorder[]": Case(CELLS["v"].__getitem__, places=[0]),
+    "Population.event": Case(WITH_EVENTS.event, name="low"),
     "Population.rate": Case(CELLS.rate, interval=1 * ms),
     "Event": Case(
         sf.Event,
@@ -210,6 +242,9 @@ CASES = {
         change=lambda t, y: y,
         terminal=True,
         direction="up",
+    ),
+    "Between": Case(
+        sf.Between, "memory", interval=1 * ms, function=lambda moment: None, memory={"x": [0.0]}
     ),
     "Network": Case(sf.Network, parts=(CELLS,), seed=1),
     "Network of one": Case(

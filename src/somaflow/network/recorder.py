@@ -69,6 +69,20 @@ def check_edges(edges: object) -> Parameter:
     return borders
 
 
+def _names(given: object) -> tuple[str, ...]:
+    """Return names of variables.
+
+    Raises:
+        WrongTypeError: They are something else.
+    """
+    if not isinstance(given, (tuple, list)) or not all(isinstance(name, str) for name in given):
+        raise WrongTypeError(
+            f"what is kept with spikes are names of variables, such as ('w', 'vt'), not "
+            f"{shown(given)}."
+        )
+    return tuple(given)
+
+
 @dataclass(frozen=True, eq=False)
 class Recorder(Description):
     """One recording. Usually made as `pn["v"].every(1*ms)`, `pn["v"].mean()` or `pn.spikes`.
@@ -130,7 +144,7 @@ class Recorder(Description):
             setter(self, "interval", units.scalar(self.interval, "ms", "every", positive=True))
         if self.cells is not None:
             setter(self, "cells", check_cells(self.cells))
-        setter(self, "kept", tuple(self.kept))
+        setter(self, "kept", _names(self.kept))
         if self.name is not None:
             check_name(self.name)
         self._check_reductions()
@@ -207,11 +221,8 @@ class Recorder(Description):
             WrongTypeError: One is no text, or there is none.
             NetworkError: It is not of spikes or other events, or of counted ones.
         """
-        if not names or not all(isinstance(name, str) for name in names):
-            raise WrongTypeError(
-                f"with_ takes names of variables, such as with_('w', 'vt'), not "
-                f"{', '.join(map(shown, names)) or 'nothing'}."
-            )
+        if not _names(names):
+            raise WrongTypeError("with_ takes names of variables, such as with_('w', 'vt').")
         for bad in sorted({"times", "cells"} & set(names)):
             raise NetworkError(f"{bad!r} is kept with every spike, and cannot name a value.")
         return replace(self, kept=tuple(dict.fromkeys((*self.kept, *names))))
