@@ -1,7 +1,10 @@
 """A run that goes on from another's final state gives the bits of one long run."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from own_solvers import AdamsBashforth2
 
 import somaflow as sf
 from somaflow.errors import RunError, UnknownNameError
@@ -120,3 +123,17 @@ def test_means_over_time_begin_with_the_state_that_is_given(
     going_on = sf.simulate(alone, 5 * ms, dt=0.1 * ms, initial=first.final, record=record)
     found = going_on["cells.v.mean_over_time"].values[0]
     np.testing.assert_array_equal(found, first["cells.v"].values[-1])
+
+
+def test_a_method_begins_anew_in_a_cell_that_is_moved_and_there_alone() -> None:
+    equations = sf.Equations.parse("dv/dt = (E - v)/tau : mV", E=0 * mV, tau=2 * ms, v=-50 * mV)
+    cells = sf.Population("cells", 3, equations)
+    net = sf.Network(cells)
+    given: dict[str, Any] = {"dt": 0.5 * ms, "solver": AdamsBashforth2(), "record": cells["v"]}
+    first = sf.simulate(net, 2 * ms, **given)
+    after = first.final.with_(cells={"v": [*first["cells.v"].values[-1, :2], 30.0] * mV})
+    found = sf.simulate(net, 2 * ms, initial=after, **given)["cells.v"].values
+    fresh = sf.simulate(net, 2 * ms, initial={"cells": {"v": 30 * mV}}, **given)
+    whole = sf.simulate(net, 4 * ms, **given)["cells.v"].values
+    assert found[:, 2] == pytest.approx(fresh["cells.v"].values[:, 2], rel=1e-12)
+    np.testing.assert_array_equal(found[:, :2], whole[4:, :2])

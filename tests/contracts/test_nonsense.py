@@ -59,7 +59,7 @@ def test_every_public_constructor_of_the_first_column_is_swept() -> None:
 
 def test_a_solver_is_described_by_its_name_alone() -> None:
     solvers = [name for name in sf.__all__ if _module(name).startswith("somaflow.solvers")]
-    assert len(solvers) == 15
+    assert len(solvers) == 16
     for name in solvers:
         found = inspect.signature(getattr(sf, name)).parameters.values()
         assert all(p.default is not p.empty for p in found), name

@@ -73,6 +73,7 @@ class FinalState:
         network: The network that was run; None of a state within a stored run.
         edits: What `with_` was given for single synapses, by projection and variable, in the
             coherent system and the order of `connections()`.
+        moved: Of each population of which `with_` changed a state, the cells that it moved.
     """
 
     steps: int
@@ -83,6 +84,7 @@ class FinalState:
     groups: dict[str, KeptGroup]
     network: Network | None = None
     edits: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    moved: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def time(self) -> float:
@@ -121,7 +123,7 @@ class FinalState:
             RunError: A value has another shape.
         """
         assert self.network is not None  # every state that a user has knows it
-        states, edits = dict(self.states), dict(self.edits)
+        states, edits, moved = dict(self.states), dict(self.edits), dict(self.moved)
         projections = {str(projection.name) for projection in self.network.projections}
         for name, values in parts.items():
             if not isinstance(values, Mapping):
@@ -135,6 +137,7 @@ class FinalState:
                     like = own[state]
                     held = held_value(value, state, name, equations, like.shape)
                     own[state] = held.astype(like.dtype)
+                    moved[name] = moved.get(name, False) | (own[state] != like)
                 states[name] = own
             elif name in projections:
                 projection = self.network.projection(name)
@@ -146,7 +149,7 @@ class FinalState:
             else:
                 known = nearest(name, {*states, *projections})
                 raise UnknownNameError(f"the final state has no part {name!r}.{known}")
-        return replace(self, states=states, edits=edits)
+        return replace(self, states=states, edits=edits, moved=moved)
 
     def __repr__(self) -> str:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"

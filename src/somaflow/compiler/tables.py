@@ -288,7 +288,21 @@ class Tables:
         remembered = memory.empty(self.solver, tuple(blocks))
         if remembered and self.before is not None:
             remembered = memory.restored(remembered, self._method, self.before.final.events)
+            remembered = memory.anew(remembered, self._moved(self.before.final))
         return Carry(tuple(blocks), event, memory=remembered)
+
+    def _moved(self, final: FinalState) -> list[Array]:
+        """Return of each block of the flow state which columns have values given for them."""
+        moved = []
+        for layout in self.layouts:
+            if layout.states:
+                shape = (*self.batch, layout.size)
+                cells = final.moved.get(layout.name, np.zeros(layout.size, np.bool_))
+                moved.append(pad(np.broadcast_to(cells, shape), layout.size) > 0)
+        for _, coupling in self.flowing:
+            names = {route.projection for route in coupling.group.routes}
+            moved.append(np.array(bool(names & final.edits.keys())))
+        return moved
 
     @cached_property
     def _method(self) -> str:

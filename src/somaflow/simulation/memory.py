@@ -4,7 +4,7 @@ Where the state of a column jumped at a step's end (a reset, a kick), what is re
 is of another course. What belongs to it begins anew there, as before the first step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,6 +80,17 @@ def noted(memory: Memory, solver: Solver, kept: Nest, before: Nest, after: Nest)
         return tf.reduce_any(tf.not_equal(old, new), axis=0)
 
     return Memory(kept, tf.nest.map_structure(jumped, before, after), tf.constant(True))
+
+
+def anew(memory: Memory, columns: Sequence[Array]) -> Memory:
+    """Return a memory of which some columns begin anew.
+
+    Args:
+        memory: The memory, as arrays.
+        columns: Of each block of the flow state which, or whether all.
+    """
+    stale = (np.asarray(old) | new for old, new in zip(memory.stale, columns, strict=True))
+    return memory._replace(stale=tuple(stale))
 
 
 def _chosen(memory: Memory, anew: Any, kept: Any, flow: Nest) -> Nest:
