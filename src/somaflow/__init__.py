@@ -7,6 +7,7 @@ The rooms, from the ground up:
 - `errors`: what goes wrong, in classes that are builtin kinds too.
 - `notation`: texts from outside as trees, bounded before they are read.
 - `given`: what a user gave: shown, and taken as a flag, a path or an array.
+- `elsewhere`: what is called otherwise elsewhere: arguments, attributes, names of the package.
 - `units`: quantities, by pint.
 - `description`: descriptions: frozen dataclasses, to JSON and back.
 - `difference`: what differs between two descriptions.
@@ -35,11 +36,13 @@ The rooms, from the ground up:
 
 import lazy_loader
 
-from somaflow.given import answering
+from somaflow.elsewhere import answering, name_of_package
 from somaflow.quiet import loaded
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
+    if error := name_of_package(name):
+        raise error
     return answering(loaded(_load, name))

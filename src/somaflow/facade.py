@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from somaflow import given
 from somaflow.compiler.final import FinalState
+from somaflow.elsewhere import checked
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.quiet import late
@@ -36,6 +37,7 @@ else:
     )
 
 
+@checked
 def simulate(
     network: Network,
     duration: Duration,
@@ -115,6 +117,7 @@ def simulate(
     return run.begin(job.job_of(arguments), arguments.sink, progress)
 
 
+@checked
 def resume(
     path: str | Path | Resumable,
     duration: Duration | None = None,
@@ -159,6 +162,7 @@ def resume(
     return run.go_on(sink, changes, exact, progress)
 
 
+@checked
 def plan(
     network: Network,
     duration: Duration,

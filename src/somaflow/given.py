@@ -1,7 +1,5 @@
 """What a user gave, whatever it is: shown in a message, and taken as a flag, a path or an array."""
 
-import functools
-import inspect
 import json
 import reprlib
 import sys
@@ -12,7 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow.errors import WrongTypeError, nearest
+from somaflow.errors import WrongTypeError
 
 _short = reprlib.Repr()
 _short.maxlevel = 4
@@ -89,6 +87,15 @@ def array(value: object) -> NDArray[Any] | None:
         return None
 
 
+def has_unit(value: object) -> bool:
+    """Return whether a value is a quantity, whose unit NumPy drops, or a list that begins so."""
+    for _ in range(_DEEPEST):
+        if not isinstance(value, (list, tuple)) or not value:
+            break
+        value = value[0]
+    return has(value, "magnitude") and has(value, "units")
+
+
 def listed(value: Any) -> list[Any] | None:
     """Return the parts of a value, or None where it has none."""
     try:
@@ -130,37 +137,3 @@ def parsed(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep to be read") from error
-
-
-# What arguments are called elsewhere: any of these that a class has is meant.
-_ELSEWHERE = {"interval": ("every",), "dt": ("every", "interval"), "N": ("size", "n")}
-_answering: set[type] = set()
-
-
-def answering(thing: object) -> object:
-    """Let a class say which argument is meant where it is given one that it has not.
-
-    Args:
-        thing: The class; anything else stays as it is.
-    """
-    init = vars(thing).get("__init__") if isinstance(thing, type) else None
-    if init is None or thing in _answering:
-        return thing
-    assert isinstance(thing, type)
-    known = inspect.signature(init).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        return thing
-
-    @functools.wraps(init)
-    def checked(self: object, *arguments: object, **named: object) -> None:
-        for name in named:
-            if name not in known:
-                own = [k for k in known if k != "self" and not k.startswith("_")]
-                other = [k for k in _ELSEWHERE.get(name, ()) if k in own]
-                hint = f" Here it is {other[0]}=." if other else nearest(name, own)
-                raise WrongTypeError(f"{thing.__name__} takes no argument {name!r}.{hint}")
-        init(self, *arguments, **named)
-
-    thing.__init__ = checked
-    _answering.add(thing)
-    return thing

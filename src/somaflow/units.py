@@ -383,6 +383,11 @@ def _from_text(text: str, name: str, place: str) -> pint.Quantity:
             f"{name!r}{place} is {quoted(text)}; write a number and a unit, such as '10 mV'."
         )
     head, _, tail = text.strip().partition(" ")
+    if re.search(r"\brandn?\(", text):
+        raise UnitError(
+            f"{name!r}{place} is {text!r}; what is drawn is a distribution, such as "
+            "sf.Uniform(2*ms, 3*ms)."
+        )
     if product := re.fullmatch(r"([-+\d.eE]+)\s*\*\s*(\w.*)", text.strip()):
         raise UnitError(
             f"{name!r}{place} is {text!r}; write {f'{product[1]} {product[2]}'!r}, or "

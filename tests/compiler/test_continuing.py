@@ -292,8 +292,9 @@ def test_another_weight_of_plastic_synapses_is_refused(form: str) -> None:
 
     first = simulated(network(0.5 * nS))
     for weight in (0.25 * nS, sf.Uniform(0.1 * nS, 0.9 * nS, seed=4)):
-        with pytest.raises(RunError, match="'plastic' has another weight= than in the state"):
+        with pytest.raises(RunError, match="'plastic' has another weight=") as caught:
             simulated(network(weight), initial=first.final)
+        assert "initial=run.final.with_(plastic={'w': weights})" in str(caught.value)
     simulated(network(500 * pS), initial=first.final)  # the same
     with pytest.warns(UserWarning, match="'another' begins anew"):
         simulated(network(0.25 * nS, "another"), initial=first.final)

@@ -192,7 +192,10 @@ class Continuing:
                     f"projection {group.routes[0].projection!r} has another weight= than in the "
                     "state that is given, but spikes change these weights, and what they have "
                     "become goes on; keep weight= as it was, or give the projection another name, "
-                    "under which it begins anew with the weights that you give."
+                    "under which it begins anew with the weights that you give; or keep it, and "
+                    "give the weights to the state: initial=run.final.with_("
+                    f"{group.routes[0].projection}={{'w': weights}}), one for each synapse in the "
+                    "order of connections()."
                 )
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:

@@ -2,8 +2,9 @@
 
 import ast
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
+_TRUTHS = re.compile(r"^\s*(boolean|bool|integer|int)\b")
 _FLAG = re.compile(r"^(?P<unit>[^(]*)\((?P<flag>[a-z][a-z ,-]*)\)\s*$")
 _FLAGS = {
     "unless refractory": (
@@ -26,6 +27,7 @@ _FLAGS = {
     ),
     "scalar": "a parameter with one value is shared, and has no line: give it by name",
 }
+_DRIVEN = re.compile(r"^\s*(?P<name>[^\W\d]\w*_post)\s*=")
 _EVENT = re.compile(r"^\s*on_(?P<side>pre|post)\s*[:=]\s*(?P<rest>.*)$")
 # What is done at intervals, as calls say it.
 _REGULAR = re.compile(r"^\s*@?([\w.]*\.)?(?P<name>every|run_regularly|network_operation)\(")
@@ -57,6 +59,12 @@ _CALLS = {
     "log2": "write log(x)/log(2)",
     "exp2": "write 2**x",
     "mod": "write a % b",
+    "fmod": "write a % b",
+    "square": "write x**2",
+    "power": "write x**y",
+    "sum": "write sum_post(w) in a rule 'every 350*ms: w *= 78.4/sum_post(w)', or sum_pre(w)",
+    "rint": "write floor(x + 0.5)",
+    "poisson": "write sf.PoissonInput or sf.SpikeSourcePoisson",
     "round": "write floor(x + 0.5)",
     "bool": "write a if condition else b, or int(condition)",
     "heaviside": "write int(x > 0)",
@@ -64,17 +72,30 @@ _CALLS = {
     "randn": "what is drawn for each cell is a distribution, as v=sf.Normal(-60*mV, 5*mV)",
 }
 _NAMES = {
-    "not_refractory": "a cell in its refractory period does not spike; see sf.Population",
+    "not_refractory": "a cell in its refractory period does not spike anyway: leave it out",
     "lastspike": "the time since a spike is a state that grows and that a reset sets to 0",
     "i": "what differs from cell to cell is a parameter with an array for its value",
     "N": "the number of cells is a parameter, if equations need it: N=100",
     "PI": "write pi",
+    "e": "write exp(x) for e**x",
+    "True": "write 1, or a condition such as 1 > 0",
+    "False": "write 0, or a condition such as 1 < 0",
     "inf": "numbers are finite",
 }
 
 
-def flag(unit: str) -> str | None:
-    """Say how a unit with a flag behind it, such as `volt (unless refractory)`, is written."""
+def flag(unit: str, line: str = "") -> str | None:
+    """Say how a unit with a flag behind it, such as `volt (unless refractory)`, is written.
+
+    Args:
+        unit: The unit.
+        line: The line that it ends; may be empty.
+    """
+    if match := _TRUTHS.match(unit):
+        return (
+            f"{match[1]!r} is not a unit: states are real numbers, also those that are 0 or 1. End "
+            "the line with ': 1', and write 'b > 0.5' where b is a condition."
+        )
     match = _FLAG.match(unit)
     if match is None:
         return None
@@ -82,6 +103,12 @@ def flag(unit: str) -> str | None:
     if not said:
         return None
     own = match["unit"].strip()
+    if (driven := _DRIVEN.match(line)) and "summed" in _known_flags(match["flag"]):
+        name = driven["name"]
+        return (
+            f"drop the flag: {name!r} of all synapses is summed by itself, as the line "
+            f"'{line.partition('(summed')[0].strip()}' says."
+        )
     return f"a unit has no flag ({match['flag']}): end the line with ': {own}'; {'; '.join(said)}."
 
 
@@ -120,6 +147,21 @@ def syntax(item: ast.AST, functions: Container[str]) -> str:
     match item:
         case ast.Call(func=ast.Attribute(attr=name)) if name in functions:
             return f"Functions have no module before them: write {name}(...)."
+        case ast.Constant(value=bool()):
+            return f"Here, {_NAMES[str(item.value)]}."
+        case ast.Name(id="not_refractory" as name):
+            return f"Here, {_NAMES[name]}."
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr()) | ast.UnaryOp(op=ast.Invert()):
+            return "Conditions are joined by and, or, not: write (x > 0) and (y > 0)."
+        case ast.BinOp(op=ast.FloorDiv()):
+            return "Whole parts are written floor(a/b)."
+        case ast.Compare(ops=[ast.Eq() | ast.NotEq() as op], left=left, comparators=[right]):
+            near = "abs(a - b) < 0.5" if isinstance(op, ast.Eq) else "abs(a - b) > 0.5"
+            if {part.id for part in (left, right) if isinstance(part, ast.Name)} == {"i", "j"}:
+                near += "; that a cell does not reach itself is self_connections=False"
+            return f"Numbers are hardly ever equal; whole numbers are compared by {near}."
+        case ast.Compare(comparators=parts) if any(_joins(part) for part in [item.left, *parts]):
+            return "Conditions are joined by and, or, not: write (x > 0) and (y > 0)."
         case ast.BinOp(op=ast.BitXor()):
             return "Powers are written x**2."
         case ast.Compare(left=left, ops=[_, _, *_], comparators=parts):
@@ -132,9 +174,48 @@ def syntax(item: ast.AST, functions: Container[str]) -> str:
     return ""
 
 
-def call(name: str) -> str:
-    """Say how a function of other languages is written, or an empty text."""
-    return f" Here, {_CALLS[name]}." if name in _CALLS else ""
+def _joins(item: ast.AST) -> bool:
+    return isinstance(item, ast.BinOp) and isinstance(item.op, ast.BitAnd | ast.BitOr)
+
+
+def slip(text: str) -> str:
+    """Say how operators of other languages are written that Python does not know."""
+    if "&&" in text or "||" in text or re.search(r"!(?!=)", text):
+        return "Conditions are joined by and, or, not: write x > 0 and not y > 0."
+    return "Powers are written x**2, products a*b."
+
+
+def call(name: str, arguments: Sequence[ast.AST] = ()) -> str:
+    """Say how a function of other languages is written, or an empty text.
+
+    Args:
+        name: The function.
+        arguments: What it is called with.
+    """
+    if name in _CALLS:
+        return f" Here, {_CALLS[name]}."
+    if any(isinstance(part, ast.Name) and part.id == "t" for part in arguments[:1]):
+        return (
+            " A course of time is a stimulus: a line 'I_stim : nA', and sf.Stimulus(cells, "
+            "sf.Waveform(samples, every=1*ms))."
+        )
+    return ""
+
+
+def drawn(text: str) -> str:
+    """Say what stands for `rand()` in values of cells and synapses, or an empty text."""
+    known = "rand()" in text or "randn()" in text
+    return " What is drawn is a distribution, such as sf.Uniform(0*mV, 1*mV)." if known else ""
+
+
+def port(name: str) -> str:
+    """Say how something of the postsynaptic cell is changed, or an empty text."""
+    if not name.endswith("_post"):
+        return ""
+    return (
+        f" A state of the postsynaptic cell needs a line '{name} : unit'; an input is not assigned "
+        f"to at spikes, but has a line '{name} = ... : unit'."
+    )
 
 
 def name(text: str) -> str:

@@ -65,6 +65,21 @@ class Distribution(Description, ABC):
         """Return the distribution of minus the values."""
         return Negated(self)
 
+    def _compute(self, other: object) -> NoReturn:
+        """Refuse to compute with the distribution.
+
+        Raises:
+            WrongTypeError: Always.
+        """
+        raise WrongTypeError(
+            f"{self} is no number to compute with. Scale and shift its own numbers, as the mean "
+            "and the standard deviation of sf.Normal(2*mean, 2*sd), or give "
+            "sf.FromSciPy(scipy.stats.gamma(2, scale=3), ms)."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = _compute
+    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _compute
+
     def __repr__(self) -> str:
         names = [f.name for f in fields(self) if f.repr]  # pyright: ignore[reportArgumentType]
         arguments = ", ".join(f"{name}={getattr(self, name)}" for name in names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from somaflow import units
 from somaflow.description import Description
-from somaflow.equations import checking, events, noise, statements
+from somaflow.equations import checking, dialects, events, noise, statements
 from somaflow.equations.affine import check_size
 from somaflow.equations.algebras import NOISE, PURE, Numbers, UnitAlgebra, describe
 from somaflow.equations.drawing import Setting, held
@@ -293,7 +293,7 @@ class Equations(Description):
             name, operator = statements.name_of(match), match[2]
             column = start + match.start(1)
             if name not in self.states and name not in ports:
-                kind, hint = "not a state", nearest(name, self.states)
+                kind, hint = "not a state", dialects.port(name) or nearest(name, self.states)
                 if name in self.parameters:
                     kind, unit = "a parameter", self.parameters[name].unit
                     hint = f" Write 'd{name}/dt = 0*{unit}/ms : {unit}' to make it one."

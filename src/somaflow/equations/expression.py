@@ -347,7 +347,7 @@ class _Translator:
             python = tree(self.text)
         except UnreadableError as error:
             raise EquationError(
-                f"this is not an expression: {error}. Powers are written x**2, products a*b.",
+                f"this is not an expression: {error}. {dialects.slip(self.text)}",
                 self.line,
                 self.offset + error.column,
                 self.number,
@@ -418,7 +418,7 @@ class _Translator:
         if is_condition(node):
             return node
         message = f"a condition is a comparison such as v > -50*mV; {self.written(item)} is none."
-        raise self.error(message, item)
+        raise self.error(f"{message} {dialects.syntax(item, FUNCTIONS)}".rstrip(), item)
 
     def written(self, item: ast.AST) -> str:
         try:
@@ -440,7 +440,7 @@ class _Translator:
                 raise self.error("rand takes no argument: rand() is between 0 and 1.", item)
             return Name(RAND, column=column)
         if name not in FUNCTIONS:
-            said = dialects.call(name) or f" The functions are {KNOWN}."
+            said = dialects.call(name, arguments) or f" The functions are {KNOWN}."
             raise self.error(f"a call of {name!r} is not allowed.{said}", item, UnknownNameError)
         count = FUNCTIONS[name][0]
         if len(arguments) != count:

@@ -362,7 +362,7 @@ def _unit(text: str, line: str, number: int) -> str:
         units.parse_unit(text.strip())
     except UnitError as error:
         column = len(line) - len(text.lstrip())
-        raise UnitError(dialects.flag(text) or str(error), line, column, number) from None
+        raise UnitError(dialects.flag(text, line) or str(error), line, column, number) from None
     return text.strip()
 
 

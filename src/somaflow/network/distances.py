@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow import units
+from somaflow.equations import dialects
 from somaflow.equations.algebras import PURE, NumberAlgebra, UnitAlgebra, describe
 from somaflow.equations.expression import Name, Node, evaluate, parse, render, walk
 from somaflow.equations.statements import refuse_condition
@@ -122,7 +123,7 @@ def function_of(
         if isinstance(item, Name) and item.name not in {*known, *units.NAMES}:
             raise UnknownNameError(
                 f"{what} may use {meaning} and units, not {shown(item.name)}."
-                f"{nearest(item.name, known, units.NAMES)}",
+                f"{dialects.drawn(item.name) or nearest(item.name, known, units.NAMES)}",
                 text,
                 item.column,
             )

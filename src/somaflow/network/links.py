@@ -13,7 +13,7 @@ from somaflow.equations.noise import listed
 from somaflow.errors import NetworkError, UnitError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.network.neuron import CURRENT_INPUT
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, uncalled
 
 if TYPE_CHECKING:
     from somaflow.network.population import Population
@@ -57,7 +57,7 @@ def checked_links(name: str, equations: Equations, links: object) -> dict[str, R
         if not isinstance(key, str) or not isinstance(read, Recorder):
             raise WrongTypeError(
                 f"links of {name!r}: a name in its equations stands for a variable of other cells, "
-                f"{_LIKE}, not {shown(key)} for {shown(read)}."
+                f"{_LIKE}, not {shown(key)} for {uncalled(read) or shown(read)}."
             )
         if key == CURRENT_INPUT:
             raise NetworkError(

@@ -13,6 +13,7 @@ from somaflow.errors import MissingValueError, NetworkError, WrongTypeError
 from somaflow.given import flag, shown
 from somaflow.network.distances import Distances
 from somaflow.network.fields import Field
+from somaflow.network.recorder import refuse_times
 from somaflow.network.wiring import Indices, Pairs, Rows, check_rows, expand
 
 Array = TypeVar("Array", bound=NDArray[np.generic])
@@ -46,6 +47,7 @@ class FromList(Description):
         pairs: object = self.pairs
         if not isinstance(pairs, (np.ndarray, Iterable)) or isinstance(pairs, (str, dict)):
             raise WrongTypeError(f"FromList takes [(pre, post), ...], not {shown(pairs)}.")
+        refuse_times(pairs)
         array = given.array(pairs if isinstance(pairs, (np.ndarray, list)) else given.listed(pairs))
         if array is not None and array.size == 0:
             array = np.zeros((0, 2), np.int64)

@@ -19,6 +19,7 @@ from somaflow.errors import (
 )
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
+from somaflow.network.attributes import Described
 from somaflow.network.inputs import undriven
 from somaflow.network.joined import Joined
 from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back
@@ -36,7 +37,7 @@ Named = TypeVar("Named", Population, Projection)
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Network(Description):
+class Network(Described, Description):
     """Everything that is simulated together.
 
     Args:

@@ -16,6 +16,7 @@ from somaflow.equations.noise import listed
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import is_among, shown
 from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.attributes import Described, fixed
 from somaflow.network.distances import checked_positions
 from somaflow.network.distributions import drawn, seeded_values
 from somaflow.network.events import Event, Given, checked_events, read_events
@@ -26,7 +27,7 @@ from somaflow.network.joined import Joinable
 from somaflow.network.links import checked_links
 from somaflow.network.neuron import Neuron
 from somaflow.network.random import seeded
-from somaflow.network.recorder import Recorder, check_cells
+from somaflow.network.recorder import Recorder, check_cells, refuse_times
 from somaflow.network.sources import NO_EQUATIONS, Source
 from somaflow.network.wiring import MOST_CELLS
 from somaflow.units import Parameter
@@ -49,8 +50,9 @@ def check_name(name: object, kind: str) -> str:
     return name
 
 
+@fixed
 @dataclass(frozen=True, eq=False)
-class Population(Joinable, Description):
+class Population(Joinable, Described, Description):
     """Cells that share their equations.
 
     Args:
@@ -316,8 +318,9 @@ class Population(Joinable, Description):
         return f"Population({self.name!r}, {self.size})"
 
 
+@fixed
 @dataclass(frozen=True, eq=False)
-class PopulationView(Joinable, Description):
+class PopulationView(Joinable, Described, Description):
     """Some cells of a population, in the order they were asked for.
 
     Attributes:
@@ -400,6 +403,8 @@ class PopulationView(Joinable, Description):
                     "no value at one time; record a state that it drives."
                 )
             return Recorder(owner.name, key, None if self._is_whole else self.cells)
+        for part in (key.start, key.stop) if isinstance(key, slice) else (key,):
+            refuse_times(part)
         places = key if isinstance(key, slice) else np.atleast_1d(np.asarray(given.array(key)))
         try:
             cells = self.cells[places]

@@ -96,7 +96,13 @@ def _readable(owner: Population, side: str) -> dict[str, str]:
 
 
 def _why(owner: Population | None, variable: str, side: str) -> str:
-    """Say why a definition of a cell is not read; nothing where it has none of that name."""
+    """Say why a definition or an input of a cell is not read; nothing where it has none such."""
+    if owner is not None and side == "post" and variable in owner.equations.inputs:
+        return (
+            f" It is an input, which synapses add to and do not read or set: write "
+            f"'{variable}_post = ... : {owner.equations.inputs[variable]}', of a state of the "
+            "synapse that spikes change."
+        )
     if owner is None or variable not in getattr(owner.equations, "definitions", {}):
         return ""
     if side == "post":

@@ -14,6 +14,7 @@ from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.mechanisms.catalogue import Mechanism
+from somaflow.network.attributes import Described, fixed
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import AllToAll, Connector
 from somaflow.network.drawn import PerSynapse, blocks, draw, name_of_part
@@ -38,8 +39,9 @@ from somaflow.units import Parameter, ms
 _BLOCK = 1 << 20  # synapses looked at together where all are looked through
 
 
+@fixed
 @dataclass(frozen=True, eq=False)
-class Projection(Synaptic, Description):
+class Projection(Synaptic, Described, Description):
     """Synapses from presynaptic to postsynaptic cells.
 
     Gap junctions between two populations conduct both ways: one projection is enough. So does a

@@ -1,5 +1,6 @@
 """Recorders: what to keep of a run, how often, and of which cells or synapses."""
 
+import inspect
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +18,36 @@ OVER_TIME = ("mean", "max", "min")
 SPIKES = "spikes"
 
 
+def refuse_times(indices: object) -> None:
+    """Refuse indices that have a unit.
+
+    Raises:
+        WrongTypeError: They have.
+    """
+    if given.has_unit(indices):
+        raise WrongTypeError(
+            f"cells are indices, without a unit, and not times: {shown(indices)}. Where there are "
+            "both, the times come first: sf.SpikeSourceArray(times, cells=[...])."
+        )
+
+
+def uncalled(value: object) -> str | None:
+    """Say how a method that makes a recorder is called, or None where a value is none."""
+    if not inspect.ismethod(value):
+        return None
+    argument = {"rate": "1*ms", "every": "1*ms", "event": "'burst'"}.get(value.__name__, "")
+    if value.__name__ == "rate" and isinstance(value.__self__, Recorder):
+        argument = ""
+    return f"the method {value.__name__}: call it, .{value.__name__}({argument})"
+
+
 def check_cells(cells: object) -> NDArray[np.int64]:
     """Return indices of cells as an array that nobody can change.
 
     Raises:
         WrongTypeError: They are not a list of whole numbers.
     """
+    refuse_times(cells)
     array = given.array(cells)
     if array is None or array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise WrongTypeError(f"cells are given as a list of indices, not {shown(cells)}.")
@@ -329,6 +354,8 @@ class Recorder(Description):
         if self.reduction is not None:
             raise NetworkError(f"{self.key!r} is reduced over cells; choose cells before that.")
         if isinstance(places, slice):
+            refuse_times(places.start)
+            refuse_times(places.stop)
             places = self._sliced(places)
         chosen = check_cells([places] if isinstance(places, (int, np.integer)) else places)
         if self.cells is not None:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow.errors import NetworkError
+from somaflow.errors import NetworkError, WrongTypeError
+from somaflow.given import shown
 from somaflow.network.distances import Distances
-from somaflow.network.joined import Joined
+from somaflow.network.joined import Joinable, Joined
 from somaflow.network.population import Population, PopulationView, as_view
 from somaflow.network.wiring import MOST_CELLS
 
@@ -98,6 +99,8 @@ def as_side(cells: object, role: str) -> PopulationView | Joined:
     Raises:
         WrongTypeError: It is none of these.
     """
+    if isinstance(cells, (list, tuple)) and cells and all(isinstance(c, Joinable) for c in cells):
+        raise WrongTypeError(f"{role} is {shown(cells)}; joined populations are written pn + ln.")
     return cells if isinstance(cells, Joined) else as_view(cells, role)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from somaflow import units
 from somaflow.description import Description
+from somaflow.elsewhere import checked
 from somaflow.errors import NetworkError, UnitError, WrongTypeError
 from somaflow.given import shown
 from somaflow.network.fields import Field, default
@@ -174,6 +175,7 @@ def _check_sizes(sizes: tuple[int, ...], target: PopulationView, what: str) -> N
             )
 
 
+@checked
 def CurrentClamp(  # noqa: N802 - the electrode's name, used like the classes beside it
     cells: object,
     amplitude: object,

@@ -16,7 +16,7 @@ from somaflow.network.ending import read_ending
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, uncalled
 from somaflow.running.between import Between, read_between
 from somaflow.settings import Duration, float_type, method, positive
 from somaflow.simulation.clock import whole_steps
@@ -196,7 +196,7 @@ def read_recorders(network: Network, record: object, dt: float) -> tuple[Recorde
         if not isinstance(recorder, Recorder):
             raise WrongTypeError(
                 f"record takes recorders such as pn.spikes, pn['v'] or pn.rate(1*ms), not "
-                f"{shown(recorder)}."
+                f"{uncalled(recorder) or shown(recorder)}."
             )
         _check_recorder(network, recorder)
         steps_between(recorder, dt)

@@ -268,7 +268,8 @@ def _clocked(solver: Solver | None, network: Network) -> Solver:
     """Return a method that a network can be run with."""
     chosen = _of_maps(network, solver) or solver or RK4()
     noisy = [p for p in network.populations if p.equations.noises]
-    if chosen.calculus is not None and not noisy:
+    told = any(p.equations.noises for p in network.projections)  # by what compiles them
+    if chosen.calculus is not None and not noisy and not told:
         raise RunError(
             f"{chosen.name} is for stochastic equations, and the equations of this network have no "
             "noise xi: use sf.RK4() or sf.ExponentialEuler(). Noise that is a stimulus goes with "

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from somaflow.compiler.event import Event
+from somaflow.elsewhere import checked
 from somaflow.equations.equations import Equations
 from somaflow.network.random import check_seed
 from somaflow.numerics.types import Tensor
@@ -26,6 +27,7 @@ else:
     integration = late("somaflow.solving.integration")
 
 
+@checked
 def solve(
     f: Equations | Callable[..., object],
     y0: object = None,
