@@ -93,7 +93,7 @@ def has_unit(value: object) -> bool:
         if not isinstance(value, (list, tuple)) or not value:
             break
         value = value[0]
-    return has(value, "magnitude") and has(value, "units")
+    return has(value, "units") and not getattr(value, "unitless", False)
 
 
 def listed(value: Any) -> list[Any] | None:
