@@ -220,7 +220,9 @@ def test_values_are_read_and_returned_in_the_unit_of_the_equations() -> None:
 
     run = sf.simulate(network, 2 * ms, between=sf.Between(1 * ms, half), **RUN)
     np.testing.assert_allclose(seen, [2000, 1000])
-    np.testing.assert_allclose(run.final["cells"]["x"], 3e-3)  # in uA, the coherent unit
+    np.testing.assert_allclose(run.final["cells"]["x"], 3000)
+    again = run.final.with_(cells=run.final["cells"])
+    np.testing.assert_allclose(again["cells"]["x"], 3000)
 
 
 EDITS: dict[str, tuple[Any, type[SomaflowError], str]] = {

@@ -102,7 +102,7 @@ class FinalState:
         return np.logical_or.reduce([own[s] != old.get(s, own[s]) for s in own])
 
     def __getitem__(self, population: str) -> dict[str, Array]:
-        """Return the states of a population.
+        """Return the states of a population, in the units of its equations, as `with_` takes them.
 
         Raises:
             UnknownNameError: There is none of that name.
@@ -110,7 +110,11 @@ class FinalState:
         if not is_among(population, self.states):
             known = nearest(population, self.states)
             raise UnknownNameError(f"the final state has no population {shown(population)}.{known}")
-        return self.states[population]
+        assert self.network is not None  # every state that a user has knows it
+        equations = self.network.population(population).equations
+        values = self.states[population]
+        factors = {name: units.factor(equations.unit(name)) for name in values}
+        return {k: v if factors[k] == 1 else v / factors[k] for k, v in values.items()}
 
     def with_(self, **parts: Mapping[str, object]) -> "FinalState":
         """Return the state with other values, from which a run goes on instead.
