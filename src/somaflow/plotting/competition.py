@@ -59,7 +59,8 @@ def competition(
             axes[row].set_ylim(train.chosen.min() - 1, train.chosen.max() + 1)
         axes[row].tick_params(labelbottom=False, labelsize=8)
         axes[row].yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
-        edges = np.arange(train.start, train.start + train.duration + _BIN / 2, _BIN)
+        bins = max(1, round(train.duration / _BIN))
+        edges = train.start + _BIN * np.arange(bins + 1)
         counts = np.histogram(train.times, edges)[0]
         each = np.ones(round(_WINDOW / _BIN) + 1)
         # Near the ends there are fewer bins to take the mean of.
