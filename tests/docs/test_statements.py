@@ -1,4 +1,4 @@
-"""The tables of the pages for those who come from elsewhere: each name and keyword of ours exists."""
+"""The statements of the pages for those who come from elsewhere: names and keywords exist."""
 
 import inspect
 import re
