@@ -64,3 +64,28 @@ def test_no_step_copies_the_weights_that_a_rule_changes(monkeypatch: pytest.Monk
     shapes = re.findall(r"= f64\[([\d,]+)\]\S* copy\(", steps)
     many = len(projection.connections())
     assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= many] == []
+
+
+@pytest.mark.parametrize("first", ["weights", "sums"])
+def test_no_spike_copies_the_weights(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Whether what a spike adds is said before or after what it does to weights."""
+    learns, adds = "w = clip(w - 0.01*nA*y, 0*nA, 1*nA)", "G += w; u = 0.5*u + w/nA"
+    lines = [learns, adds] if first == "weights" else [adds, learns]
+    text = f"""
+    dw/dt = 0*nA/ms : nA
+    du/dt = 0/ms : 1
+    dG/dt = -G/(5*ms) : nA
+    dx/dt = -x/(20*ms) : 1
+    dy/dt = -y/(20*ms) : 1
+    I = -G : nA
+    on spike: {"; ".join(lines)}; x += 1
+    on post spike: y += 1; u += w/nA; w = clip(w + 0.01*nA*x*u, 0*nA, 1*nA)
+    """
+    population = sf.Population("lif", 200, sf.load("lif"))
+    synapse = sf.Equations.parse(text, w=0.1 * nA, G=0 * nA, x=0, y=0, u=0)
+    joined = sf.Projection(population, population, synapse, sf.FixedProbability(0.5, seed=1))
+    module = optimised(monkeypatch, sf.Network(population, joined))
+    steps, _, _ = module.partition("\nENTRY ")
+    assert "while(" in steps
+    shapes = re.findall(r"= \w+\[([\d,]+)\]\S* copy\(", steps)
+    assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= 15_000] == []

@@ -180,3 +180,11 @@ def test_junctions_that_are_given_from_both_sides_are_told_of() -> None:
     with pytest.warns(SomaflowWarning, match="'a_to_b' and 'b_to_a' are gap junctions between"):
         sf.Network(a, b, there, back)
     sf.Network(a, b, there, sf.Projection(b, a[2:], gap))
+
+
+def test_a_current_like_a_gap_junction_s_that_acts_one_way_is_told_of() -> None:
+    first, second = cells("first", A), cells("second", B)
+    text = GAP + "\ndw/dt = 0*nS/ms : nS\nevery 10*ms: w *= 0.9"
+    one = sf.Projection(first, second, sf.Equations.parse(text, w=1 * nS))
+    with pytest.warns(SomaflowWarning, match="acts on the postsynaptic cell alone"):
+        sf.Network(first, second, one)

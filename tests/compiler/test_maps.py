@@ -177,3 +177,14 @@ def test_a_map_that_grows_is_told_by_its_cell_and_iteration() -> None:
     population = sf.Population("cells", 2, square)
     with pytest.raises(NonFiniteState, match=r"cells.v\[1\] is inf at .* after 9 iterations"):
         run(sf.Network(population), 20)
+
+
+def test_events_of_maps_are_at_the_ends_of_steps_as_spikes_are() -> None:
+    counting = sf.Equations.parse("y[n+1] = y + 1 : 1", y=0)
+    events: Any = {"early": "y > 2.25", "late": ("y > 4.25", "y = 0")}
+    cells = sf.Population("cells", 1, counting, threshold="y > 2.25", events=events)
+    record = [cells.spikes, cells.event("early"), cells.event("late")]
+    run = sf.simulate(sf.Network(cells), 8 * ms, dt=1 * ms, record=record)
+    assert run["cells.spikes"].times == pytest.approx([3.0, 8.0])
+    assert run["cells.early"].times == pytest.approx([3.0, 8.0])
+    assert run["cells.late"].times == pytest.approx([5.0])

@@ -239,3 +239,11 @@ def test_a_clamped_cell_is_read_late_at_its_command() -> None:
     x = sf.simulate(network, 12 * ms, dt=0.1 * ms, record=b["x"])["b.x"].values[:, 0]
     t = np.arange(121) / 10 - 2
     np.testing.assert_allclose(x, np.where(t > 0, t**2 / 2, 0), atol=1e-12)
+
+
+def test_a_rule_that_reads_the_presynaptic_cell_takes_no_delay() -> None:
+    cells = sf.Population("cells", 1, sf.Equations.parse("dx/dt = 1/ms : 1\nI_in : 1", x=0))
+    text = "x_pre : 1\nI = -w*x_pre : 1\ndw/dt = 0/ms : 1\nevery 1*ms: w = x_pre"
+    joined = sf.Projection(cells, cells, sf.Equations.parse(text, w=0), delay=2 * ms)
+    with pytest.raises(NetworkError, match=r"reads 'x_pre'.*leave delay out"):
+        sf.simulate(sf.Network(cells, joined), 5 * ms, dt=0.1 * ms)

@@ -339,3 +339,22 @@ def test_sums_over_synapses_of_joined_populations_are_refused() -> None:
     with pytest.raises(NetworkError, match="several populations are joined"):
         sf.Projection(a + b, b, _onto_one("0.3*nA/sum_post(w)"), into="I_dend")
     sf.Projection(a + b, b, _onto_one("0.3*nA/sum_pre(w)"), into="I_dend")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_few_synapses_that_are_computed_each_by_itself_have_sums(size: int) -> None:
+    model = sf.Equations.parse("dv/dt = (E - v + R*I_stim)/tau : mV\nI_stim : nA",
+        E=1 * mV, R=1 * mV / nA, tau=10 * ms, v=1 * mV)  # fmt: skip
+    cells = sf.Population("cells", size, model)
+    text = """
+    v_pre : mV
+    v_post : mV
+    I = 0*w*s*nA*(v_post/mV) : nA
+    ds/dt = (v_pre*v_post/mV**2 - s)/(5*ms) : 1
+    dw/dt = 0/ms : 1
+    every 1*ms: w *= 1/sum_post(w)
+    """
+    synapse = sf.Equations.parse(text, s=0, w=0.3)
+    joined = sf.Projection(cells, cells, synapse, sf.AllToAll(), name="p")
+    run = sf.simulate(sf.Network(cells, joined), 3 * ms, record=joined["w"], **EULER)
+    assert run["p.w"].values[-1] == pytest.approx(np.full(size**2, 1 / size))

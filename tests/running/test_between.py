@@ -220,7 +220,9 @@ def test_values_are_read_and_returned_in_the_unit_of_the_equations() -> None:
 
     run = sf.simulate(network, 2 * ms, between=sf.Between(1 * ms, half), **RUN)
     np.testing.assert_allclose(seen, [2000, 1000])
-    np.testing.assert_allclose(run.final["cells"]["x"], 3e-3)  # in uA, the coherent unit
+    np.testing.assert_allclose(run.final["cells"]["x"], 3000)
+    again = run.final.with_(cells=run.final["cells"])
+    np.testing.assert_allclose(again["cells"]["x"], 3000)
 
 
 EDITS: dict[str, tuple[Any, type[SomaflowError], str]] = {
@@ -268,3 +270,36 @@ def test_memory_is_arrays_by_name(memory: Any, kind: type[SomaflowError]) -> Non
 def test_an_interval_is_a_whole_number_of_steps() -> None:
     with pytest.raises(RunError, match="the interval of between"):
         sf.simulate(ring(), 1 * ms, between=sf.Between(0.25 * ms, lambda moment: None), **RUN)
+
+
+def test_a_cell_that_is_lifted_over_its_threshold_spikes_there() -> None:
+    model = sf.Equations.parse("dv/dt = -v/(20*ms) : mV", v=[0, 6] * mV)
+    for reset in (None, "v = 0*mV"):
+        first = "v > 5*mV" if reset is None else "v > 7*mV"  # cell 1 is above, and has not crossed
+        cells = sf.Population("cells", 2, model, threshold=first, reset=reset)
+        record = cells.spikes
+        lift = sf.Between(1 * ms, lambda m: {"cells": {"v": 10 * mV}} if m.time < 1.5 else None)
+        run = sf.simulate(sf.Network(cells), 3 * ms, record=record, between=lift, **RUN)
+        before = sf.simulate(sf.Network(cells), 1 * ms, record=record, **RUN)
+        after = before.final.with_(cells={"v": 10 * mV})
+        rest = sf.simulate(sf.Network(cells), 2 * ms, record=record, initial=after, **RUN)
+        expected = [0] if reset is None else [0, 1]
+        for found in (run, rest):
+            np.testing.assert_array_equal(found["cells.spikes"].cells, expected)
+            assert found["cells.spikes"].times == pytest.approx(np.full(len(expected), 1.0))
+
+
+def test_a_projection_without_synapses_is_given_nothing() -> None:
+    cells = sf.Population("cells", 3, sf.Equations.parse("dv/dt = -v/(20*ms) : mV", v=0 * mV))
+    text = "v_post : mV\nv_pre : mV\nI = s*nA/mV : nA\nds/dt = (v_pre*v_post/mV - s)/(5*ms) : mV"
+    target = sf.Population(
+        "target",
+        3,
+        sf.Equations.parse("dv/dt = -v/ms + I_stim*mV/nA/ms : mV\nI_stim : nA", v=0 * mV),
+    )
+    nobody = sf.FromList(np.zeros((0, 2), int))
+    joined = sf.Projection(cells, target, sf.Equations.parse(text, s=0 * mV), nobody, name="p")
+    network = sf.Network(cells, target, joined)
+    edit = sf.Between(1 * ms, lambda m: {"p": {"s": m["p"]["s"] + 1}})
+    run = sf.simulate(network, 2 * ms, record=target["v"], between=edit, **RUN)
+    assert not run["target.v"].values.any()

@@ -13,6 +13,7 @@ from somaflow.compiler.diagnosis.doctor import Doctor
 from somaflow.compiler.diffusion import Diffusion
 from somaflow.compiler.earlier import begun
 from somaflow.compiler.final import FinalState
+from somaflow.compiler.lifted import risen
 from somaflow.compiler.maps import MapDoctor, check_maps
 from somaflow.compiler.moment import Moments
 from somaflow.compiler.reach import check_gaps, decay_reach
@@ -84,6 +85,7 @@ def compile_network(
     begin: int = 0,
     solver: Solver | None = None,
     ending: Ending | None = None,
+    between: bool = False,
 ) -> Compiled:
     """Lower a network.
 
@@ -99,13 +101,14 @@ def compile_network(
         begin: Steps made before the run.
         solver: The method, whose limits are then minded; None for no limits.
         ending: The condition at which the run stops, or None.
+        between: Whether a function may change the state between steps.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed, or gap junctions are too
             strong for the step.
         RunError: Initial values that do not fit.
     """
-    tables = Tables(network, dt, duration, dtype, initial, seed, solver)
+    tables = Tables(network, dt, duration, dtype, initial, seed, solver, between)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     maps = check_maps(tables)
@@ -118,6 +121,8 @@ def compile_network(
     rules = Rules(dynamics)
     parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
     start = begun(dynamics, parameters, start, begin)
+    if isinstance(initial, FinalState) and initial.before:
+        start = risen(dynamics, parameters, start, initial, begin)
     if solver is not None and not maps:
         check_gaps(dynamics, parameters, start.flow, solver, dt)
     sources = tuple(

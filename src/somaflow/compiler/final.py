@@ -73,7 +73,7 @@ class FinalState:
         network: The network that was run; None of a state within a stored run.
         edits: What `with_` was given for single synapses, by projection and variable, in the
             coherent system and the order of `connections()`.
-        moved: Of each population of which `with_` changed a state, the cells that it moved.
+        before: Of each population of which `with_` changed a state, what its states were.
     """
 
     steps: int
@@ -84,7 +84,7 @@ class FinalState:
     groups: dict[str, KeptGroup]
     network: Network | None = None
     edits: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
-    moved: Mapping[str, Array] = field(default_factory=dict)
+    before: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
 
     @property
     def time(self) -> float:
@@ -96,8 +96,13 @@ class FinalState:
         """The name of the group of each projection."""
         return {name: key for key, group in self.groups.items() for name in group.members}
 
+    def moved(self, name: str) -> Array:
+        """Return which cells of a population `with_` gave another state, bool."""
+        own, old = self.states[name], self.before.get(name, {})
+        return np.logical_or.reduce([own[s] != old.get(s, own[s]) for s in own])
+
     def __getitem__(self, population: str) -> dict[str, Array]:
-        """Return the states of a population.
+        """Return the states of a population, in the units of its equations, as `with_` takes them.
 
         Raises:
             UnknownNameError: There is none of that name.
@@ -105,7 +110,11 @@ class FinalState:
         if not is_among(population, self.states):
             known = nearest(population, self.states)
             raise UnknownNameError(f"the final state has no population {shown(population)}.{known}")
-        return self.states[population]
+        assert self.network is not None  # every state that a user has knows it
+        equations = self.network.population(population).equations
+        values = self.states[population]
+        factors = {name: units.factor(equations.unit(name)) for name in values}
+        return {k: v if factors[k] == 1 else v / factors[k] for k, v in values.items()}
 
     def with_(self, **parts: Mapping[str, object]) -> "FinalState":
         """Return the state with other values, from which a run goes on instead.
@@ -123,7 +132,7 @@ class FinalState:
             RunError: A value has another shape.
         """
         assert self.network is not None  # every state that a user has knows it
-        states, edits, moved = dict(self.states), dict(self.edits), dict(self.moved)
+        states, edits, before = dict(self.states), dict(self.edits), dict(self.before)
         projections = {str(projection.name) for projection in self.network.projections}
         for name, values in parts.items():
             if not isinstance(values, Mapping):
@@ -137,7 +146,7 @@ class FinalState:
                     like = own[state]
                     held = held_value(value, state, name, equations, like.shape)
                     own[state] = held.astype(like.dtype)
-                    moved[name] = moved.get(name, False) | (own[state] != like)
+                before.setdefault(name, states[name])
                 states[name] = own
             elif name in projections:
                 projection = self.network.projection(name)
@@ -149,7 +158,7 @@ class FinalState:
             else:
                 known = nearest(name, {*states, *projections})
                 raise UnknownNameError(f"the final state has no part {name!r}.{known}")
-        return replace(self, states=states, edits=edits, moved=moved)
+        return replace(self, states=states, edits=edits, before=before)
 
     def __repr__(self) -> str:
         return f"FinalState({', '.join(self.states)} at {self.time:g} ms)"

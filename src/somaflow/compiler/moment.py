@@ -219,7 +219,7 @@ class Moments:
             changed[key] = np.array(_leaf(carry, place))
         row = changed[key] if place.block is None else changed[key][place.row]
         row[..., slice(place.size) if place.places is None else place.places] = held
-        if place.block is not None:
+        if place.block is not None and place.size:
             row[..., place.size :] = row[..., place.size - 1 : place.size]  # the padding
 
 

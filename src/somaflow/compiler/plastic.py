@@ -5,12 +5,12 @@ are read at the moment of the spike, spikes of the same step that came before it
 step, what presynaptic spikes do to a synapse is done before what postsynaptic spikes do.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.coupling import (
     Effect,
@@ -38,7 +38,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
-from somaflow.numerics.device import cast, spread
+from somaflow.numerics.device import cast, sliced, spread, stored
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -322,7 +322,7 @@ class PlasticCoupling:
                 values |= {s: sliced(v, start, self.width) for s, v in variables.items()}
                 if self.weight is not None and self.weight not in variables:
                     values[self.weight] = arrays["weight"][b]
-                jumps, added = {}, {}
+                jumps, added, done = {}, {}, None
                 for assignment, then in zip(form.on_spike, snapshots, strict=True):
                     name = assignment.name
                     if name in form.pre_states:
@@ -330,31 +330,57 @@ class PlasticCoupling:
                     value = lowered.scope(prepared.table, {**values, **then})
                     if name in variables:
                         fresh = spread(cast(value(assignment.expression), dtype), target.shape)
+                        if jumps or added:
+                            total = self._delivered(total, target, jumps, added, since, prepared)
+                            jumps, added, done = {}, {}, total[0, 0]
+                        if done is not None:
+                            # What was done has read the old values. If these could be overwritten
+                            # before, XLA would copy all of them: so nothing is until it is done.
+                            fresh = tf.where(tf.equal(done, done), fresh, math.nan)
                         variables = {**variables, name: stored(variables[name], fresh, start)}
-                        # Read back from where it was written: if what follows needed the old
-                        # values too, XLA would copy all of them.
+                        # Read back from where it was written, for the same reason.
                         places = start + tf.range(self.width)
                         values[name] = tf.gather(variables[name], places)
+                        done = values[name][0]
                         continue
                     size = value(increment(assignment, self.group.place))
-                    sent = jumps if name in form.sums else added
-                    sent[name] = sent.get(name, 0.0) + spread(cast(size, dtype), target.shape)
-                nothing = tf.zeros(target.shape, dtype)
-                columns = []
-                if form.sums:
-                    both = self.linear.swept(prepared.sums, jumps or {form.sums[0]: nothing}, since)
-                    columns = [part[s] for part in both for s in form.sums]
-                columns += [added.get(name, nothing) for name in self.ports]
-                if columns:
-                    total = tf.tensor_scatter_nd_add(
-                        total, target[:, None], tf.stack(columns, axis=-1)
-                    )
+                    of = jumps if name in form.sums else added
+                    of[name] = of.get(name, 0.0) + spread(cast(size, dtype), target.shape)
+                if jumps or added:
+                    total = self._delivered(total, target, jumps, added, since, prepared)
                 return variables, total
 
             return over_blocks(arrays["first"], self.wiring.single, j, block, state)
 
         total = tf.zeros([self.wiring.width + 1, max(self.height, 1)], dtype)
         return for_each(senders(arrays["first"], pre.since > 0), cell, (variables, total))
+
+    def _delivered(
+        self,
+        total: Tensor,
+        target: Tensor,
+        jumps: Tensors,
+        added: Tensors,
+        since: Tensor,
+        prepared: PlasticConstants,
+    ) -> Tensor:
+        """Return what is delivered in a step with what some synapses deliver.
+
+        Args:
+            total: What is so far, a row a postsynaptic cell.
+            target: The cell of each synapse.
+            jumps: What is added to sums, by state.
+            added: What is added to variables of the cells.
+            since: The time from the spike to the step's end.
+            prepared: What `prepare` returned.
+        """
+        nothing, columns = tf.zeros(target.shape, total.dtype), []
+        if self.form.sums:
+            jumps = jumps or {self.form.sums[0]: nothing}
+            both = self.linear.swept(prepared.sums, jumps, since)
+            columns = [part[s] for part in both for s in self.form.sums]
+        columns += [added.get(name, nothing) for name in self.ports]
+        return tf.tensor_scatter_nd_add(total, target[:, None], tf.stack(columns, axis=-1))
 
     def _postsynaptic(
         self, variables: Tensors, pre: Side, post: Side, prepared: PlasticConstants
@@ -416,16 +442,3 @@ class PlasticCoupling:
         owner = np.repeat(np.repeat(np.arange(n_pre), np.diff(arrays["first"])), self.width)
         order = places[np.lexsort((owner[places], flat[places]))]
         return lambda values: values[..., order]
-
-
-def sliced(flat: Tensor, start: Tensor, size: int) -> Tensor:
-    """Return `size` elements from `start` on."""
-    return tf.slice(flat, start[None], [size])
-
-
-def stored(flat: Tensor, values: Tensor, start: Tensor) -> Tensor:
-    """Return a vector with the elements from `start` on replaced."""
-    if tf.executing_eagerly():
-        places = start + tf.range(values.shape[0])
-        return tf.tensor_scatter_nd_update(flat, places[:, None], values)
-    return xla.dynamic_update_slice(flat, values, start[None])

@@ -13,6 +13,7 @@ from somaflow.compiler.ruled import GeneralSynapses, PlasticSynapses
 from somaflow.compiler.states import Constants, Context, States, Tensors
 from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.equations.statements import CELL
+from somaflow.numerics.device import following
 from somaflow.numerics.rows import stacked
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Carry, Jump
@@ -81,7 +82,8 @@ def _where_due(due: Tensor, parts: Tensors, once: Callable[[Tensors], Tensors]) 
     times = tf.cast(due, tf.int32)
 
     def follow(k: Tensor, parts: Tensors) -> tuple[Tensor, Tensors]:
-        return k + 1, once(parts)
+        after = once(parts)
+        return following(k, [*after.values()]), after
 
     return tf.while_loop(lambda k, _: k < times, follow, (tf.constant(0), parts))[1]
 

@@ -67,7 +67,7 @@ class Spiking:
         firing = population.firing
         self.dt, self.dtype, self.name = dt, dtype, population.name
         self.width = padded(population.size)
-        self._leaps = are_maps(population.equations.states)  # with nothing between two steps
+        self._leaps = are_maps(owner.equations.states)  # with nothing between two steps
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         self._counted = False  # whether the number of the cell is asked for
         self._own = frozenset(owner.equations.dimensions())

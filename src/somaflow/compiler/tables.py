@@ -1,6 +1,6 @@
 """Tables of a network: groups of synapses, layouts, parameters, inputs and the initial state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
+from somaflow.compiler.lifted import lifted
 from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
@@ -80,6 +81,7 @@ class Tables:
         initial: Mapping[str, Mapping[str, object]] | FinalState,
         seed: int = 0,
         solver: Solver | None = None,
+        between: bool = False,
     ) -> None:
         self.network, self.dt = network, dt
         self.dtype: np.dtype = np.dtype(dtype)
@@ -121,21 +123,9 @@ class Tables:
             source, late = coupling.group.source, coupling.longest * coupling.form.waits
             self.delays[source] = max(self.delays[source], late)
         self.past = Past(self.couplings, self.populations, nodes)
-        struck = {
-            route.target
-            for coupling in self.couplings
-            for route in coupling.group.routes
-            if coupling.group.form.acts
-        }
-        events = {k for k, owner in enumerate(self.owners) if k != owner}
-        pairs = zip(self.owners, self.spiking, strict=True)
-        self.shaken = {owner for owner, spiking in pairs if spiking.resets}
-        struck |= self.shaken | events
-        struck |= {k for k, p in enumerate(self.populations) if p.equations.rules}
-        self.struck = [
-            k in struck and spiking.condition is not None and not spiking.resets
-            for k, spiking in enumerate(self.spiking)
-        ]
+        self.shaken, self.struck = lifted(
+            self.populations, self.owners, self.spiking, self.couplings, self._edited(between)
+        )
         self.links = Links(network.links, self.populations, self.dtype)
         for k in self.links.lifting(self.spiking):
             self.struck[k] = True
@@ -144,6 +134,10 @@ class Tables:
         self.batch: tuple[int, ...] = ()
 
     # ------------------------------------------------------------------ tables
+
+    def _edited(self, between: bool) -> Iterable[str]:
+        """Return the names of the populations whose states are changed between two steps."""
+        return self.place if between else self.before.final.before if self.before else ()
 
     def _seen(self) -> dict[int, list[str]]:
         """Return the definitions that the synapses of a population read, by its place."""
@@ -296,8 +290,9 @@ class Tables:
         moved = []
         for layout in self.layouts:
             if layout.states:
+                known = layout.name in final.before  # else nothing has moved
+                cells = final.moved(layout.name) if known else np.zeros(layout.size)
                 shape = (*self.batch, layout.size)
-                cells = final.moved.get(layout.name, np.zeros(layout.size, np.bool_))
                 moved.append(pad(np.broadcast_to(cells, shape), layout.size) > 0)
         for _, coupling in self.flowing:
             names = {route.projection for route in coupling.group.routes}

@@ -30,6 +30,13 @@ def check_delay(projection: Projection, form: Form) -> None:
             "that acts one way and late is written in equations of your own, such as "
             "'I = w*(v_post - v_pre)', which with a delay is no gap junction."
         )
+    rules = (item.expression for rule in equations.rules for item in rule.assignments)
+    used = set[str]().union(*map(equations.depends, rules)) & set(equations.inputs)
+    if late := sorted(name for name in used if name.endswith("_pre")):
+        raise NetworkError(
+            f"{place}: what is done at intervals reads {late[0]!r}, the presynaptic cell as it is "
+            "then and not a delay ago; leave delay out, or that name."
+        )
     read = read_between_spikes(projection)
     events = form.waits or form.learns
     if not read and not events:

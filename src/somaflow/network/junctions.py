@@ -13,7 +13,7 @@ import numpy as np
 from somaflow.mechanisms.catalogue import Mechanism
 from somaflow.network.fitting import turned
 from somaflow.network.lists import FromList
-from somaflow.network.ports import BACK
+from somaflow.network.ports import BACK, looks_mutual
 from somaflow.network.projection import Projection
 from somaflow.units import Parameter
 
@@ -99,3 +99,15 @@ def _back(projection: Projection) -> Projection:
     return Projection(
         source, target, synapse, pairs, weight, name=name_of_back(projection), into=fitted.back
     )
+
+
+def one_way(projections: Iterable[Projection]) -> str | None:
+    """Say which projection has the current of a gap junction and acts one way all the same."""
+    for each in projections:
+        if not each.sides.same and each.one_delay == 0 and looks_mutual(each.written):
+            return (
+                f"{each.place}: its current is that of a gap junction, but a synapse with states "
+                f"({', '.join(each.written.states)}) acts on the postsynaptic cell alone. If it is "
+                "to act both ways, give a projection for the way back too."
+            )
+    return None

@@ -21,7 +21,7 @@ from somaflow.given import parsed, shown
 from somaflow.network import explanation
 from somaflow.network.inputs import undriven
 from somaflow.network.joined import Joined
-from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back
+from somaflow.network.junctions import both_ways, doubled, has_back, name_of_back, one_way
 from somaflow.network.links import Link, in_order
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
@@ -91,7 +91,8 @@ class Network(Description):
                         "not among the parts of this network; pass it to Network too."
                     )
         object.__setattr__(self, "_links", in_order(self.populations))
-        for warning in filter(None, (doubled(given), undriven(self.populations, self._driven()))):
+        drives = undriven(self.populations, self._driven())
+        for warning in filter(None, (doubled(given), drives, one_way(self._of(Projection)))):
             warnings.warn(warning, SomaflowWarning, stacklevel=2)
         if self.seed:
             object.__setattr__(self, "_drawn", _seeded(parts, self.seed))

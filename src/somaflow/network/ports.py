@@ -166,11 +166,20 @@ def is_gap_junction(equations: Equations) -> bool:
     It has no state and waits for no spike, and its current changes sign, and nothing else, where
     the two cells are exchanged; so a graded synapse without a state is none.
     """
+    return not equations.states and _turns(equations)
+
+
+def looks_mutual(equations: Equations) -> bool:
+    """Tell whether a synapse were a gap junction if it had no states: it acts one way, as it is."""
+    return bool(equations.states) and _turns(equations)
+
+
+def _turns(equations: Equations) -> bool:
+    """Tell whether exchanging the cells changes a current's sign alone, and no spike acts."""
     sides = {port: port.rpartition("_") for port in equations.inputs}
     variables = {side: {v for v, _, s in sides.values() if s == side} for side in ("pre", "post")}
     if (
-        equations.states
-        or equations.on_spike
+        equations.on_spike
         or equations.on_post_spike
         or equations.uses_pulse
         or "I" not in equations.definitions
@@ -188,7 +197,8 @@ def is_gap_junction(equations: Equations) -> bool:
 
 def _current(equations: Equations, inputs: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     # 1 for each parameter: one that is 0 by its own value would hide the current's form.
-    table: dict[str, Numbers] = {key: np.ones(()) for key in equations.parameters}
+    known = (*equations.parameters, *equations.states)
+    table: dict[str, Numbers] = {key: np.ones(()) for key in known}
     table |= {"t": np.zeros(())} | inputs
     with np.errstate(all="ignore"):
         for key, definition in equations.definitions.items():

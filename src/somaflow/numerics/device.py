@@ -239,3 +239,16 @@ def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
         return programs[0](*arguments)
 
     return call
+
+
+def sliced(flat: Tensor, start: Tensor, size: int) -> Tensor:
+    """Return `size` elements from `start` on."""
+    return tf.slice(flat, start[None], [size])
+
+
+def stored(flat: Tensor, values: Tensor, start: Tensor) -> Tensor:
+    """Return a vector with the elements from `start` on replaced."""
+    if tf.executing_eagerly():
+        places = start + tf.range(values.shape[0])
+        return tf.tensor_scatter_nd_update(flat, places[:, None], values)
+    return xla.dynamic_update_slice(flat, values, start[None])

@@ -95,6 +95,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         job.begin,
         job.solver,
         None if job.until is None else read_ending(network, job.until),
+        job.between is not None,
     )
     columns = columns_of(
         network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
