@@ -41,7 +41,7 @@ def given(monkeypatch) -> dict:
         statistics = dict.fromkeys(("cells", "equations", "synapses", "steps"), 1)
         statistics |= {"compile_seconds": 1.0, "run_seconds": 0.5, "samples_end_ms": {}}
         statistics["spikes"] = {"E": 320, "I": 200, "A": 24 * len(times), "B": 1}
-        meta = {"solver": "Exponential Euler", "dtype": "float64", "duration_ms": duration}
+        meta = {"solver": "Exponential midpoint", "dtype": "float64", "duration_ms": duration}
         return sf.Solution(columns, sink, duration, meta, statistics)
 
     monkeypatch.setattr(sf, "simulate", simulate)
@@ -56,7 +56,7 @@ def test_a_decision_is_run_for_its_own_time_and_told(tmp_path, given):
     assert {p.name: p.size for p in given["network"].populations} == SIZES
     assert given["dt"].to("ms").magnitude == 0.1
     assert given["duration"].to("ms").magnitude == 2000
-    assert isinstance(given["solver"], sf.ExponentialEuler)
+    assert isinstance(given["solver"], sf.ExponentialMidpoint)
     keys = {"E.spikes", "I.spikes", "A.spikes", "B.spikes"}
     assert {recorder.key for recorder in given["record"]} == keys
     numbers = json.loads(result.stdout)

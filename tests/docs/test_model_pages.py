@@ -59,7 +59,7 @@ def test_the_page_on_a_decision_decides_as_in_brian2() -> None:
     for seed, coherence in ((2, 51.2), (3, 51.2), (1, -51.2)):
         model = sf.models.decision(seed=seed, scale=0.25, coherence=coherence)
         spikes = [group.spikes.as_(f"{k}.spikes") for k, group in model.groups.items()]
-        solver = sf.ExponentialEuler()
+        solver = sf.ExponentialMidpoint()
         again = sf.simulate(
             model.network, 1500 * ms, dt=0.1 * ms, solver=solver, seed=seed, record=spikes
         )

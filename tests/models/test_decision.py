@@ -25,16 +25,16 @@ def test_sizes_and_conductances(scale: float) -> None:
     for projection in model.network.projections:
         made = projection.connections()
         assert len(made) == len(projection.pre) * len(projection.post)
-        total = made.coherent.sum() / len(projection.post) * 1e3  # nS onto a cell
+        total = made.coherent.sum() / len(projection.post) * 1e6  # nS onto a cell
         unscaled = CONDUCTANCES[str(projection.name)] * (400 if "gaba" in projection.name else 1600)
         assert total == pytest.approx(unscaled)
-        assert projection.one_delay == (0 if "nmda" in projection.name else 0.5)
+        assert projection.one_delay == 0.5
 
 
 def test_cells_of_one_group_are_joined_more_strongly() -> None:
     made = decision(scale=0.1).network.projection("nmda E to E").connections()
     found = np.zeros((160, 160))
-    found[made.pre, made.post] = made.coherent * 1e3 / 1.65
+    found[made.pre, made.post] = made.coherent * 1e6 / 1.65
     group = np.repeat([0, 1, 2], [24, 24, 112])
     pre, post = group[:, None], group[None]
     expected = np.where(post == 2, 1, np.where(pre == post, PLUS, MINUS))
@@ -47,13 +47,13 @@ def test_cells_and_background() -> None:
     for cells, numbers in ((excite, (0.5, 25, 2)), (inhibit, (0.2, 20, 1))):
         found = {name: float(p.value) for name, p in cells.equations.parameters.items()}
         found["refractory"] = float(cells.refractory.value)
-        # The coherent system has nF and uS.
-        expected = {"C": numbers[0], "g_L": numbers[1] / 1e3, "refractory": numbers[2]}
+        # The coherent system has uF and mS.
+        expected = {"C": numbers[0] / 1e3, "g_L": numbers[1] / 1e6, "refractory": numbers[2]}
         expected |= {"V_L": -70, "V_threshold": -50, "V_reset": -55}
         assert {name: found[name] for name in expected} == pytest.approx(expected)
-        assert cells.equations.initial["v"] == "V_reset + (V_threshold - V_reset)*rand()"
+        assert cells.equations.initial["v"] == "V_reset + (V_threshold - V_reset) * rand()"
     for source, weight in zip(network.inputs, (2.1, 1.62, 2.1, 2.1), strict=True):
-        assert float(source.weight.value) * 1e3 == pytest.approx(weight)
+        assert float(source.weight.value) * 1e6 == pytest.approx(weight)
     for source in network.inputs[:2]:
         assert source.n * source.rate.value * 1000 == pytest.approx(2400)
 
@@ -83,10 +83,10 @@ def test_the_motion_is_drawn_anew_every_50_ms_for_a_second() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(sf.errors.UnknownNameError, match=r"no parameter set 'wang'.*'wang-2002'"):
         decision("wang")
-    for coherence in ("full", None, True):
+    for coherence in ("full", None, True, float("nan")):
         with pytest.raises(sf.errors.WrongTypeError, match="a coherence is a number"):
             decision(coherence=coherence)  # pyright: ignore
-    for coherence in (100.5, -101, float("nan")):
+    for coherence in (100.5, -101):
         with pytest.raises(sf.errors.NetworkError, match="from -100 to 100"):
             decision(coherence=coherence)
     with pytest.raises(sf.errors.WrongTypeError, match="a scale is a number"):

@@ -108,6 +108,24 @@ def test_bounds_are_read_from_what_cuts_the_weight() -> None:
         project(2.5, synapse)
 
 
+def test_bounds_are_read_from_clip() -> None:
+    text = (
+        "dw/dt = 0*mV/ms : mV\nv_post : mV\non spike: v_post += w\n"
+        "on post spike: w = clip(w + 0.1*mV, {low}, {high})"
+    )
+    synapse = sf.Equations.parse(text.format(low="0*mV", high="2*mV"), w=1 * mV)
+    for weight in (0, 2):
+        assert len(project(weight * mV, synapse).connections()) == 12
+    with pytest.raises(NetworkError, match=r"the weight is 5 mV; that is above 2 mV, the bound"):
+        project(5 * mV, synapse)
+    with pytest.raises(NetworkError, match=r"the weight is -1 mV; that is below 0 mV, the bound"):
+        project(-1 * mV, synapse)
+    moving = sf.Equations.parse(text.format(low="-v_post", high="top"), w=1 * mV, top=3 * mV)
+    assert len(project(-9 * mV, moving).connections()) == 12
+    with pytest.raises(NetworkError, match="the weight is 4 mV; that is above top = 3 mV"):
+        project(4 * mV, moving)
+
+
 def test_soft_bounds_are_known_by_their_names() -> None:
     text = (
         "dw/dt = 0*mV/ms : mV\ndx/dt = -x/(20*ms) : 1\nv_post : mV\n"

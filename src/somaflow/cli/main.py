@@ -119,7 +119,10 @@ def run_model(
     ] = None,
     coherence: Annotated[
         float | None,
-        typer.Option(help="Of the motion seen, in percent.", show_default="the model's own"),
+        typer.Option(
+            help="Model decision: how much of the motion goes towards A, in percent, -100 to 100.",
+            show_default="the model's own",
+        ),
     ] = None,
     duration: Annotated[
         str | None, typer.Option(help="Biological time.", show_default="the model's own")

@@ -60,7 +60,7 @@ MODELS: dict[str, ModelEntry] = {
         "0.1ms",
         takes=("scale", "coherence"),
         duration="2s",
-        solver="exponential-euler",
+        solver="exponential-midpoint",
     ),
 }
 

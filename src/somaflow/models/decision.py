@@ -183,8 +183,6 @@ class _Circuit:
     def _projection(self, kind: str, source: str, target: str) -> sf.Projection:
         given = cast("_Synapse", self.data["synapses"][kind])
         g = sf.units.Quantity(given["g"][target]) / self.scale
-        # The gate of NMDA is a state of the presynaptic cell, which has no latency.
-        later = {} if "equations" in given else {"delay": self.data["synapses"]["latency"]}
         return sf.Projection(
             self.cells[source],
             self.cells[target],
@@ -192,7 +190,7 @@ class _Circuit:
             sf.AllToAll(),
             weight=self._structured(g) if source == target == "E" else g,
             name=f"{kind} {source} to {target}",
-            **later,
+            delay=self.data["synapses"]["latency"],
         )
 
     def _structured(self, g: Any) -> str:

@@ -22,6 +22,7 @@ _CONDUCTANCES = units.dimensions("mS"), units.dimensions("mS/cm**2")
 _VOLTAGE = units.dimensions("mV")
 _ROUNDING = 1e-9  # of a bound, by which one value in two units may differ
 _VOLTAGES = np.linspace(-120.0, 60.0, 19)
+_CLIP_HIGH = 2  # the place of the upper bound in clip(x, low, high)
 _NEGATIVE = (
     "a conductance below 0 would drive the cell away from the reversal potential. An inhibitory "
     "synapse has a weight above 0, and a reversal potential below the threshold."
@@ -109,8 +110,8 @@ def limits_of(equations: Equations, weight: str) -> Limits:
     """Return what a synapse's weight may be.
 
     A weight that is a conductance, or a number that scales one, is at least 0. A plastic weight
-    starts between the bounds that its assignments keep it within, by `minimum` and `maximum`, and
-    between parameters that are called `w_min` and `w_max` where the weight is `w`.
+    starts between the bounds that its assignments keep it within, by `minimum`, `maximum` and
+    `clip`, and between parameters that are called `w_min` and `w_max` where the weight is `w`.
 
     Args:
         equations: The synapse's.
@@ -181,15 +182,16 @@ def _bounds(equations: Equations, weight: str) -> Iterator[_Bound]:
 
 
 def _clamps(equations: Equations, node: Node) -> Iterator[_Bound]:
-    """Iterate over the constants to which the outer calls of minimum and maximum cut."""
-    if not isinstance(node, Call) or node.function not in ("minimum", "maximum"):
+    """Iterate over the constants to which the outer calls of minimum, maximum and clip cut."""
+    if not isinstance(node, Call) or node.function not in ("minimum", "maximum", "clip"):
         return
     table = {key: p.value for key, p in equations.parameters.items()}
     changing = {*equations.states, *equations.inputs, "t"}
-    for argument in node.arguments:
+    for place, argument in enumerate(node.arguments):
         used = equations.depends(argument)
         if used & changing or used & set(equations.definitions):
             yield from _clamps(equations, argument)
-        else:
+        elif node.function != "clip" or place > 0:
+            is_upper = node.function == "minimum" or place == _CLIP_HIGH
             value = float(evaluate(argument, NumberAlgebra(table)))
-            yield _Bound(node.function == "minimum", render(argument), value)
+            yield _Bound(is_upper, render(argument), value)
