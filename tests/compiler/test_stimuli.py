@@ -50,7 +50,7 @@ class Stepped:
         context = self.drives.arrive(event, tick, given, prepared)
         states: list[States] = [{"v": tf.fill([1], tf.constant(-60, tf.float64))}]
         found = self.drives.currents(states, drive, context, prepared)
-        return self.drives.leave(event, context), [current for _, current in found]
+        return self.drives.leave(event, context), [current for *_, current in found]
 
     def currents(self, steps: int) -> Array:
         """Return what each cell gets at the start of each step, `[steps, n_cells]`."""

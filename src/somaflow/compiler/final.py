@@ -111,9 +111,9 @@ class FinalState:
             known = nearest(population, self.states)
             raise UnknownNameError(f"the final state has no population {shown(population)}.{known}")
         assert self.network is not None  # every state that a user has knows it
-        equations = self.network.population(population).equations
-        values = self.states[population]
-        factors = {name: units.factor(equations.unit(name)) for name in values}
+        own = self.network.population(population).equations.states
+        values = self.states[population]  # with gates of synapses, which have no unit there
+        factors = {k: units.factor(own[k].unit) if k in own else 1.0 for k in values}
         return {k: v if factors[k] == 1 else v / factors[k] for k, v in values.items()}
 
     def with_(self, **parts: Mapping[str, object]) -> "FinalState":

@@ -1,7 +1,7 @@
 """Fitting: a synapse as it reads and drives the cells of one projection.
 
-A synapse speaks of `v_post`, whatever its cells call the voltage there: it is the one that the
-input drives. What drives spike sources goes nowhere, so there only what learns is left.
+A synapse speaks of `v_post`, whatever its cells call the voltage there: their state `v`, or, where
+they have none or several inputs, the one that the input drives. What drives spike sources goes nowhere, so there only what learns is left.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,14 +79,19 @@ def fit(
     if isinstance(equations, Fitted):
         return Fit(equations, chosen, None, {})
     ports: dict[str, str] = {}
-    if _POST in equations.inputs:
+    if _POST in equations.inputs and _is_open(post):
         ports[_POST] = f"{membrane(post.equations, chosen, equations.inputs[_POST])}_post"
     back = None
     if pre is not None and (is_gap_junction(equations) or BACK in equations.definitions):
         back = _input_of(place, pre, chosen)
-        if back is not None and _PRE in equations.inputs:
+        if back is not None and _PRE in equations.inputs and _is_open(pre):
             ports[_PRE] = f"{membrane(pre.equations, back, equations.inputs[_PRE])}_pre"
     return Fit(_with_ports(equations, ports), chosen, back, ports)
+
+
+def _is_open(cells: Population) -> bool:
+    """Tell whether it follows from the input alone which state of the cells is their voltage."""
+    return MEMBRANE not in cells.equations.states or len(inputs_of(cells)) > 1
 
 
 def turned(written: Equations, fitted: Fit) -> Fitted:

@@ -74,8 +74,9 @@ class Projection(Synaptic, Described, Description):
             connector, the weights and the delays, gets one from it.
         on: Name of an event of the presynaptic population that takes the place of its spikes.
         into: The input of the postsynaptic cells that the synapses drive, such as `"I_dend"`;
-            default: the only one. `v_post` is the voltage that this input drives. A gap junction
-            joins the inputs of one name, if both cells have it.
+            default: the only one. Of cells with several inputs, or without a state `v`, `v_post` is
+            the voltage that this one drives. A gap junction joins the inputs of one name, if both
+            cells have it.
 
     Raises:
         NetworkError: The cells lack what the synapse reads, weights or delays have the wrong
