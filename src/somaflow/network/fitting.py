@@ -1,7 +1,8 @@
 """Fitting: a synapse as it reads and drives the cells of one projection.
 
 A synapse speaks of `v_post`, whatever its cells call the voltage there: their state `v`, or, where
-they have none or several inputs, the one that the input drives. What drives spike sources goes nowhere, so there only what learns is left.
+they have none or several inputs, the one that the input drives. What drives spike sources goes
+nowhere, so there only what learns is left.
 """
 
 from collections.abc import Callable, Mapping
