@@ -80,19 +80,21 @@ def fit(
     if isinstance(equations, Fitted):
         return Fit(equations, chosen, None, {})
     ports: dict[str, str] = {}
-    if _POST in equations.inputs and _is_open(post):
-        ports[_POST] = f"{membrane(post.equations, chosen, equations.inputs[_POST])}_post"
+    if _POST in equations.inputs:
+        ports[_POST] = f"{_voltage(post, chosen, equations.inputs[_POST])}_post"
     back = None
     if pre is not None and (is_gap_junction(equations) or BACK in equations.definitions):
         back = _input_of(place, pre, chosen)
-        if back is not None and _PRE in equations.inputs and _is_open(pre):
-            ports[_PRE] = f"{membrane(pre.equations, back, equations.inputs[_PRE])}_pre"
+        if back is not None and _PRE in equations.inputs:
+            ports[_PRE] = f"{_voltage(pre, back, equations.inputs[_PRE])}_pre"
     return Fit(_with_ports(equations, ports), chosen, back, ports)
 
 
-def _is_open(cells: Population) -> bool:
-    """Tell whether it follows from the input alone which state of the cells is their voltage."""
-    return MEMBRANE not in cells.equations.states or len(inputs_of(cells)) > 1
+def _voltage(cells: Population, into: str, unit: str) -> str:
+    """Return which state of some cells is their voltage, for a synapse that drives an input."""
+    if MEMBRANE in cells.equations.states and len(inputs_of(cells)) == 1:
+        return MEMBRANE
+    return membrane(cells.equations, into, unit)
 
 
 def turned(written: Equations, fitted: Fit) -> Fitted:
