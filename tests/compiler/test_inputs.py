@@ -231,3 +231,19 @@ def test_a_blow_up_names_the_input_that_did_it() -> None:
     clamp = sf.CurrentClamp(pop, 800 * nA, into="I_b")
     with pytest.raises(sf.errors.NonFiniteState, match="Most of I_b comes from the stimulus"):
         simulated(pop, clamp)
+
+
+@pytest.mark.parametrize(("second", "into", "voltage"), [("", "I_stim", "v"), ("b", "I_b", "q")])
+def test_synapses_and_noisy_conductances_mean_one_voltage(
+    second: str, into: str, voltage: str
+) -> None:
+    """It is `v` where there is one input, and else what the named one drives."""
+    text = "dv/dt = 0*mV/ms + I_stim/C : mV\ndq/dt = I_b/C : mV\nI_stim : nA\nI_b : nA"
+    if not second:
+        text = "dv/dt = 0*mV/ms : mV\ndq/dt = I_stim/C : mV\nI_stim : nA"
+    model = sf.Equations.parse(text, C=1 * sf.units.nF, v=0 * mV, q=0 * mV)
+    pop, train = sf.Population("pop", 1, model), source()
+    synapse = sf.Projection(train, pop, sf.load("exponential_conductance"), into=into)
+    noise = sf.OrnsteinUhlenbeck(1 * nS, 0.1 * nS, 5 * ms, reversal=0 * mV)
+    assert f"{voltage}_post" in synapse.equations.inputs
+    assert sf.Stimulus(pop, noise, into=into).membrane == voltage

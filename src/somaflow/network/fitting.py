@@ -81,20 +81,13 @@ def fit(
         return Fit(equations, chosen, None, {})
     ports: dict[str, str] = {}
     if _POST in equations.inputs:
-        ports[_POST] = f"{_voltage(post, chosen, equations.inputs[_POST])}_post"
+        ports[_POST] = f"{membrane(post, chosen, equations.inputs[_POST])}_post"
     back = None
     if pre is not None and (is_gap_junction(equations) or BACK in equations.definitions):
         back = _input_of(place, pre, chosen)
         if back is not None and _PRE in equations.inputs:
-            ports[_PRE] = f"{_voltage(pre, back, equations.inputs[_PRE])}_pre"
+            ports[_PRE] = f"{membrane(pre, back, equations.inputs[_PRE])}_pre"
     return Fit(_with_ports(equations, ports), chosen, back, ports)
-
-
-def _voltage(cells: Population, into: str, unit: str) -> str:
-    """Return which state of some cells is their voltage, for a synapse that drives an input."""
-    if MEMBRANE in cells.equations.states and len(inputs_of(cells)) == 1:
-        return MEMBRANE
-    return membrane(cells.equations, into, unit)
 
 
 def turned(written: Equations, fitted: Fit) -> Fitted:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from somaflow import units
-from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError, UnknownNameError, WrongTypeError, nearest
 from somaflow.given import shown
 from somaflow.network.neuron import CURRENT_INPUT
@@ -58,16 +57,20 @@ def chosen_input(owner: str, inputs: Mapping[str, str], into: object, what: str)
     return next(iter(inputs)) if into is None else into
 
 
-def membrane(equations: Equations, into: str, unit: str = "mV") -> str:
-    """Return the voltage that an input drives: the only state of its unit whose derivative has it.
+def membrane(population: "Population", into: str, unit: str = "mV") -> str:
+    """Return which state of some cells is the voltage for what drives an input of theirs.
 
-    Where it drives none or several, that is `v`.
+    It is `v` where they have one and a single input. Of others it is the only state of its unit
+    whose derivative has the input; and `v` where there is none or several of these.
 
     Args:
-        equations: Those of the cells.
+        population: The cells.
         into: The input.
         unit: Of the voltage.
     """
+    equations = population.equations
+    if MEMBRANE in equations.states and len(inputs_of(population)) == 1:
+        return MEMBRANE
     driven = [
         name
         for name, state in equations.states.items()

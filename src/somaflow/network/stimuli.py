@@ -80,8 +80,8 @@ class Stimulus(Description):
 
     @property
     def membrane(self) -> str:
-        """The voltage that the input drives."""
-        return membrane(self.target.population.equations, self.into)
+        """The voltage of the cells for what drives this input."""
+        return membrane(self.target.population, self.into)
 
 
 @dataclass(frozen=True, eq=False)
