@@ -73,22 +73,27 @@ def risen(
         final: That from which the run goes on.
         step: Steps made before.
     """
-    above = dict(start.event.above)
-    tables = dynamics.tables
-    for k, population in enumerate(tables.populations):
-        key, owner = f"above {population.name}", tables.owners[k]
-        before = final.before.get(tables.populations[owner].name)
-        if not tables.struck[k] or key in final.events or before is None:
-            continue
-        size = tables.populations[owner].size
+    above, tables = dict(start.event.above), dynamics.tables
+    names = {k: f"above {population.name}" for k, population in enumerate(tables.populations)}
+    unknown = [
+        k
+        for k, key in names.items()
+        if tables.struck[k]
+        and key not in final.events
+        and tables.populations[tables.owners[k]].name in final.before
+    ]
+    if not unknown:
+        return start
+    given = tf.nest.map_structure(tf.constant, parameters)
+    constants = dynamics.prepare(given, tables.dt, (0.0,))
+    time = tf.constant(step * tables.dt, tf.float64)
+    for k in unknown:
+        owner = tables.populations[tables.owners[k]]
         states: States = {
-            name: tf.constant(pad(values, size).astype(tables.dtype))
-            for name, values in before.items()
+            name: tf.constant(pad(values, owner.size).astype(tables.dtype))
+            for name, values in final.before[owner.name].items()
         }
-        given = tf.nest.map_structure(tf.constant, parameters)
-        constants = dynamics.prepare(given, tables.dt, (0.0,))
-        time = tf.constant(step * tables.dt, tf.float64)
-        value = dynamics.scope(owner, states, time, constants)
+        value = dynamics.scope(tables.owners[k], states, time, constants)
         held = np.asarray(dynamics.spiking[k].holds(value))
-        above[key] = np.broadcast_to(held, np.shape(above[key])).copy()
+        above[names[k]] = np.broadcast_to(held, np.shape(above[names[k]])).copy()
     return start._replace(event=start.event._replace(above=above))

@@ -16,7 +16,7 @@ from somaflow.errors import MissingValueError, RunError, UnknownNameError, Wrong
 from somaflow.given import is_among, shown
 from somaflow.network.population import Population
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.memory import Memory
+from somaflow.simulation.memory import Memory, anew
 from somaflow.simulation.system import Array, Carry
 
 
@@ -264,6 +264,7 @@ def _row(carry: Carry, place: Place) -> Array:
 
 def _with(carry: Carry, changed: Mapping[int | tuple[str, str], Array]) -> Carry:
     flow, groups, remembered = list(carry.flow), dict(carry.event.groups), carry.memory
+    jumped: list[Array] = [np.array(False)] * len(flow)
     for key, values in changed.items():
         if isinstance(key, tuple):
             kept = groups[key[0]]
@@ -271,11 +272,11 @@ def _with(carry: Carry, changed: Mapping[int | tuple[str, str], Array]) -> Carry
             groups[key[0]] = kept._replace(own=own)
             continue
         old, flow[key] = flow[key], tf.constant(values)
-        if isinstance(remembered, Memory):
-            # What a method remembers of a column is of another course.
-            jumped = np.any(np.asarray(old) != values, axis=0)
-            stale = list(remembered.stale)
-            stale[key] = tf.constant(np.asarray(stale[key]) | jumped)
-            remembered = remembered._replace(stale=tuple(stale))
+        jumped[key] = np.any(np.asarray(old) != values, axis=0)
+    if isinstance(remembered, Memory):
+        # What a method remembers of a column is of another course.
+        remembered = anew(remembered, jumped)
+        stale = tf.nest.map_structure(tf.constant, remembered.stale)
+        remembered = remembered._replace(stale=stale)
     event = carry.event._replace(groups=groups)
     return carry._replace(flow=tuple(flow), event=event, memory=remembered)

@@ -38,7 +38,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
-from somaflow.numerics.device import cast, sliced, spread, stored
+from somaflow.numerics.device import cast, spread, stored
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -319,7 +319,7 @@ class PlasticCoupling:
                 if post is not None:
                     values |= post.at(cells, since)
                 start = b * self.width
-                values |= {s: sliced(v, start, self.width) for s, v in variables.items()}
+                values |= {s: tf.slice(v, start[None], [self.width]) for s, v in variables.items()}
                 if self.weight is not None and self.weight not in variables:
                     values[self.weight] = arrays["weight"][b]
                 jumps, added, done = {}, {}, None

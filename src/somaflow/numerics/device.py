@@ -126,15 +126,21 @@ def spread(value: Tensor, shape: tf.TensorShape | tuple[int, ...]) -> Tensor:
 
 
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
-    """Return a buffer with one row replaced.
+    """Return a buffer with one row replaced."""
+    return stored(buffer, value[None], row)
+
+
+def stored(buffer: Tensor, rows: Tensor, start: Tensor) -> Tensor:
+    """Return a buffer with the rows from `start` on replaced.
 
     A scatter in a compiled loop copies the whole buffer each time, which XLA's own operation, known
     to compiled code only, does not.
     """
     if tf.executing_eagerly():
-        return tf.tensor_scatter_nd_update(buffer, [[row]], [value])
-    start = tf.stack([row, *[tf.zeros_like(row)] * value.shape.rank])
-    return xla.dynamic_update_slice(buffer, value[None], start)
+        places = start + tf.range(rows.shape[0], dtype=start.dtype)
+        return tf.tensor_scatter_nd_update(buffer, places[:, None], rows)
+    first = tf.stack([start, *[tf.zeros_like(start)] * (rows.shape.rank - 1)])
+    return xla.dynamic_update_slice(buffer, rows, first)
 
 
 class _Forking:
@@ -239,16 +245,3 @@ def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments],
         return programs[0](*arguments)
 
     return call
-
-
-def sliced(flat: Tensor, start: Tensor, size: int) -> Tensor:
-    """Return `size` elements from `start` on."""
-    return tf.slice(flat, start[None], [size])
-
-
-def stored(flat: Tensor, values: Tensor, start: Tensor) -> Tensor:
-    """Return a vector with the elements from `start` on replaced."""
-    if tf.executing_eagerly():
-        places = start + tf.range(values.shape[0])
-        return tf.tensor_scatter_nd_update(flat, places[:, None], values)
-    return xla.dynamic_update_slice(flat, values, start[None])
