@@ -7,19 +7,17 @@ No number stands here: each parameter set is a file in `parameters/`, which says
 come from.
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import somaflow as sf
-from somaflow.given import is_among, shown
+from somaflow.given import shown
+from somaflow.models.files import read, require_known
 from somaflow.units import Parameter
 
-_FOLDER = Path(__file__).parent / "parameters"
 PARAMETER_SETS = ("al-20hz", "psst-2022")
 _LARGEST_SEED = 2**63 - 1
 
@@ -114,13 +112,8 @@ def parameter_set(name: str) -> ParameterSet:
     Raises:
         UnknownNameError: There is no such set.
     """
-    if not is_among(name, PARAMETER_SETS):
-        raise sf.errors.UnknownNameError(
-            f"the antennal lobe has no parameter set {shown(name)}."
-            f"{sf.errors.nearest(name, PARAMETER_SETS)}"
-        )
-    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
-    return cast("ParameterSet", tomllib.loads(text))  # the files are ours
+    require_known(name, PARAMETER_SETS, "the antennal lobe has no parameter set")
+    return cast("ParameterSet", read(name))
 
 
 def antennal_lobe(parameters: str = "al-20hz", seed: int = 1) -> AntennalLobe:

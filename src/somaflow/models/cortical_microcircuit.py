@@ -7,19 +7,16 @@ doi:10.1093/cercor/bhs358.
 No number stands here: they are in `parameters/cortical-microcircuit.toml`.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
 
 import somaflow as sf
-from somaflow.given import is_among, shown
-from somaflow.models.scale import share
+from somaflow.models.files import read, require_known
+from somaflow.models.scale import share, told
 
-_FILE = Path(__file__).parent / "parameters" / "cortical-microcircuit.toml"
 BACKGROUNDS = ("poisson", "dc")
 
 
@@ -117,12 +114,8 @@ def cortical_microcircuit(
         WrongTypeError: The seed is not such an integer, or the scale no number.
         NetworkError: The scale is not in its range, or a population would have no cell.
     """
-    if not is_among(background, BACKGROUNDS):
-        raise sf.errors.UnknownNameError(
-            f"the cortical microcircuit has no background {shown(background)}."
-            f"{sf.errors.nearest(background, BACKGROUNDS)}"
-        )
-    data = cast("_Parameters", tomllib.loads(_FILE.read_text(encoding="utf-8")))  # it is ours
+    require_known(background, BACKGROUNDS, "the cortical microcircuit has no background")
+    data = cast("_Parameters", read("cortical-microcircuit"))
     circuit = _Circuit(data, share(scale))
     populations = circuit.populations()
     parts = (
@@ -130,12 +123,11 @@ def cortical_microcircuit(
         *circuit.projections(populations),
         *circuit.inputs(populations, background),
     )
-    whole = "at full scale" if circuit.scale == 1 else f"at {circuit.scale:g} of its scale"
     notes = data["provenance"] + (data["scaling"] if circuit.scale < 1 else "")
     return CorticalMicrocircuit(
         network=sf.Network(*parts, seed=seed),
         initial={},
-        title=f"{data['title']} ({background}, {whole})",
+        title=f"{data['title']} ({background}, {told(circuit.scale)})",
         provenance=" ".join(f"{notes} {data['reference']}".split()),
     )
 

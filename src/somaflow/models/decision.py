@@ -6,18 +6,16 @@ Wang X-J (2002) Probabilistic decision making by slow reverberation in cortical 
 No number stands here: they are in `parameters/wang-2002.toml`.
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
 import somaflow as sf
-from somaflow.given import is_among, is_number, shown
-from somaflow.models.scale import share
+from somaflow.given import is_number, shown
+from somaflow.models.files import read, require_known
+from somaflow.models.scale import share, told
 
-_FOLDER = Path(__file__).parent / "parameters"
 DECISIONS = ("wang-2002",)
 _STRONGEST = 100.0  # percent
 _COHERENCE = 51.2  # percent, the strongest of the experiments
@@ -121,22 +119,16 @@ def decision(
         WrongTypeError: The seed is not such an integer, or the scale or the coherence no number.
         NetworkError: The scale or the coherence is not in its range, or a group would be empty.
     """
-    if not is_among(parameters, DECISIONS):
-        raise sf.errors.UnknownNameError(
-            f"the decision network has no parameter set {shown(parameters)}."
-            f"{sf.errors.nearest(parameters, DECISIONS)}"
-        )
-    file = _FOLDER / f"{parameters}.toml"
-    data = cast("_Parameters", tomllib.loads(file.read_text(encoding="utf-8")))  # it is ours
+    require_known(parameters, DECISIONS, "the decision network has no parameter set")
+    data = cast("_Parameters", read(parameters))
     circuit = _Circuit(data, share(scale), _direction(coherence))
     notes = data["provenance"] + (data["scaling"] if circuit.scale < 1 else "")
-    size = "at full scale" if circuit.scale == 1 else f"at {circuit.scale:g} of its scale"
     parts = (*circuit.cells.values(), *circuit.recurrent(), *circuit.inputs(seed))
     motion = data["motion"]
     return Decision(
         network=sf.Network(*parts, seed=seed),
         initial={},
-        title=f"{data['title']} (coherence {circuit.coherence:g} %, {size})",
+        title=f"{data['title']} (coherence {circuit.coherence:g} %, {told(circuit.scale)})",
         provenance=" ".join(f"{notes} {data['reference']}".split()),
         groups=circuit.groups,
         motion=(

@@ -18,3 +18,8 @@ def share(scale: Any) -> float:
     if not 0 < scale <= 1:
         raise NetworkError(f"the scale is {shown(scale)}; it must be above 0 and at most 1.")
     return float(scale)
+
+
+def told(scale: float) -> str:
+    """Say how much of a model is built."""
+    return "at full scale" if scale == 1 else f"at {scale:g} of its scale"
