@@ -4,6 +4,8 @@ Every class is also the builtin kind that a Python programmer would catch.
 """
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 __all__ = [
@@ -105,6 +107,18 @@ class StoreError(SomaflowError, OSError):
 
 class SomaflowWarning(UserWarning):
     """Something is ignored, or may not be what was meant; a run goes on all the same."""
+
+
+def warn(text: str) -> None:
+    """Warn whoever called the package, however many of its own calls lie between.
+
+    Args:
+        text: What is ignored or doubtful, and what would be right.
+    """
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "somaflow":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, SomaflowWarning, stacklevel=level)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,10 +1,9 @@
 """Runs of networks: begun, and gone on with."""
 
 import json
-import warnings
 from dataclasses import replace
 
-from somaflow.errors import RunError
+from somaflow.errors import RunError, warn
 from somaflow.notation import Json
 from somaflow.planning.plan import refuse
 from somaflow.running.arguments import Changes
@@ -88,7 +87,9 @@ def _rest(stopped: Stopped, exact: bool, progress: Display) -> Solution:
         text = f"{sentence}; the one at {stopped.time:g} ms is used."
         with writing(log.folder):
             log.line(text)
-        warnings.warn(text, stacklevel=4)
+        warn(
+            text,
+        )
     meta = _marked(stopped, exact)
     prepared = replace(stopped.build(), meta=meta)
     refuse(prepared, sink, step)

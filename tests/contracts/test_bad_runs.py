@@ -227,7 +227,7 @@ BAD_NETWORKS: dict[str, tuple[Callable[[], Any], type[SomaflowError], str]] = {
             sf.load("exponential_conductance"),
         ),
         NetworkError,
-        "reads 'v_post'.*has no state 'v'",
+        "'u' has no input for a synapse: add the line",
     ),
     "weights of the wrong shape": (
         lambda: sf.Projection(CELLS, CELLS, SYNAPSE, weight=np.ones((3, 2)) * nA),

@@ -5,7 +5,6 @@ not by their place. What is new begins as it would at time 0, what is gone vanis
 differ in a way that leaves open what is meant, the run is refused.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from somaflow.compiler.poisson import COUNTS
 from somaflow.compiler.states import EventState
 from somaflow.compiler.underway import NEAR, Clocks
 from somaflow.equations.expression import Node
-from somaflow.errors import RunError
+from somaflow.errors import RunError, warn
 from somaflow.network.population import Population
 from somaflow.network.senders import name_of_sender
 from somaflow.simulation.system import Array
@@ -411,10 +410,9 @@ def _listed(states: Iterable[str]) -> str:
 
 
 def _tell(what: str, gone: str) -> None:
-    warnings.warn(
+    warn(
         f"{what} begins anew: the state that is given has {gone}, which this network has not. "
         "What is to go on keeps its name.",
-        stacklevel=2,
     )
 
 

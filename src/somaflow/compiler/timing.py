@@ -3,7 +3,6 @@
 After 1e5 time units the numbers of float32 lie 0.008 apart, which is no time at all for cos(t).
 """
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 from somaflow import units
 from somaflow.compiler.checks import spec
 from somaflow.compiler.ode import Function, OdeModel
+from somaflow.errors import warn
 from somaflow.numerics.types import Nest, Tensor
 
 if TYPE_CHECKING:
@@ -63,12 +63,11 @@ def warn_of_rounding(t0: float, t1: float, step: float) -> None:
     far = max(abs(t0), abs(t1))
     apart = float(np.spacing(np.float32(far)))
     if apart > _COARSE * step:
-        warnings.warn(
+        warn(
             f"f sees a time that is rounded to float32, whose numbers near {far:g} lie {apart:.2g} "
             f"apart, while steps are about {step:.2g}. It mixes numbers of its own with the state, "
             "so it cannot be computed in float64: take them from args=, write Python numbers, "
             "count time from the start, or use dtype='float64'.",
-            stacklevel=4,
         )
 
 
@@ -111,9 +110,8 @@ def warn_of_coarse_times(tables: "Tables") -> None:
             continue
         for name in equations.states:
             if units.dimensions(equations.unit(name)) == units.dimensions("ms"):
-                warnings.warn(
+                warn(
                     f"the state {name!r} of {population.name!r} is a time, and its equations "
                     f"use t: in {tables.dtype} times near {tables.duration:g} ms lie {apart:.2g} "
                     f"ms apart, and the step is {tables.dt:g} ms. Use dtype='float64'.",
-                    stacklevel=3,
                 )

@@ -1,6 +1,5 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
@@ -11,11 +10,11 @@ from somaflow import description
 from somaflow.description import Description
 from somaflow.errors import (
     NetworkError,
-    SomaflowWarning,
     StoreError,
     UnknownNameError,
     WrongTypeError,
     nearest,
+    warn,
 )
 from somaflow.given import parsed, shown
 from somaflow.network import explanation
@@ -94,7 +93,7 @@ class Network(Described, Description):
         object.__setattr__(self, "_links", in_order(self.populations))
         drives = undriven(self.populations, self._driven())
         for warning in filter(None, (doubled(given), drives, one_way(self._of(Projection)))):
-            warnings.warn(warning, SomaflowWarning, stacklevel=2)
+            warn(warning)
         if self.seed:
             object.__setattr__(self, "_drawn", _seeded(parts, self.seed))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from somaflow.compiler.noise import refuse_shared
 from somaflow.compiler.sources import count_before
 from somaflow.equations.noise import listed
 from somaflow.equations.statements import are_maps
-from somaflow.errors import RunError, SomaflowWarning, StoreError
+from somaflow.errors import RunError, StoreError, warn
 from somaflow.given import is_among, is_number, is_whole, shown
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
@@ -227,11 +226,9 @@ def _warn_of_past(network: Network, dt: float, begin: int) -> None:
     for population in network.populations:
         source = population.source
         if isinstance(source, SpikeSourceArray) and (past := count_before(source, dt, begin)):
-            warnings.warn(
+            warn(
                 f"{past} of {len(source.times.value)} spike times of {population.name!r} are "
                 f"before {begin * dt:g} ms, where this part of the run begins, and have no effect.",
-                SomaflowWarning,
-                stacklevel=4,
             )
 
 
