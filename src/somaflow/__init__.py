@@ -31,6 +31,7 @@ The rooms, from the ground up:
 - `models`: published networks.
 - `analysis`: spectra, rates, synchrony.
 - `plotting`: figures.
+- `sweeping`: many runs of one model: what varies, where its members are computed, one result.
 - `cli`: the command line.
 """
 
