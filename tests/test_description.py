@@ -68,7 +68,7 @@ def test_copies_are_equal(network: Network) -> None:
 def test_equations_that_differ_in_numbers_alone_are_read_with_their_own() -> None:
     def cells(k: int) -> sf.Population:
         squid = sf.load("hodgkin_huxley_1952")
-        mV = sf.units.mV  # noqa: N806 - the unit
+        mV = sf.units.mV
         return sf.Population(
             "cells", 2, squid(g_k=30 + k, E_k=sf.Normal(-77 * mV, k * mV), v=[-60, k])
         )
