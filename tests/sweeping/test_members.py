@@ -24,7 +24,7 @@ from somaflow.errors import (
 )
 from somaflow.sweeping.members import Members
 from somaflow.sweeping.space import read_space
-from somaflow.sweeping.task import Settings, job
+from somaflow.sweeping.task import Settings, Task, compute, job
 from somaflow.units import cm, mS, ms, mV, uA
 
 S, A = mS / cm**2, uA / cm**2
@@ -164,6 +164,24 @@ def test_a_member_can_be_pickled() -> None:
     np.testing.assert_array_equal(copy.initial["cells"]["v"].value, -60.0)
 
 
+def test_a_member_computes_what_one_would_simulate() -> None:
+    starts = [np.array([-70.0, -60.0])]
+    vary = {"cells.v": starts, "cells.g_na": [100.0], "Step on cells.amplitude": [0, 10]}
+    members = _members(vary, record=_cell().population("cells")["v"].as_("volts"))
+    (outcome,) = compute(Task((1,), (members.member(1),), SETTINGS, 1))
+    network = _cell(100.0, 10 * A)
+    expected = sf.simulate(
+        network,
+        SETTINGS.duration,
+        dt=SETTINGS.dt,
+        dtype="float32",
+        record=network.population("cells")["v"],
+        initial={"cells": {"v": starts[0] * mV}},
+    )
+    assert outcome.data is not None
+    np.testing.assert_array_equal(outcome.data["volts"], expected["cells.v"].values)
+
+
 # --------------------------------------------------------------------------- checks
 
 
@@ -267,7 +285,7 @@ BAD: dict[str, tuple[Callable[[], Members], type[SomaflowError], str]] = {
     "twice": (
         lambda: _members({"cells.v": [-65]}, record=_cell().population("cells")["v"]),
         RunError,
-        "'cells.v' varies and is recorded too",
+        "^'cells.v' varies and is recorded too",
     ),
     "other recordings": (
         lambda: _members({"size": [1, 2]}, _built, record=_voltage),

@@ -149,9 +149,8 @@ class Members:
         keys: list[str] = []
         for m in self._representatives():
             built = self._built(m)
-            with self._at(m):
-                keys = self._checked_keys(built, keys)
             with self._at(m) if m else nullcontext():
+                keys = self._checked_keys(built, keys)
                 read(
                     built.network,
                     common.duration,
@@ -193,13 +192,13 @@ class Members:
         Raises:
             SomaflowError: A member cannot be built.
         """
-        space, reduce = self.space, common.reduce
+        space = self.space
         told = {
             "duration": f"{settings.positive(common.duration, 'duration')!r} ms",
             "dt": f"{settings.positive(common.dt, 'dt')!r} ms",
             "solver": repr(getattr(common.solver, "name", None)),
             "dtype": repr(common.dtype),
-            "reduce": repr(getattr(reduce, "__qualname__", reduce)),
+            "reduce": in_words([common.reduce]),
             "seed": repr(self._seed),
             "trials": repr(space.trials),
             "axes": repr(space.dims),
