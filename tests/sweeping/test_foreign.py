@@ -18,15 +18,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FOLDER = str(Path(small.__file__).parent)
 
 
-def dask() -> Iterator[Executor]:
-    distributed = pytest.importorskip("dask.distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
-        distributed.Client(made) as client,
-    ):
-        yield client.get_executor()
-
-
 def on_ray() -> Iterator[Executor]:
     ray = pytest.importorskip("ray")
     from somaflow.sweeping.on_ray import RayExecutor
@@ -36,7 +27,7 @@ def on_ray() -> Iterator[Executor]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="module", params=[dask, on_ray], ids=["dask", "ray"])
+@pytest.fixture(scope="module", params=[on_ray], ids=["ray"])
 def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
     old = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([FOLDER, *sys.path])
