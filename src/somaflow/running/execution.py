@@ -33,7 +33,7 @@ from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.crossings import weight
 from somaflow.simulation.loop import Schedule, build
-from somaflow.simulation.system import Carry
+from somaflow.simulation.system import Carry, System
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage import checkpoint
 from somaflow.storage.checkpoint import Checkpoint
@@ -84,19 +84,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     begin_computing()
     network = job.network
     choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
-    compiled = compile_network(
-        network,
-        job.dt,
-        (job.begin + job.n_steps) * job.dt,
-        tf.as_dtype(job.dtype).as_numpy_dtype,
-        job.initial if at is None else at,
-        job.recorders,
-        job.seed,
-        job.begin,
-        job.solver,
-        None if job.until is None else read_ending(network, job.until),
-        job.between is not None,
-    )
+    compiled = compile_job(job, at)
     columns = columns_of(
         network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
     )
@@ -120,14 +108,42 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "steps": job.n_steps,
         "samples_end_ms": ends_early(columns, job.duration),
     }
-    sources = weight(compiled.system.crossings or (0,), compiled.system.alongside)
-    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
-    given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
-    stride = job.stride
-    carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
-    numbers = max(sources, given, -(-sampled // stride))
-    schedule = chunks.plan(stride, numbers, carried, job.pause)
+    schedule = schedule_of(job, compiled.system, columns)
     return Prepared(job, compiled, columns, schedule, meta, statistics)
+
+
+def compile_job(job: Job, at: FinalState | None = None, rows: int | None = None) -> Compiled:
+    """Lower the network of a job.
+
+    Args:
+        job: The job.
+        at: A state within the run, to go on from.
+        rows: For how many jobs like this one the functions are to be; None for this alone.
+    """
+    return compile_network(
+        job.network,
+        job.dt,
+        (job.begin + job.n_steps) * job.dt,
+        tf.as_dtype(job.dtype).as_numpy_dtype,
+        job.initial if at is None else at,
+        job.recorders,
+        job.seed,
+        job.begin,
+        job.solver,
+        None if job.until is None else read_ending(job.network, job.until),
+        job.between is not None,
+        rows,
+    )
+
+
+def schedule_of(job: Job, system: System, columns: tuple[Column, ...], rows: int = 1) -> Schedule:
+    """Return the sizes of the compiled loop of a job, or of so many jobs side by side."""
+    sources = weight(system.crossings or (0,), system.alongside)
+    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
+    given = chunks.given(system, nodes_of(job.solver), job.dt)
+    carried = sum(np.size(leaf) for leaf in tf.nest.flatten(system.initial))
+    numbers = max(sources, given, -(-sampled * rows // job.stride))
+    return chunks.plan(job.stride, numbers, carried, job.pause)
 
 
 def execute(
@@ -146,7 +162,7 @@ def execute(
         NonFiniteState: A state became infinite or not a number.
         Interrupted: A signal asked the run to stop.
     """
-    run = _Run(prepared, sink, resumed)
+    run = Run(prepared, sink, resumed)
     if resumed is None:
         run.open()
     done = run.done * prepared.job.dt
@@ -163,10 +179,10 @@ def finished(prepared: Prepared, sink: Sink, snapshot: Checkpoint) -> Solution:
         sink: Where its recordings are.
         snapshot: That checkpoint.
     """
-    return _Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
+    return Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
 
 
-class _Run:
+class Run:
     """One run in this process."""
 
     def __init__(self, prepared: Prepared, sink: Sink, resumed: Checkpoint | None) -> None:
@@ -371,6 +387,11 @@ class _Run:
         border = self._border()
         over = self.done == self.job.n_steps or self.ended
         return over or (border is not None and self.done % border == 0)
+
+    def take(self, chunk: chunks.Chunk) -> None:
+        """Write what a chunk that was computed elsewhere leaves of this run."""
+        self.done = chunk.step + chunk.steps
+        self._write(chunk)
 
     def _write(self, chunk: chunks.Chunk) -> None:
         for write in self.writers:

@@ -95,6 +95,7 @@ def run(
     done: int = 0,
     border: int | None = None,
     pause: Pause | None = None,
+    strict: bool = True,
 ) -> Iterator[Chunk]:
     """Iterate over the chunks of a run.
 
@@ -111,6 +112,8 @@ def run(
         done: Steps of it that are made already; `carry` is the state after them.
         border: Steps between borders at which a chunk must end, a multiple of the stride.
         pause: What is done between chunks at intervals, once what a chunk leaves is known.
+        strict: Whether a state that is not finite ends the run. Where many runs are computed side by
+            side, it is for him who asks to look at each.
 
     Raises:
         NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not
@@ -130,7 +133,7 @@ def run(
         rows = -(-steps // stride) + lead
         after, samples = advance(carry, start + step, steps, rows, lead)
         steps = samples.steps
-        if not finite(after):
+        if strict and not finite(after):
             raise diagnose(system, advance, schedule, carry, start + step, steps, dt)
         # A chunk that ends between two samples has looked at its end too.
         whole = (step + steps) // stride - step // stride + lead
