@@ -119,7 +119,10 @@ class Draws:
         pairs = list(zip(self.members, parameters, strict=True))
         lead = keys[0][0].shape[:-1]  # of networks side by side, each with a seed of its own
         words = [
-            [tf.broadcast_to(word, [*lead, width]) for width, word in zip(widths, side, strict=True)]
+            [
+                tf.broadcast_to(word, [*lead, width])
+                for width, word in zip(widths, side, strict=True)
+            ]
             for side in zip(*keys, strict=True)
         ]
         low, high = (tf.concat(side, -1) for side in words)

@@ -92,7 +92,7 @@ def stacked(batch: System, systems: Sequence[System]) -> System:
     )
     own = [system.initial.event.noise for system in systems]
     # Noise begins alike in all rows of a batch that a user has made, and so has no axis there.
-    start = start._replace(event=start.event._replace(noise=_each(own, lambda x: np.stack(x))))
+    start = start._replace(event=start.event._replace(noise=_each(own, np.stack)))
     return replace(batch, initial=start, parameters=_parameters(every, _in_rows))
 
 
@@ -115,6 +115,12 @@ def likeness(system: System) -> str:
 
     _parameters([system.parameters], note)
     return digest.hexdigest()
+
+
+def weight_bytes(system: System) -> int:
+    """Return the bytes of the weights of a network, which each row has for itself."""
+    sums = system.parameters.sums
+    return sum(arrays["weight"].nbytes for arrays in sums if "weight" in arrays)
 
 
 def row(carry: Carry, like: Carry, place: int) -> Carry:
@@ -153,10 +159,10 @@ def _parameters(every: list[Parameters], put: Put) -> Parameters:
         put: Makes one array of what each network has, and is told what it is.
     """
 
-    def all_of(kind: str, name: str) -> Nest:
+    def all_of(kind: str, name: str) -> Any:
         return _each([getattr(p, name) for p in every], lambda leaves: put(kind, leaves))
 
-    def outside(name: str) -> Nest:
+    def outside(name: str) -> Any:
         # Whole numbers say which cell has which: that all share.
         return _each(
             [getattr(p.drives, name) for p in every],

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler import rows as side_by_side
+from somaflow.compiler.build import Compiled
 from somaflow.compiler.reading import signature
 from somaflow.errors import SomaflowError
 from somaflow.running.execution import Prepared, Run, compile_job, execute, prepare, schedule_of
@@ -26,6 +27,12 @@ from somaflow.storage.sinks import MemorySink
 from somaflow.storage.solution import Solution
 
 _STEPS = 10_000  # of which what is given is looked at at once
+# Two rows and more have the same bits. One by itself is compiled as a run alone is, which may take
+# another of two products into its sum (docs/design/sweeps.md).
+_LEAST = 2
+# What a step of all rows goes through several times should stay in the second-level cache: the
+# state, with what a method makes of it, and the weights.
+_CACHE, _COPIES, _MOST = 1 << 19, 8, 64
 Result = Solution | SomaflowError
 
 
@@ -35,8 +42,16 @@ def rows_of(job: Job) -> int:
     Args:
         job: One of them.
     """
-    del job
-    return 1
+    return _rows_of(prepare(job).compiled)
+
+
+def _rows_of(compiled: Compiled) -> int:
+    if compiled.alone:
+        return 1
+    flow = sum(block.nbytes for block in compiled.system.initial.flow)
+    size = _COPIES * flow + side_by_side.weight_bytes(compiled.system)
+    fit = min(_CACHE // max(size, 1), _MOST)
+    return 1 << (fit.bit_length() - 1) if fit > 1 else 1
 
 
 def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
@@ -60,10 +75,11 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         except SomaflowError as error:
             results[place] = error
             continue
-        if prepared.compiled.alone:
+        if _rows_of(prepared.compiled) == 1:
             results[place] = _alone(prepared)
         else:
             alike.setdefault(_kind(prepared), []).append((place, prepared))
+    rows = max(rows, _LEAST)
     for members in alike.values():
         for first in range(0, len(members), rows):
             places, chosen = zip(*members[first : first + rows], strict=True)

@@ -112,8 +112,8 @@ def run(
         done: Steps of it that are made already; `carry` is the state after them.
         border: Steps between borders at which a chunk must end, a multiple of the stride.
         pause: What is done between chunks at intervals, once what a chunk leaves is known.
-        strict: Whether a state that is not finite ends the run. Where many runs are computed side by
-            side, it is for him who asks to look at each.
+        strict: Whether a state that is not finite ends the run. Of runs that are side by side,
+            who asks looks at each.
 
     Raises:
         NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not

@@ -79,12 +79,13 @@ def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     A kernel's cost grows with the number of its arguments, and scalars are most of them.
     """
     leaves = tf.nest.flatten(prepared)
-    alike: dict[tuple[int, ...], list[int]] = {}
+    alike: dict[tuple[int | None, ...], list[int]] = {}
     for place, leaf in enumerate(leaves):
-        if isinstance(leaf, tf.Tensor) and leaf.dtype == dtype:
-            # Of runs side by side each has its own, `[n_runs, 1]`.
-            if leaf.shape.rank == 0 or (leaf.shape.rank == 2 and leaf.shape[-1] == 1):
-                alike.setdefault(tuple(leaf.shape), []).append(place)
+        if not (isinstance(leaf, tf.Tensor) and leaf.dtype == dtype):
+            continue
+        # Of runs side by side each has its own, `[n_runs, 1]`.
+        if leaf.shape.rank == 0 or (leaf.shape.rank == 2 and leaf.shape[-1] == 1):
+            alike.setdefault(tuple(leaf.shape.as_list()), []).append(place)
     if not alike:
         return lambda: prepared
     packed = [tf.stack([leaves[place] for place in places]) for places in alike.values()]
