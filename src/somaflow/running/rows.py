@@ -14,8 +14,9 @@ from somaflow.compiler import rows as side_by_side
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.reading import signature
 from somaflow.errors import SomaflowError
-from somaflow.running.execution import Prepared, Run, compile_job, execute, prepare, schedule_of
+from somaflow.running.execution import Run, execute
 from somaflow.running.job import Job
+from somaflow.running.preparing import Prepared, compile_job, prepare, schedule_of
 from somaflow.simulation import chunks
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
