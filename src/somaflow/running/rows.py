@@ -34,6 +34,9 @@ _LEAST = 2
 # What a step of all rows goes through several times should stay in the second-level cache: the
 # state, with what a method makes of it, and the weights.
 _CACHE, _COPIES, _MOST = 1 << 19, 8, 64
+# Weights that a run alone has in its first-level cache, and several runs have not: with 28 kB a
+# step of a row took 0.8 of that of a run alone, and putting rows together cost more than that won.
+_WEIGHTS = 1 << 14
 Result = Solution | SomaflowError
 
 
@@ -47,10 +50,11 @@ def rows_of(job: Job) -> int:
 
 
 def _rows_of(compiled: Compiled) -> int:
-    if compiled.alone:
+    weights = side_by_side.weight_bytes(compiled.system)
+    if compiled.alone or weights > _WEIGHTS:
         return 1
     flow = sum(block.nbytes for block in compiled.system.initial.flow)
-    size = _COPIES * flow + side_by_side.weight_bytes(compiled.system)
+    size = _COPIES * flow + weights
     fit = min(_CACHE // max(size, 1), _MOST)
     return 1 << (fit.bit_length() - 1) if fit > 1 else 1
 
