@@ -7,9 +7,10 @@ from somaflow.errors import RunError, warn
 from somaflow.notation import Json
 from somaflow.planning.plan import refuse
 from somaflow.running.arguments import Changes
-from somaflow.running.execution import execute, finished, prepare
+from somaflow.running.execution import execute, finished
 from somaflow.running.job import Job, to_json
 from somaflow.running.logbook import Logbook, made_with
+from somaflow.running.preparing import prepare
 from somaflow.running.progress import Display
 from somaflow.running.stopped import Stopped, find
 from somaflow.storage.claim import claimed

@@ -22,8 +22,8 @@ from somaflow.description import Description
 from somaflow.errors import SomaflowError
 from somaflow.numerics import programs
 from somaflow.numerics.device import traced
-from somaflow.running.execution import prepare
 from somaflow.running.job import Job
+from somaflow.running.preparing import prepare
 from somaflow.simulation import loop
 from somaflow.simulation.system import Carry
 from somaflow.units import Hz, Parameter, cm, kHz, mS, ms, mV, nA, nS, pA, uA, uF, um

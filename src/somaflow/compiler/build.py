@@ -18,6 +18,7 @@ from somaflow.compiler.maps import MapDoctor, check_maps
 from somaflow.compiler.moment import Moments
 from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
+from somaflow.compiler.rows import refusal
 from somaflow.compiler.rules import Rules
 from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
@@ -53,6 +54,7 @@ class Compiled:
         choices: How the sums of each group of projections are computed.
         final: `(carry, steps) -> FinalState`.
         moments: The state between two steps, by names.
+        alone: Why networks of this structure cannot be rows of one program; empty where they can.
     """
 
     system: System
@@ -63,6 +65,7 @@ class Compiled:
     choices: dict[str, Choice]
     final: Callable[[Carry, int], FinalState]
     moments: Moments
+    alone: str = ""
 
     @cached_property
     def structure(self) -> str:
@@ -86,6 +89,7 @@ def compile_network(
     solver: Solver | None = None,
     ending: Ending | None = None,
     between: bool = False,
+    rows: int | None = None,
 ) -> Compiled:
     """Lower a network.
 
@@ -102,13 +106,15 @@ def compile_network(
         solver: The method, whose limits are then minded; None for no limits.
         ending: The condition at which the run stops, or None.
         between: Whether a function may change the state between steps.
+        rows: For how many networks of one structure, this being one of them, the functions are to
+            be; their state and parameters are put together by `rows.stacked`. None for this alone.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed, or gap junctions are too
             strong for the step.
         RunError: Initial values that do not fit.
     """
-    tables = Tables(network, dt, duration, dtype, initial, seed, solver, between)
+    tables = Tables(network, dt, duration, dtype, initial, seed, solver, between, rows)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     maps = check_maps(tables)
@@ -165,6 +171,7 @@ def compile_network(
         {coupling.group.key: coupling.wiring.choice for coupling in tables.apart},
         tables.final,
         Moments(tables),
+        refusal(tables, system, recorders, solver),
     )
 
 

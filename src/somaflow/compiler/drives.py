@@ -152,7 +152,9 @@ class Drives:
         if not named_streams:
             return low[None][:0], high[None][:0]
         words = np.array(named_streams, np.uint32)
-        return derive((low, high), tuple(tf.constant(word) for word in words.T))
+        # Of networks side by side each has a seed of its own, `[n_networks, 1]`.
+        words = words.reshape(*words.shape, *[1] * low.shape.rank)
+        return derive((low, high), tuple(map(tf.constant, np.moveaxis(words, 1, 0))))
 
     def inputs(self, steps: Array, nodes: tuple[float, ...], dt: float) -> Inputs:
         """Return what is known of steps; of each node the last number is the time itself.

@@ -88,7 +88,8 @@ class Counts:
         """Return the numbers of all cells of the population; of others than its own, any."""
         counts = tf.cast(counts, self.dtype)
         if "places" in values:
-            counts = tf.gather(tf.pad(counts, [[0, 1]]), values["places"])
+            padding = [[0, 0]] * (counts.shape.rank - 1) + [[0, 1]]
+            counts = tf.gather(tf.pad(counts, padding), values["places"], axis=-1)
         return counts
 
 
@@ -116,14 +117,18 @@ class Draws:
             return DrawConstants(keys[0], member.index(values), values["mean"], [values])
         widths = [member.width for member in self.members]
         pairs = list(zip(self.members, parameters, strict=True))
+        lead = keys[0][0].shape[:-1]  # of networks side by side, each with a seed of its own
         words = [
-            [tf.fill([width], word) for width, word in zip(widths, side, strict=True)]
+            [
+                tf.broadcast_to(word, [*lead, width])
+                for width, word in zip(widths, side, strict=True)
+            ]
             for side in zip(*keys, strict=True)
         ]
-        low, high = (tf.concat(side, 0) for side in words)
+        low, high = (tf.concat(side, -1) for side in words)
         index = tf.concat([member.index(values) for member, values in pairs], 0)
-        means = [tf.broadcast_to(values["mean"], [member.width]) for member, values in pairs]
-        return DrawConstants((low, high), index, tf.concat(means, 0), parameters)
+        means = [tf.broadcast_to(v["mean"], [*lead, member.width]) for member, v in pairs]
+        return DrawConstants((low, high), index, tf.concat(means, -1), parameters)
 
     def drawn(self, tick: Tick, given: Tensor, prepared: DrawConstants) -> list[Tensor]:
         """Return the number of spikes of each cell of each member's population.
@@ -140,7 +145,8 @@ class Draws:
         numbers = poisson_of(prepared.key, tick.step, prepared.index, mean, most)
         parts = [numbers]
         if len(self.members) > 1:
-            parts = tf.split(materialize(numbers), [member.width for member in self.members])
+            widths = [member.width for member in self.members]
+            parts = tf.split(materialize(numbers), widths, axis=-1)
         return [
             materialize(member.placed(part, values))
             for member, part, values in zip(self.members, parts, prepared.values, strict=True)

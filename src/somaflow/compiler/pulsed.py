@@ -20,6 +20,7 @@ from somaflow.compiler.coupling import (
 from somaflow.compiler.lower import TensorAlgebra, unit_factor
 from somaflow.compiler.ring import Ring
 from somaflow.compiler.states import States, Tensors, Tick, fractions
+from somaflow.compiler.sums import at_all_times
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node, evaluate
 from somaflow.errors import NetworkError
@@ -180,7 +181,7 @@ class PulsedCoupling:
         decays, rates = prepared.decays, prepared.rates
         parts = tick.fractions
         gate, remaining, arrays = event.gate, event.remaining, prepared.arrays
-        opened = list(tf.unstack(decays[(...,) + (None,) * event.sum.shape.rank] * event.sum))
+        opened = list(tf.unstack(at_all_times(decays, event.sum)))
         later = self.wiring.latest is not None
 
         # Outside pulses a conductance only decays. Within them it gains what the gates gain over

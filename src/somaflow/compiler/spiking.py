@@ -121,7 +121,9 @@ class Spiking:
         """Return the keys of what is drawn, `[n_calls, 1]`; None where nothing is."""
         if not self._calls:
             return None
-        numbers = np.array([*self._calls.values()], np.uint32)[:, None]
+        numbers = np.array([*self._calls.values()], np.uint32)
+        # Of networks side by side each has a seed of its own, `[n_networks, 1]`.
+        numbers = numbers.reshape(-1, *[1] * max(1, seed_words[0].shape.rank))
         return derive(seed_words, (CONDITION, *named(self.name), numbers))
 
     def drawn(self, step: Tensor, keys: Key | None) -> dict[str, Tensor]:

@@ -233,7 +233,10 @@ class NoiseTable(_Table):
         """
         low, high = keys
         if self.several:
-            return tf.gather(low, values["number"]), tf.gather(high, values["number"])
+            low, high = (tf.gather(word, values["number"]) for word in keys)
+            if low.shape.rank > 1:  # of networks side by side, `[width, n_networks, 1]`
+                low, high = (tf.transpose(tf.squeeze(word, -1)) for word in (low, high))
+            return low, high
         return low[self.numbers[0]], high[self.numbers[0]]
 
     def standard(self, tick: Tick, values: Tensors, key: Key, dtype: np.dtype) -> Tensor:
@@ -243,7 +246,7 @@ class NoiseTable(_Table):
 
     def placed(self, drawn: Tensor, values: Tensors) -> Tensor:
         """Return a number for each cell of the population; of those without noise, any."""
-        return drawn if self.whole else tf.gather(drawn, values["places"])
+        return drawn if self.whole else tf.gather(drawn, values["places"], axis=-1)
 
     def window(self, context: DriveContext, values: Tensors) -> Tensor:
         """Return the part of a step in which each cell's noise acts."""

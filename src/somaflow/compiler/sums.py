@@ -13,7 +13,7 @@ from somaflow.equations.equations import Assignment
 from somaflow.equations.expression import Node
 from somaflow.errors import EquationError, NetworkError
 from somaflow.numerics.constants import columns
-from somaflow.numerics.device import cast
+from somaflow.numerics.device import cast, spread
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 from somaflow.units import Parameter
@@ -109,7 +109,19 @@ def ways(
         for row in linear.states:
             if linear.parts.reaches(column, row):
                 parts[row, column] = [part[row] for part in moved]
-    return {key: tf.stack(way) for key, way in parts.items()}
+    return {key: together(way) for key, way in parts.items()}
+
+
+def together(parts: Sequence[Tensor]) -> Tensor:
+    """Return numbers at several times, or rows of such `[n_rows, 1]`, as one tensor."""
+    shape = max((part.shape for part in parts), key=len)
+    return tf.stack([spread(part, shape) for part in parts])
+
+
+def at_all_times(numbers: Tensor, value: Tensor) -> Tensor:
+    """Return `[n_times, ...]`: the products of a value with what `together` has returned."""
+    missing = value.shape.rank + 1 - numbers.shape.rank
+    return numbers[(slice(None), *[None] * missing)] * value[None]
 
 
 def opened(linear: Linear, sums: Tensors, tick: Tick, ways: Matrix) -> JumpingContext:
@@ -118,7 +130,7 @@ def opened(linear: Linear, sums: Tensors, tick: Tick, ways: Matrix) -> JumpingCo
     for (row, column), way in ways.items():
         # Of all times at once: a product that its reader could contract with an addition, or not,
         # would make rows of a batch differ from a run alone in their last bits.
-        term = way[(slice(None), *[None] * sums[column].shape.rank)] * sums[column][None]
+        term = at_all_times(way, sums[column])
         totals[row] = totals[row] + term if row in totals else term
     rows = {state: tf.unstack(total) for state, total in totals.items()}
     places = {0.0: dict(sums)}

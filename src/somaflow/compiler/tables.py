@@ -66,6 +66,7 @@ class Tables:
         flowing: Those with a block of the flow state, behind those of the populations.
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
+        stacked: Of how many networks of one structure these are the tables; None of one.
     """
 
     unseen = ("network", "duration", "before", "given", "n_synapses", "solver")
@@ -80,8 +81,9 @@ class Tables:
         seed: int = 0,
         solver: Solver | None = None,
         between: bool = False,
+        rows: int | None = None,
     ) -> None:
-        self.network, self.dt = network, dt
+        self.network, self.dt, self.stacked = network, dt, rows
         self.dtype: np.dtype = np.dtype(dtype)
         self.solver = RK4() if solver is None else solver
         self.duration = duration
@@ -252,6 +254,8 @@ class Tables:
         per_cell = [self._first_cells(k) for k in range(len(self.populations))]
         if self.before is not None:
             self.batch = self.before.batch
+        elif self.stacked is not None:
+            self.batch = (self.stacked,)
         else:
             self.batch = self._leading(per_cell)
         rows: dict[str, Array] = {}

@@ -71,7 +71,7 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     """Return sum over j of weights[j, i]*x[..., j], for each i.
 
     Args:
-        weights: As `dense` or `gathered` returns them.
+        weights: As `dense` or `gathered` returns them, or `[k, ..., n_post]`: for each row its own.
         sources: As `gathered` returns them, or None.
         x: `[..., n_pre]`.
 
@@ -81,7 +81,9 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     x = materialize(x)
     batch = x.shape.rank - 1
     first = tf.transpose(x, [batch, *range(batch)]) if batch else x
-    spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, weights.shape[1]])
+    spread = weights
+    if weights.shape.rank == 2:
+        spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, weights.shape[1]])
     if sources is None:
         return materialize(_sum_rows(spread, tf.expand_dims(first, -1)))
     gathered = tf.gather(first, sources, axis=0)
@@ -114,7 +116,7 @@ def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
     """Return sums over parts of the presynaptic cells, each as `weighted_sum` of a matrix.
 
     Args:
-        weights: `[n, n_matrices, n_post]`.
+        weights: `[n, n_matrices, n_post]`, or `[n, ..., n_matrices, n_post]`: for each row its own.
         block: Which n of the presynaptic cells each matrix has, int32 `[n_matrices]`.
         x: `[..., n_blocks*n]`.
 
@@ -125,7 +127,9 @@ def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
     batch = x.shape.rank - 1
     blocks = tf.reshape(x, [*x.shape[:-1], -1, weights.shape[0]])
     first = tf.transpose(tf.gather(blocks, block, axis=batch), [batch + 1, *range(batch + 1)])
-    spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, *weights.shape[1:]])
+    spread = weights
+    if weights.shape.rank == 3:
+        spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, *weights.shape[1:]])
     sums = _sum_rows(spread, tf.expand_dims(first, -1))
     return materialize(tf.reshape(sums, [*x.shape[:-1], -1]))
 

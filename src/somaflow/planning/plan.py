@@ -12,8 +12,9 @@ from somaflow.notation import Json
 from somaflow.numerics.memory import in_words
 from somaflow.planning.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
 from somaflow.planning.stored import Measured, measure, spikes_at_end
-from somaflow.running.execution import Prepared, execute, prepare
+from somaflow.running.execution import execute
 from somaflow.running.job import Job, to_json
+from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.progress import Progress, span
 from somaflow.running.writers import ends_early
 from somaflow.storage.sinks import Column, Measurable, MemorySink, Resumable, Sink

@@ -16,7 +16,7 @@ from somaflow.network.groups import expected_bytes
 from somaflow.network.senders import with_happenings
 from somaflow.numerics import memory
 from somaflow.numerics.memory import in_words
-from somaflow.running.execution import Prepared
+from somaflow.running.preparing import Prepared
 from somaflow.simulation import chunks
 from somaflow.simulation.crossings import keeping
 from somaflow.solvers.stages import nodes_of

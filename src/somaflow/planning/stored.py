@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from somaflow.running.execution import Prepared
+from somaflow.running.preparing import Prepared
 from somaflow.running.snapshots import part_of
 from somaflow.storage import checkpoint
 from somaflow.storage.layout import array_in

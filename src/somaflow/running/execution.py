@@ -1,118 +1,37 @@
 """Execution: a run that was checked, from its description to its results."""
 
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.build import Compiled, compile_network
-from somaflow.compiler.final import FinalState, flattened, restored
+from somaflow.compiler.final import flattened, restored
 from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
 from somaflow.errors import Interrupted, StoreError
-from somaflow.network.ending import read_ending
-from somaflow.notation import Json
-from somaflow.numerics.device import begin_computing, choose_threads
-from somaflow.running.account import counted, meta_of
+from somaflow.running.account import counted
 from somaflow.running.background import Background
 from somaflow.running.between import Calls, Memory
-from somaflow.running.job import Job, digests, to_json
+from somaflow.running.job import digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
+from somaflow.running.preparing import Prepared
 from somaflow.running.progress import Display, Progress, resident_bytes, shown
 from somaflow.running.signals import stoppable
 from somaflow.running.snapshots import part_of
-from somaflow.running.writers import Writer, columns_of, ends_early, shortened, writers
+from somaflow.running.writers import Writer, ends_early, shortened, writers
 from somaflow.simulation import chunks
-from somaflow.simulation.crossings import weight
-from somaflow.simulation.loop import Schedule, build
+from somaflow.simulation.loop import build
 from somaflow.simulation.replay import finite
 from somaflow.simulation.system import Carry
-from somaflow.solvers.stages import nodes_of
 from somaflow.storage import checkpoint
 from somaflow.storage.checkpoint import Checkpoint
 from somaflow.storage.folder import writing
 from somaflow.storage.ownership import clear_beside
-from somaflow.storage.sinks import Column, Measurable, Resumable, Sink
+from somaflow.storage.sinks import Measurable, Resumable, Sink
 from somaflow.storage.solution import Solution
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A job with all that has to be built for it.
-
-    Attributes:
-        job: The job.
-        compiled: The network as pure functions.
-        columns: What will be stored.
-        schedule: Sizes of the compiled loop.
-        meta: All that is needed to repeat the run.
-        statistics: Sizes.
-    """
-
-    job: Job
-    compiled: Compiled
-    columns: tuple[Column, ...]
-    schedule: Schedule
-    meta: dict[str, Json]
-    statistics: dict[str, Json]
-
-    @property
-    def header(self) -> dict[str, Json]:
-        """What the store tells of the run."""
-        return {**self.meta, "statistics": self.statistics}
-
-
-def prepare(job: Job, at: FinalState | None = None) -> Prepared:
-    """Build the network and all that follows from it.
-
-    Args:
-        job: The job.
-        at: A state within the run, to go on from.
-
-    Raises:
-        NetworkError: A synapse of a form that cannot be computed.
-        RunError: An initial value that cannot be.
-    """
-    begin_computing()
-    network = job.network
-    choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
-    compiled = compile_network(
-        network,
-        job.dt,
-        (job.begin + job.n_steps) * job.dt,
-        tf.as_dtype(job.dtype).as_numpy_dtype,
-        job.initial if at is None else at,
-        job.recorders,
-        job.seed,
-        job.begin,
-        job.solver,
-        None if job.until is None else read_ending(network, job.until),
-        job.between is not None,
-    )
-    columns = columns_of(
-        network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
-    )
-    meta = meta_of(job, {key: choice.form for key, choice in compiled.choices.items()})
-    statistics = {
-        "cells": sum(p.size for p in network.populations),
-        "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
-        "synapses": compiled.n_synapses,
-        "steps": job.n_steps,
-        "samples_end_ms": ends_early(columns, job.duration),
-    }
-    sources = weight(compiled.system.crossings or (0,), compiled.system.alongside)
-    sampled = sum(math.prod(column.shape or ()) for column in columns if column.shape is not None)
-    given = chunks.given(compiled.system, nodes_of(job.solver), job.dt)
-    stride = job.stride
-    carried = sum(np.size(leaf) for leaf in tf.nest.flatten(compiled.system.initial))
-    numbers = max(sources, given, -(-sampled // stride))
-    schedule = chunks.plan(stride, numbers, carried, job.pause)
-    return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 
 def execute(
@@ -136,7 +55,7 @@ def execute(
         NonFiniteState: A state became infinite or not a number.
         Interrupted: A signal asked the run to stop.
     """
-    run = _Run(prepared, sink, resumed)
+    run = Run(prepared, sink, resumed)
     if resumed is None:
         run.open()
     done = run.done * prepared.job.dt
@@ -153,10 +72,10 @@ def finished(prepared: Prepared, sink: Sink, snapshot: Checkpoint) -> Solution:
         sink: Where its recordings are.
         snapshot: That checkpoint.
     """
-    return _Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
+    return Run(prepared, sink, snapshot).solution(prepared.compiled.system.initial)
 
 
-class _Run:
+class Run:
     """One run in this process."""
 
     def __init__(self, prepared: Prepared, sink: Sink, resumed: Checkpoint | None) -> None:
@@ -340,6 +259,11 @@ class _Run:
         border = self._border()
         over = self.done == self.job.n_steps or self.ended
         return over or (border is not None and self.done % border == 0)
+
+    def take(self, chunk: chunks.Chunk) -> None:
+        """Write what a chunk that was computed elsewhere leaves of this run."""
+        self.done = chunk.step + chunk.steps
+        self._write(chunk)
 
     def _write(self, chunk: chunks.Chunk) -> None:
         for write in self.writers:

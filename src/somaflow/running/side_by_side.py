@@ -10,8 +10,9 @@ from somaflow.compiler.layout import padded
 from somaflow.errors import SomaflowError
 from somaflow.network.recorder import Recorder
 from somaflow.running.account import counted, meta_of
-from somaflow.running.execution import Prepared, execute, prepare
+from somaflow.running.execution import execute
 from somaflow.running.job import Job
+from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.uncoupled import Laid, lay, wide
 from somaflow.running.writers import over_cells
 from somaflow.simulation.replay import finite

@@ -7,8 +7,8 @@ from somaflow.difference import diff
 from somaflow.errors import RunError, StoreError
 from somaflow.given import parsed
 from somaflow.running.arguments import Changes
-from somaflow.running.execution import Prepared, prepare
 from somaflow.running.job import Job, digests, from_json
+from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.snapshots import part_of, state_of
 from somaflow.settings import positive
 from somaflow.simulation.clock import whole_steps

@@ -74,25 +74,27 @@ class Samples(NamedTuple):
 
 
 def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
-    """Put all scalars of a nest into one vector, and return what takes them out again.
+    """Put all scalars of a nest into one tensor, and return what takes them out again.
 
     A kernel's cost grows with the number of its arguments, and scalars are most of them.
     """
     leaves = tf.nest.flatten(prepared)
-    scalar = [
-        isinstance(leaf, tf.Tensor) and leaf.shape.rank == 0 and leaf.dtype == dtype
-        for leaf in leaves
-    ]
-    if not any(scalar):
+    alike: dict[tuple[int | None, ...], list[int]] = {}
+    for place, leaf in enumerate(leaves):
+        if not (isinstance(leaf, tf.Tensor) and leaf.dtype == dtype):
+            continue
+        # Of runs side by side each has its own, `[n_runs, 1]`.
+        if leaf.shape.rank == 0 or (leaf.shape.rank == 2 and leaf.shape[-1] == 1):
+            alike.setdefault(tuple(leaf.shape.as_list()), []).append(place)
+    if not alike:
         return lambda: prepared
-    packed = tf.stack([leaf for leaf, is_scalar in zip(leaves, scalar, strict=True) if is_scalar])
+    packed = [tf.stack([leaves[place] for place in places]) for places in alike.values()]
 
     def unpack() -> Packed:
-        parts = iter(tf.unstack(packed))
-        taken = [
-            next(parts) if is_scalar else leaf
-            for leaf, is_scalar in zip(leaves, scalar, strict=True)
-        ]
+        taken = list(leaves)
+        for places, vector in zip(alike.values(), packed, strict=True):
+            for place, part in zip(places, tf.unstack(vector), strict=True):
+                taken[place] = part
         return tf.nest.pack_sequence_as(prepared, taken)
 
     return unpack

@@ -1,0 +1,194 @@
+"""Runs side by side are runs alone: to the bit, whoever is beside them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import somaflow as sf
+from somaflow.errors import NonFiniteState
+from somaflow.running.arguments import read
+from somaflow.running.job import Job, job_of
+from somaflow.running.rows import rows_of, run_together
+from somaflow.storage.solution import Solution
+from somaflow.units import Hz, cm, ms, mV, nA, uA
+
+Parts = tuple[sf.Network, list[Any]]
+
+
+def cells(k: int, name: str = "l", noise: str = "", reset: str = "v = -65*mV") -> sf.Population:
+    """Five leaky integrators of which every number is another for each k."""
+    text = f"dv/dt = (E - v + R*I + R*I0)/tau{noise} : mV\nI : nA"
+    numbers = {"E": (-65 + 0.1 * k) * mV, "R": 10 * mV / nA, "tau": (20 - 0.3 * k) * ms}
+    if noise:
+        numbers["s"] = (1 + 0.1 * k) * mV / ms**0.5
+    model = sf.Equations.parse(text, I0=(2 + 0.1 * k) * nA, v=-65 * mV, **numbers)
+    period = (2 + 0.1 * (k % 3)) * ms
+    return sf.Population(name, 5, model, "v > -50*mV", reset=reset, refractory=period)
+
+
+def axons(k: int) -> Parts:
+    cells = sf.Population("c", 3, sf.load("hodgkin_huxley_1952"), threshold="v > 0*mV")
+    clamp = sf.CurrentClamp(cells, np.linspace(5, 20 + k, 3) * uA / cm**2, start=2 * ms)
+    mean = cells["v"].mean().every(0.5 * ms)
+    return sf.Network(cells, clamp), [cells["v"].every(0.5 * ms), cells.spikes, mean]
+
+
+def noises(k: int) -> Parts:
+    own = cells(k)
+    slow = sf.OrnsteinUhlenbeck(0.1 * k * nA, (1.2 + 0.1 * k) * nA, 1 * ms)
+    few = sf.OrnsteinUhlenbeck(0 * nA, (1 + 0.1 * k) * nA, 2 * ms)
+    white = sf.WhiteNoise((1 + 0.1 * k) * nA * ms**0.5)
+    drives = sf.Stimulus(own[:2], slow), sf.Stimulus(own[2:4], few), sf.Stimulus(own, white)
+    v = own["v"].every(0.5 * ms)
+    return sf.Network(own, *drives), [v, own.spikes.with_("v")]
+
+
+def equations(k: int) -> Parts:
+    own = cells(k, noise=" + s*xi", reset="v = -65*mV + 3*rand()*mV")
+    edges = np.linspace(-70, -45, 6) * mV
+    histogram = own["v"].histogram(edges).every(5 * ms)
+    return sf.Network(own), [own["v"].every(0.5 * ms), own.spikes, histogram]
+
+
+def inputs(k: int) -> Parts:
+    one, other, current = cells(k), cells(k + 1, "m"), sf.load("exponential_current")
+    rate = (500 + 20 * k) * Hz
+    whole = sf.PoissonInput(one, current, weight=(0.1 + 0.01 * k) * nA, rate=rate, n=3, name="i")
+    part = sf.PoissonInput(other[:2], current, weight=0.2 * nA, rate=2 * rate, n=2, name="j")
+    recorded = [one["v"].every(0.5 * ms), one.spikes.every(5 * ms).rate(), other["v"].every(1 * ms)]
+    return sf.Network(one, other, whole, part), recorded
+
+
+def wired(k: int) -> Parts:
+    sources = sf.Population("s", 6, sf.SpikeSourcePoisson((50 + 3 * k) * Hz))
+    own, current = cells(k), sf.load("exponential_current")
+    weight = np.linspace(1, 2, 30).reshape(6, 5) * (0.5 + 0.05 * k) * nA
+    given = sf.Projection(sources, own, current, weight=weight, delay=0.5 * ms, name="p")
+    drawn = sf.FixedProbability(0.5, seed=k + 1)
+    among = sf.Projection(own, own, current, drawn, weight=0.1 * nA, delay=0.5 * ms, name="q")
+    recorded = [own["v"].every(0.5 * ms), own.spikes, sources.spikes, own.spikes.every(5 * ms)]
+    recorded[-1] = recorded[-1].as_("counts")
+    return sf.Network(sources, own, given, among), recorded
+
+
+def job(parts: Parts, seed: int, duration: float = 30.0, **given: Any) -> Job:
+    network, recorded = parts
+    settings = {"dt": 0.05 * ms, "solver": sf.RK4(), "dtype": "float32"} | given
+    dt, solver, dtype = settings["dt"], settings["solver"], settings["dtype"]
+    initial = settings.get("initial", {})
+    return job_of(
+        read(network, duration * ms, dt, solver, dtype, seed, recorded, initial, None, None)
+    )
+
+
+def alone(parts: Parts, seed: int, duration: float = 30.0, **given: Any) -> sf.Solution:
+    network, recorded = parts
+    settings = {"dt": 0.05 * ms, "solver": sf.RK4(), "dtype": "float32", "progress": False}
+    return sf.simulate(network, duration * ms, record=recorded, seed=seed, **settings | given)
+
+
+def same(found: Any, wanted: Any) -> None:
+    """Compare two results to the bit, with all that labels them."""
+    assert isinstance(found, Solution), found
+    one, other = found.to_xarray(), wanted.to_xarray()
+    assert one.identical(other), {
+        name: np.argwhere(np.asarray(one[name] != other[name]))[:3] for name in one.variables
+    }
+    assert found.meta == wanted.meta
+    counted = ("cells", "equations", "synapses", "steps", "spikes")
+    assert [found.statistics[c] for c in counted] == [wanted.statistics[c] for c in counted]
+
+
+FEATURES: dict[str, tuple[Callable[[int], Parts], dict[str, Any]]] = {
+    "axons": (axons, {"dt": 0.02 * ms}),
+    "axons, exponential": (axons, {"dt": 0.02 * ms, "solver": sf.ExponentialEuler()}),
+    "axons, Rosenbrock": (axons, {"solver": sf.Rosenbrock(), "dtype": "float64"}),
+    "noise that drives": (noises, {"solver": sf.ExponentialEuler()}),
+    "noise in equations, and chance": (equations, {"solver": sf.EulerMaruyama()}),
+    "Poisson inputs": (inputs, {}),
+    "Poisson sources and wirings": (wired, {}),
+    "the same, exponential, double": (
+        wired,
+        {"solver": sf.ExponentialEuler(), "dtype": "float64"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FEATURES)
+def test_a_row_has_the_bits_of_a_run_alone(kind: str) -> None:
+    build, given = FEATURES[kind]
+    jobs = [job(build(k), 10 + k, **given) for k in range(5)]
+    wanted = [alone(build(k), 10 + k, **given) for k in range(5)]
+    assert rows_of(jobs[0]) > 1
+    for rows in (2, 8):
+        for found, one in zip(run_together(jobs, rows), wanted, strict=True):
+            same(found, one)
+    assert len({str(one.to_xarray()) for one in wanted}) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_has_the_same_bits_whoever_is_beside_it(dtype: str) -> None:
+    every = [noises(k) for k in range(7)]
+    jobs = [job(parts, k, dtype=dtype) for k, parts in enumerate(every)]
+    wanted = run_together(jobs, 7)
+    for rows in (1, 3, 17):
+        for order in (list(range(7)), [5, 2, 2, 6]):
+            found = run_together([jobs[place] for place in order], rows)
+            for place, one in zip(order, found, strict=True):
+                same(one, wanted[place])
+
+
+@pytest.mark.slow
+def test_a_row_that_blows_up_says_so_and_leaves_the_others_alone() -> None:
+    text = "dx/dt = a*x*x : 1"
+
+    def parts(a: float) -> Parts:
+        own = sf.Population("p", 2, sf.Equations.parse(text, a=a / ms, x=np.array([0.5, 1.0])))
+        return sf.Network(own), [own["x"].every(1 * ms)]
+
+    rates = (-0.1, 0.2, 0.01)
+    found = run_together([job(parts(a), 0, 10.0) for a in rates], 4)
+    assert isinstance(found[1], NonFiniteState)
+    with pytest.raises(NonFiniteState) as told:
+        alone(parts(0.2), 0, 10.0)
+    assert str(found[1]) == str(told.value)
+    assert "p.x[1]" in str(found[1])
+    for place in (0, 2):
+        same(found[place], alone(parts(rates[place]), 0, 10.0))
+
+
+@pytest.mark.slow
+def test_one_compilation_serves_all_of_a_structure() -> None:
+    jobs = [job(wired(k), k, 5.0) for k in range(5)]
+    first = run_together(jobs[:1], 4)
+    later = run_together(jobs[1:], 4)
+    assert isinstance(first[0], Solution)
+    assert not any(one.statistics["compiled"] for one in later if isinstance(one, Solution))
+
+
+def test_what_cannot_be_a_row_is_run_by_itself() -> None:
+    own = cells(0)
+    given = {"solver": sf.ExponentialEuler()}
+    batch = {"l": {"v": np.full((2, 5), -60.0) * mV}}
+    parts = sf.Network(own), [own["v"].every(1 * ms)]
+    asked = job(parts, 0, 3.0, initial=batch, **given)
+    assert rows_of(asked) == 1
+    same(run_together([asked], 4)[0], alone(parts, 0, 3.0, initial=batch, **given))
+
+
+@pytest.mark.slow
+def test_runs_of_other_stimuli_and_structures_are_kept_apart() -> None:
+    def parts(start: float, size: int) -> Parts:
+        own = sf.Population("c", size, sf.load("hodgkin_huxley_1952"))
+        clamp = sf.CurrentClamp(own, 10 * uA / cm**2, start=start * ms, stop=4 * ms)
+        return sf.Network(own, clamp), [own["v"].every(0.5 * ms)]
+
+    asked = [(1.0, 2), (2.0, 2), (1.0, 3), (1.5, 3)]
+    given = {"dt": 0.02 * ms}
+    found = run_together([job(parts(*one), 0, 5.0, **given) for one in asked], 2)
+    for one, numbers in zip(found, asked, strict=True):
+        same(one, alone(parts(*numbers), 0, 5.0, **given))
