@@ -1,7 +1,6 @@
 """How far a run is: a bar in a terminal or a notebook, plain lines in a log."""
 
 import importlib.util
-import inspect
 import os
 import sys
 import threading
@@ -141,22 +140,11 @@ def check_progress(progress: object) -> None:
     """
     if isinstance(progress, bool):
         return
-    if isinstance(progress, type) or not callable(progress) or not _takes_one(progress):
+    if isinstance(progress, type) or not callable(progress) or not given.takes_one(progress):
         raise WrongTypeError(
             f"progress is True, False, or a function that is given a sf.Progress, not "
             f"{given.shown(progress)}."
         )
-
-
-def _takes_one(function: Callable[..., object]) -> bool:
-    """Return whether a function can be called with one argument, as far as it tells."""
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # of a function of C
-        pass
-    return True
 
 
 def shown(
