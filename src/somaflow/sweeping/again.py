@@ -1,6 +1,6 @@
 """What is kept of a sweep so that it can go on without the script that began it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def to_json(
         return {MISSING: str(missing)}
 
 
-def from_json(told: Mapping[str, Any], place: str) -> dict[str, Any]:
+def from_json(told: Any, place: str) -> dict[str, Any]:
     """Return the arguments of `sf.sweep` for a sweep that goes on.
 
     Args:
@@ -76,7 +76,7 @@ def from_json(told: Mapping[str, Any], place: str) -> dict[str, Any]:
     Raises:
         StoreError: Something of it has no form on a disk, or it is damaged.
     """
-    if MISSING in told:
+    if isinstance(told, dict) and MISSING in told:
         raise StoreError(
             f"{place} does not hold {told[MISSING]}: call sf.sweep as before, with sink={place!r}."
         )

@@ -74,7 +74,7 @@ class Variable:
             axes.append(min(size, max(1, room)))
             room = room // axes[-1] if axes[-1] == size else 1
         own = [max(1, n) for n in self.own]
-        if block > CHUNK_BYTES:
+        if own and block > CHUNK_BYTES:
             own[0] = max(1, CHUNK_BYTES // max(1, block // own[0]))
         return (*(max(1, n) for n in reversed(axes)), *own)
 

@@ -63,7 +63,7 @@ def sweep(
     dtype: str = "float64",
     seed: int = 0,
     trials: int | None = None,
-    record: Iterable[Recorder] | Recorder | Callable[[Any], object] | None = None,
+    record: Iterable[Recorder] | Recorder | Callable[[Any], object] = (),
     initial: Mapping[str, Mapping[str, object]] | None = None,
     reduce: Reduce | None = None,
     batch: int | None = None,
@@ -156,7 +156,7 @@ def sweep(
         raise RunError(f"batch is a number of members, 1 or more, not {shown(batch)}.")
     _check_pool(pool)
     path = place_of(sink)
-    recorders = record if record is None or callable(record) else given.listed(record) or record
+    recorders = record if callable(record) or isinstance(record, Recorder) else given.listed(record)
     space = read_space(vary, trials)
     members = Members(model, space, recorders, initial, seed)
     common = task.Settings(duration, dt, chosen, floats, reduce)
