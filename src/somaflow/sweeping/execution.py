@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,7 @@ from somaflow.sweeping.place import TOLD, Place, fingerprint, opened
 from somaflow.sweeping.processes import Processes
 from somaflow.sweeping.reductions import check_reduce
 from somaflow.sweeping.result import Layout, in_memory, layout_of
-from somaflow.sweeping.schedule import run
+from somaflow.sweeping.schedule import check_pool, run
 from somaflow.sweeping.task import Outcome, Settings, Task, job
 
 # Of what else a result is made of, its bits can depend on these.
@@ -69,6 +69,8 @@ def execute(request: Request) -> xr.Dataset:
         RunError, StoreError, Interrupted: As `sf.sweep`.
     """
     members = request.members
+    if isinstance(request.pool, Executor):
+        check_pool(request.pool)
     first = members.member(0)
     check_reduce(request.settings.reduce, first.record, first.network)
     members.check(request.settings)
@@ -189,9 +191,11 @@ class _Sweep:
         self._check_room()
         reduce = self.settings.reduce
         with asked_to_stop() as asked, self._executor() as executor:
-            for event in run(self._tasks(executor), executor, stop=lambda: bool(asked)):
-                if event.outcomes:
-                    self._keep([outcome.reduced(reduce) for outcome in event.outcomes])
+            events = run(self._tasks(executor), executor, stop=lambda: bool(asked))
+            with closing(events):  # before the pool: else that would finish what is running
+                for event in events:
+                    if event.outcomes:
+                        self._keep([outcome.reduced(reduce) for outcome in event.outcomes])
         if asked and not all(map(self._is_known, self.pending)):
             raise self._interrupted(asked[0])
 
