@@ -6,13 +6,13 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -31,7 +31,7 @@ from somaflow.sweeping.place import TOLD, Place, fingerprint, opened
 from somaflow.sweeping.processes import Processes
 from somaflow.sweeping.reductions import check_reduce
 from somaflow.sweeping.result import Layout, in_memory, layout_of
-from somaflow.sweeping.schedule import check_pool, run
+from somaflow.sweeping.schedule import Event, check_pool, run
 from somaflow.sweeping.task import Outcome, Settings, Task, job
 
 # Of what else a result is made of, its bits can depend on these.
@@ -191,7 +191,8 @@ class _Sweep:
         self._check_room()
         reduce = self.settings.reduce
         with asked_to_stop() as asked, self._executor() as executor:
-            events = run(self._tasks(executor), executor, stop=lambda: bool(asked))
+            found = run(self._tasks(executor), executor, stop=lambda: bool(asked))
+            events = cast("Generator[Event]", found)
             with closing(events):  # before the pool: else that would finish what is running
                 for event in events:
                     if event.outcomes:
@@ -363,7 +364,10 @@ def _warned(result: xr.Dataset, members: Members) -> xr.Dataset:
     reasons = result[FAILURE].values.reshape(-1)
     bad = np.flatnonzero(reasons != "")
     if len(bad):
-        lines = [f"\n  {members.space.label(int(m))}: {reasons[m]}" for m in bad[:_SHOWN]]
+        lines = [
+            f"\n  {members.space.label(int(m))}: {str(reasons[m]).partition(chr(10))[0]}"
+            for m in bad[:_SHOWN]
+        ]
         more = f"\n  and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
         warn(
             f"{len(bad):,} of {len(members):,} members failed; result['{FAILURE}'] says why:"
