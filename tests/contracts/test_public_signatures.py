@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import xarray as xr
 from nonsense import CASES, CELLS, LEAK, NETWORK, VALUES, Case
 
 import somaflow as sf
@@ -233,6 +234,12 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
             shaded=None,
         ),
         Case(sf.plotting.response, run=run, spectrum=None, odour=None, title="", window=None),
+        Case(
+            sf.plotting.sweep,
+            result=xr.Dataset({"rate": ("g", [1.0, 2.0])}),
+            variable=None,
+            title="",
+        ),
         Case(sf.resume, path=place, duration=1 * ms, checkpoint=None, exact=True, progress=False),
         Case(sf.check, path=place, repair=False),
         Case(sf.ZarrSink, path="x.zarr", overwrite=False),
