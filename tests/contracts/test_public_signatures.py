@@ -28,7 +28,16 @@ NOISY = np.random.default_rng(1).normal(size=100)
 RUN: dict[str, Any] = {"dt": 0.1 * ms, "progress": False}
 MATH = ("exp", "expm1", "exprel", "log", "sin", "cos", "tanh", "sigmoid", "sqrt", "absolute")
 # What a run returns: nobody makes it by hand.
-RESULTS = {"Check", "FinalState", "Moment", "Occurrences", "Plan", "Progress", "Solution"}
+RESULTS = {
+    "Check",
+    "FinalState",
+    "Moment",
+    "Occurrences",
+    "Plan",
+    "Progress",
+    "Solution",
+    "SweepProgress",
+}
 RESULTS |= {"SpikeTrains"}
 
 
