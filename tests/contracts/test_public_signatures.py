@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import xarray as xr
 from nonsense import CASES, CELLS, LEAK, NETWORK, VALUES, Case
 
 import somaflow as sf
@@ -27,7 +28,16 @@ NOISY = np.random.default_rng(1).normal(size=100)
 RUN: dict[str, Any] = {"dt": 0.1 * ms, "progress": False}
 MATH = ("exp", "expm1", "exprel", "log", "sin", "cos", "tanh", "sigmoid", "sqrt", "absolute")
 # What a run returns: nobody makes it by hand.
-RESULTS = {"Check", "FinalState", "Moment", "Occurrences", "Plan", "Progress", "Solution"}
+RESULTS = {
+    "Check",
+    "FinalState",
+    "Moment",
+    "Occurrences",
+    "Plan",
+    "Progress",
+    "Solution",
+    "SweepProgress",
+}
 RESULTS |= {"SpikeTrains"}
 
 
@@ -233,6 +243,12 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
             shaded=None,
         ),
         Case(sf.plotting.response, run=run, spectrum=None, odour=None, title="", window=None),
+        Case(
+            sf.plotting.sweep,
+            result=xr.Dataset({"rate": ("g", [1.0, 2.0])}),
+            variable=None,
+            title="",
+        ),
         Case(sf.resume, path=place, duration=1 * ms, checkpoint=None, exact=True, progress=False),
         Case(sf.check, path=place, repair=False),
         Case(sf.ZarrSink, path="x.zarr", overwrite=False),
