@@ -91,6 +91,8 @@ def execute(request: Request) -> xr.Dataset:
             sweep.say(f"complete: all {len(members):,} members are finished; nothing to do")
         else:
             sweep.check_versions()
+            if parts.entries:
+                sweep.say(sweep.found())
             for text in parts.damaged:
                 sweep.say(f"{text}; what was in it is computed again")
             sweep.compute()
@@ -142,11 +144,17 @@ class _Sweep:
         bad = sum(bool(entry.failure) for entry in self.kept.entries.values())
         return len(self.kept.entries) - bad, bad
 
-    def _found(self) -> str:
+    def found(self) -> str:
         """Return in words what earlier calls have left."""
         good, bad = self._counted()
         text = f"{good:,} of {len(self.members):,} members are finished"
         return f"{text}; {bad:,} failed and are run again" if bad else text
+
+    def say_end(self) -> None:
+        """Tell the log how it ended."""
+        assert self.place is not None
+        good, bad = self._counted()
+        self.place.line(f"{good:,} of {len(self.members):,} members are finished, {bad:,} failed")
 
     def check_versions(self) -> None:
         """Refuse to mix members of different versions.
@@ -184,8 +192,6 @@ class _Sweep:
             StoreError: The disk is too small, or full.
             Interrupted: Ctrl-C.
         """
-        if self.kept.entries:
-            self.say(self._found())
         if not self.pending:
             return
         self._check_room()

@@ -110,7 +110,7 @@ def sweep(
             memory. Beside it, in a folder of the same name and `.run`, lie finished members and the
             log.
         progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
-            silence, or a function that is told how far the sweep is as members end.
+            silence, or a function, which is given a `sf.SweepProgress` as members end.
 
     Returns:
         A dataset whose first dimensions are what varies, in its order, then `trial`; of a list of
@@ -148,7 +148,7 @@ def sweep(
         rates["cells.rate"]  # Hz, along `clamp.current`
         ```
     """
-    check_progress(progress)
+    check_progress(progress, "sf.SweepProgress")
     step = positive(dt, "dt")
     whole_steps(positive(duration, "duration"), step, "duration")
     chosen, floats = method(solver), float_type(dtype)
@@ -189,7 +189,7 @@ def resume_sweep(
         StoreError: There is no sweep there, or something of it was not kept; the message says what.
         RunError, Interrupted: As `sf.sweep`.
     """
-    check_progress(progress)
+    check_progress(progress, "sf.SweepProgress")
     _check_pool(pool)
     sink = place_of(path)
     told = None if sink is None else sweep_of(beside(sink))
