@@ -83,15 +83,11 @@ def from_json(told: Any, place: str) -> dict[str, Any]:
         )
     try:
         vary = [(_key(one["key"]), [_read(v) for v in one["values"]]) for one in told["vary"]]
-        points = [
-            dict(zip((key for key, _ in vary), values, strict=True))
-            for values in zip(*(values for _, values in vary), strict=True)
-        ]
         solver = told["solver"]
         initial = told["initial"]
         return {
             "model": description.from_json(told["model"])["network"],
-            "vary": points if told["table"] else dict(vary),
+            "vary": _points(vary) if told["table"] else dict(vary),
             "trials": told["trials"],
             "record": None if told["record"] is None else description.from_json(told["record"]),
             "initial": None
@@ -178,6 +174,13 @@ def _read(told: Any) -> Any:
     if "array" in told:
         return np.array(told["array"], told["dtype"])
     return units.Quantity(_read(told["of"]), units.parse_unit(told["unit"]))
+
+
+def _points(columns: list[tuple[Any, list[Any]]]) -> list[dict[Any, Any]]:
+    """Return the points of a table."""
+    names = [name for name, _ in columns]
+    rows = zip(*(values for _, values in columns), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _key(told: Any) -> Any:

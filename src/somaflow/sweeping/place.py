@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
+import zarr
 
 from somaflow import given
 from somaflow.errors import StoreError
@@ -166,8 +168,8 @@ class Place:
         """Return how many members of the result have failed; None where there is no result."""
         if attributes_of(self._store) is None:
             return None
-        with opened(self.path) as data:
-            return int((data[FAILURE] != "").sum())
+        reasons = zarr.open_array(f"{self.path}/{FAILURE}", mode="r")[...]
+        return int(np.count_nonzero(np.asarray(reasons, object) != ""))
 
     def free(self) -> int:
         """Return the bytes that are free on its disk."""

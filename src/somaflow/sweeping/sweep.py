@@ -277,12 +277,12 @@ def _named(key: object) -> object:
 
 def _along(counts: xr.DataArray, axis: str, value: object) -> int:
     """Return where on an axis a value is."""
-    labels = counts.coords.get(axis)
     size = counts.sizes[axis]
-    if labels is None:
+    if axis not in counts.coords:
         if is_whole(value) and 0 <= int(value) < size:  # type: ignore[call-overload]
             return int(value)  # type: ignore[call-overload]
         raise RunError(f"{axis} is a number from 0 to {size - 1}, not {shown(value)}.")
+    labels = counts.coords[axis]
     unit = labels.attrs.get("units", "1")
     if isinstance(value, pint.Quantity):
         value = _in_unit(value, unit, axis)
