@@ -18,6 +18,7 @@ from somaflow.sweeping.space import Space
 from somaflow.sweeping.task import Settings
 
 MISSING = "missing"
+COMMAND = "command"  # beside it: what was asked for on the command line, which can go on with it
 
 
 def to_json(

@@ -14,6 +14,10 @@ from somaflow.running.progress import shown, span
 KIND = "sweep"  # in what is told, so that nobody takes it for a run
 _BETWEEN = 1.0  # s from one note to the next
 
+# Is told, as members end, how many have ended well since it was made, how many have failed, and how
+# many are running.
+Tell = Callable[[int, int, int], None]
+
 
 @dataclass(frozen=True)
 class SweepProgress:
@@ -73,7 +77,7 @@ def told(
     begun: int,
     note: Callable[[Mapping[str, Json]], None] | None = None,
     again: bool = False,
-) -> Iterator[Callable[[int, int, int], None]]:
+) -> Iterator[Tell]:
     """Show and tell how far a sweep is while a block computes what is left of it.
 
     Args:
@@ -85,8 +89,7 @@ def told(
         again: Whether the command line can go on with it.
 
     Returns:
-        A context that gives the function to call as members end: how many have ended well since
-        the beginning of the block, how many have failed, and how many are running.
+        A context that gives the function to call as members end.
 
     Raises:
         WrongTypeError: `progress` is none of these.
