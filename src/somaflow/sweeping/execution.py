@@ -25,10 +25,12 @@ from somaflow.running.execution import Prepared, prepare
 from somaflow.running.rows import rows_of
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import failed
+from somaflow.sweeping.again import COMMAND, MISSING
 from somaflow.sweeping.members import SEED, Members
 from somaflow.sweeping.parts import FAILURE, InMemory, Kept
 from somaflow.sweeping.place import TOLD, Place, fingerprint, opened
 from somaflow.sweeping.processes import Processes
+from somaflow.sweeping.progress import Tell, told
 from somaflow.sweeping.reductions import check_reduce
 from somaflow.sweeping.result import Layout, in_memory, layout_of
 from somaflow.sweeping.schedule import Event, check_pool, run
@@ -77,26 +79,31 @@ def execute(request: Request) -> xr.Dataset:
     if request.path is None:
         kept = InMemory(_taken(members))
         sweep = _Sweep(request, kept)
-        sweep.compute()
+        with sweep.telling() as tell:
+            sweep.compute(tell)
         return _warned(in_memory(sweep.layout(), kept), members)
     place = Place(request.path)
     with place.claimed():
-        told = told_of(members, request.settings)
-        place.check(told)
-        place.begin(told, {"versions": _versions(), "request": request.again})
+        ours = told_of(members, request.settings)
+        place.check(ours)
+        place.begin(ours, {"versions": _versions(), "request": request.again})
         parts = place.parts(_taken(members))
-        sweep = _Sweep(request, parts, place, told)
+        sweep = _Sweep(request, parts, place, ours)
         if place.failed() == 0:
             place.tidy(whole=True)
             sweep.say(f"complete: all {len(members):,} members are finished; nothing to do")
+            with sweep.telling():  # for those who follow it: a call before may have said less
+                pass
         else:
             sweep.check_versions()
             if parts.entries:
                 sweep.say(sweep.found())
             for text in parts.damaged:
                 sweep.say(f"{text}; what was in it is computed again")
-            sweep.compute()
-            place.finish(sweep.layout(), parts)
+            with sweep.telling() as tell:
+                sweep.compute(tell)
+                place.finish(sweep.layout(), parts)
+            sweep.say_end()
     return _warned(opened(request.path), members)
 
 
@@ -107,7 +114,7 @@ class _Sweep:
         request: What was asked for.
         kept: The members that are finished.
         place: Where they are; None in memory.
-        told: What the sweep is.
+        ours: What the sweep is.
     """
 
     def __init__(
@@ -115,9 +122,9 @@ class _Sweep:
         request: Request,
         kept: Kept,
         place: Place | None = None,
-        told: Mapping[str, str] | None = None,
+        ours: Mapping[str, str] | None = None,
     ) -> None:
-        self.request, self.kept, self.place, self.told = request, kept, place, told
+        self.request, self.kept, self.place, self.ours = request, kept, place, ours
         self.members, self.settings = request.members, request.settings
         self.pending = [m for m in range(len(self.members)) if not self._is_finished(m)]
         self._first: Prepared | None = None
@@ -184,8 +191,22 @@ class _Sweep:
             self._first = prepare(job(self.members.member(0), self.settings))
         return self._first
 
-    def compute(self) -> None:
+    def telling(self) -> AbstractContextManager[Tell]:
+        """Return what shows and tells how far it is while a block computes."""
+        again = self.request.again
+        return told(
+            self.request.progress,
+            len(self.members),
+            self._counted()[0],
+            None if self.place is None else self.place.note,
+            MISSING not in again or COMMAND in again,
+        )
+
+    def compute(self, tell: Tell) -> None:
         """Compute all that is not finished, and keep it as it ends.
+
+        Args:
+            tell: Is told how far it is.
 
         Raises:
             RunError: Memory is too small, or the pool is shut.
@@ -203,6 +224,9 @@ class _Sweep:
                 for event in events:
                     if event.outcomes:
                         self._keep([outcome.reduced(reduce) for outcome in event.outcomes])
+                    if event.lost and self.place is not None:
+                        self.place.line(f"computed again: {event.lost}")
+                    tell(event.done, event.failed, event.running)
         if asked and not all(map(self._is_known, self.pending)):
             raise self._interrupted(asked[0])
 
@@ -213,9 +237,9 @@ class _Sweep:
             if self.place is None or isinstance(error, StoreError):
                 raise
             good, _ = self._counted()
-            told = str(failed(self.place.folder, error)).partition(" What was")[0]
+            why = str(failed(self.place.folder, error)).partition(" What was")[0]
             text = (
-                f"{told} {good:,} of {len(self.members):,} members are finished and kept; once "
+                f"{why} {good:,} of {len(self.members):,} members are finished and kept; once "
                 "it can be written again, sf.sweep called as before goes on with the others."
             )
             self.place.line(text)
@@ -297,8 +321,8 @@ class _Sweep:
             if column.shape is None
         }
         attributes = {name: value for name, value in self.first.meta.items() if name != "seed"}
-        if self.told is not None:
-            attributes[TOLD] = fingerprint(self.told)
+        if self.ours is not None:
+            attributes[TOLD] = fingerprint(self.ours)
         space = self.members.space
         return layout_of(space, self.kept, attributes, cells, _seeds(self.members))
 

@@ -52,6 +52,47 @@ _SPIKES = ".spikes"
 _NEAR = 1e-9  # relative; a value that was computed in another way is the same axis value
 
 
+def asked(
+    model: object,
+    vary: Vary,
+    duration: Duration,
+    dt: Duration,
+    solver: Solver | None,
+    dtype: str,
+    seed: int,
+    trials: int | None,
+    record: Iterable[Recorder] | Recorder | Callable[[Any], object],
+    initial: Mapping[str, Mapping[str, object]] | None,
+    reduce: Reduce | None,
+    batch: int | None,
+    pool: Executor | int | None,
+    sink: str | Path | None,
+    progress: bool | Callable[[Any], None],
+) -> execution.Request:
+    """Return a sweep that was asked for, checked as far as that needs no TensorFlow.
+
+    Args:
+        model: As for `sweep`, and so are the others.
+
+    Raises:
+        SomaflowError: As `sweep`.
+    """
+    check_progress(progress, "sf.SweepProgress")
+    step = positive(dt, "dt")
+    whole_steps(positive(duration, "duration"), step, "duration")
+    chosen, floats = method(solver), float_type(dtype)
+    if batch is not None and (not is_whole(batch) or batch < 1):
+        raise RunError(f"batch is a number of members, 1 or more, not {shown(batch)}.")
+    _check_pool(pool)
+    path = place_of(sink)
+    recorders = record if callable(record) or isinstance(record, Recorder) else given.listed(record)
+    space = read_space(vary, trials)
+    members = Members(model, space, recorders, initial, seed)
+    common = task.Settings(duration, dt, chosen, floats, reduce)
+    kept = again.to_json(model, space, recorders, initial, seed, common, batch)
+    return execution.Request(members, common, batch, pool, path, kept, progress)
+
+
 @checked
 def sweep(
     model: object,
@@ -148,20 +189,12 @@ def sweep(
         rates["cells.rate"]  # Hz, along `clamp.current`
         ```
     """
-    check_progress(progress, "sf.SweepProgress")
-    step = positive(dt, "dt")
-    whole_steps(positive(duration, "duration"), step, "duration")
-    chosen, floats = method(solver), float_type(dtype)
-    if batch is not None and (not is_whole(batch) or batch < 1):
-        raise RunError(f"batch is a number of members, 1 or more, not {shown(batch)}.")
-    _check_pool(pool)
-    path = place_of(sink)
-    recorders = record if callable(record) or isinstance(record, Recorder) else given.listed(record)
-    space = read_space(vary, trials)
-    members = Members(model, space, recorders, initial, seed)
-    common = task.Settings(duration, dt, chosen, floats, reduce)
-    kept = again.to_json(model, space, recorders, initial, seed, common, batch)
-    return execution.execute(execution.Request(members, common, batch, pool, path, kept, progress))
+    return execution.execute(
+        asked(
+            *(model, vary, duration, dt, solver, dtype, seed, trials, record, initial, reduce),
+            *(batch, pool, sink, progress),
+        )
+    )
 
 
 @checked
