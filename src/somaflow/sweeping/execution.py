@@ -86,18 +86,22 @@ def execute(request: Request) -> xr.Dataset:
     with place.claimed():
         ours = told_of(members, request.settings)
         place.check(ours)
-        place.begin(ours, {"versions": _versions(), "request": request.again})
+        more = {"versions": _versions(), "request": request.again}
+        if place.told is None:
+            place.begin(ours, more)
         parts = place.parts(_taken(members))
         sweep = _Sweep(request, parts, place, ours)
         if place.failed() == 0:
             place.tidy(whole=True)
             sweep.say(f"complete: all {len(members):,} members are finished; nothing to do")
-            with sweep.telling():  # for those who follow it: a call before may have said less
+            with sweep.telling(len(members)):  # a call before may have said less
                 pass
         else:
-            sweep.check_versions()
             if parts.entries:
+                sweep.check_versions()
                 sweep.say(sweep.found())
+            else:
+                place.begin(ours, more)  # whichever versions an earlier call was of
             for text in parts.damaged:
                 sweep.say(f"{text}; what was in it is computed again")
             with sweep.telling() as tell:
@@ -176,7 +180,7 @@ class _Sweep:
             for name, version in _versions().items()
             if there.get(name) != version
         ]
-        if words and self.kept.entries:
+        if words:
             raise StoreError(
                 f"{self.place.path} was begun with other versions ({'; '.join(words)}), which may "
                 "give other last digits. Go on with those, or choose another path."
@@ -191,13 +195,17 @@ class _Sweep:
             self._first = prepare(job(self.members.member(0), self.settings))
         return self._first
 
-    def telling(self) -> AbstractContextManager[Tell]:
-        """Return what shows and tells how far it is while a block computes."""
+    def telling(self, begun: int | None = None) -> AbstractContextManager[Tell]:
+        """Return what shows and tells how far it is while a block computes.
+
+        Args:
+            begun: How many members are finished before it; default those that are kept.
+        """
         again = self.request.again
         return told(
             self.request.progress,
             len(self.members),
-            self._counted()[0],
+            self._counted()[0] if begun is None else begun,
             None if self.place is None else self.place.note,
             MISSING not in again or COMMAND in again,
         )
@@ -273,10 +281,10 @@ class _Sweep:
 
     def _rows(self, processes: int | None) -> int:
         """Return how many members are rows of one program, the same however often it is called."""
-        if self.request.batch is not None:
-            return self.request.batch
-        best = max(1, rows_of(self.first.job))
         count = len(self.members)
+        if self.request.batch is not None:
+            return min(self.request.batch, count)
+        best = max(1, rows_of(self.first.job))
         return best if processes is None else min(best, math.ceil(count / processes))
 
     # ------------------------------------------------------------------------------ room
