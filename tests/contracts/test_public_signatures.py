@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,33 @@ def by_name(name: Any) -> Any:
     return sf.simulate(NETWORK, 1 * ms, **RUN, initial={name: {"v": -55}})
 
 
+class Here(Executor):
+    """Computes in this process."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def sweep(**arguments: Any) -> Any:
+    return sf.sweep(**arguments, pool=Here())
+
+
 COMPILED = {
+    "sweep": Case(
+        sweep,
+        model=NETWORK, vary={"cells.tau": [10, 20] * ms}, duration=1 * ms, dt=0.1 * ms,
+        solver=sf.RK4(), dtype="float64", seed=0, trials=None, record=[CELLS["v"]],
+        initial={"cells": {"v": -55}}, reduce=None, batch=None, sink=None, progress=False,
+    ),
+    "sweep of a value": Case(
+        lambda v: sweep(model=NETWORK, vary=[{"seed": v}], duration=1 * ms, progress=False), v=1
+    ),
+    "sweep in a pool": Case(  # an address is refused once the pool was taken
+        lambda v: sf.sweep(NETWORK, {"seed": [1]}, 1 * ms, pool=v, sink="s3://a/b.zarr"), v=1
+    ),
+    "resume_sweep": Case(sf.resume_sweep, path="none.zarr", pool=1, progress=False),
     "simulate": Case(
         sf.simulate,
         network=NETWORK, duration=1 * ms, dt=0.1 * ms, solver=sf.RK4(), dtype="float64", seed=0,
@@ -113,7 +140,19 @@ COMPILED = {
         lambda v: solve(noise=lambda t, y: v, dt=0.1, solver=sf.EulerMaruyama()), v={"x": 1.0}
     ),
 }  # fmt: skip
+SPIKES = xr.Dataset(
+    {
+        "a.spikes.count": ("x", [0, 1]),
+        "a.spikes.first": ("x", [0, 0]),
+        "a.spikes.times": ("a.spikes.spike", [1.0]),
+        "a.spikes.cells": ("a.spikes.spike", [0]),
+    },
+    {"x": ("x", [0.1, 0.2], {"units": "mS"}), "a.spikes.cell": ("a.spikes.cell", [0])},
+    {"duration_ms": 5.0, "start_ms": 0.0},
+)
 PLAIN = {
+    "spikes_of": Case(sf.spikes_of, result=SPIKES, key="a", at={"x": 0.1}),
+    "a member of spikes_of": Case(lambda v: sf.spikes_of(SPIKES, "a", {"x": v}), v=0.1),
     "Mechanism": Case(
         sf.Mechanism,
         name="x", kind="channel", title="x", reference="x", equations=LEAK.equations, details={},

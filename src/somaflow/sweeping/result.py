@@ -313,7 +313,7 @@ def _created(group: zarr.Group, variable: Variable, labels: list[Variable]) -> z
         for label in labels
         if label.name not in label.dims and set(label.dims) <= set(variable.dims)
     ]
-    if not variable.coordinate and others and not any(map(_has_space, others)):
+    if not variable.coordinate and others and not any(map(str.isspace, "".join(others))):
         attributes["coordinates"] = " ".join(others)
     with zarr.config.set(WHOLE):
         return group.create_array(
@@ -326,10 +326,6 @@ def _created(group: zarr.Group, variable: Variable, labels: list[Variable]) -> z
             dimension_names=variable.dims,
             attributes=attributes,
         )
-
-
-def _has_space(name: str) -> bool:
-    return any(character.isspace() for character in name)
 
 
 # ---------------------------------------------------------------------------------- details
@@ -409,7 +405,6 @@ def _flat(spec: Spec, own: np.dtype, total: int) -> Variable:
 
 
 def _shared(spec: Spec, values: Array | None) -> Variable:
-    """Return a coordinate that all members share."""
     assert values is not None
     return _of_values(spec.name, spec.dims, values, json.loads(spec.attributes))
 

@@ -6,6 +6,7 @@ Arguments are checked before TensorFlow is loaded, which takes seconds.
 # Annotations stay text: `Solver` would load TensorFlow.
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -26,7 +27,7 @@ from somaflow.errors import (
     nearest,
 )
 from somaflow.given import is_among, is_whole, shown
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, uncalled
 from somaflow.quiet import late
 from somaflow.running.progress import check_progress
 from somaflow.settings import Duration, float_type, method, positive
@@ -49,6 +50,7 @@ else:
     )
 
 _SPIKES = ".spikes"
+_MOST = 10_000_000  # members: what is known of each stays in memory
 _NEAR = 1e-9  # relative; a value that was computed in another way is the same axis value
 
 
@@ -71,8 +73,7 @@ def asked(
 ) -> execution.Request:
     """Return a sweep that was asked for, checked as far as that needs no TensorFlow.
 
-    Args:
-        model: As for `sweep`, and so are the others.
+    The arguments are those of `sweep`.
 
     Raises:
         SomaflowError: As `sweep`.
@@ -85,8 +86,14 @@ def asked(
         raise RunError(f"batch is a number of members, 1 or more, not {shown(batch)}.")
     _check_pool(pool)
     path = place_of(sink)
-    recorders = record if callable(record) or isinstance(record, Recorder) else given.listed(record)
+    function = callable(record) and not isinstance(record, type) and given.takes_one(record)
+    recorders = record if function else _recorders(record)
     space = read_space(vary, trials)
+    if (count := math.prod(space.shape)) > _MOST:
+        raise RunError(
+            f"a sweep has at most {_MOST:,} members, and this one has {shown(count)}; sweep parts "
+            "of it, each to a sink of its own."
+        )
     members = Members(model, space, recorders, initial, seed)
     common = task.Settings(duration, dt, chosen, floats, reduce)
     kept = again.to_json(model, space, recorders, initial, seed, common, batch)
@@ -253,6 +260,8 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
     """
     if not isinstance(result, xr.Dataset):
         raise WrongTypeError(f"spikes_of takes what sf.sweep returned, not {shown(result)}.")
+    if not isinstance(key, str):
+        raise WrongTypeError(f"key is a text such as 'PN', not {shown(key)}.")
     known = [
         name.removesuffix(".count")
         for name in map(str, result.variables)
@@ -324,8 +333,10 @@ def _along(counts: xr.DataArray, axis: str, value: object) -> int:
     values = labels.values
     if values.dtype.kind in "iuf" and given.is_number(value):
         found = np.flatnonzero(np.isclose(values, float(value), _NEAR, 0.0))  # type: ignore
+    elif isinstance(value, (str, bool)):
+        found = np.flatnonzero([one == value for one in values.tolist()])
     else:
-        found = np.flatnonzero(np.array([one == value for one in values.tolist()]))
+        found = np.zeros(0)
     if not len(found):
         some = ", ".join(f"{one:.10g}" if isinstance(one, float) else str(one)
                          for one in values[:8].tolist())  # fmt: skip
@@ -339,6 +350,22 @@ def _in_unit(value: pint.Quantity, unit: str, axis: str) -> float:
         return float(value.to(units.parse_unit(unit)).magnitude)
     except (pint.DimensionalityError, TypeError) as error:
         raise UnitError(f"{axis!r} is in {unit}, and {shown(value)} is not.") from error
+
+
+def _recorders(record: object) -> list[Recorder]:
+    """Return recorders.
+
+    Raises:
+        WrongTypeError: Something is none.
+    """
+    several = [record] if isinstance(record, Recorder) else given.listed(record)
+    for one in [record] if several is None else several:
+        if not isinstance(one, Recorder):
+            raise WrongTypeError(
+                "record takes recorders such as pn.spikes or pn['v'], or a function that returns "
+                f"them of the network, not {uncalled(one) or shown(one)}."
+            )
+    return several or []
 
 
 def _check_pool(pool: object) -> None:
