@@ -26,9 +26,9 @@ def read(texts: Iterable[str]) -> dict[str, Any]:
     """Return what varies, as `sf.sweep` takes it.
 
     Args:
-        texts: `NAME=VALUES`. Values are `a:b:n UNIT`, n values from a to b; `a:b`, the whole numbers
-            from a to b; or `a,b,c UNIT`, a list of numbers or names. Powers may be written without
-            a sign, as in `mS/cm2`.
+        texts: `NAME=VALUES`. Values are `a:b:n UNIT`, n values from a to b; `a:b`, the whole
+            numbers from a to b; or `a,b,c UNIT`, a list of numbers or names. Powers may be written
+            without a sign, as in `mS/cm2`.
 
     Returns:
         By name a quantity, or a list of numbers or names.

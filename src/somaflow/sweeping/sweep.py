@@ -71,8 +71,7 @@ def asked(
 ) -> execution.Request:
     """Return a sweep that was asked for, checked as far as that needs no TensorFlow.
 
-    Args:
-        model: As for `sweep`, and so are the others.
+    All arguments are those of `sweep`.
 
     Raises:
         SomaflowError: As `sweep`.
