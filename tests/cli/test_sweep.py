@@ -132,6 +132,11 @@ def test_a_sweep_leaves_a_result_and_a_figure_and_goes_on(tmp_path):
     other = call("small", "--vary", "PN.I=1:2:2mV", "--reduce", "rate", "--out", str(tmp_path))
     assert other.exit_code == 2
     assert "another sweep" in other.stderr
+    asked = ["small", "--vary", "PN.I=20,25mV", "--reduce", "rate", "--processes", "1", "--quiet"]
+    new = call(*asked, "--overwrite", "--out", str(tmp_path))
+    assert (new.exit_code, new.stderr) == (0, "")
+    with xr.open_zarr(tmp_path / "small-sweep.zarr", consolidated=False) as data:
+        np.testing.assert_array_equal(data["PN.I"], [20, 25])
 
 
 def _with(pn, current):

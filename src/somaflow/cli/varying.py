@@ -11,7 +11,7 @@ from somaflow.errors import RunError, UnitError, WrongTypeError, quoted
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _VALUE = re.compile(rf"\s*({_NUMBER})\s*([^\d\s.+-].*|1/.*)?")
-_COUNT = re.compile(r"\s*(\d+)\s*(\D.*)?")
+_COUNT = re.compile(r"\s*(\d+)\s*([^\d.\s].*|(?<=\s)1/.*)?")
 _POWER = re.compile(r"([A-Za-z])\^?(\d+)")
 _WHOLE = re.compile(r"[+-]?\d+")
 _LONGEST = 2000  # characters

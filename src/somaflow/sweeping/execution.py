@@ -93,7 +93,9 @@ def execute(request: Request) -> xr.Dataset:
         if place.failed() == 0:
             place.tidy(whole=True)
             sweep.say(f"complete: all {len(members):,} members are finished; nothing to do")
-            with sweep.telling():  # for those who follow it: a call before may have said less
+            with sweep.telling(
+                len(members)
+            ):  # for those who follow it: a call before may have said less
                 pass
         else:
             sweep.check_versions()
@@ -206,13 +208,17 @@ class _Sweep:
             self._first = prepare(job(self.members.member(0), self.settings))
         return self._first
 
-    def telling(self) -> AbstractContextManager[Tell]:
-        """Return what shows and tells how far it is while a block computes."""
+    def telling(self, begun: int | None = None) -> AbstractContextManager[Tell]:
+        """Return what shows and tells how far it is while a block computes.
+
+        Args:
+            begun: How many members are finished; None for those that are kept one by one.
+        """
         again = self.request.again
         return told(
             self.request.progress,
             len(self.members),
-            self._counted()[0],
+            self._counted()[0] if begun is None else begun,
             None if self.place is None else self.place.note,
             MISSING not in again or COMMAND in again,
         )
