@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from somaflow.errors import SomaflowError
-from somaflow.quiet import quiet
+from somaflow.quiet import loaded
 from somaflow.sweeping import pickles
 
 _LOOK = 1.0  # seconds between looks at whether the parent is there
@@ -84,10 +84,8 @@ def answer(data: bytes) -> bytes:
     Args:
         data: A function and its arguments, pickled.
     """
-    loads = "tensorflow" not in sys.modules  # most likely, and with words that nobody needs
     try:
-        with quiet() if loads else contextlib.nullcontext():
-            function, arguments, keywords = pickle.loads(data)
+        function, arguments, keywords = loaded(pickle.loads, data)
     except BaseException as error:
         words = f"a worker process cannot read its task: {type(error).__name__}: {error}"
         return _failed(pickles.UnsendableError(words), error)
