@@ -344,21 +344,52 @@ OWN = """
 from concurrent.futures import ThreadPoolExecutor
 from somaflow.sweeping.processes import Processes
 
+import math
+import os.path as paths
+
 class Solver:
     pass
 
+FACTOR = 3
+
+def scaled(x, by=2, *, plus=0):
+    return x * by * FACTOR + plus
+
+def outer(k):
+    def inner(x):
+        return math.floor(k) + scaled(x, plus=k)
+    return inner
+
+def factorial(n):
+    return n * factorial(n - 1) if n else 1
+
+def all_of(names):
+    return [paths.basename(name) + str(FACTOR) for name in names]
+
+scaled.label = "three"
 print("begun")
 with Processes(1) as pool:
     print(pool.submit(len, [Solver()]).exception())
-    print(pool.submit(len, [1]).result())
+    print(pool.submit(lambda x: -x, 1).result())
+    print(pool.submit(outer(5.5), 10).result(), pool.submit(factorial, 6).result())
+    print(pool.submit(all_of, ["a/b", "c/d"]).result())
+    print(pool.submit(lambda: (scaled.label, scaled.__qualname__)).result())
+    print(type(pool.submit(lambda: Solver()).exception()).__name__)
 """
 
 
-def test_a_script_needs_no_guard_and_is_told_what_cannot_be_found() -> None:
+def test_a_script_needs_no_guard_for_its_functions_and_is_told_what_cannot_be_found() -> None:
     out, error = script(OWN).communicate()
-    lines = out.splitlines()
     assert error == ""
-    assert (lines[0], lines[2]) == ("begun", "1")
+    lines = out.splitlines()
+    assert lines[0] == "begun"
+    assert lines[2:] == [
+        "-1",
+        f"{5 + 10 * 2 * 3 + 5.5} 720",
+        "['b3', 'd3']",
+        "('three', 'scaled')",
+        "UnsendableError",
+    ]
     assert "'__main__.Solver'> is defined in the script or notebook itself" in lines[1]
     assert "from mine import Solver" in lines[1]
     assert "ThreadPoolExecutor(1)" in lines[1]

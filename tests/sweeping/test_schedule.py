@@ -16,15 +16,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small_tasks as small
 from small_tasks import Call, Small
 
+import somaflow as sf
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.sweeping import schedule
 from somaflow.sweeping.pickles import UnsendableError
 from somaflow.sweeping.processes import Processes
 from somaflow.sweeping.schedule import Event, check_pool, run
+from somaflow.sweeping.task import Member, Settings, Task
+from somaflow.units import ms, nA
 
 SQUARES = [
     Small((n, n + 1), (Call(small.square, (n,)), Call(small.square, (n + 1,))))
@@ -201,9 +205,17 @@ def test_what_a_cluster_loses_is_computed_again(error: BaseException) -> None:
     assert told[0].lost == (str(error) or type(error).__name__)
 
 
+def test_what_a_cluster_has_tried_itself_is_not_tried_again() -> None:
+    """Dask gives up a task when several workers died of it."""
+    task = Small((4,), (Call(small.square, (4,)),))
+    data, failures, told = ran([task], Told([KilledWorker("tcp://127.0.0.1:4711")]))
+    assert (data, failures) == ({}, {4: "lost: all the cluster's workers that tried it died"})
+    assert told[-1].retried == 0
+
+
 @pytest.mark.parametrize("error", [BrokenExecutor("gone")], ids=["broken"])
 def test_a_pool_that_breaks_ends_the_sweep_with_a_way_on(error: BaseException) -> None:
-    with pytest.raises(RunError, match=r"pool takes no more tasks: gone .*are kept.*new pool"):
+    with pytest.raises(RunError, match=r"pool takes no more tasks: gone\. .*are kept.*new pool"):
         ran(SQUARES, Told([error]))
 
 
@@ -238,6 +250,27 @@ def test_an_error_of_the_tasks_passes_through() -> None:
 
     with pytest.raises(ValueError, match="second point"):
         ran(tasks(), Told())
+
+
+# ------------------------------------------------------------------------------ of real members
+
+
+@pytest.mark.slow
+def test_a_process_compiles_once() -> None:
+    cells = sf.Population("lif", 3, sf.load("lif"))
+    network = sf.Network(cells, sf.CurrentClamp(cells, [1, 2, 3] * nA))
+    settings = Settings(30 * ms, 0.1 * ms, None, "float64")
+    member = Member(network, {}, 0, (cells.spikes,))
+    tasks = [Task((n,), (member,), settings, 1) for n in range(3)]
+    with Processes(1) as pool:
+        outcomes = [outcome for event in run(tasks, pool) for outcome in event.outcomes]
+    assert [outcome.compiled for outcome in outcomes] == [True, False, False]
+    assert len({outcome.process for outcome in outcomes}) == 1
+    alone = sf.simulate(network, 30 * ms, dt=0.1 * ms, record=cells.spikes).to_xarray()
+    for outcome in outcomes:
+        assert outcome.data is not None
+        for name in alone.variables:
+            np.testing.assert_array_equal(outcome.data[name], alone[name])
 
 
 # ------------------------------------------------------------------------ before anything runs

@@ -11,7 +11,7 @@ from somaflow.errors import RunError, UnitError, WrongTypeError, quoted
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _VALUE = re.compile(rf"\s*({_NUMBER})\s*([^\d\s.+-].*|1/.*)?")
-_COUNT = re.compile(r"\s*(\d+)\s*(\D.*)?")
+_COUNT = re.compile(r"\s*(\d+)\s*([^\d.\s].*|(?<=\s)1/.*)?")
 _POWER = re.compile(r"([A-Za-z])\^?(\d+)")
 _WHOLE = re.compile(r"[+-]?\d+")
 _LONGEST = 2000  # characters
@@ -26,9 +26,9 @@ def read(texts: Iterable[str]) -> dict[str, Any]:
     """Return what varies, as `sf.sweep` takes it.
 
     Args:
-        texts: `NAME=VALUES`. Values are `a:b:n UNIT`, n values from a to b; `a:b`, the whole numbers
-            from a to b; or `a,b,c UNIT`, a list of numbers or names. Powers may be written without
-            a sign, as in `mS/cm2`.
+        texts: `NAME=VALUES`. Values are `a:b:n UNIT`, n values from a to b; `a:b`, the whole
+            numbers from a to b; or `a,b,c UNIT`, a list of numbers or names. Powers may be written
+            without a sign, as in `mS/cm2`.
 
     Returns:
         By name a quantity, or a list of numbers or names.

@@ -149,7 +149,7 @@ def _chosen(result: xr.Dataset, variable: object) -> list[str]:
     numbers = [str(k) for k, v in result.data_vars.items() if v.dtype.kind in "biuf" and k != _SEED]
     if variable is None:
         axes = result[_FAILURE].dims if _FAILURE in result else None
-        names = [k for k in numbers if axes is None or set(result[k].dims) <= set(axes)]
+        names = [k for k in sorted(numbers) if axes is None or set(result[k].dims) <= set(axes)]
         if not names:
             raise WrongTypeError(
                 "the result has no variable with one number for each member; make one by "

@@ -2,12 +2,10 @@
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +25,7 @@ from somaflow.running.between import Calls, Memory
 from somaflow.running.job import Job, digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
 from somaflow.running.progress import Display, Progress, resident_bytes, shown
+from somaflow.running.signals import stoppable
 from somaflow.running.snapshots import part_of
 from somaflow.running.writers import Writer, columns_of, ends_early, shortened, writers
 from somaflow.settings import meta as kept
@@ -221,7 +220,7 @@ class _Run:
     def watched(self) -> Iterator[None]:
         """Keep the log, close the sink whatever happens, and say how to go on."""
         try:
-            with self._signals():
+            with stoppable(self._ask):
                 try:
                     yield
                 finally:
@@ -259,28 +258,9 @@ class _Run:
 
     # --------------------------------------------------------------------------- signals
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or SIGTERM into a wish that is granted at the next chunk's end."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        both = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # None is a handler that Python could not put back; what a shell told us to ignore, we do.
-        old = {n: handler for n, handler in both.items() if handler not in (None, signal.SIG_IGN)}
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.stop = number
-            for known, handler in old.items():  # the second one acts at once
-                signal.signal(known, handler)
-
-        try:
-            for number in old:
-                signal.signal(number, ask)
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+    def _ask(self, number: int) -> None:
+        """Have the run stop at the next chunk's end."""
+        self.stop = number
 
     def _interrupted(self) -> Interrupted:
         assert self.stop is not None

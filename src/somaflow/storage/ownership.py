@@ -162,6 +162,20 @@ def tidy_beside_sweep(folder: Folder, parts: bool) -> None:
             folder.remove(name)
 
 
+def clear_beside_sweep(folder: Folder) -> None:
+    """Remove what a sweep has left beside its result, and last what tells whose it was.
+
+    Raises:
+        StoreError: There is something that no sweep has written.
+        OSError: A file cannot be removed.
+    """
+    check_beside_sweep(folder)
+    tidy_beside_sweep(folder, parts=True)
+    for name in sorted(folder.shallow(), key=lambda name: (name == SWEEP, name)):
+        if _SWEEP.fullmatch(name):
+            folder.remove(name)
+
+
 # ------------------------------------------------------------------------------------- the store
 
 

@@ -31,11 +31,13 @@ class Builder:
     Attributes:
         function: The function, or None of a model that is always the same.
         arguments: Which of what varies are arguments.
+        takes: The names of all arguments.
         model: The one that is always the same.
     """
 
     function: Callable[..., object] | None
     arguments: frozenset[str]
+    takes: frozenset[str]
     model: Model | None
 
     @property
@@ -84,7 +86,7 @@ def builder_of(model: object, names: Iterable[object]) -> Builder:
     """
     fixed = None if isinstance(model, type) else _model_of(model)
     if fixed is not None:
-        return Builder(None, frozenset(), fixed)
+        return Builder(None, frozenset(), frozenset(), fixed)
     if not callable(model):
         raise WrongTypeError(
             f"a sweep takes a sf.Network, or a function that returns one, not {shown(model)}."
@@ -106,7 +108,7 @@ def builder_of(model: object, names: Iterable[object]) -> Builder:
                 f"{_name(model)} needs {p.name!r}, which does not vary; give functools.partial("
                 f"{_name(model)}, {p.name}=...)."
             )
-    return Builder(model, frozenset(arguments), None)
+    return Builder(model, frozenset(arguments), frozenset(named), None)
 
 
 def _model_of(thing: Any) -> Model | None:

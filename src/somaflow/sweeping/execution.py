@@ -22,6 +22,7 @@ from somaflow.errors import Interrupted, RunError, StoreError, warn
 from somaflow.notation import Json
 from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.running.execution import Prepared, prepare
+from somaflow.running.job import Job
 from somaflow.running.rows import rows_of
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import failed
@@ -109,6 +110,20 @@ def execute(request: Request) -> xr.Dataset:
                 place.finish(sweep.layout(), parts)
             sweep.say_end()
     return _warned(opened(request.path), members)
+
+
+def rows_for(request: Request, first: Job, processes: int | None) -> int:
+    """Return how many members are rows of one program, the same however often it is called.
+
+    Args:
+        request: The sweep.
+        first: Its first member.
+        processes: Where it is computed; None where that is not known.
+    """
+    if request.batch is not None:
+        return min(request.batch, len(request.members))
+    best = max(1, rows_of(first))
+    return best if processes is None else min(best, math.ceil(len(request.members) / processes))
 
 
 class _Sweep:
@@ -272,20 +287,12 @@ class _Sweep:
     def _tasks(self, executor: Executor) -> Iterator[Task]:
         """Iterate over what is to be computed: a task for each process, where members are few."""
         processes = _processes(executor)
-        rows, left = self._rows(processes), len(self.pending)
+        rows, left = rows_for(self.request, self.first.job, processes), len(self.pending)
         size = rows if processes is None else min(rows, math.ceil(left / processes))
         shared = self.settings.sent()
         for k in range(0, left, size):
             numbers = tuple(self.pending[k : k + size])
             yield Task(numbers, tuple(map(self.members.member, numbers)), shared, rows)
-
-    def _rows(self, processes: int | None) -> int:
-        """Return how many members are rows of one program, the same however often it is called."""
-        count = len(self.members)
-        if self.request.batch is not None:
-            return min(self.request.batch, count)
-        best = max(1, rows_of(self.first.job))
-        return best if processes is None else min(best, math.ceil(count / processes))
 
     # ------------------------------------------------------------------------------ room
 

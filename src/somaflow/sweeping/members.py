@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, simplefilter
@@ -20,11 +20,13 @@ from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeE
 from somaflow.given import is_among, shown
 from somaflow.network.network import Network
 from somaflow.network.random import check_seed, seed_for
-from somaflow.network.recorder import Recorder
+from somaflow.network.recorder import Recorder, uncalled
 from somaflow.quiet import late
+from somaflow.running.arguments import read
 from somaflow.sweeping.builders import Builder, builder_of
 from somaflow.sweeping.places import INITIAL, Place, changed, check_apart, places_of
-from somaflow.sweeping.space import Space, in_words
+from somaflow.sweeping.space import Space
+from somaflow.sweeping.values import in_words
 
 if TYPE_CHECKING:
     from somaflow.sweeping.task import Member, Settings
@@ -96,10 +98,12 @@ class Members:
         for one in space.varied:
             for item in one.items if one.name == SEED else ():
                 check_seed(item)
-        with self._at(0):
-            places = self._places(self._builder.build(self._given(0)).network)
-        self.space = space.measured({names[k]: place.unit or "1" for k, place in places.items()})
-        self._groups = self._together(places)
+        with self._at(0):  # it may warn, once for all
+            first = self._builder.build(self._given(0)).network
+        self._places = self._found(first)
+        named = {names[k]: place.unit for k, place in self._places.items()}
+        self.space = space.measured({name: unit for name, unit in named.items() if unit})
+        self._groups = self._together(self._places)
 
     def __len__(self) -> int:
         return len(self.space)
@@ -142,19 +146,40 @@ class Members:
             SomaflowError: A member cannot be built, or run so. The message has its coordinates,
                 but where the first one cannot be run, as then mostly none can.
         """
-        some = list(self._representatives())
-        first = [recorder.key for recorder in self._built(some[0]).record]
-        for m in some[1:]:
-            keys = [recorder.key for recorder in self._built(m).record]
-            if keys != first:
-                raise RunError(
-                    f"{self.space.label(m)}: the recordings are {', '.join(keys)}, and those at "
-                    f"{self.space.label(0)} are {', '.join(first)}; all members have the same."
+        keys: list[str] = []
+        for m in self._representatives():
+            built = self._built(m)
+            with self._at(m) if m else nullcontext():
+                keys = self._checked_keys(built, keys)
+                read(
+                    built.network,
+                    common.duration,
+                    common.dt,
+                    common.solver,
+                    common.dtype,
+                    self.seed(m),
+                    built.record,
+                    built.initial,
+                    None,
+                    None,
                 )
-        _task.job(self.member(some[0]), common)
-        for m in some[1:]:
-            with self._at(m), _silent():
-                _task.job(self.member(m), common)
+        _task.job(self.member(0), common)  # what only TensorFlow's part can check
+
+    def _checked_keys(self, built: Built, first: list[str]) -> list[str]:
+        """Return the names of recordings, which are those of the first member."""
+        keys = [recorder.key for recorder in built.record]
+        if first and keys != first:
+            raise RunError(
+                f"the recordings are {', '.join(keys)}, and those at {self.space.label(0)} are "
+                f"{', '.join(first)}; all members have the same."
+            )
+        for name in (one.name for one in self.space.varied):
+            if name in keys:
+                raise RunError(
+                    f"{name!r} varies and is recorded too; give the recording a name of its own, "
+                    f"such as .as_({name + '.recorded'!r})."
+                )
+        return keys
 
     def fingerprint(self, common: Settings) -> dict[str, str]:
         """Return all that the results depend on, as texts that `sf.diff` compares.
@@ -167,24 +192,25 @@ class Members:
         Raises:
             SomaflowError: A member cannot be built.
         """
-        space, reduce = self.space, common.reduce
+        space = self.space
         told = {
             "duration": f"{settings.positive(common.duration, 'duration')!r} ms",
             "dt": f"{settings.positive(common.dt, 'dt')!r} ms",
             "solver": repr(getattr(common.solver, "name", None)),
             "dtype": repr(common.dtype),
-            "reduce": repr(getattr(reduce, "__qualname__", reduce)),
+            "reduce": in_words([common.reduce]),
             "seed": repr(self._seed),
             "trials": repr(space.trials),
             "axes": repr(space.dims),
         }
-        told |= {f"vary[{one.name!r}]": in_words(one) for one in space.varied}
+        told |= {f"vary[{one.name!r}]": in_words(one.items) for one in space.varied}
         if self._builder.fixed:
             base = self._plain(self._builder.build({}))
             return told | {k: text for k, text in leaves(base._asdict()).items() if k}
         digests = []
         for m in self._representatives():
-            self._built(m)
+            if self._key(m) not in self._digests:
+                self._built(m)
             digests.append(self._digests[self._key(m)])
         told["networks"] = hashlib.sha256("\n".join(digests).encode()).hexdigest()
         return told
@@ -260,7 +286,8 @@ class Members:
         choices, varied = self.space.choices(m), self.space.varied
         values: dict[Place, object] = {}
         initial = {name: {**values} for name, values in built.initial.items()}
-        for k, place in self._places(built.network).items():
+        places = self._places if self._builder.fixed else self._found(built.network)
+        for k, place in places.items():
             item = varied[k].items[choices[k]]
             if place.path != INITIAL:
                 values[place] = item
@@ -270,18 +297,25 @@ class Members:
             own[place.field] = _start(population, place.field, item)
         return Built(changed(built.network, values), initial, built.record)
 
-    def _places(self, network: Network) -> dict[int, Place]:
+    def _found(self, network: Network) -> dict[int, Place]:
         """Return where in a network the values of axes belong, by the number of the axis."""
         if not self._placed:
             return {}
         known, varied = places_of(network), self.space.varied
-        also = [*self._builder.arguments, SEED]
+        also = [*self._builder.takes, SEED]
         places = {k: known.find(varied[k].key, also) for k in self._placed}
         check_apart({varied[k].name: place for k, place in places.items()}, network)
         return places
 
     def _recorders(self, whole: object, network: Network) -> tuple[Recorder, ...]:
-        record = self._record(whole) if callable(self._record) else self._record
+        record = self._record
+        if callable(record):
+            try:
+                record = record(whole)
+            except SomaflowError:
+                raise
+            except Exception as error:  # whatever a user's function raises
+                raise RunError(f"record failed: {type(error).__name__}: {error}") from error
         several = [record] if isinstance(record, Recorder) else given.listed(record)
         if record is not None and several is None:
             raise WrongTypeError(
@@ -292,6 +326,12 @@ class Members:
             several = [part.spikes for part in network.populations if part.spiking]
         if not several:
             raise RunError("no population spikes; say what to record, such as record=pop['v'].")
+        for recorder in several:
+            if not isinstance(recorder, Recorder):
+                raise WrongTypeError(
+                    "record takes recorders such as pn.spikes or pn['v'], not "
+                    f"{uncalled(recorder) or shown(recorder)}."
+                )
         return tuple(several)
 
     @contextmanager

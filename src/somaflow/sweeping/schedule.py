@@ -66,8 +66,9 @@ def check_pool(executor: object) -> None:
     try:
         executor.submit(int).cancel()  # the only question that all of them answer
     except Exception as error:  # of any pool's own kind
+        words = str(error).rstrip(".") or type(error).__name__
         raise RunError(
-            f"pool={shown(executor)} takes no tasks: {str(error) or type(error).__name__}. "
+            f"pool={shown(executor)} takes no tasks: {words}. "
             "Give one that is open, such as sf.Processes()."
         ) from error
 
@@ -178,12 +179,14 @@ class _Schedule:
         if not _is_loss(error):
             words = f"{type(error).__name__}: {error}"
             return self.apart(given, words) if given.size > 1 else self.failure(given, words)
-        given.losses += 1
+        given.losses += self.attempts if _is_final(error) else 1
         words = str(error) or type(error).__name__
         if given.size > 1 and given.losses >= min(_TOGETHER, self.attempts):
             return self.apart(given, words)
         if given.losses < self.attempts:
             return self.retry([given], words)
+        if _is_final(error):
+            return self.failure(given, "lost: all the cluster's workers that tried it died")
         # What it said last has addresses and times in it, and a result is to be the same each time.
         how = error.how if isinstance(error, WorkerLost) else words
         times = "once" if given.losses == 1 else f"{given.losses} times"
@@ -281,6 +284,11 @@ def _is_loss(error: BaseException) -> bool:
     return cluster or isinstance(error, kinds)
 
 
+def _is_final(error: BaseException) -> bool:
+    """Tell whether a cluster has computed a task again already, as often as it does."""
+    return type(error).__name__ == "KilledWorker"
+
+
 def _gone(error: BaseException) -> RunError:
-    words = str(error) or type(error).__name__
-    return RunError(f"the pool takes no more tasks: {words} {_AGAIN}")
+    words = str(error).rstrip(".") or type(error).__name__
+    return RunError(f"the pool takes no more tasks: {words}. {_AGAIN}")

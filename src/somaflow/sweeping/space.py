@@ -4,7 +4,6 @@ A grid is the product of its axes, in their order, the last one fastest; a table
 `point`. Trials are one axis more, the last and fastest.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -14,14 +13,13 @@ import pint
 from numpy.typing import NDArray
 
 from somaflow import given, units
-from somaflow.description import Description, fingerprint
 from somaflow.errors import RunError, UnitError, WrongTypeError
-from somaflow.given import is_number, is_whole, shown
+from somaflow.given import is_whole, shown
+from somaflow.sweeping.values import coordinates_of, is_array, items_of, plain, unit_of
 
 Key = str | tuple[str, str]  # a name, or the name of a part of the network and what of it varies
 Vary = Mapping[Key, object] | Sequence[Mapping[Key, object]] | tuple[Sequence[Key], object]
-POINT, TRIAL = "point", "trial"
-_WRITTEN_OUT, _LONGEST = 8, 40  # values in full, and characters of one
+POINT, TRIAL, FAILURE = "point", "trial", "failure"
 _DIGITS = 10  # of a number in a label, as where parameters are printed
 
 
@@ -156,46 +154,31 @@ class Space:
 
         Args:
             known: The unit of what varies, by name, where there is one.
+
+        Raises:
+            UnitError: Values have a unit, and of another kind.
         """
-        return replace(
-            self,
-            varied=tuple(
-                replace(one, unit=known.get(one.name, "1")) if one.unit is None else one
-                for one in self.varied
-            ),
+        return replace(self, varied=tuple(_in(one, known.get(one.name)) for one in self.varied))
+
+
+def _in(one: Varied, unit: str | None) -> Varied:
+    if one.unit is None:
+        return replace(one, unit=unit or "1")
+    own = unit_of(one.items[0]) if isinstance(one.items[0], pint.Quantity) else unit
+    if own and unit and units.dimensions(own) != units.dimensions(unit):
+        raise UnitError(
+            f"the values of {one.name!r} are in {own}, and it is in {unit}. Give quantities in "
+            f"{unit}, or plain numbers, which mean {unit}."
         )
+    return one
 
 
 def _said(one: Varied, k: int) -> str:
     value, unit = one.values[k], one.unit
-    if _is_array(one.items[k]):
+    if is_array(one.items[k]):
         return f"{one.name}=array {k}"
     text = f"{value:.{_DIGITS}g}" if isinstance(value, np.floating) else str(value)
     return f"{one.name}={text}" + (f" {unit}" if unit not in (None, "", "1") else "")
-
-
-def in_words(one: Varied) -> str:
-    """Return the values of something that varies, so that others have another text.
-
-    Up to 8 are written out; of more there is a checksum.
-    """
-    exact = [_exact(item) for item in one.items]
-    if len(exact) <= _WRITTEN_OUT and all(len(text) <= _LONGEST for text in exact):
-        return ", ".join(exact)
-    digest = hashlib.sha256("\n".join(exact).encode()).hexdigest()[:12]
-    return f"{len(exact)} values from {exact[0][:_LONGEST]} to {exact[-1][:_LONGEST]} ({digest})"
-
-
-def _exact(item: object) -> str:
-    """Return a value as a text that no other value has."""
-    if isinstance(item, pint.Quantity):
-        return f"{_exact(item.magnitude)} {units.unit_text(item.units)}"
-    if isinstance(item, np.ndarray):
-        return f"array {item.shape} {hashlib.sha256(item.tobytes()).hexdigest()[:12]}"
-    if isinstance(item, Description):
-        return f"{item} {fingerprint(item)[:12]}"
-    item = _plain(item)
-    return repr(item) if isinstance(item, (str, int, float)) else _text(item)
 
 
 # ------------------------------------------------------------------------- reading
@@ -229,13 +212,18 @@ def read_space(vary: object, trials: object = None) -> Space:
         space = Space(varied, len(varied[0].items), count)
     if not varied and count is None:
         raise RunError("nothing varies; give vary={'name': [...]}, or trials=10.")
-    names = [one.name for one in varied]
+    _check_once([one.key for one in varied])
+    for one in varied:
+        if one.name in (POINT, TRIAL, FAILURE):
+            raise RunError(f"{one.name!r} has a meaning of its own in a result; use another name.")
+    return space
+
+
+def _check_once(keys: Iterable[object]) -> None:
+    names = [_name(key) for key in keys]
     for name in names:
         if names.count(name) > 1:
             raise RunError(f"{name!r} is in vary twice.")
-        if name in ({POINT} if space.points is not None else set()) | ({TRIAL} if count else set()):
-            raise RunError(f"{name!r} is an axis of the result already; use another name.")
-    return space
 
 
 def _checked_trials(trials: object) -> int | None:
@@ -265,7 +253,7 @@ def _name(key: object) -> str:
 def _axis(key: object, values: object) -> Varied:
     """Return an axis of a grid."""
     name = _name(key)
-    one = _varied(key, _items(name, values))
+    one = _varied(key, items_of(name, values))
     kept = [repr(value) for value in one.values.tolist()]
     if len(set(kept)) < len(kept):
         again = next(text for k, text in enumerate(kept) if text in kept[:k])
@@ -275,80 +263,12 @@ def _axis(key: object, values: object) -> Varied:
     return one
 
 
-def _items(name: str, values: object) -> list[object]:
-    """Return the values of an axis or a column, one by one."""
-    wrong = f"the values of {name!r} are a list or an array, not {shown(values)}."
-    if isinstance(values, (str, bytes, Mapping, set, frozenset)):
-        raise WrongTypeError(wrong)
-    if isinstance(values, pint.Quantity) and np.ndim(values.magnitude):
-        numbers = np.asarray(values.magnitude)
-        return [units.Quantity(_plain(number), values.units) for number in numbers]
-    if not isinstance(values, (list, tuple, range)) and given.has(values, "__array__"):
-        array = given.array(values)
-        if array is not None and array.ndim and array.dtype != object:
-            return [_plain(item) for item in array]
-    items = given.listed(values)
-    if items is None:
-        raise WrongTypeError(wrong)
-    return [_plain(item) for item in items]
-
-
-def _plain(item: object) -> object:
-    """Return a scalar of NumPy as Python's, which functions and texts take more kindly."""
-    return item.item() if isinstance(item, np.generic) else item
-
-
 def _varied(key: object, items: Iterable[object]) -> Varied:
     name, own = _name(key), tuple(items)
     if not own:
         raise RunError(f"{name!r} has no values; give at least one.")
-    values, unit = _labels(name, own)
+    values, unit = coordinates_of(name, own)
     return Varied(name, key, own, values, unit)  # pyright: ignore[reportArgumentType]
-
-
-def _labels(name: str, items: tuple[object, ...]) -> tuple[NDArray[np.generic], str | None]:
-    """Return values as coordinates, and their unit."""
-    first = items[0]
-    quantities = [item for item in items if isinstance(item, pint.Quantity)]
-    if quantities and len(quantities) < len(items):
-        bare = next(item for item in items if not isinstance(item, pint.Quantity))
-        raise UnitError(
-            f"some values of {name!r} have a unit and {shown(bare)} has none; give all of them one."
-        )
-    if any(map(_is_array, items)):
-        return np.arange(len(items)), "1"
-    if isinstance(first, pint.Quantity):
-        for item in quantities:
-            if item.dimensionality != first.dimensionality:
-                raise UnitError(
-                    f"the values of {name!r} are in {units.unit_text(first.units)}, but one is in "
-                    f"{units.unit_text(item.units)}."
-                )
-        numbers = [q.m if q.units == first.units else q.to(first.units).m for q in quantities]
-        return np.asarray(numbers), units.unit_text(first.units)
-    if all(isinstance(item, bool) for item in items):
-        return np.asarray(items), ""
-    if all(map(is_whole, items)) and all(-(2**63) <= item < 2**63 for item in items):  # pyright: ignore
-        return np.asarray(items, np.int64), None
-    if all(map(is_number, items)):
-        return np.asarray(items, np.float64), None
-    return np.asarray([item if isinstance(item, str) else _text(item) for item in items]), ""
-
-
-def _is_array(item: object) -> bool:
-    """Return whether a value is several numbers."""
-    if isinstance(item, pint.Quantity):
-        item = item.magnitude
-    if isinstance(item, units.Parameter):
-        item = item.value
-    return isinstance(item, (list, tuple)) or (isinstance(item, np.ndarray) and item.ndim > 0)
-
-
-def _text(item: object) -> str:
-    """Return a value that is no number as a text, the same in every process."""
-    name = getattr(item, "__name__", None)
-    text = shown(item) if name is None else str(name)
-    return type(item).__name__ if " at 0x" in text else text
 
 
 # -------------------------------------------------------------------------- tables
@@ -358,7 +278,8 @@ def _columns(table: object) -> dict[object, list[object]]:
     """Return the columns of a table by name."""
     if given.has(table, "columns") and given.has(table, "__getitem__"):
         names = given.listed(table.columns) or []  # pyright: ignore[reportAttributeAccessIssue]
-        columns = {key: _items(_name(key), table[key]) for key in names}  # type: ignore[index]
+        _check_once(names)
+        columns = {key: items_of(_name(key), table[key]) for key in names}  # type: ignore[index]
     elif isinstance(table, tuple) and len(table) == 2 and not isinstance(table[1], Mapping):
         columns = _of_array(*table)
     elif isinstance(table, (list, tuple)):
@@ -375,23 +296,21 @@ def _columns(table: object) -> dict[object, list[object]]:
 
 def _of_array(names: object, samples: object) -> dict[object, list[object]]:
     keys = None if isinstance(names, str) else given.listed(names)
+    if isinstance(samples, pint.Quantity):
+        raise WrongTypeError(
+            "an array of samples has no unit: each column is in the unit in which its parameter is "
+            "declared. With units give a list of points, or a DataFrame."
+        )
     array = given.array(samples)
     if keys is None or array is None or array.ndim != 2 or array.dtype.kind not in "iuf":
         raise WrongTypeError(
             "a pair in vary is of names and an array of shape [n_points, n_names], not "
             f"{shown(names)} and {shown(samples)}."
         )
-    if given.has_unit(samples) or isinstance(samples, pint.Quantity):
-        raise WrongTypeError(
-            "an array of samples has no unit: each column is in the unit in which its parameter is "
-            "declared. With units give a list of points, or a dict of columns as a DataFrame."
-        )
     if array.shape[1] != len(keys):
         raise RunError(f"vary has {len(keys)} names and an array of {array.shape[1]} columns.")
-    for key in keys:
-        if keys.count(key) > 1:
-            raise RunError(f"{_name(key)!r} is in vary twice.")
-    return {key: [_plain(item) for item in array[:, k]] for k, key in enumerate(keys)}
+    _check_once(keys)
+    return {key: [plain(item) for item in array[:, k]] for k, key in enumerate(keys)}
 
 
 def _of_points(points: Sequence[object]) -> dict[object, list[object]]:
@@ -410,5 +329,5 @@ def _of_points(points: Sequence[object]) -> dict[object, list[object]]:
                     f"point {one} of vary has {_name(key)!r} and point {other} has none; all "
                     "points have the same names."
                 )
-            columns[key].append(_plain(point[key]))
+            columns[key].append(plain(point[key]))
     return columns

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from somaflow.errors import SomaflowError
+from somaflow.quiet import loaded
 from somaflow.sweeping import pickles
 
 _LOOK = 1.0  # seconds between looks at whether the parent is there
@@ -84,7 +85,7 @@ def answer(data: bytes) -> bytes:
         data: A function and its arguments, pickled.
     """
     try:
-        function, arguments, keywords = pickle.loads(data)
+        function, arguments, keywords = loaded(pickle.loads, data)
     except BaseException as error:
         words = f"a worker process cannot read its task: {type(error).__name__}: {error}"
         return _failed(pickles.UnsendableError(words), error)
