@@ -186,14 +186,14 @@ def sweep(
     Example:
         ```python
         cells = sf.Population("cells", 10, sf.load("lif"))
-        clamp = sf.CurrentClamp(cells, 0.3 * nA, name="clamp")
+        clamp = sf.Stimulus(cells, sf.Step(0.3 * nA), name="clamp")
         rates = sf.sweep(
             sf.Network(cells, clamp),
-            {"clamp.current": [0.2, 0.4, 0.6] * nA},
+            {"clamp.amplitude": [0.2, 0.4, 0.6] * nA},
             200 * ms,
             reduce="rate",
         )
-        rates["cells.rate"]  # Hz, along `clamp.current`
+        rates["cells.rate"]  # Hz, along `clamp.amplitude`
         ```
     """
     return execution.execute(
