@@ -78,3 +78,7 @@ from .storage.solution import Solution as Solution
 from .storage.solution import SpikeTrains as SpikeTrains
 from .storage.store import ZarrSink as ZarrSink
 from .sweeping.processes import Processes as Processes
+from .sweeping.progress import SweepProgress as SweepProgress
+from .sweeping.sweep import resume_sweep as resume_sweep
+from .sweeping.sweep import spikes_of as spikes_of
+from .sweeping.sweep import sweep as sweep

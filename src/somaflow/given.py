@@ -1,9 +1,10 @@
 """What a user gave, whatever it is: shown in a message, and taken as a flag, a path or an array."""
 
+import inspect
 import json
 import reprlib
 import sys
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -55,6 +56,17 @@ def has(value: object, name: str) -> bool:
         return hasattr(value, name)
     except Exception:  # those of the value's own methods
         return False
+
+
+def takes_one(function: Callable[..., object]) -> bool:
+    """Return whether a function can be called with one argument, as far as it tells."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # of a function of C
+        pass
+    return True
 
 
 def flag(value: object, name: str) -> bool:

@@ -14,6 +14,7 @@ _T = TypeVar("_T")
 
 _STANDARD_ERROR = 2
 _LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "2"  # of TensorFlow's log: from 2 on errors alone
+_SILENT = "3"  # not even these, as the command line has it
 
 
 class _Late(ModuleType):
@@ -43,7 +44,7 @@ def loaded(load: Callable[[_S], _T], name: _S) -> _T:
     """
     # What was set here goes on to child processes, and is the user's choice no more than here.
     chosen = os.environ.get(_LEVEL)
-    if "tensorflow" in sys.modules or chosen not in (None, _QUIET):
+    if "tensorflow" in sys.modules or chosen not in (None, _QUIET, _SILENT):
         return load(name)
     os.environ[_LEVEL] = _QUIET
     try:

@@ -18,6 +18,7 @@ from somaflow.cli.main import app
 from somaflow.errors import StoreError
 from somaflow.running.progress import Progress
 from somaflow.storage.folder import beside
+from somaflow.sweeping.progress import SweepProgress
 
 NOW = 1_800_000_000.0
 
@@ -211,6 +212,33 @@ def test_a_terminal_gets_a_bar(run, monkeypatch):
     for words in ("running ━", "4,200 of 10,000 ms, 12 s left", "last sign from elsewhere"):
         assert words in written.getvalue()
     assert "finished: 10,000 of 10,000 ms" in written.getvalue().rpartition("running")[2]
+
+
+def sweep(run, state="running", finished=98, **more):
+    fields = dataclasses.asdict(SweepProgress(finished, 2, 8, 256, 50, 60.0))
+    run.tell(state, progress=fields, kind="sweep", **({"again": True} | more))
+
+
+def test_a_sweep_is_followed_until_it_is_finished(run):
+    sweep(run)
+    lines, code = follow(run, lambda: sweep(run, "finished", 254))
+    assert lines == [
+        "100 of 256 members, 8 running, 2 failed, 3 min 7 s left",
+        "finished: 256 of 256 members, 8 running, 2 failed",
+    ]
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("again", "words"),
+    [(True, "go on with: somaflow sweep --resume "), (False, "go on with: sf.sweep(...) called")],
+)
+def test_a_sweep_that_was_killed_says_what_goes_on_with_it(run, again, words):
+    sweep(run, pid=gone_process(), again=again)
+    (line,), code = follow(run)
+    assert line.startswith("100 of 256 members, 8 running, 2 failed, ")
+    assert words in line
+    assert code == 1
 
 
 def call(*arguments: str):

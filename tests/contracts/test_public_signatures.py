@@ -9,12 +9,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import xarray as xr
 from nonsense import CASES, CELLS, LEAK, NETWORK, VALUES, Case
 
 import somaflow as sf
@@ -27,7 +29,16 @@ NOISY = np.random.default_rng(1).normal(size=100)
 RUN: dict[str, Any] = {"dt": 0.1 * ms, "progress": False}
 MATH = ("exp", "expm1", "exprel", "log", "sin", "cos", "tanh", "sigmoid", "sqrt", "absolute")
 # What a run returns: nobody makes it by hand.
-RESULTS = {"Check", "FinalState", "Moment", "Occurrences", "Plan", "Progress", "Solution"}
+RESULTS = {
+    "Check",
+    "FinalState",
+    "Moment",
+    "Occurrences",
+    "Plan",
+    "Progress",
+    "Solution",
+    "SweepProgress",
+}
 RESULTS |= {"SpikeTrains"}
 
 
@@ -54,7 +65,33 @@ def by_name(name: Any) -> Any:
     return sf.simulate(NETWORK, 1 * ms, **RUN, initial={name: {"v": -55}})
 
 
+class Here(Executor):
+    """Computes in this process."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def sweep(**arguments: Any) -> Any:
+    return sf.sweep(**arguments, pool=Here())
+
+
 COMPILED = {
+    "sweep": Case(
+        sweep,
+        model=NETWORK, vary={"cells.tau": [10, 20] * ms}, duration=1 * ms, dt=0.1 * ms,
+        solver=sf.RK4(), dtype="float64", seed=0, trials=None, record=[CELLS["v"]],
+        initial={"cells": {"v": -55}}, reduce=None, batch=None, sink=None, progress=False,
+    ),
+    "sweep of a value": Case(
+        lambda v: sweep(model=NETWORK, vary=[{"seed": v}], duration=1 * ms, progress=False), v=1
+    ),
+    "sweep in a pool": Case(  # an address is refused once the pool was taken
+        lambda v: sf.sweep(NETWORK, {"seed": [1]}, 1 * ms, pool=v, sink="s3://a/b.zarr"), v=1
+    ),
+    "resume_sweep": Case(sf.resume_sweep, path="none.zarr", pool=1, progress=False),
     "simulate": Case(
         sf.simulate,
         network=NETWORK, duration=1 * ms, dt=0.1 * ms, solver=sf.RK4(), dtype="float64", seed=0,
@@ -103,7 +140,19 @@ COMPILED = {
         lambda v: solve(noise=lambda t, y: v, dt=0.1, solver=sf.EulerMaruyama()), v={"x": 1.0}
     ),
 }  # fmt: skip
+SPIKES = xr.Dataset(
+    {
+        "a.spikes.count": ("x", [0, 1]),
+        "a.spikes.first": ("x", [0, 0]),
+        "a.spikes.times": ("a.spikes.spike", [1.0]),
+        "a.spikes.cells": ("a.spikes.spike", [0]),
+    },
+    {"x": ("x", [0.1, 0.2], {"units": "mS"}), "a.spikes.cell": ("a.spikes.cell", [0])},
+    {"duration_ms": 5.0, "start_ms": 0.0},
+)
 PLAIN = {
+    "spikes_of": Case(sf.spikes_of, result=SPIKES, key="a", at={"x": 0.1}),
+    "a member of spikes_of": Case(lambda v: sf.spikes_of(SPIKES, "a", {"x": v}), v=0.1),
     "Mechanism": Case(
         sf.Mechanism,
         name="x", kind="channel", title="x", reference="x", equations=LEAK.equations, details={},
@@ -233,6 +282,12 @@ def test_nonsense_asked_of_a_result_gets_an_answer(run: sf.Solution) -> None:
             shaded=None,
         ),
         Case(sf.plotting.response, run=run, spectrum=None, odour=None, title="", window=None),
+        Case(
+            sf.plotting.sweep,
+            result=xr.Dataset({"rate": ("g", [1.0, 2.0])}),
+            variable=None,
+            title="",
+        ),
         Case(sf.resume, path=place, duration=1 * ms, checkpoint=None, exact=True, progress=False),
         Case(sf.check, path=place, repair=False),
         Case(sf.ZarrSink, path="x.zarr", overwrite=False),

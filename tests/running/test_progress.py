@@ -23,6 +23,7 @@ from somaflow.running.progress import (
     span,
 )
 
+START = Progress(0.0, 10_000.0, 0.0, 0.0, None, 0)
 HALF = Progress(4200.0, 10_000.0, 0.0, 8.82, 1034, 812 << 20)
 
 
@@ -94,12 +95,12 @@ def test_what_is_no_progress_is_refused(value):
     with pytest.raises(sf.errors.WrongTypeError, match="True, False, or a function"):
         check_progress(value)
     with pytest.raises(sf.errors.WrongTypeError):
-        shown(value, 1.0, 0.0)
+        shown(value, START)
 
 
 def test_a_function_is_called_as_it_is():
     seen = []
-    with shown(seen.append, 10_000.0, 0.0) as show:
+    with shown(seen.append, START) as show:
         show(HALF)
     assert seen == [HALF]
 
@@ -108,13 +109,13 @@ def test_what_a_function_raises_passes_through():
     def fails(_):
         raise LookupError("mine")
 
-    with pytest.raises(LookupError, match="mine"), shown(fails, 1.0, 0.0) as show:
+    with pytest.raises(LookupError, match="mine"), shown(fails, START) as show:
         show(HALF)
 
 
 def test_false_is_silent(capsys, monkeypatch):
     monkeypatch.setattr(progress, "BETWEEN_LINES", 0.0)
-    with shown(False, 10_000.0, 0.0) as show:
+    with shown(False, START) as show:
         show(HALF)
     assert capsys.readouterr() == ("", "")
 
@@ -139,7 +140,7 @@ def at(done: float) -> Progress:
 
 
 def test_a_log_gets_a_line_every_ten_seconds_and_the_last(capsys, clock):
-    with shown(True, 10_000.0, 0.0) as show:
+    with shown(True, START) as show:
         for k in range(1, 11):
             clock.now += 4.0
             show(at(1000.0 * k))
@@ -150,7 +151,7 @@ def test_a_log_gets_a_line_every_ten_seconds_and_the_last(capsys, clock):
 
 
 def test_a_run_that_ends_sooner_is_silent_in_a_log(capsys, clock):
-    with shown(True, 10_000.0, 0.0) as show:
+    with shown(True, START) as show:
         for k in range(1, 11):
             clock.now += 0.9
             show(at(1000.0 * k))
@@ -159,14 +160,14 @@ def test_a_run_that_ends_sooner_is_silent_in_a_log(capsys, clock):
 
 def test_without_standard_error_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with shown(True, 10_000.0, 0.0) as show:
+    with shown(True, START) as show:
         show(HALF)
 
 
 def test_forced_colours_make_no_bar_in_a_log(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(progress, "DELAY", 0.0)
-    with shown(True, 10_000.0, 0.0) as show:
+    with shown(True, START) as show:
         show(HALF)
         time.sleep(0.05)
     assert capsys.readouterr().err == ""
@@ -194,6 +195,7 @@ def on_a_terminal(code: str, waits: tuple[str, ...] = ()) -> tuple[str, int]:
         "import sys\n"
         "from somaflow.running.progress import Progress, shown\n"
         "def at(done): return Progress(done, 1000.0, 0.0, done / 500, 7, 5 << 20)\n"
+        "START = at(0.0)\n"
         "def wait(): sys.stdin.readline()\n"
     )
     process = subprocess.Popen(
@@ -228,14 +230,14 @@ def test_a_short_run_shows_no_bar():
     written, code = on_a_terminal(
         "import threading\n"
         "threading.Timer.run = lambda timer: timer.finished.wait()\n"
-        "with shown(True, 1000.0, 0.0) as show:\n    show(at(500.0)); show(at(1000.0))\n"
+        "with shown(True, START) as show:\n    show(at(500.0)); show(at(1000.0))\n"
     )
     assert (written, code) == ("", 0)
 
 
 def test_a_longer_run_shows_a_bar_that_ends_as_a_line():
     written, code = on_a_terminal(
-        "with shown(True, 1000.0, 0.0) as show:\n"
+        "with shown(True, START) as show:\n"
         "    wait()\n    show(at(500.0))\n    wait()\n    show(at(1000.0))\n",
         ("compiling", "running"),
     )
@@ -250,7 +252,7 @@ def test_a_longer_run_shows_a_bar_that_ends_as_a_line():
 def test_an_error_leaves_no_bar():
     written, code = on_a_terminal(
         "try:\n"
-        "    with shown(True, 1000.0, 0.0) as show:\n"
+        "    with shown(True, START) as show:\n"
         "        wait()\n        show(at(500.0))\n        wait()\n"
         "        raise LookupError\n"
         "except LookupError:\n"
@@ -267,6 +269,6 @@ def test_an_error_leaves_no_bar():
 def test_a_bar_is_stopped_once_and_for_all(capsys):
     # Ended at the moment when its timer fires: neither a leftover thread nor a picture.
     for _ in range(20):
-        with bar(Console(stderr=True), 1.0, 0.0, delay=0.001) as show:
+        with bar(Console(stderr=True), START, "compiling", 0.001) as show:
             show(at(1.0))
             time.sleep(0.001)

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from somaflow.cli import check, describe, resume, run, watch
+from somaflow.cli import check, describe, resume, run, sweep, watch
 from somaflow.cli.durations import milliseconds
 from somaflow.cli.outcome import Report
 from somaflow.cli.place import command
@@ -63,15 +63,17 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the table as one JSON
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(of_sweep: bool = False) -> Iterator[None]:
     """Say an error in its own words and end with exit code 2; of a signal, with 128 and its own."""
     console = Console(stderr=True)
     try:
         yield
     except Interrupted as stop:
-        message = f"stopped at {stop.time:,.10g} ms by {_name(stop.signal)}"
+        message, again = f"stopped at {stop.time:,.10g} ms by {_name(stop.signal)}", "resume"
+        if of_sweep:
+            message, again = str(stop).partition(";")[0], "sweep --resume"
         if stop.path is not None:
-            message += f"; go on with: {command('resume', stop.path)}"
+            message += f"; go on with: {command(again, stop.path)}"
         console.print(Text(message), soft_wrap=True)
         raise typer.Exit(128 + stop.signal) from None
     except SomaflowError as error:
@@ -176,6 +178,118 @@ def run_model(
     _tell(report, as_json)
 
 
+@app.command("sweep", epilog="Quote what holds a >, which the shell would take for itself.")
+def sweep_model(
+    model: Annotated[
+        str | None, typer.Argument(help="A model; `somaflow models` lists them.")
+    ] = None,
+    *,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="What varies, once for each axis. VALUES are a:b:n UNIT, n values from a to b "
+            "('LN->PN.g=0:0.6:13mS/cm2', or LN_to_PN.g=...); a:b, whole numbers (seed=1:5); or a "
+            "list (PN.g_na=80,100mS/cm2, parameters=al-20hz,psst-2022). NAME is a part of the "
+            "network and what it has, or --seed, --parameters, --scale, --coherence.",
+        ),
+    ] = None,
+    resumed: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="DIR", help="Go on with the sweep there; no MODEL."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Runs of each point, with seeds of their own.")
+    ] = None,
+    reduce: Annotated[
+        str | None,
+        typer.Option(
+            help="What is kept of each member: rate, count, cv, lfp_peak, or several: rate,cv.",
+            show_default="rate, and lfp_peak of a model with a field potential",
+        ),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the recordings of each member instead.")
+    ] = False,
+    parameters: Annotated[
+        str | None, typer.Option(help="A parameter set of the model.", show_default="the first")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="The share of the cells.", show_default="all")
+    ] = None,
+    coherence: Annotated[
+        float | None,
+        typer.Option(help="Model decision: as of `run`.", show_default="the model's own"),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(help="Biological time of each member.", show_default="the model's own"),
+    ] = None,
+    dt: Annotated[
+        str | None, typer.Option(help="The step.", show_default="the model's own")
+    ] = None,
+    solver: Annotated[str | None, _Method] = None,
+    dtype: Annotated[Dtype, typer.Option(help="The precision.")] = Dtype.FLOAT64,
+    seed: Annotated[int, typer.Option(help="Keys every random choice, where it is fixed.")] = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Members that are rows of one program.", show_default="what is best"),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes.", show_default="one for each core")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("somaflow-out"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sweep there.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Print what it would need, and run nothing; exit code 1 if it does not fit.",
+        ),
+    ] = False,
+    silent: _Quiet = False,
+    as_json: _Json = False,
+) -> None:
+    """Simulate a model many times; write one result (Zarr) and a figure (PNG).
+
+    Called again it goes on where it stopped. The exit code is 1 if members failed.
+    """
+    errors = Console(stderr=True)
+    with _plain_errors(of_sweep=True):
+        if (model is None) == (resumed is None):
+            raise typer.BadParameter("give a MODEL, or --resume DIR.")
+        way = sweep.Way(out, processes, overwrite, silent)
+        if model is None:
+            report = sweep.resume(str(resumed), way, errors)
+        else:
+            own = entry(model)
+            if record and reduce is not None:
+                raise typer.BadParameter("--record keeps recordings, in place of --reduce.")
+            names = sweep.default_reduce(model) if reduce is None else tuple(reduce.split(","))
+            asked = sweep.Sweep(
+                model=model,
+                vary=tuple(vary or ()),
+                trials=trials,
+                parameters=parameters,
+                duration=milliseconds(own.duration if duration is None else duration, "--duration"),
+                dt=milliseconds(own.dt if dt is None else dt, "--dt"),
+                solver=solver or own.solver,
+                dtype=dtype.value,
+                seed=seed,
+                scale=scale,
+                coherence=coherence,
+                reduce=None if record else names,
+                batch=batch,
+            )
+            if plan:
+                needed = sweep.plan(asked, way, errors)
+                typer.echo(json.dumps(needed) if as_json else sweep.in_lines(needed))
+                raise typer.Exit(0 if needed["fits"] else 1)
+            report = sweep.execute(asked, way, errors)
+    _tell(report, as_json)
+    raise typer.Exit(1 if report.numbers["failed"] else 0)
+
+
 @app.command("resume")
 def resume_run(
     place: _Place,
@@ -239,14 +353,16 @@ def watch_run(
     raise typer.Exit(code)
 
 
-def _tell(report: Report, as_json: bool) -> None:
-    """Print what a run leaves."""
+def _tell(report: Report | sweep.SweepReport, as_json: bool) -> None:
+    """Print what a run or a sweep leaves."""
     if as_json:
         typer.echo(json.dumps(report.numbers))
         return
     console = Console(highlight=False)
     console.print(Text(report.title, style="bold"))
-    console.print(table(report.numbers))
+    console.print(
+        table(report.numbers) if isinstance(report, Report) else sweep.table(report.numbers)
+    )
     if report.provenance:
         console.print(Text(report.provenance, style="dim"))
     console.print()

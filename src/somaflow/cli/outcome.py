@@ -76,12 +76,22 @@ def of_model(run: sf.Solution, model: sf.models.Model, store: Path, begun: float
         peak = None if spectrum is None else spectrum.peak
         numbers["lfp_peak_hz"] = None if peak is None else round(peak, 2)
         figure = None if foreign else _response(run, model, spectrum)
-    drawn = None if figure is None else _write(figure, path, begun < run.duration, store)
+    drawn = None if figure is None else write_figure(figure, path, begun < run.duration, store)
     return Report(numbers, model.title, model.provenance, str(store), drawn)
 
 
-def _write(figure: Figure, path: Path, needed: bool, store: Path) -> Path | None:
-    """Write a run's figure, and return where it is, if it is there."""
+def write_figure(figure: Figure, path: Path, needed: bool, store: Path) -> Path | None:
+    """Write a figure, and return where it is, if it is there.
+
+    Args:
+        figure: The figure.
+        path: Where to.
+        needed: Whether it is an error that it cannot be written.
+        store: The results that it is of.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     try:
         figure.savefig(path, dpi=150, metadata={"Software": _MARK})
     except OSError as error:

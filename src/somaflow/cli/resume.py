@@ -10,11 +10,12 @@ from rich.text import Text
 
 import somaflow as sf
 from somaflow.cli.outcome import Report, of_any, of_model
-from somaflow.cli.place import find
+from somaflow.cli.place import command, find
 from somaflow.cli.request import kept_model
 from somaflow.cli.run import load
 from somaflow.cli.watch import FINISHED, Sight, look
 from somaflow.storage.folder import Folder, beside
+from somaflow.storage.ownership import sweep_of
 
 
 def execute(
@@ -46,6 +47,10 @@ def execute(
     """
     store = find(place)
     folder = beside(store)
+    if sweep_of(folder) is not None:
+        raise sf.errors.StoreError(
+            f"{store} is a sweep; go on with: {command('sweep --resume', store)}"
+        )
     model = kept_model(folder)
     load(console, silent)
     last = _told(folder)
@@ -57,7 +62,7 @@ def execute(
     whole = None if duration is None else duration * ms
     every = None if checkpoint is None else checkpoint * ms
     try:
-        with _warnings(console):
+        with as_notes(console):
             run = sf.resume(store, whole, checkpoint=every, exact=exact, progress=not silent)
     except sf.errors.NonFiniteState as error:
         error.add_note(f"What was computed before is in {store}.")
@@ -78,8 +83,12 @@ def _told(folder: Folder) -> Sight | None:
 
 
 @contextmanager
-def _warnings(console: Console) -> Iterator[None]:
-    """Say warnings as plain lines, such as of a damaged checkpoint that was passed over."""
+def as_notes(console: Console) -> Iterator[None]:
+    """Say warnings as plain lines, such as of a damaged checkpoint that was passed over.
+
+    Args:
+        console: Where.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: console.print(

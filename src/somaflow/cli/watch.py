@@ -1,4 +1,4 @@
-"""`somaflow watch`: follow a run from another process, by what it tells of itself."""
+"""`somaflow watch`: follow a run or a sweep from another process, by what it tells of itself."""
 
 import dataclasses
 import os
@@ -20,18 +20,19 @@ from somaflow.given import is_number, is_whole, parsed
 from somaflow.running.progress import Picture, Progress, draws, span
 from somaflow.storage.claim import is_claimed
 from somaflow.storage.folder import PROGRESS, Folder, beside
+from somaflow.sweeping.progress import KIND, SweepProgress
 
 _RUNNING, FINISHED = "running", "finished"
 _NOTHING = "nothing is computed yet"
 _EVERY = 1.0  # s
 _BETWEEN_LINES = 10.0  # s
 _SILENT = 60.0  # s without a sign after which this is said
-_FIELDS = {field.name for field in dataclasses.fields(Progress)}
+_RESUME, _SWEEP = "resume", "sweep --resume"  # commands that go on with a run, and with a sweep
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What a run tells of itself.
+    """What a run or a sweep tells of itself.
 
     Attributes:
         state: `running`, `finished`, `interrupted` or `failed`.
@@ -41,6 +42,7 @@ class Sight:
         updated: When it told this, in seconds since 1970.
         progress: How far it is; None before it knows.
         claimed: Whether its store was claimed just before it was asked.
+        again: The command that goes on with it; empty where none does.
     """
 
     state: str
@@ -48,8 +50,9 @@ class Sight:
     host: str
     pid: int
     updated: float
-    progress: Progress | None
+    progress: Progress | SweepProgress | None
     claimed: bool = True
+    again: str = _RESUME
 
 
 def look(folder: Folder) -> Sight | None:
@@ -78,19 +81,26 @@ def look(folder: Folder) -> Sight | None:
 
 def _sight(record: dict[str, Any], claimed: bool) -> Sight:
     fields, pid, updated = record["progress"], record["pid"], record["updated"]
+    of_sweep = record.get("kind") == KIND
+    kind = SweepProgress if of_sweep else Progress
     # A later version may tell more.
-    known = None if fields is None else {k: v for k, v in fields.items() if k in _FIELDS}
+    names = {field.name for field in dataclasses.fields(kind)}
+    known = None if fields is None else {k: v for k, v in fields.items() if k in names}
     numbers = [updated, *(v for k, v in (known or {}).items() if v is not None or k != "spikes")]
     if not all(map(is_number, numbers)) or not is_whole(pid) or not 0 < pid < 2**31:
         raise ValueError("something in it is no number")
+    again = _RESUME
+    if of_sweep:
+        again = _SWEEP if record["again"] else ""
     return Sight(
         state=str(record["state"]),
         sentence=str(record["sentence"]),
         host=str(record["host"]),
         pid=pid,
         updated=float(updated),
-        progress=None if known is None else Progress(**known),
+        progress=None if known is None else kind(**known),
         claimed=claimed,
+        again=again,
     )
 
 
@@ -130,7 +140,8 @@ def line(sight: Sight | None, store: str, now: float) -> str:
         return _NOTHING
     how_far = [] if sight.progress is None else [sight.progress.sentence()]
     if gone(sight):
-        lost = f"process {sight.pid} has left it; go on with: {command('resume', store)}"
+        again = command(sight.again, store) if sight.again else "sf.sweep(...) called as before"
+        lost = f"process {sight.pid} has left it; go on with: {again}"
         return "; ".join([*how_far, lost])
     if sight.state == _RUNNING:
         return "; ".join([*how_far, *_age(sight, now)]) or _NOTHING
@@ -154,7 +165,7 @@ def follow(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Show how far a run is until it ends.
+    """Show how far a run or a sweep is until it ends.
 
     Args:
         place: Its store, or the folder that holds it.

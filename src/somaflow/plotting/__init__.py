@@ -4,5 +4,6 @@ from somaflow.plotting.competition import competition
 from somaflow.plotting.raster import raster
 from somaflow.plotting.rasters import rasters
 from somaflow.plotting.response import response
+from somaflow.plotting.sweep import sweep
 
-__all__ = ["competition", "raster", "rasters", "response"]
+__all__ = ["competition", "raster", "rasters", "response", "sweep"]

@@ -59,7 +59,8 @@ def execute(
     if resumed is None:
         run.open()
     done = run.done * prepared.job.dt
-    with run.watched(), shown(progress, prepared.job.duration, done) as show:
+    first = Progress(done, prepared.job.duration, done, 0.0, None, 0)
+    with run.watched(), shown(progress, first) as show:
         carry = run.go(show, watch)
     return run.solution(carry)
 

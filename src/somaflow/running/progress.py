@@ -1,7 +1,6 @@
 """How far a run is: a bar in a terminal or a notebook, plain lines in a log."""
 
 import importlib.util
-import inspect
 import os
 import sys
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import rich.progress
 from rich.console import Console, Group, RenderableType
@@ -88,6 +88,28 @@ class Progress:
         )
 
 
+class Told(Protocol):
+    """What can be shown of something that takes long: a run, or a sweep of many."""
+
+    @property
+    def done(self) -> float:
+        """How much is done."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """How much there is to do."""
+        ...
+
+    def sentence(self) -> str:
+        """Return all of it as one line of text."""
+        ...
+
+    def two_lines(self) -> tuple[str, str]:
+        """Return the same for a place that is narrow: how far and how long, then the rest."""
+        ...
+
+
 # True for a bar or lines, False for silence, or what is called after each chunk.
 Display = bool | Callable[[Progress], None]
 
@@ -133,47 +155,40 @@ def resident_bytes() -> int:
         return most if sys.platform == "darwin" else most * 1024  # KiB elsewhere
 
 
-def check_progress(progress: object) -> None:
+def check_progress(progress: object, kind: str = "sf.Progress") -> None:
     """Refuse what cannot show progress.
+
+    Args:
+        progress: What was given.
+        kind: What a function would be given.
 
     Raises:
         WrongTypeError: It is neither True nor False nor a function.
     """
     if isinstance(progress, bool):
         return
-    if isinstance(progress, type) or not callable(progress) or not _takes_one(progress):
+    if isinstance(progress, type) or not callable(progress) or not given.takes_one(progress):
         raise WrongTypeError(
-            f"progress is True, False, or a function that is given a sf.Progress, not "
+            f"progress is True, False, or a function that is given a {kind}, not "
             f"{given.shown(progress)}."
         )
 
 
-def _takes_one(function: Callable[..., object]) -> bool:
-    """Return whether a function can be called with one argument, as far as it tells."""
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # of a function of C
-        pass
-    return True
-
-
 def shown(
-    progress: Display, total: float, begun: float
-) -> AbstractContextManager[Callable[[Progress], None]]:
-    """Return what shows a run's progress while a block runs.
+    progress: bool | Callable[[Any], None], first: Told, word: str = "compiling"
+) -> AbstractContextManager[Callable[[Any], None]]:
+    """Return what shows progress while a block runs.
 
     Args:
         progress: True for a bar where standard error is a terminal or in a notebook, and for a
             plain line every 10 s elsewhere; False for nothing; or a function, which is called as
             it is. A bar comes after 0.5 s, a first line after 10 s: of a shorter run nothing is
             shown.
-        total: Biological time of the whole run in ms.
-        begun: Biological time at which this process begins, in ms.
+        first: How far it is as the block begins.
+        word: What it does then.
 
     Returns:
-        A context that gives the function to call after each chunk.
+        A context that gives the function to call as it gets on.
 
     Raises:
         WrongTypeError: `progress` is none of these.
@@ -185,7 +200,7 @@ def shown(
         return nullcontext(_silent)
     console = Console(stderr=True)
     if draws(console):
-        return bar(console, total, begun)
+        return bar(console, first, word)
     return nullcontext(_Lines())
 
 
@@ -199,18 +214,18 @@ def draws(console: Console) -> bool:
 
 @contextmanager
 def bar(
-    console: Console, total: float, begun: float, delay: float = DELAY
-) -> Iterator[Callable[[Progress], None]]:
+    console: Console, first: Told, word: str, delay: float = DELAY
+) -> Iterator[Callable[[Told], None]]:
     """Show a bar while the block runs.
 
     Args:
         console: Where.
-        total: Biological time of the whole run in ms.
-        begun: Biological time at which this process begins, in ms.
+        first: How far it is as the block begins.
+        word: What it does then.
         delay: Seconds before it is shown.
     """
-    picture = Picture(Progress(begun, total, begun, 0.0, None, 0), "compiling")
-    last: Progress | None = None
+    picture = Picture(first, word)
+    last: Told | None = None
     live = Live(picture, console=console, refresh_per_second=5, redirect_stdout=False)
     # A compile calls nobody, so a timer and not the first chunk brings the bar up.
     lock, ended = threading.Lock(), False
@@ -220,7 +235,7 @@ def bar(
             if not ended:
                 live.start(refresh=True)
 
-    def take(progress: Progress) -> None:
+    def take(progress: Told) -> None:
         nonlocal last
         last = progress
         picture.take(progress)
@@ -243,14 +258,14 @@ def bar(
 
 
 class Picture:
-    """A bar and what is said of a run: two lines, for a terminal of 80 columns.
+    """A bar and what is said beside it: two lines, for a terminal of 80 columns.
 
     Args:
-        progress: How far the run is.
+        progress: How far it is.
         word: What it does.
     """
 
-    def __init__(self, progress: Progress, word: str) -> None:
+    def __init__(self, progress: Told, word: str) -> None:
         self._bar = rich.progress.Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -260,7 +275,7 @@ class Picture:
         self._task = self._bar.add_task(word, total=progress.total, place="")
         self.take(progress, word)
 
-    def take(self, progress: Progress, word: str = "running") -> None:
+    def take(self, progress: Told, word: str = "running") -> None:
         """Show from now on how far it is, and what it does."""
         place, self._rest = progress.two_lines()
         self._bar.update(self._task, description=word, completed=progress.done, place=place)
@@ -276,12 +291,12 @@ class _Lines:
         self._latest = time.monotonic()
         self._any = False
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Told) -> None:
         last = self._any and progress.done >= progress.total
         if last or time.monotonic() - self._latest >= BETWEEN_LINES:
             print(progress.sentence(), file=sys.stderr, flush=True)
             self._latest, self._any = time.monotonic(), True
 
 
-def _silent(progress: Progress) -> None:
+def _silent(progress: Told) -> None:
     pass

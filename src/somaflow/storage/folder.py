@@ -24,6 +24,9 @@ JOB, PROGRESS, LOG, LOCK, REQUEST, CHECKPOINT = (
     "request.json",
     "checkpoint-",
 )
+# And beside the store of a sweep: what it is, its finished members, its result while that is being
+# written, and the one that it takes the place of.
+SWEEP, PART, RESULT, REPLACED = "sweep.json", "part-", "result", "replaced"
 PARTIAL = ".partial"
 METADATA = "zarr.json"  # of Zarr's format 3, for a store and for each array in it
 _LOCAL = "file://"

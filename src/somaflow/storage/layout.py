@@ -16,7 +16,7 @@ from somaflow.storage.folder import METADATA
 from somaflow.storage.sinks import Column
 
 # The last four bytes of a chunk are a checksum of those before, which Zarr itself looks at.
-_CODECS = (ZstdCodec(level=1), Crc32cCodec())
+CODECS = (ZstdCodec(level=1), Crc32cCodec())
 # A chunk of nothing but the fill value has a file too, so that a missing one is noticed.
 WHOLE = {"array.write_empty_chunks": True}
 
@@ -58,7 +58,7 @@ class ArrayLayout:
                 dtype=self.dtype,
                 # What an interrupted run has not written.
                 fill_value=float("nan") if np.dtype(self.dtype).kind == "f" else -1,
-                compressors=_CODECS,
+                compressors=CODECS,
                 dimension_names=self.dimensions,
                 attributes=dict(self.attributes),
             )

@@ -18,9 +18,13 @@ from somaflow.storage.folder import (
     LOCK,
     LOG,
     METADATA,
+    PART,
     PARTIAL,
     PROGRESS,
+    REPLACED,
     REQUEST,
+    RESULT,
+    SWEEP,
     Folder,
 )
 
@@ -31,6 +35,10 @@ _MOST = 5  # names in a message
 _WRITING = rf"(\.[0-9a-f]+)?{re.escape(PARTIAL)}"
 _FILES = "|".join(re.escape(name) for name in (JOB, PROGRESS, LOG, REQUEST))
 _BESIDE = re.compile(rf"(?:{_FILES}|{re.escape(CHECKPOINT)}\d{{12,}})(?:{re.escape(PARTIAL)})?")
+_SWEEP_FILES = "|".join(re.escape(name) for name in (SWEEP, PROGRESS, LOG, REQUEST))
+_SWEEP = re.compile(
+    rf"(?:{_SWEEP_FILES}|{re.escape(PART)}\d{{8,}})(?:{re.escape(PARTIAL)})?|{RESULT}/|{REPLACED}/"
+)
 _TOLD = re.compile(rf"(?:zarr|{re.escape(METADATA)})(?:{_WRITING})")
 _CHUNK = re.compile(rf"\d+(?:{_WRITING})?")
 
@@ -86,6 +94,85 @@ def tidy_beside(folder: Folder) -> None:
     """Remove what is left beside a store of writes that were cut short."""
     for name in folder.shallow():
         if name.endswith(PARTIAL) and _BESIDE.fullmatch(name):
+            folder.remove(name)
+
+
+# ----------------------------------------------------------- the folder beside a sweep's result
+
+
+def check_beside_sweep(folder: Folder) -> None:
+    """Refuse a folder beside the result of a sweep that holds anything but a sweep.
+
+    Raises:
+        StoreError: It is no folder, or a link; it holds a run, or something that no sweep has
+            written; or nothing in it says of which sweep it is.
+    """
+    if folder.is_link() or (folder.is_there() and not folder.exists()):
+        raise StoreError(
+            f"{folder}, where a sweep keeps its finished members, is a link or no folder; move it, "
+            "or choose another path."
+        )
+    files = folder.shallow()
+    if JOB in files:
+        raise StoreError(
+            f"{folder} belongs to a single run, not to a sweep; choose another path for the sweep."
+        )
+    strange = [name for name in files if not _SWEEP.fullmatch(name) and name != LOCK]
+    if LOCK in files and not is_lock(folder):
+        strange.append(LOCK)
+    if strange:
+        raise StoreError(
+            f"{folder}, where a sweep keeps its finished members, holds what no sweep has written: "
+            f"{listed(strange)}. Move it, or choose another path."
+        )
+    if set(files) - {LOCK, f"{SWEEP}{PARTIAL}"} and sweep_of(folder) is None:
+        raise StoreError(
+            f"nothing in {folder} says of which sweep it is: {SWEEP} is missing or damaged. Move "
+            "that folder, or choose another path."
+        )
+
+
+def sweep_of(folder: Folder) -> dict[str, Json] | None:
+    """Return what the folder beside a result tells of its sweep; None where it tells of none."""
+    try:
+        told = parsed(folder.read(SWEEP))
+        return told if "fingerprint" in told and "format" in told else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def tidy_beside_sweep(folder: Folder, parts: bool) -> None:
+    """Remove what writes that were cut short left beside the result of a sweep.
+
+    Args:
+        folder: That folder, which `check_beside_sweep` takes.
+        parts: Whether the finished members go too, since the result has them all.
+
+    Raises:
+        StoreError: There is something in a result there that no sweep has written.
+        OSError: A file cannot be removed.
+    """
+    for name in folder.shallow():
+        if name in (f"{RESULT}/", f"{REPLACED}/"):
+            clear_store(Folder(f"{folder}/{name[:-1]}"))
+            folder.remove(name)
+        elif _SWEEP.fullmatch(name) and (
+            name.endswith(PARTIAL) or (parts and name.startswith(PART))
+        ):
+            folder.remove(name)
+
+
+def clear_beside_sweep(folder: Folder) -> None:
+    """Remove what a sweep has left beside its result, and last what tells whose it was.
+
+    Raises:
+        StoreError: There is something that no sweep has written.
+        OSError: A file cannot be removed.
+    """
+    check_beside_sweep(folder)
+    tidy_beside_sweep(folder, parts=True)
+    for name in sorted(folder.shallow(), key=lambda name: (name == SWEEP, name)):
+        if _SWEEP.fullmatch(name):
             folder.remove(name)
 
 

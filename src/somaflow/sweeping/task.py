@@ -6,8 +6,8 @@ pickled; of the sweep itself nothing does.
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import xarray as xr
 
@@ -19,9 +19,7 @@ from somaflow.running.rows import run_together
 from somaflow.settings import Duration
 from somaflow.solvers.base import Solver
 from somaflow.storage.solution import Solution
-from somaflow.sweeping.reductions import reduced
-
-Reduce = Callable[[Solution], object] | str | Sequence[str]
+from somaflow.sweeping.reductions import Reduce, reduced, travels
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Settings:
         solver: The method; None for the default.
         dtype: `"float64"` or `"float32"`.
         reduce: What is made of each member; None keeps its recordings.
+        whole: Whether runs come back as they are, to be reduced where they come to.
     """
 
     duration: Duration
@@ -58,6 +57,11 @@ class Settings:
     solver: Solver | None
     dtype: str
     reduce: Reduce | None = None
+    whole: bool = False
+
+    def sent(self) -> "Settings":
+        """Return them as they can be sent to another process, whatever `reduce` is."""
+        return self if travels(self.reduce) else replace(self, reduce=None, whole=True)
 
 
 @dataclass(frozen=True)
@@ -83,18 +87,31 @@ class Outcome:
 
     Attributes:
         number: Its place in the sweep.
-        data: Its recordings as `Solution.to_xarray` lays them out, or what was made of them; None
-            where it failed.
+        data: Its recordings as `Solution.to_xarray` lays them out, or what was made of them; the
+            run itself where it is yet to be reduced; None where it failed.
         failure: Why it failed, in words; empty where it did not.
         compiled: Whether its task compiled something.
         process: Host and process that computed it.
     """
 
     number: int
-    data: xr.Dataset | None
+    data: xr.Dataset | Solution | None
     failure: str
     compiled: bool
     process: str
+
+    def reduced(self, reduce: Reduce | None) -> "Outcome":
+        """Return it with what a reduction makes of its run, if that is yet to be done.
+
+        Where the reduction raises, the member has failed.
+        """
+        if not isinstance(self.data, Solution):
+            return self
+        try:
+            return replace(self, data=reduced(self.data, reduce))
+        except Exception as error:  # whatever a user's function raises
+            why = f"reduce failed: {type(error).__name__}: {error}"
+            return replace(self, data=None, failure=why)
 
 
 def compute(task: Task) -> list[Outcome]:
@@ -111,16 +128,12 @@ def compute(task: Task) -> list[Outcome]:
     where = f"{platform.node()}, process {os.getpid()}"
     outcomes = []
     for number, result in zip(task.numbers, results, strict=True):
-        data, failure, fresh = None, "", False
         if isinstance(result, Solution):
             fresh = bool(result.statistics["compiled"])
-            try:
-                data = reduced(result, settings.reduce)
-            except Exception as error:  # whatever a user's function raises
-                failure = f"reduce failed: {type(error).__name__}: {error}"
+            outcome = Outcome(number, result, "", fresh, where)
+            outcomes.append(outcome if settings.whole else outcome.reduced(settings.reduce))
         else:
-            failure = str(result)
-        outcomes.append(Outcome(number, data, failure, fresh, where))
+            outcomes.append(Outcome(number, None, str(result), False, where))
     return outcomes
 
 
