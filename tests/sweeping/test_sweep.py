@@ -99,8 +99,10 @@ def test_bytes_do_not_depend_on_batch_and_order(
         assert pool.order != sorted(pool.order)
 
 
-def test_trials_and_points(sweep: Callable) -> None:
-    data = sweep(vary=[{"cells.I": 2 * nA}, {"cells.I": 3 * nA}], trials=2)
+@pytest.mark.parametrize("stored", [False, True])
+def test_trials_and_points(stored: bool, sweep: Callable, tmp_path: Path) -> None:
+    sink = tmp_path / "a.zarr" if stored else None
+    data = sweep(vary=[{"cells.I": 2 * nA}, {"cells.I": 3 * nA}], trials=2, sink=sink)
     assert data["failure"].dims == ("point", "trial")
     assert data["cells.I"].dims == ("point",)
     assert data["seed"].dims == ("point", "trial") and data["seed"][0, 0] == 0
@@ -541,6 +543,10 @@ def test_other_versions_are_not_mixed(
     file.write_text(json.dumps(told))
     with pytest.raises(StoreError, match=r"other versions \(numpy 1\.0 there and"):
         sweep(sink=sink)
+    for part in beside_of(sink).glob("part-*"):
+        part.unlink()
+    sweep(sink=sink)
+    assert json.loads(file.read_text())["versions"]["numpy"] == np.__version__
 
 
 # --------------------------------------------------------------------------- before it begins

@@ -87,20 +87,22 @@ def execute(request: Request) -> xr.Dataset:
     with place.claimed():
         ours = told_of(members, request.settings)
         place.check(ours)
-        place.begin(ours, {"versions": _versions(), "request": request.again})
+        more = {"versions": _versions(), "request": request.again}
+        if place.told is None:
+            place.begin(ours, more)
         parts = place.parts(_taken(members))
         sweep = _Sweep(request, parts, place, ours)
         if place.failed() == 0:
             place.tidy(whole=True)
             sweep.say(f"complete: all {len(members):,} members are finished; nothing to do")
-            with sweep.telling(
-                len(members)
-            ):  # for those who follow it: a call before may have said less
+            with sweep.telling(len(members)):  # a call before may have said less
                 pass
         else:
-            sweep.check_versions()
             if parts.entries:
+                sweep.check_versions()
                 sweep.say(sweep.found())
+            else:
+                place.begin(ours, more)  # whichever versions an earlier call was of
             for text in parts.damaged:
                 sweep.say(f"{text}; what was in it is computed again")
             with sweep.telling() as tell:
@@ -118,10 +120,11 @@ def rows_for(request: Request, first: Job, processes: int | None) -> int:
         first: Its first member.
         processes: Where it is computed; None where that is not known.
     """
+    count = len(request.members)
     if request.batch is not None:
-        return request.batch
+        return min(request.batch, count)
     best = max(1, rows_of(first))
-    return best if processes is None else min(best, math.ceil(len(request.members) / processes))
+    return best if processes is None else min(best, math.ceil(count / processes))
 
 
 class _Sweep:
@@ -193,7 +196,7 @@ class _Sweep:
             for name, version in _versions().items()
             if there.get(name) != version
         ]
-        if words and self.kept.entries:
+        if words:
             raise StoreError(
                 f"{self.place.path} was begun with other versions ({'; '.join(words)}), which may "
                 "give other last digits. Go on with those, or choose another path."

@@ -147,8 +147,6 @@ class Place:
         Raises:
             StoreError: It cannot be written.
         """
-        if sweep_of(self.folder) is not None:
-            return
         told = {"format": FORMAT, "fingerprint": fingerprint(ours), "is": ours, **more}
         with writing(self.folder):
             self.folder.write(SWEEP, json.dumps(told).encode())

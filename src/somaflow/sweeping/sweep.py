@@ -255,7 +255,7 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
     known = [
         name.removesuffix(".count")
         for name in map(str, result.variables)
-        if name.endswith(".count") and f"{name.removesuffix('count')}times" in result.variables
+        if name.endswith(".count") and f"{name.removesuffix('count')}first" in result.variables
     ]
     name = f"{key}{_SPIKES}" if is_among(f"{key}{_SPIKES}", known) else key
     if not is_among(name, known):
@@ -266,6 +266,8 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
     first, count = (int(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
     rows = {f"{name}.spike": slice(first, first + count)}
     times, cells = (result[f"{name}.{part}"].isel(rows) for part in ("times", "cells"))
+    if f"{name}.cell" not in result.variables:  # a function chose what is kept
+        raise UnknownNameError(f"which cells {name!r} was recorded of was not kept with it.")
     recorded = np.asarray(result[f"{name}.cell"].values, np.int64)
     chosen = None if np.array_equal(recorded, np.arange(len(recorded))) else recorded
     kept = {
