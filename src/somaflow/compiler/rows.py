@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 _COUPLINGS = (GradedCoupling, JumpingCoupling, PoissonCoupling, PulsedCoupling)
 _SOLVERS = (ExplicitRungeKutta, ExponentialEuler, EulerMaruyama, StochasticHeun, RosenbrockW)
 _SUMS = ("dense", "gathered", "counts")
-# Bytes of weights up to which each row has its own. An antennal lobe has 28 kB: alone they stay in
-# the first-level cache, and of several lobes side by side they do not.
-_OWN = 16 << 10
 
 # What parameters are: of cells or synapses, matrices or lists of weights, the seed, or shared.
 NUMBERS, WEIGHTS, SEED, SHARED = "numbers", "weights", "seed", "shared"
@@ -96,8 +93,7 @@ def stacked(batch: System, systems: Sequence[System]) -> System:
     own = [system.initial.event.noise for system in systems]
     # Noise begins alike in all rows of a batch that a user has made, and so has no axis there.
     start = start._replace(event=start.event._replace(noise=_each(own, np.stack)))
-    shared = shares_weights(systems[0])
-    return replace(batch, initial=start, parameters=_parameters(every, _in_rows, shared))
+    return replace(batch, initial=start, parameters=_parameters(every, _in_rows))
 
 
 def likeness(system: System) -> str:
@@ -117,23 +113,14 @@ def likeness(system: System) -> str:
             digest.update(leaf.tobytes())
         return leaf
 
-    _parameters([system.parameters], note, shares_weights(system))
+    _parameters([system.parameters], note)
     return digest.hexdigest()
 
 
 def weight_bytes(system: System) -> int:
-    """Return the bytes of the weights of a network."""
+    """Return the bytes of the weights of a network, which each row has for itself."""
     sums = system.parameters.sums
     return sum(arrays["weight"].nbytes for arrays in sums if "weight" in arrays)
-
-
-def shares_weights(system: System) -> bool:
-    """Return whether all rows have the same weights, as networks with many weights have.
-
-    Args:
-        system: The functions of one network.
-    """
-    return weight_bytes(system) > _OWN
 
 
 def row(carry: Carry, like: Carry, place: int) -> Carry:
@@ -164,15 +151,13 @@ def _joined(like: Any, rows: Sequence[Any], count: int) -> Array:
     return np.stack([np.asarray(part) for part in rows], axis)
 
 
-def _parameters(every: list[Parameters], put: Put, shared: bool) -> Parameters:
+def _parameters(every: list[Parameters], put: Put) -> Parameters:
     """Return arguments made of those of several networks.
 
     Args:
         every: Of each.
         put: Makes one array of what each network has, and is told what it is.
-        shared: Whether all have the same weights.
     """
-    weights = SHARED if shared else WEIGHTS
 
     def all_of(kind: str, name: str) -> Any:
         return _each([getattr(p, name) for p in every], lambda leaves: put(kind, leaves))
@@ -186,7 +171,7 @@ def _parameters(every: list[Parameters], put: Put, shared: bool) -> Parameters:
 
     sums = [
         {
-            name: put(weights if name == "weight" else SHARED, [t[name] for t in tables])
+            name: put(WEIGHTS if name == "weight" else SHARED, [t[name] for t in tables])
             for name in tables[0]
         }
         for tables in zip(*(p.sums for p in every), strict=True)

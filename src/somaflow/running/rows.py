@@ -36,25 +36,27 @@ _LEAST = 2
 # What a step of all rows goes through several times should stay in the second-level cache: the
 # state, with what a method makes of it, and the weights.
 _CACHE, _COPIES, _MOST = 1 << 19, 8, 64
+# Weights that a run alone has in its first-level cache, and several runs have not: with 28 kB a
+# step of a row took 0.8 of that of a run alone, and putting rows together cost more than that won.
+_WEIGHTS = 1 << 14
 Result = Solution | SomaflowError
 
 
-def rows_of(job: Job, rewired: bool = False) -> int:
+def rows_of(job: Job) -> int:
     """Return how many runs like this one are best computed in one program.
 
     Args:
         job: One of them.
-        rewired: Whether their weights or wirings differ.
     """
-    return members_of(job) or _rows_of(prepare(job).compiled, rewired)
+    return members_of(job) or _rows_of(prepare(job).compiled)
 
 
-def _rows_of(compiled: Compiled, rewired: bool) -> int:
-    shared = abreast.shares_weights(compiled.system)
-    if compiled.alone or (shared and rewired):
+def _rows_of(compiled: Compiled) -> int:
+    weights = abreast.weight_bytes(compiled.system)
+    if compiled.alone or weights > _WEIGHTS:
         return 1
     flow = sum(block.nbytes for block in compiled.system.initial.flow)
-    size = _COPIES * flow + (0 if shared else abreast.weight_bytes(compiled.system))
+    size = _COPIES * flow + weights
     fit = min(_CACHE // max(size, 1), _MOST)
     return 1 << (fit.bit_length() - 1) if fit > 1 else 1
 
@@ -67,7 +69,7 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
     Args:
         jobs: The runs; they share duration, step, method and dtype.
         rows: How many are computed in one program; where there are fewer, it is filled up, so that
-            nothing is compiled anew. With 1, networks with many weights are computed alone.
+            nothing is compiled anew.
 
     Returns:
         Of each its recordings, in memory; or why it has none, where it failed.
@@ -82,7 +84,7 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         except SomaflowError as error:
             results[place] = error
             continue
-        if _rows_of(prepared.compiled, rewired=rows == 1) == 1:
+        if _rows_of(prepared.compiled) == 1:
             results[place] = _alone(prepared)
         else:
             alike.setdefault(_kind(prepared), []).append((place, prepared))

@@ -120,10 +120,11 @@ def rows_for(request: Request, first: Job, processes: int | None) -> int:
         first: Its first member.
         processes: Where it is computed; None where that is not known.
     """
+    count = len(request.members)
     if request.batch is not None:
-        return min(request.batch, len(request.members))
-    best = max(1, rows_of(first))
-    return best if processes is None else min(best, math.ceil(len(request.members) / processes))
+        return min(request.batch, count)
+    best = rows_of(first)
+    return best if processes is None else min(best, math.ceil(count / processes))
 
 
 class _Sweep:
@@ -214,7 +215,7 @@ class _Sweep:
         """Return what shows and tells how far it is while a block computes.
 
         Args:
-            begun: How many members are finished before it; default those that are kept.
+            begun: How many members are finished; None for those that are kept one by one.
         """
         again = self.request.again
         return told(
