@@ -30,6 +30,7 @@ MODULES = (
     "recording",
     "plan",
     "cobahh_sizes",
+    "sweeps",
     "standing",
 )
 

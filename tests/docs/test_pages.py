@@ -203,3 +203,41 @@ def test_the_cells_of_the_page_on_digits_learn_to_tell_them_apart() -> None:
     names: dict[str, Any] = run(DOCS / "models/digits-small.md")
     assert names["accuracy"] >= 0.8  # by chance 0.2
     assert set(names["means"]) >= set(range(5))
+
+
+@pytest.mark.slow
+def test_the_page_on_sweeps_runs_and_what_it_shows_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "howto/sweeps.md"
+    names: dict[str, Any] = run(page)
+    out, told = capfd.readouterr()
+    shown = re.findall(r"^```text\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert shown[0] in out
+    assert shown[1].strip() in told
+    assert np.all(np.diff(names["rates"].values) > 0)  # more current, more spikes
+    count = names["found"]["cells.spikes.count"].sel({"clamp.amplitude": 2.0, "seed": 1})
+    assert len(names["spikes"]) == int(count)
+    assert (tmp_path / "currents.png").stat().st_size > 1000
+    fewer, more = names["rings"]["ring.rate"].values
+    assert fewer > more  # neighbours that inhibit
+    assert names["latency"]["latency"].dims == ("clamp.amplitude", "trial")
+    assert list(names["bad"]["failure"].values != "") == [False, True]
+    assert np.isnan(names["bad"]["cells.rate"].values[1])
+
+
+def test_the_batch_script_of_the_page_on_sweeps_is_what_dask_makes() -> None:
+    pytest.importorskip("dask_jobqueue")
+    text = (DOCS / "howto/sweeps.md").read_text(encoding="utf-8")
+    code = next(
+        code for code in re.findall(r"^```py\n(.*?)^```", text, re.M | re.S) if "SLURM" in code
+    )
+    wanted = next(lines for lines in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "sweeps.md", "exec"), names)
+    with names["cluster"]() as jobs:
+        script = jobs.job_script()
+    assert script.startswith(wanted)
+    assert "-m distributed.cli.dask_worker tcp://" in script.removeprefix(wanted)
+    assert "--nthreads 1" in script

@@ -10,6 +10,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _visit(name: str, value: object, parts: list[Part], seen: Seen) -> None:
     if isinstance(value, (float, complex)):
         parts.append((name, type(value), repr(value)))  # 0 is not -0, and nan is nan
         return
-    if isinstance(value, (bool, int, str, bytes, type(None))):
+    if isinstance(value, (bool, int, str, bytes, Fraction, type(None))):
         parts.append((name, type(value), value))
         return
     if isinstance(value, np.ndarray):
