@@ -65,6 +65,24 @@ def test_copies_are_equal(network: Network) -> None:
     assert copy.copy(network) == network
 
 
+def test_equations_that_differ_in_numbers_alone_are_read_with_their_own() -> None:
+    def cells(k: int) -> sf.Population:
+        squid = sf.load("hodgkin_huxley_1952")
+        mV = sf.units.mV
+        return sf.Population(
+            "cells", 2, squid(g_k=30 + k, E_k=sf.Normal(-77 * mV, k * mV), v=[-60, k])
+        )
+
+    for one in map(cells, (1, 2, 3)):
+        read = pickle.loads(pickle.dumps(one))
+        assert fingerprint(read) == fingerprint(one)
+        for name, parameter in one.equations.parameters.items():
+            assert read.equations.parameters[name].value.tobytes() == parameter.value.tobytes()
+        first = read.equations.initial_values({}, "cells")
+        for state, values in one.equations.initial_values({}, "cells").items():
+            assert first[state].tobytes() == values.tobytes()
+
+
 def test_a_changed_number_changes_the_fingerprint() -> None:
     one = sf.load("lif")(tau=20.0)
     other = sf.load("lif")(tau=np.nextafter(20.0, 21.0))

@@ -77,3 +77,4 @@ from .storage.solution import Occurrences as Occurrences
 from .storage.solution import Solution as Solution
 from .storage.solution import SpikeTrains as SpikeTrains
 from .storage.store import ZarrSink as ZarrSink
+from .sweeping.processes import Processes as Processes

@@ -24,6 +24,8 @@ from somaflow.units import Parameter
 FORMAT = 1
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 _classes: dict[str, type] = {"Parameter": Parameter}
+_MOST_READ = 64
+_read: dict[str, Any] = {}
 
 
 class Description:
@@ -36,9 +38,12 @@ class Description:
         has_identity: True where it matters that two places name one and the same object: a
             population at both ends of a projection is written once, and is one object again
             when read.
+        reads_text: True where making one reads a text, and calling one with other numbers by name
+            gives another one without that.
     """
 
     has_identity: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         _classes[cls.__name__] = cls
@@ -128,12 +133,33 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
             fields["value"] = np.asarray(fields["value"], dtype=np.float64)
         if odd := fields.keys() - {field.name for field in dataclasses.fields(cls)}:
             raise TypeError(f"{item['$class']} has no field {min(odd)!r}")
-        whole = cls(**fields)
+        whole = _read_once(cls, fields) if getattr(cls, "reads_text", False) else cls(**fields)
         if getattr(cls, "has_identity", False):
             built[place] = whole
         return whole
 
     return thing(data["root"])
+
+
+def _read_once(cls: type, fields: dict[str, Any]) -> Any:
+    """Return what has some fields; of those that differ in numbers alone the text is read once.
+
+    A worker of a sweep is sent the same equations with other numbers again and again.
+    """
+    tables = {name: value for name, value in fields.items() if isinstance(value, dict)}
+    values = {k: v for table in tables.values() for k, v in table.items() if hasattr(v, "unit")}
+    kinds = {
+        name: {k: (type(v), v.unit) if k in values else v for k, v in table.items()}
+        for name, table in tables.items()
+    }
+    key = repr((cls, {**fields, **kinds}))
+    if key in _read:
+        return _read[key](**values)
+    whole = cls(**fields)
+    if len(_read) >= _MOST_READ:
+        _read.clear()
+    _read[key] = whole
+    return whole
 
 
 def is_shared(class_name: str) -> bool:

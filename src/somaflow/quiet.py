@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 _STANDARD_ERROR = 2
@@ -31,14 +32,14 @@ def late(name: str) -> ModuleType:
     return _Late(name)
 
 
-def loaded(load: Callable[[str], _T], name: str) -> _T:
+def loaded(load: Callable[[_S], _T], name: _S) -> _T:
     """Return what a name stands for; if that loads TensorFlow, without the lines that it writes.
 
     A user's own choice of the level stands, and so does a TensorFlow that is loaded already.
 
     Args:
         load: What loads it.
-        name: The name.
+        name: The name, or whatever else `load` makes it of.
     """
     # What was set here goes on to child processes, and is the user's choice no more than here.
     chosen = os.environ.get(_LEVEL)

@@ -250,6 +250,7 @@ CASES = {
     "Network of one": Case(
         lambda part: sf.Network(CELLS, part), part=sf.CurrentClamp(CELLS, 1 * nA)
     ),
+    "Processes": Case(sf.Processes, "workers", workers=2),
     "Network.population": Case(NETWORK.population, name="cells"),
     "Network.projection": Case(NETWORK.projection, name="loop"),
     "parameter": Case(units.parameter, "unit", value=1.0, unit="mV", name="x", where=""),

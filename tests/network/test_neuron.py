@@ -12,10 +12,11 @@ from somaflow.errors import (
     NetworkError,
     SomaflowError,
     UnitError,
+    UnknownNameError,
     WrongTypeError,
 )
 from somaflow.mechanisms import catalogue
-from somaflow.units import cm, ms, mV, nF, uF
+from somaflow.units import cm, mS, ms, mV, nF, uF
 
 C = 1 * uF / cm**2
 CHANNELS = sf.catalogue("channels")
@@ -88,6 +89,37 @@ def test_a_neuron_that_does_not_fit(
 ) -> None:
     with pytest.raises(kind, match=words):
         build()
+
+
+def test_other_values_make_the_neuron_that_one_would_write() -> None:
+    def neuron(capacitance: object, v: object, g: object, m: object) -> sf.Neuron:
+        leak = CHANNELS.leak(g=0.1 * mS / cm**2)
+        return sf.Neuron(capacitance, v, na=CHANNELS.na_traub1991(g=g, m=m), leak=leak)
+
+    first = neuron(C, -65 * mV, 100.0, 0.5)
+    drawn = sf.Uniform(80 * mS / cm**2, 90 * mS / cm**2)
+    new = first(C=2 * C, v=-60, **{"na.g": drawn, "na.m": 0.25})
+    expected = neuron(2 * C, -60 * mV, drawn, 0.25)
+    assert new == expected
+    assert new.equations == expected.equations
+    assert first == neuron(C, -65 * mV, 100.0, 0.5)
+    assert sf.Population("a", 3, new).equations == sf.Population("a", 3, expected).equations
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ({"na.G": 1}, UnknownNameError, "no parameter 'na.G'"),
+        ({"na.g": 1 * mV}, UnitError, "'na.g' is in mS"),
+        ({"C": 0}, MissingValueError, "C is 0"),
+        ({"na": 1}, UnknownNameError, "no parameter 'na'"),
+    ],
+)
+def test_other_values_that_do_not_fit(
+    values: dict[str, Any], error: type[SomaflowError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        sf.Neuron(C, na=CHANNELS.na_traub1991)(**values)
 
 
 def test_the_text_of_a_channel_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:

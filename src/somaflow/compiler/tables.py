@@ -12,6 +12,7 @@ from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import AnyCoupling, Route
 from somaflow.compiler.drives import Drives
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
+from somaflow.compiler.first import first_values
 from somaflow.compiler.general import by_itself
 from somaflow.compiler.joining import Joining
 from somaflow.compiler.layout import Layout, pad, padded
@@ -24,13 +25,10 @@ from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.states import EventState, Parameters, RecordingParameters
 from somaflow.compiler.timing import warn_of_coarse_times
-from somaflow.equations.drawing import held as held_value
 from somaflow.equations.equations import Equations
-from somaflow.equations.statements import CELL
-from somaflow.errors import NetworkError, RunError, UnitError, nearest
+from somaflow.errors import NetworkError, RunError, nearest
 from somaflow.given import is_among, shown
 from somaflow.network import groups
-from somaflow.network.distributions import Uniform, drawn_of
 from somaflow.network.network import Network
 from somaflow.network.senders import with_happenings
 from somaflow.numerics.memory import available_bytes, free_in_words, in_words
@@ -310,7 +308,10 @@ class Tables:
     def _first_cells(self, k: int) -> Mapping[str, ArrayLike]:
         """Return the states of a population with which the run begins."""
         known = None if self.before is None else self.before.cells(self.populations[k].name)
-        return self._initial_cells(k) if known is None else known
+        if known is not None:
+            return known
+        population = self.populations[k]
+        return first_values(population, self.given.get(population.name, {}), self.network.seed)
 
     def _leading(self, per_cell: list[Mapping[str, ArrayLike]]) -> tuple[int, ...]:
         """Return the leading axes of initial values and parameters."""
@@ -360,38 +361,6 @@ class Tables:
         source, form = self.populations[group.source].name, coupling.wiring.choice.form
         known = group.begun, coupling.wired, coupling.places, coupling.began
         return KeptGroup(source, members, group.delay, form, *known)
-
-    def _initial_cells(self, k: int) -> Mapping[str, ArrayLike]:
-        population = self.populations[k]
-        equations = population.equations
-        given = {}
-        for name, value in self.given.get(population.name, {}).items():
-            if not is_among(name, equations.states):
-                raise RunError(
-                    f"initial[{population.name!r}] names {shown(name)}, which is not a state."
-                    f"{nearest(name, equations.states)}"
-                )
-            try:
-                given_value = held_value(value, equations.unit(name), name, population.name)
-                held = drawn_of(
-                    given_value, population.name, population.size, name, self.network.seed
-                )
-            except UnitError as error:
-                raise RunError(f"initial: {error}") from None
-            if held.value.ndim and held.value.shape[-1] not in (1, population.size):
-                raise RunError(
-                    f"initial[{population.name!r}][{name!r}] has shape {held.value.shape}; give "
-                    f"one number, or one for each of the {population.size} cells."
-                )
-            given[name] = held.value
-
-        def draw(name: str) -> Array:
-            if name == CELL:
-                return np.arange(population.size, dtype=np.float64)
-            number = Uniform(0.0, 1.0)
-            return drawn_of(number, population.name, population.size, name, self.network.seed).value
-
-        return equations.initial_values(given, population.name, draw)
 
     def _initial_events(self) -> EventState:
         event = EventState(self.drives.initial(), {}, {}, {}, {}, {})

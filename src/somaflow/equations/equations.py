@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -76,6 +76,7 @@ class Equations(Description):
         pure_time: True where time is a pure number, because no unit occurs at all.
     """
 
+    reads_text: ClassVar[bool] = True
     text: str
     parameters: dict[str, Setting]
     initial: dict[str, Setting | str]

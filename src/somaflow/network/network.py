@@ -1,6 +1,6 @@
 """Network: populations, projections, stimuli, clamps and inputs that belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
@@ -197,19 +197,48 @@ def _sides(part: Part) -> dict[str, PopulationView | Joined]:
 def _seeded(parts: tuple[Part, ...], seed: int) -> tuple[Part, ...]:
     """Return the parts as a network of this seed draws them."""
     drawn = {id(part): part.seeded(seed) for part in parts if isinstance(part, Population)}
+    own = _with_populations(parts, drawn)
+    return tuple(part.seeded(seed) if isinstance(part, Projection) else part for part in own)
+
+
+def _with_populations(parts: Sequence[Part], new: Mapping[int, Population]) -> tuple[Part, ...]:
+    """Return parts of a network with other populations, by the id of those that they replace."""
     own: list[Part] = []
     for part in parts:
         if isinstance(part, Population):
-            own.append(drawn[id(part)])
+            own.append(new[id(part)])
             continue
         moved = {
-            name: moved_to(side, drawn)
+            name: moved_to(side, new)
             for name, side in _sides(part).items()
-            if any(drawn[id(v.population)] is not v.population for v in views_of(side))
+            if any(new[id(v.population)] is not v.population for v in views_of(side))
         }
-        here = replace(part, **moved) if moved else part
-        own.append(here.seeded(seed) if isinstance(here, Projection) else here)
+        own.append(replace(part, **moved) if moved else part)
     return tuple(own)
+
+
+def exchanged(network: Network, new: Mapping[int, Part], seed: int | None = None) -> Network:
+    """Return a network with other parts in place of some, which all other parts then refer to.
+
+    Args:
+        network: The network.
+        new: The other parts, by the place in `network.parts`; each refers to the populations
+            of the network as it is.
+        seed: The seed of the other network; None for that of this one.
+    """
+    old = network.parts
+    populations = {
+        id(part): new.get(place, part)
+        for place, part in enumerate(old)
+        if isinstance(part, Population)
+    }
+    # In the order of the old ones a population stands in its own place, whatever it is now.
+    others = [
+        part if isinstance(part, Population) else new.get(place, part)
+        for place, part in enumerate(old)
+    ]
+    parts = _with_populations(others, populations)  # pyright: ignore[reportArgumentType]
+    return Network(parts=parts, seed=network.seed if seed is None else seed)
 
 
 def _is_file(path: Path) -> bool:

@@ -49,10 +49,7 @@ class Neuron(Description):
         # A description is rebuilt with its fields, so all of them may come under this one name.
         if isinstance(mechanisms.get("mechanisms"), dict):
             mechanisms = {**mechanisms.pop("mechanisms"), **mechanisms}
-        drawn = isinstance(capacitance, Distribution)
-        if capacitance.lowest < 0 if drawn else np.any(capacitance.value <= 0):
-            raise MissingValueError(f"C is {capacitance}; it must be greater than 0.")
-        object.__setattr__(self, "C", capacitance)
+        object.__setattr__(self, "C", _checked_capacitance(capacitance))
         object.__setattr__(self, "v", held(v, "mV", "v", "Neuron"))
         object.__setattr__(self, "mechanisms", mechanisms)
         for name, mechanism in mechanisms.items():
@@ -67,6 +64,33 @@ class Neuron(Description):
     def equations(self) -> Equations:
         """The membrane and all its mechanisms as one system of equations."""
         return self._equations  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __call__(self, **values: object) -> "Neuron":
+        """Return the neuron with other values, as mechanisms and equations do.
+
+        Args:
+            **values: Quantities, or plain numbers in the declared units: of `C`, of `v`, or of
+                what a mechanism has, under the name by which it goes, `**{"na.g": 80*mS/cm**2}`.
+
+        Raises:
+            UnknownNameError: There is no such parameter or state.
+            UnitError: A value has the wrong unit.
+            MissingValueError: C is not greater than 0.
+        """
+        equations = self.equations(**values)  # no unit has changed, so nothing is composed anew
+        mechanisms = dict(self.mechanisms)
+        for name, value in values.items():
+            owner, dot, own = name.partition(".")
+            if dot:
+                mechanisms[owner] = mechanisms[owner](**{own: value})
+        new = object.__new__(type(self))
+        vars(new).update(
+            C=_checked_capacitance(equations.parameters["C"]),
+            v=equations.initial["v"],
+            mechanisms=mechanisms,
+            _equations=equations,
+        )
+        return new
 
     def _compose(self) -> Equations:
         current = {units.dimensions("uF/cm**2"): "uA/cm**2", units.dimensions("nF"): "nA"}
@@ -141,3 +165,10 @@ class Neuron(Description):
     def __repr__(self) -> str:
         parts = [f"C={self.C}", f"v={self.v}"]
         return f"Neuron({', '.join(parts + [f'{k}={m!r}' for k, m in self.mechanisms.items()])})"
+
+
+def _checked_capacitance(value: Setting) -> Setting:
+    drawn = isinstance(value, Distribution)
+    if value.lowest < 0 if drawn else np.any(value.value <= 0):
+        raise MissingValueError(f"C is {value}; it must be greater than 0.")
+    return value

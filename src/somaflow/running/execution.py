@@ -2,12 +2,10 @@
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import numpy as np
 import tensorflow as tf
@@ -16,23 +14,23 @@ from somaflow.compiler.build import Compiled, compile_network
 from somaflow.compiler.final import FinalState, flattened, restored
 from somaflow.compiler.reading import signature
 from somaflow.difference import leaves
-from somaflow.equations.drawing import Distribution, held
 from somaflow.errors import Interrupted, StoreError
 from somaflow.network.ending import read_ending
-from somaflow.network.network import Network
 from somaflow.notation import Json
 from somaflow.numerics.device import begin_computing, choose_threads
+from somaflow.running.account import counted, meta_of
 from somaflow.running.background import Background
 from somaflow.running.between import Calls, Memory
 from somaflow.running.job import Job, digests, to_json
 from somaflow.running.logbook import FINISHED, Logbook, made_with
 from somaflow.running.progress import Display, Progress, resident_bytes, shown
+from somaflow.running.signals import stoppable
 from somaflow.running.snapshots import part_of
 from somaflow.running.writers import Writer, columns_of, ends_early, shortened, writers
-from somaflow.settings import meta as kept
 from somaflow.simulation import chunks
 from somaflow.simulation.crossings import weight
 from somaflow.simulation.loop import Schedule, build
+from somaflow.simulation.replay import finite
 from somaflow.simulation.system import Carry
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage import checkpoint
@@ -41,7 +39,6 @@ from somaflow.storage.folder import writing
 from somaflow.storage.ownership import clear_beside
 from somaflow.storage.sinks import Column, Measurable, Resumable, Sink
 from somaflow.storage.solution import Solution
-from somaflow.units import Parameter
 
 
 @dataclass(frozen=True)
@@ -100,19 +97,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
     columns = columns_of(
         network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
     )
-    meta = kept(
-        {"network": network, "initial": _held(job.initial, network)},
-        {
-            "start_ms": job.begin * job.dt,
-            "duration_ms": job.duration,
-            "dt_ms": job.dt,
-            "seed": job.seed,
-            "dtype": job.dtype,
-            "sums": {key: choice.form for key, choice in compiled.choices.items()},
-            **({} if job.until is None else {"until": job.until}),
-        },
-        job.solver,
-    )
+    meta = meta_of(job, {key: choice.form for key, choice in compiled.choices.items()})
     statistics = {
         "cells": sum(p.size for p in network.populations),
         "equations": compiled.n_states * int(np.prod(compiled.batch, initial=1)),
@@ -131,7 +116,11 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
 
 
 def execute(
-    prepared: Prepared, sink: Sink, progress: Display, resumed: Checkpoint | None = None
+    prepared: Prepared,
+    sink: Sink,
+    progress: Display,
+    resumed: Checkpoint | None = None,
+    watch: Callable[[Carry], bool] = finite,
 ) -> Solution:
     """Run what was prepared.
 
@@ -140,6 +129,7 @@ def execute(
         sink: Where recordings go.
         progress: True, False or a function.
         resumed: Where it goes on from; the sink is opened already.
+        watch: Tells of the state at each chunk's end whether the run may go on.
 
     Raises:
         StoreError: The sink cannot take the recordings. What was written before stays readable.
@@ -151,7 +141,7 @@ def execute(
         run.open()
     done = run.done * prepared.job.dt
     with run.watched(), shown(progress, prepared.job.duration, done) as show:
-        carry = run.go(show)
+        carry = run.go(show, watch)
     return run.solution(carry)
 
 
@@ -220,7 +210,7 @@ class _Run:
     def watched(self) -> Iterator[None]:
         """Keep the log, close the sink whatever happens, and say how to go on."""
         try:
-            with self._signals():
+            with stoppable(self._ask):
                 try:
                     yield
                 finally:
@@ -258,28 +248,9 @@ class _Run:
 
     # --------------------------------------------------------------------------- signals
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or SIGTERM into a wish that is granted at the next chunk's end."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        both = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # None is a handler that Python could not put back; what a shell told us to ignore, we do.
-        old = {n: handler for n, handler in both.items() if handler not in (None, signal.SIG_IGN)}
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.stop = number
-            for known, handler in old.items():  # the second one acts at once
-                signal.signal(known, handler)
-
-        try:
-            for number in old:
-                signal.signal(number, ask)
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+    def _ask(self, number: int) -> None:
+        """Have the run stop at the next chunk's end."""
+        self.stop = number
 
     def _interrupted(self) -> Interrupted:
         assert self.stop is not None
@@ -296,7 +267,7 @@ class _Run:
 
     # ------------------------------------------------------------------------------ work
 
-    def go(self, show: Callable[[Progress], None]) -> Carry:
+    def go(self, show: Callable[[Progress], None], watch: Callable[[Carry], bool]) -> Carry:
         """Compute every chunk that is left, while what the last one left is being written."""
         job, schedule = self.job, self.prepared.schedule
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(self.initial)))
@@ -324,6 +295,7 @@ class _Run:
                 self.done,
                 self._border(),
                 None if job.pause is None else chunks.Pause(job.pause, self.calls),
+                watch,
             ):
                 carry, self.done = chunk.carry, chunk.step + chunk.steps
                 self.ended = chunk.samples.ended
@@ -345,12 +317,9 @@ class _Run:
     def solution(self, carry: Carry) -> Solution:
         """Return the whole run."""
         prepared, job = self.prepared, self.job
-        spikes: dict[str, int] = {}
-        for column, write in zip(prepared.columns, self.writers, strict=True):
-            name = column.key.removesuffix(".spikes")
-            if write.spikes is not None:
-                spikes[column.key if name in spikes else name] = write.spikes
-        told = {"compiled": self.compiled, "spikes": spikes}
+        pairs = zip(prepared.columns, self.writers, strict=True)
+        spikes = {c.key: write.spikes for c, write in pairs if write.spikes is not None}
+        told = {"compiled": self.compiled, "spikes": counted(spikes)}
         statistics = prepared.statistics | self.seconds | told
         columns, duration = prepared.columns, self.done * job.dt
         if self.ended:
@@ -428,18 +397,3 @@ class _Run:
             spikes=sum(spikes) if spikes else None,
             memory=resident_bytes(),
         )
-
-
-def _held(
-    initial: Mapping[str, Mapping[str, object]] | FinalState, network: Network
-) -> dict[str, dict[str, Parameter | Distribution]]:
-    """Return initial values as a description; of another run's end only its names."""
-    if isinstance(initial, FinalState):
-        return {name: {} for name in initial.states}
-    return {
-        name: {
-            state: held(value, network.population(name).equations.unit(state), state)
-            for state, value in values.items()
-        }
-        for name, values in initial.items()
-    }

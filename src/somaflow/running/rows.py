@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from somaflow.errors import SomaflowError
 from somaflow.running.execution import execute, prepare
 from somaflow.running.job import Job
+from somaflow.running.side_by_side import side_by_side
+from somaflow.running.uncoupled import members_of
 from somaflow.storage.sinks import MemorySink
 from somaflow.storage.solution import Solution
 
@@ -15,8 +17,7 @@ def rows_of(job: Job) -> int:
     Args:
         job: One of them.
     """
-    del job
-    return 1
+    return members_of(job) or 1
 
 
 def run_together(jobs: Sequence[Job], rows: int) -> list[Solution | SomaflowError]:
@@ -32,11 +33,11 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Solution | SomaflowErro
     Returns:
         Of each its recordings, in memory; or why it has none, where it failed.
     """
-    del rows
-    results: list[Solution | SomaflowError] = []
-    for job in jobs:
-        try:
-            results.append(execute(prepare(job), MemorySink(), False))
-        except SomaflowError as error:
-            results.append(error)
-    return results
+    results = side_by_side(jobs, rows)
+    for place, job in enumerate(jobs):
+        if place not in results:
+            try:
+                results[place] = execute(prepare(job), MemorySink(), False)
+            except SomaflowError as error:
+                results[place] = error
+    return [results[place] for place in range(len(jobs))]

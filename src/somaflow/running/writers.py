@@ -365,7 +365,7 @@ class _Counts:
         else:
             first += 1
         if len(counts):
-            rows = self._reduced(counts).astype(self.column.dtype, copy=False)
+            rows = over_cells(counts, self.recorder, self.column)
             self.sink.rows(self.column.key, first, rows)
 
     def _counted(self, chunk: Chunk, first: int, intervals: int) -> Array:
@@ -378,12 +378,20 @@ class _Counts:
         counts = np.bincount(flat, minlength=intervals * width)
         return counts.reshape(intervals, *self.shape)
 
-    def _reduced(self, counts: Array) -> Array:
-        match self.recorder.reduction:
-            case "sum":
-                return counts.sum(-1)
-            case "mean":
-                return counts.mean(-1)
-            case "rate":
-                return counts.mean(-1) * (1000.0 / self.column.interval)
-        return counts
+
+def over_cells(counts: Array, recorder: Recorder, column: Column) -> Array:
+    """Return counts of spikes as they are stored.
+
+    Args:
+        counts: Of each interval and cell, `[..., n_cells]`.
+        recorder: What was asked for.
+        column: How it is stored.
+    """
+    match recorder.reduction:
+        case "sum":
+            counts = counts.sum(-1)
+        case "mean":
+            counts = counts.mean(-1)
+        case "rate":
+            counts = counts.mean(-1) * (1000.0 / column.interval)
+    return counts.astype(column.dtype, copy=False)

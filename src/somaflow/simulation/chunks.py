@@ -95,6 +95,7 @@ def run(
     done: int = 0,
     border: int | None = None,
     pause: Pause | None = None,
+    watch: Callable[[Carry], bool] = finite,
 ) -> Iterator[Chunk]:
     """Iterate over the chunks of a run.
 
@@ -111,10 +112,11 @@ def run(
         done: Steps of it that are made already; `carry` is the state after them.
         border: Steps between borders at which a chunk must end, a multiple of the stride.
         pause: What is done between chunks at intervals, once what a chunk leaves is known.
+        watch: Tells of the state at each chunk's end whether the run may go on.
 
     Raises:
-        NonFiniteState: A state is infinite or not a number. The chunk in which it happened is not
-            given out; the message names the first bad cell and its time.
+        NonFiniteState: A state is infinite or not a number, or `watch` says so. The chunk in which
+            it happened is not given out; the message names the first bad cell and its time.
     """
     step, stride = done, schedule.stride
     while step < n_steps:
@@ -130,7 +132,7 @@ def run(
         rows = -(-steps // stride) + lead
         after, samples = advance(carry, start + step, steps, rows, lead)
         steps = samples.steps
-        if not finite(after):
+        if not watch(after):
             raise diagnose(system, advance, schedule, carry, start + step, steps, dt)
         # A chunk that ends between two samples has looked at its end too.
         whole = (step + steps) // stride - step // stride + lead

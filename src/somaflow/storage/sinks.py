@@ -299,10 +299,16 @@ class MemorySink(Measurable):
 
     @classmethod
     def holding(cls, columns: tuple[Column, ...], arrays: list[Array]) -> "MemorySink":
-        """Return a sink that has all samples already, and does not copy them."""
+        """Return a sink that has all samples already, and does not copy them.
+
+        Args:
+            columns: What it holds.
+            arrays: Of each that is not of spikes, the samples.
+        """
         sink = cls()
         sink.open(columns, {})
-        for column, values in zip(columns, arrays, strict=True):
+        sampled = [column for column in columns if column.shape is not None]
+        for column, values in zip(sampled, arrays, strict=True):
             sink._rows[column.key].append(values)
         return sink
 

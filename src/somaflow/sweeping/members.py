@@ -1,0 +1,387 @@
+"""Members: the runs of a sweep, each built when it is asked for, all checked before any runs."""
+
+# Annotations stay text: `Member` would load TensorFlow, before which everything is checked.
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from somaflow import description, given, settings
+from somaflow.difference import leaves
+from somaflow.equations.drawing import Setting, held
+from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeError, nearest
+from somaflow.given import is_among, shown
+from somaflow.network.network import Network
+from somaflow.network.random import check_seed, seed_for
+from somaflow.network.recorder import Recorder, uncalled
+from somaflow.quiet import late
+from somaflow.running.arguments import read
+from somaflow.sweeping.builders import Builder, builder_of
+from somaflow.sweeping.places import INITIAL, Place, changed, check_apart, places_of
+from somaflow.sweeping.space import Space
+from somaflow.sweeping.values import in_words
+
+if TYPE_CHECKING:
+    from somaflow.sweeping.task import Member, Settings
+
+Initial = Mapping[str, Mapping[str, object]]
+SEED = "seed"
+_FIRST_DERIVED = 1 << 62  # seeds of trials are not below it, those that people give are
+
+_task = late("somaflow.sweeping.task")
+
+
+class Built(NamedTuple):
+    """What a member is made of, but for its seed.
+
+    Attributes:
+        network: The network.
+        initial: Initial values in place of the models' own.
+        record: What is recorded.
+    """
+
+    network: Network
+    initial: dict[str, dict[str, Setting]]
+    record: tuple[Recorder, ...]
+
+
+class Members:
+    """The members of a sweep.
+
+    Args:
+        model: A network; something that has one as `network`, and maybe initial values as
+            `initial`; or a function that returns one of these. Of a function a name that is one
+            of its arguments is that argument, and others are places in the network.
+        space: What varies.
+        record: What is recorded: recorders; a function that returns them of the network, or of
+            what `model` returned; None or nothing for the spikes of all populations that spike.
+        initial: Initial values, over those that the model has.
+        seed: Of the runs, where `"seed"` does not vary. That name is also the argument `seed` that
+            a function may have. Trial 0 has this seed, and the others seeds made of it.
+
+    Attributes:
+        space: What varies, with its units.
+
+    Raises:
+        UnknownNameError: There is nothing of a name that varies.
+        WrongTypeError, RunError: The model or another argument is none, or the function fails.
+    """
+
+    def __init__(
+        self,
+        model: object,
+        space: Space,
+        record: object = None,
+        initial: Initial | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.space = space
+        self._builder: Builder = builder_of(model, [one.key for one in space.varied])
+        self._record = record
+        self._initial = _checked_initial(initial)
+        self._seed = check_seed(seed)
+        self._digests: dict[tuple[int, ...], str] = {}
+        self._last: tuple[tuple[int, ...], Built] | None = None
+        arguments = [one.key in self._builder.arguments for one in space.varied]
+        self._arguments = [k for k, is_one in enumerate(arguments) if is_one]
+        names = [one.name for one in space.varied]
+        self._placed = [
+            k for k, name in enumerate(names) if k not in self._arguments and name != SEED
+        ]
+        for one in space.varied:
+            for item in one.items if one.name == SEED else ():
+                check_seed(item)
+        with self._at(0):  # it may warn, once for all
+            first = self._builder.build(self._given(0)).network
+        self._places = self._found(first)
+        named = {names[k]: place.unit for k, place in self._places.items()}
+        self.space = space.measured({name: unit for name, unit in named.items() if unit})
+        self._groups = self._together(self._places)
+
+    def __len__(self) -> int:
+        return len(self.space)
+
+    def seed(self, m: int) -> int:
+        """Return the seed of a member's run."""
+        seed = check_seed(self.space.point(m).get(SEED, self._seed))
+        trial = self.space.trial(m)
+        return seed_for(seed, "trial", str(trial)) | _FIRST_DERIVED if trial else seed
+
+    @property
+    def seeds(self) -> NDArray[np.int64]:
+        """The seed of each member's run, of the shape of the space."""
+        numbers = [self.seed(m) for m in range(len(self))]
+        return np.array(numbers, np.int64).reshape(self.space.shape)
+
+    def member(self, m: int) -> Member:
+        """Return a member.
+
+        Args:
+            m: Its number.
+
+        Raises:
+            SomaflowError: It cannot be built; the message begins with its coordinates.
+        """
+        built = self._built(m)
+        return _task.Member(built.network, built.initial, self.seed(m), built.record)
+
+    # ------------------------------------------------------------------- checks
+
+    def check(self, common: Settings) -> None:
+        """Build what there is to build, and check the runs as `sf.simulate` does.
+
+        Of values at different parts of one network each is built once, not each with all others.
+
+        Args:
+            common: What the runs share.
+
+        Raises:
+            SomaflowError: A member cannot be built, or run so. The message has its coordinates,
+                but where the first one cannot be run, as then mostly none can.
+        """
+        keys: list[str] = []
+        for m in self._representatives():
+            built = self._built(m)
+            with self._at(m) if m else nullcontext():
+                keys = self._checked_keys(built, keys)
+                read(
+                    built.network,
+                    common.duration,
+                    common.dt,
+                    common.solver,
+                    common.dtype,
+                    self.seed(m),
+                    built.record,
+                    built.initial,
+                    None,
+                    None,
+                )
+        _task.job(self.member(0), common)  # what only TensorFlow's part can check
+
+    def _checked_keys(self, built: Built, first: list[str]) -> list[str]:
+        """Return the names of recordings, which are those of the first member."""
+        keys = [recorder.key for recorder in built.record]
+        if first and keys != first:
+            raise RunError(
+                f"the recordings are {', '.join(keys)}, and those at {self.space.label(0)} are "
+                f"{', '.join(first)}; all members have the same."
+            )
+        for name in (one.name for one in self.space.varied):
+            if name in keys:
+                raise RunError(
+                    f"{name!r} varies and is recorded too; give the recording a name of its own, "
+                    f"such as .as_({name + '.recorded'!r})."
+                )
+        return keys
+
+    def fingerprint(self, common: Settings) -> dict[str, str]:
+        """Return all that the results depend on, as texts that `sf.diff` compares.
+
+        Of a function the networks are compared that it builds, not its own text.
+
+        Args:
+            common: What the runs share.
+
+        Raises:
+            SomaflowError: A member cannot be built.
+        """
+        space = self.space
+        told = {
+            "duration": f"{settings.positive(common.duration, 'duration')!r} ms",
+            "dt": f"{settings.positive(common.dt, 'dt')!r} ms",
+            "solver": repr(getattr(common.solver, "name", None)),
+            "dtype": repr(common.dtype),
+            "reduce": in_words([common.reduce]),
+            "seed": repr(self._seed),
+            "trials": repr(space.trials),
+            "axes": repr(space.dims),
+        }
+        told |= {f"vary[{one.name!r}]": in_words(one.items) for one in space.varied}
+        if self._builder.fixed:
+            base = self._plain(self._builder.build({}))
+            return told | {k: text for k, text in leaves(base._asdict()).items() if k}
+        digests = []
+        for m in self._representatives():
+            if self._key(m) not in self._digests:
+                self._built(m)
+            digests.append(self._digests[self._key(m)])
+        told["networks"] = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+        return told
+
+    def _together(self, places: Mapping[int, Place]) -> list[list[int]]:
+        """Return the axes whose values have to be checked together."""
+        if not self._builder.fixed:
+            return [[*self._arguments, *self._placed]]
+        parts: dict[int, list[int]] = {}
+        for k, place in places.items():
+            parts.setdefault(place.part, []).append(k)
+        return list(parts.values())
+
+    def _representatives(self) -> Iterator[int]:
+        """Iterate over members that have between them all that can be wrong."""
+        space = self.space
+        each = space.trials or 1
+        if space.points is not None:
+            yield from range(0, len(space), each)
+            return
+        yield 0
+        for axes in self._groups:
+            for choice in product(*(range(space.shape[k]) for k in axes)):
+                index = [0] * len(space.shape)
+                for k, place in zip(axes, choice, strict=True):
+                    index[k] = place
+                if any(index):
+                    yield space.number(index)
+
+    # ----------------------------------------------------------------- building
+
+    def _key(self, m: int) -> tuple[int, ...]:
+        """Return all that a member's network depends on: which values it has."""
+        choices = self.space.choices(m)
+        return tuple(choices[k] for k in (*self._arguments, *self._placed))
+
+    def _given(self, m: int) -> dict[str, object]:
+        """Return the arguments of the function."""
+        choices, varied = self.space.choices(m), self.space.varied
+        return {varied[k].name: varied[k].items[choices[k]] for k in self._arguments}
+
+    def _built(self, m: int) -> Built:
+        key = self._key(m)
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        with self._at(m), _silent():
+            built = self._plain(self._builder.build(self._given(m)))
+            built = self._varied(built, m)
+        if not self._builder.fixed:
+            digest = description.fingerprint(built._asdict())
+            if self._digests.setdefault(key, digest) != digest:
+                raise RunError(
+                    f"{self.space.label(m)}: the function built another network than before. What "
+                    "it returns has to depend on its arguments alone: give a seed to whatever is "
+                    "random in it."
+                )
+        self._last = key, built
+        return built
+
+    def _plain(self, model: Any) -> Built:
+        """Return what a model says by itself, before anything in it varies."""
+        network = model.network
+        initial: dict[str, dict[str, Setting]] = {}
+        for source in (model.initial, self._initial):
+            for name, values in _checked_initial(source).items():
+                population = _population(network, name)
+                for state, value in values.items():
+                    initial.setdefault(name, {})[state] = _start(population, state, value)
+        return Built(network, initial, self._recorders(model.whole, network))
+
+    def _varied(self, built: Built, m: int) -> Built:
+        """Return what a member is where something varies in the network."""
+        choices, varied = self.space.choices(m), self.space.varied
+        values: dict[Place, object] = {}
+        initial = {name: {**values} for name, values in built.initial.items()}
+        places = self._places if self._builder.fixed else self._found(built.network)
+        for k, place in places.items():
+            item = varied[k].items[choices[k]]
+            if place.path != INITIAL:
+                values[place] = item
+                continue
+            population = built.network.parts[place.part]
+            own = initial.setdefault(population.name, {})  # pyright: ignore
+            own[place.field] = _start(population, place.field, item)
+        return Built(changed(built.network, values), initial, built.record)
+
+    def _found(self, network: Network) -> dict[int, Place]:
+        """Return where in a network the values of axes belong, by the number of the axis."""
+        if not self._placed:
+            return {}
+        known, varied = places_of(network), self.space.varied
+        also = [*self._builder.takes, SEED]
+        places = {k: known.find(varied[k].key, also) for k in self._placed}
+        check_apart({varied[k].name: place for k, place in places.items()}, network)
+        return places
+
+    def _recorders(self, whole: object, network: Network) -> tuple[Recorder, ...]:
+        record = self._record
+        if callable(record):
+            try:
+                record = record(whole)
+            except SomaflowError:
+                raise
+            except Exception as error:  # whatever a user's function raises
+                raise RunError(f"record failed: {type(error).__name__}: {error}") from error
+        several = [record] if isinstance(record, Recorder) else given.listed(record)
+        if record is not None and several is None:
+            raise WrongTypeError(
+                "record is a list of recorders, or a function that returns one, not "
+                f"{shown(record)}."
+            )
+        if not several:
+            several = [part.spikes for part in network.populations if part.spiking]
+        if not several:
+            raise RunError("no population spikes; say what to record, such as record=pop['v'].")
+        for recorder in several:
+            if not isinstance(recorder, Recorder):
+                raise WrongTypeError(
+                    "record takes recorders such as pn.spikes or pn['v'], not "
+                    f"{uncalled(recorder) or shown(recorder)}."
+                )
+        return tuple(several)
+
+    @contextmanager
+    def _at(self, m: int) -> Iterator[None]:
+        """Say in an error at which member it is."""
+        try:
+            yield
+        except SomaflowError as error:
+            raise type(error)(f"at {self.space.label(m)}: {error}") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Warn of nothing that a sweep would warn of at each member."""
+    with catch_warnings():
+        simplefilter("ignore", SomaflowWarning)
+        yield
+
+
+def _checked_initial(initial: object) -> Initial:
+    initial = {} if initial is None else initial
+    if not isinstance(initial, Mapping) or not all(
+        isinstance(values, Mapping) for values in initial.values()
+    ):
+        raise WrongTypeError(
+            f"initial is a dict such as {{'PN': {{'v': ...}}}}, not {shown(initial)}."
+        )
+    return initial
+
+
+def _population(network: Network, name: object) -> Any:
+    known = {population.name: population for population in network.populations}
+    if not is_among(name, known):
+        raise RunError(f"initial names {shown(name)}.{nearest(name, known)}")
+    return known[name]
+
+
+def _start(population: Any, state: str, value: object) -> Setting:
+    """Return an initial value, checked as a run checks it, but for the one axis it may have."""
+    states = population.equations.states
+    if state not in states:
+        raise RunError(
+            f"initial[{population.name!r}] names {shown(state)}, which is not a state."
+            f"{nearest(state, states)}"
+        )
+    start = held(value, states[state].unit, state, population.name)
+    shape = start.value.shape if hasattr(start, "value") else ()
+    if shape not in ((), (population.size,)):
+        raise RunError(
+            f"the initial value {state!r} of {population.name!r} has shape {shape}; give one "
+            f"number, or one for each of the {population.size} cells."
+        )
+    return start
