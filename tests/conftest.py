@@ -1,8 +1,11 @@
 """Models that several tests describe."""
 
+import gc
 import os
 import zlib
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,21 +135,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of one part; cases of a test, and what shares a run, stay together."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the files of other parts alone: tests of one file share what they compile."""
     part, parts = map(int, config.getoption("part").split("/"))
-    kept, left = [], []
-    for item in items:
-        name = item.nodeid.partition("::" if _shares(item) else "[")[0]
-        (kept if zlib.crc32(name.encode()) % parts == part % parts else left).append(item)
-    items[:] = kept
-    config.hook.pytest_deselected(items=left)
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    name = collection_path.relative_to(config.rootpath).as_posix()
+    return zlib.crc32(name.encode()) % parts != part % parts or None
 
 
-def _shares(item: pytest.Item) -> bool:
-    """Whether a test has a fixture that is made once for all tests of its module."""
-    fixtures = item._fixtureinfo.name2fixturedefs.values()  # pyright: ignore
-    return any(found[-1].scope == "module" for found in fixtures)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have most slow tests, so that no process waits for the last."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: it would look at all of it again and again."""
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

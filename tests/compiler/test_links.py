@@ -1,5 +1,6 @@
 """Links: cells read variables of other cells, at each moment and in each part of a step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -118,25 +119,35 @@ def sources(size: int = 20) -> sf.Population:
 OTHER = sources()
 
 
-@pytest.mark.parametrize(
-    ("size", "read", "wanted"),
-    [
-        (20, OTHER["x"], lambda x: x),
-        (20, OTHER[::-1]["x"], lambda x: x[::-1]),
-        (3, OTHER["x"][[4, 4, 19]], lambda x: x[[4, 4, 19]]),
-        (3, OTHER[[7]]["scaled"], lambda x: np.full(3, 2 * x[7] + 7)),
-        (1, OTHER[[7]]["x"], lambda x: x[[7]]),
-        (3, OTHER["x"].mean(), lambda x: np.full(3, x.mean())),
-        (5, OTHER["scaled"].sum(), lambda x: np.full(5, (2 * x + np.arange(20)).sum())),
-        (5, OTHER[[3, 18]]["x"].mean(), lambda x: np.full(5, x[[3, 18]].mean())),
-        (40, OTHER[:1]["x"], lambda x: np.full(40, x[0])),
-    ],
-)
-def test_which_cells_are_read(size: int, read: sf.Recorder, wanted: Any) -> None:
-    reader = sf.Population("reader", size, FOLLOWER, links={"H": read})
-    made = simulated(sf.Network(reader, OTHER), 5, record=[reader["H"], OTHER["x"]])
-    for found, x in zip(values(made, "reader.H"), values(made, "other.x"), strict=True):
-        assert found == pytest.approx(wanted(x), rel=1e-14)
+# Size of the population that reads, what it reads, and that in NumPy.
+READ: list[tuple[int, sf.Recorder, Callable[[Any], Any]]] = [
+    (20, OTHER["x"], lambda x: x),
+    (20, OTHER[::-1]["x"], lambda x: x[::-1]),
+    (3, OTHER["x"][[4, 4, 19]], lambda x: x[[4, 4, 19]]),
+    (3, OTHER[[7]]["scaled"], lambda x: np.full(3, 2 * x[7] + 7)),
+    (1, OTHER[[7]]["x"], lambda x: x[[7]]),
+    (3, OTHER["x"].mean(), lambda x: np.full(3, x.mean())),
+    (5, OTHER["scaled"].sum(), lambda x: np.full(5, (2 * x + np.arange(20)).sum())),
+    (5, OTHER[[3, 18]]["x"].mean(), lambda x: np.full(5, x[[3, 18]].mean())),
+    (40, OTHER[:1]["x"], lambda x: np.full(40, x[0])),
+]
+
+
+@pytest.fixture(scope="module")
+def readers() -> sf.Solution:
+    """A population for each way to read another one, all in one network."""
+    made = [
+        sf.Population(f"reader{k}", size, FOLLOWER, links={"H": read})
+        for k, (size, read, _) in enumerate(READ)
+    ]
+    record = [*(reader["H"] for reader in made), OTHER["x"]]
+    return simulated(sf.Network(*made, OTHER), 5, record=record)
+
+
+@pytest.mark.parametrize("k", range(len(READ)))
+def test_which_cells_are_read(k: int, readers: sf.Solution) -> None:
+    for found, x in zip(values(readers, f"reader{k}.H"), values(readers, "other.x"), strict=True):
+        assert found == pytest.approx(READ[k][2](x), rel=1e-14)
 
 
 @pytest.mark.slow

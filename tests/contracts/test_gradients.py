@@ -23,9 +23,9 @@ from somaflow.units import ms, mV, second
 pytestmark = pytest.mark.slow
 
 # One method of each family; the test of the default has RK4, an explicit one. Between steps the
-# pairs are looked at where they choose the steps.
+# pairs are looked at where they choose the steps; those looked at between steps are at steps too.
 PAIRS = [sf.Tsitouras(), sf.Rosenbrock()]
-FIXED = [*PAIRS, sf.ExponentialEuler(), sf.ImplicitEuler()]
+FIXED = [sf.Rosenbrock(), sf.ExponentialEuler()]
 BETWEEN = [sf.RK4(), sf.ExponentialMidpoint(), sf.ImplicitEuler()]
 ZERO = tf.UnconnectedGradients.ZERO
 

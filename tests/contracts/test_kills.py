@@ -18,7 +18,7 @@ from somaflow.storage.folder import beside
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).with_name("killed_run.py")
-LONG, SHORT = 150_000, 6_000  # ms; half a minute of computing, and a second
+EACH, SHORT = 10_000, 6_000  # ms, for each kill: two seconds of computing; and one second
 
 
 def started(path: Path, *arguments: Any) -> subprocess.Popen[str]:
@@ -61,16 +61,17 @@ def test_a_run_that_is_killed_at_random_moments(
 ) -> None:
     rng = np.random.default_rng(5)
     wanted = request.config.getoption("kills")
+    long = EACH * wanted
     whole, path = tmp_path / "whole.zarr", tmp_path / "a.zarr"
     begin = time.monotonic()
-    told = completed(whole, LONG)
+    told = completed(whole, long)
     print(f"never killed: {time.monotonic() - begin:.1f} s, {told.split()[-2:]}")
-    assert sum(len(data) for data in bytes_of(whole).values()) > 5e6
+    assert sum(len(data) for data in bytes_of(whole).values()) > 33 * long
     computing = float(told.split()[-2])
     kills: Counter[str] = Counter()
     while kills.total() < wanted:
         moment = ("start", "first second", "later", "later", "later")[kills.total() % 5]
-        process = started(path, LONG)
+        process = started(path, long)
         assert process.stdout is not None
         if moment == "start":
             time.sleep(rng.uniform(0, 9))
@@ -86,7 +87,7 @@ def test_a_run_that_is_killed_at_random_moments(
             continue
         kills[moment] += 1
         print(f"killed {moment}, at {reached(path)} steps")
-    completed(path, LONG)
+    completed(path, long)
     assert not differing(path, whole, bytes_of)
     print(f"{kills.total()} kills, {dict(kills)}, in {time.monotonic() - begin:.1f} s")
 

@@ -54,8 +54,9 @@ def exponential_integrate_and_fire() -> sf.Network:
 
 NETWORKS = {"coupled": (coupled, 12), "exponential": (exponential_integrate_and_fire, 24)}
 # The larger network with one explicit method, the smaller one with each.
+FAMILIES = ("RK4", *list(FIXED)[5:])
 CASES = [("exponential", method) for method in FIXED]
-CASES += [("coupled", method) for method in ("RK4", *list(FIXED)[5:])]
+CASES += [("coupled", method) for method in FAMILIES]
 
 
 def voltage(network: sf.Network, length: float, dt: float, solver: Any) -> np.ndarray:
@@ -121,7 +122,7 @@ def test_explain_says_which_variable_takes_the_rosenbrock_form() -> None:
     assert "exact" in w
 
 
-@pytest.mark.parametrize("method", FIXED)
+@pytest.mark.parametrize("method", FAMILIES)
 def test_a_refractory_condition_that_never_holds_changes_nothing(method: str) -> None:
     """It is asked before a method differentiates, which must see what was looked at."""
     model = sf.Equations.parse(

@@ -33,7 +33,8 @@ BOUNCE = sf.Event(
     lambda t, y, p: {"h": 0 * y["h"], "v": -p["e"] * y["v"]},
     direction="down",
 )
-FAST = sf.Event(lambda t, y, p: y["v"] + 5.0, terminal=True)
+FAST = sf.Event(lambda t, y, p: y["v"] + p["fast"], terminal=True)
+FALLING = {"t1": 2.0, "every": 0.125, "events": {"bounce": BOUNCE, "fast": FAST}}  # compiled once
 
 
 def alone(f: Any, y0: dict[str, Any], args: dict[str, Any], row: int, **given: Any) -> sf.Solution:
@@ -98,7 +99,7 @@ def test_rows_of_different_stiffness() -> None:
 def test_rows_with_different_numbers_of_bounces() -> None:
     y0 = {"h": np.array([1.0, 10.0, 0.3]), "v": np.zeros(3)}
     args = {"g": np.array([9.81, 1.6, 9.81]), "e": np.array([0.9, 0.9, 0.8])}
-    run = compare(ball, y0, args, 1e-10, t1=2.0, every=0.125, events={"bounce": BOUNCE})
+    run = compare(ball, y0, args | {"fast": np.full(3, 100.0)}, 1e-10, **FALLING)
     found = run.events["bounce"]
     counts = np.bincount(found.problems[:, 0], minlength=3)
     first = np.sqrt(2 * y0["h"] / args["g"])
@@ -113,9 +114,8 @@ def test_rows_with_different_numbers_of_bounces() -> None:
 
 def test_one_row_ends_at_a_terminal_event_while_the_others_bounce_on() -> None:
     y0 = {"h": np.array([1.0, 10.0, 0.3]), "v": np.zeros(3)}
-    args = {"g": np.full(3, 9.81), "e": np.array([0.95, 0.9, 0.9])}
-    events = {"bounce": BOUNCE, "fast": FAST}
-    run = compare(ball, y0, args, 1e-10, t1=2.0, every=0.125, events=events)
+    args = {"g": np.full(3, 9.81), "e": np.array([0.95, 0.9, 0.9]), "fast": np.full(3, 5.0)}
+    run = compare(ball, y0, args, 1e-10, **FALLING)
     assert run.events["fast"].problems.tolist() == [[1]]
     np.testing.assert_allclose(run.events["fast"].times, 5 / 9.81, rtol=1e-9)
     assert run.status == "1 of 3 problems stopped by a terminal event"
