@@ -16,9 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.graded import GradedCoupling
-from somaflow.compiler.jumping import JumpingCoupling
 from somaflow.compiler.poisson import PoissonCoupling
-from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.states import DriveParameters, Parameters
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.types import Nest
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
 # Forms of synapses and methods that were seen to give each row the bits of a run alone
 # (tests/running/test_rows.py).
-_COUPLINGS = (GradedCoupling, JumpingCoupling, PoissonCoupling, PulsedCoupling)
+_COUPLINGS = (GradedCoupling, PoissonCoupling)
 _SOLVERS = (ExplicitRungeKutta, ExponentialEuler, EulerMaruyama, StochasticHeun, RosenbrockW)
 _SUMS = ("dense", "gathered", "counts")
 
@@ -68,10 +66,12 @@ def refusal(
         return "cells read others, or what was, or there are rules at intervals"
     if len(tables.owners) > len(tables.network.populations):
         return "there are events"
+    if tables.network.clamps:
+        return "there are voltage clamps"
     for coupling in tables.couplings:
         form = coupling.wiring.choice.form
         if type(coupling) not in _COUPLINGS or form not in _SUMS:
-            return "there are synapses that are computed one by one"
+            return "there are synapses that are computed one by one, or that spikes move"
         if coupling.wiring.latest is not None or coupling.group.begun is not None:
             return "delays differ between synapses"
     return ""

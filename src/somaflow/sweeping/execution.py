@@ -21,8 +21,8 @@ from somaflow import settings
 from somaflow.errors import Interrupted, RunError, StoreError, warn
 from somaflow.notation import Json
 from somaflow.numerics.memory import available_bytes, in_words
-from somaflow.running.execution import Prepared, prepare
 from somaflow.running.job import Job
+from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.rows import rows_of
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import failed
