@@ -11,6 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from somaflow.units import Parameter
 FORMAT = 1
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 _classes: dict[str, type] = {"Parameter": Parameter}
+_PLAIN = (str, int, bool)
 _MOST_READ = 64
 _read: dict[str, Any] = {}
 
@@ -67,20 +69,23 @@ def encode(thing: object) -> tuple[str, list[np.ndarray]]:
     seen: dict[int, int] = {}
 
     def form(item: object) -> Json:
+        if item is None or type(item) in _PLAIN:
+            return item  # pyright: ignore[reportReturnType]
         if isinstance(item, np.ndarray):
             if item.ndim == 0 and item.dtype == np.float64:
                 return {"$float": float(item).hex()}
             arrays.append(item)
             return {"$array": len(arrays) - 1}
-        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        names = _fields(type(item))
+        if names is not None:
             if getattr(item, "has_identity", False):
                 if id(item) in seen:
                     return {"$same": seen[id(item)]}
                 seen[id(item)] = len(seen)
-            fields = [f for f in dataclasses.fields(item) if f.init]
-            return {"$class": type(item).__name__} | {
-                f.name: form(getattr(item, f.name)) for f in fields
-            }
+            told: dict[str, Json] = {"$class": type(item).__name__}
+            for name in names:
+                told[name] = form(getattr(item, name))
+            return told
         if isinstance(item, dict):
             return {"$dict": [[key, form(value)] for key, value in item.items()]}
         if isinstance(item, (tuple, list)):
@@ -94,6 +99,19 @@ def encode(thing: object) -> tuple[str, list[np.ndarray]]:
         raise StoreError(f"a {type(item).__name__} has no serial form: {item!r}")
 
     return json.dumps({"format": FORMAT, "root": form(thing)}), arrays
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """Return the fields by which a dataclass is made; None of another class."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+
+
+@cache
+def _all_fields(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))
 
 
 def decode(text: str, arrays: list[np.ndarray]) -> Any:
@@ -131,7 +149,8 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         fields = {key: thing(value) for key, value in item.items() if key != "$class"}
         if cls is Parameter:
             fields["value"] = np.asarray(fields["value"], dtype=np.float64)
-        if odd := fields.keys() - {field.name for field in dataclasses.fields(cls)}:
+            fields["value"].flags.writeable = False
+        if odd := fields.keys() - _all_fields(cls):
             raise TypeError(f"{item['$class']} has no field {min(odd)!r}")
         whole = _read_once(cls, fields) if getattr(cls, "reads_text", False) else cls(**fields)
         if getattr(cls, "has_identity", False):
@@ -169,7 +188,10 @@ def is_shared(class_name: str) -> bool:
 
 def fingerprint(thing: object) -> str:
     """Return the SHA-256 of the canonical form, as 64 hexadecimal digits."""
-    text, arrays = encode(thing)
+    return _digest(*encode(thing))
+
+
+def _digest(text: str, arrays: list[np.ndarray]) -> str:
     digest = hashlib.sha256(text.encode())
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -179,7 +201,16 @@ def fingerprint(thing: object) -> str:
 
 def to_json(thing: object) -> dict[str, Json]:
     """Return a description as one JSON object, arrays compressed within it."""
-    text, arrays = encode(thing)
+    return _packed(*encode(thing))
+
+
+def to_json_and_fingerprint(thing: object) -> tuple[dict[str, Json], str]:
+    """Return what `to_json` and `fingerprint` do, at the cost of one."""
+    both = encode(thing)
+    return _packed(*both), _digest(*both)
+
+
+def _packed(text: str, arrays: list[np.ndarray]) -> dict[str, Json]:
     packed: list[Json] = [
         {
             "dtype": array.dtype.str,

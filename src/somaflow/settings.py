@@ -93,9 +93,10 @@ def meta(
     described: Mapping[str, object], settings: dict[str, Json], solver: Solver
 ) -> dict[str, Json]:
     """Return all that is needed to repeat a run, as plain JSON."""
+    text, fingerprint = description.to_json_and_fingerprint(described)
     return settings | {
         "solver": solver.name,
-        "description": description.to_json(described),
-        "fingerprint": description.fingerprint(described),
+        "description": text,
+        "fingerprint": fingerprint,
         "versions": dict(versions()),
     }

@@ -329,6 +329,9 @@ def parameter(value: object, unit: str | None, name: str, where: str = "") -> Pa
         MissingValueError: The value is not a number (NaN).
         WrongTypeError: The value is not numeric.
     """
+    if type(value) is Parameter and unit in (None, value.unit) and _is_held(value.value):
+        parse_unit(value.unit)
+        return value
     place = f" of {where}" if where else ""
     if isinstance(value, str):
         value = _from_text(value, name, place)
@@ -354,6 +357,15 @@ def parameter(value: object, unit: str | None, name: str, where: str = "") -> Pa
         array = np.asarray(array * factor(unit))
     array.flags.writeable = False
     return Parameter(array, unit)
+
+
+def _is_held(numbers: object) -> bool:
+    """Tell whether numbers are as `parameter` holds them, so that nothing can change them."""
+    if type(numbers) is not np.ndarray or numbers.base is not None or numbers.flags.writeable:
+        return False
+    if numbers.dtype != np.float64:
+        return False
+    return bool(np.isfinite(numbers).all()) if numbers.ndim else math.isfinite(numbers.item())
 
 
 def _numbers(value: object, what: str, unit: str) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ in float64 and rounded last: the phase of a sine after 1e6 ms has no digits in f
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -122,6 +123,11 @@ class TensorAlgebra:
         return value if passing or not _has_double([value]) else tf.cast(value, tf.float32)
 
 
+# What was told apart of equations: a network may be lowered again and again with other numbers.
+_MOST_KNOWN = 128
+_known: dict[tuple[object, ...], tuple[tuple[Node, ...], dict[str, Any]]] = {}
+
+
 class Lowered:
     """Equations whose static parts are told from those that change within a step.
 
@@ -140,6 +146,28 @@ class Lowered:
         single: bool = False,
     ) -> None:
         self.equations, self._single = equations, single
+        variables = (*equations.states.items(), *equations.definitions.items())
+        trees = tuple(variable.expression for _, variable in variables)
+        # Equations that differ in numbers alone share their trees.
+        key = (
+            *((name, id(variable.expression)) for name, variable in variables),
+            *(len(equations.states), dynamic, single, tuple(map(render, keep))),
+        )
+        if key in _known:
+            _, known = _known[key]
+            vars(self).update({name: table.copy() for name, table in known.items()})
+            return
+        before = {*vars(self)}
+        self._tell_apart(dynamic, keep)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        # With the trees, so that no other one comes to have the number of one of them.
+        made = {name: table.copy() for name, table in vars(self).items() if name not in before}
+        _known[key] = trees, made
+
+    def _tell_apart(self, dynamic: frozenset[str], keep: tuple[Node, ...]) -> None:
+        """Set all that follows from the trees alone, each thing a table."""
+        equations, single = self.equations, self._single
         changing = {*equations.states, *dynamic, "t"}
         # What changes with time alone, and what with more than that.
         self._times, self._beyond = {"t"} if single else set[str](), {*equations.states, *dynamic}

@@ -192,6 +192,8 @@ def held(value: object, unit: str | None, name: str, where: str = "") -> Setting
     Raises:
         UnitError, MissingValueError, WrongTypeError: As `units.parameter`.
     """
+    if type(value) is Parameter:
+        return units.parameter(value, unit, name, where)
     place = f" of {where}" if where else ""
     if has(value, "ppf") or callable(value):  # a distribution of scipy.stats, or what draws
         raise WrongTypeError(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -380,7 +380,7 @@ class Equations(Description):
                 return table[name].unit
         return self.inputs[name]
 
-    @property
+    @cached_property
     def uses_pulse(self) -> bool:
         """Whether an equation calls `pulse`, which only a synapse can answer."""
         both = (*self.states.values(), *self.definitions.values())

@@ -8,7 +8,7 @@ import ast
 import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Protocol, TypeVar
 
 from somaflow.equations import dialects
@@ -65,6 +65,8 @@ class Node:
     """Base of the tree. `column` is where the text has it; it plays no part in equality."""
 
     column: int = field(default=0, compare=False, kw_only=True)
+    # What `names` has found: trees never change, and are asked again and again.
+    _names: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +188,13 @@ def opposite(node: Node) -> Node:
     return Binary(_OPPOSITE[node.operator], *parts, column=node.column)
 
 
-def names(node: Node) -> set[str]:
+def names(node: Node) -> frozenset[str]:
     """Return all names in a tree."""
-    return {item.name for item in walk(node) if isinstance(item, Name)}
+    if node._names is None:
+        found = frozenset(item.name for item in walk(node) if isinstance(item, Name))
+        object.__setattr__(node, "_names", found)
+        return found
+    return node._names
 
 
 def is_noise(name: str) -> bool:
@@ -326,7 +332,12 @@ def parse(text: str, line: str | None = None, offset: int = 0, number: int | Non
     """
     if not isinstance(text, str):
         raise WrongTypeError(f"an expression is a text such as 'v > -50*mV', not {shown(text)}.")
-    return _Translator(text, text if line is None else line, offset, number).read()
+    return _parsed(text, text if line is None else line, offset, number)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, line: str, offset: int, number: int | None) -> Node:
+    return _Translator(text, line, offset, number).read()
 
 
 class _Translator:

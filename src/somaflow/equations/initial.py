@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from somaflow import units
 from somaflow.equations.algebras import NumberAlgebra, Numbers
-from somaflow.equations.expression import RAND, Name, Node, evaluate, names, renamed, render
+from somaflow.equations.expression import (
+    RAND,
+    Name,
+    Node,
+    dependencies,
+    evaluate,
+    names,
+    renamed,
+    render,
+)
 from somaflow.equations.statements import CELL, Variable
 from somaflow.errors import MissingValueError, point
 
@@ -83,15 +92,19 @@ def resolve(
         where: What the equations belong to, for messages.
 
     Returns:
-        Everything that is known then.
+        Everything that is known then, and of definitions those that are needed.
 
     Raises:
         MissingValueError: Some wait for each other.
     """
     table = dict(known)
     nodes = dict(waiting)
-    trees = {**nodes, **{key: definition.expression for key, definition in definitions.items()}}
-    lacking = {key: names(node) - set(units.NAMES) - table.keys() for key, node in trees.items()}
+    written = {key: definition.expression for key, definition in definitions.items()}
+    needed = set[str]().union(*(dependencies(node, written) for node in nodes.values()))
+    trees = {**nodes, **{key: node for key, node in written.items() if key in needed}}
+    lacking = {
+        key: {*names(node)} - units.NAMES.keys() - table.keys() for key, node in trees.items()
+    }
     users: dict[str, list[str]] = {}
     for key, others in lacking.items():
         for other in others:

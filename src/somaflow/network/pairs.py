@@ -68,7 +68,7 @@ class OfPair(Description):
     @property
     def used(self) -> set[str]:
         """What it uses of a pair."""
-        return names(self._node) & set(_KNOWN)
+        return {*names(self._node)} & set(_KNOWN)
 
     def constant(self) -> NDArray[np.float64]:
         """Return the one value of an expression that uses nothing of a pair, coherent."""

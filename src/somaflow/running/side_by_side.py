@@ -1,6 +1,7 @@
 """Side by side: several runs of uncoupled cells, computed as the cells of one run."""
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -186,7 +187,8 @@ class _Split:
             "compiled": self.whole.statistics["compiled"],
             "spikes": counted(counts),
         }
-        meta, final = meta_of(job, self.alone.meta["sums"]), self._final(job, m)
+        meta = partial(meta_of, job, self.alone.meta["sums"])  # a sweep asks for none
+        final = self._final(job, m)
         return Solution(columns, sink, self.whole.duration, meta, statistics, final=final)
 
     def _final(self, job: Job, m: int) -> FinalState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,6 +73,7 @@ def in_networks() -> dict[str, Method]:
     return {method.option: method for method in METHODS if method.in_networks}
 
 
+@cache
 def kept() -> dict[str, Method]:
     """Return the methods of networks by the names that stores hold, such as `Classical RK4`."""
     return {method.make().name: method for method in METHODS if method.in_networks}

@@ -1,7 +1,7 @@
 """Solution: labelled arrays and spike trains, and all that is needed to repeat the run."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -216,7 +216,7 @@ class Solution:
         columns: tuple[Column, ...],
         sink: Sink,
         duration: float,
-        meta: dict[str, Any],
+        meta: dict[str, Any] | Callable[[], dict[str, Any]],
         statistics: dict[str, Any],
         status: str = "complete",
         y: object = None,
@@ -226,7 +226,7 @@ class Solution:
         self.final = final
         self._columns = {column.key: column for column in columns}
         self._sink, self.duration = sink, duration
-        self.meta, self.statistics = meta, statistics
+        self._meta, self.statistics = meta, statistics
         self.status, self._y, self.events = status, y, events or {}
 
     @property
@@ -235,6 +235,16 @@ class Solution:
         if callable(self._y):
             self._y = self._y()
         return self._y
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the run was of, and made with; written out when it is asked for."""
+        if callable(self._meta):
+            self._meta = self._meta()
+        return self._meta
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_meta": self.meta}  # what would write it out may have no pickle
 
     def keys(self) -> list[str]:
         """Return what was recorded."""
@@ -345,7 +355,8 @@ class Solution:
 
     @property
     def _time_unit(self) -> str:
-        return self.meta.get("time_unit", "ms")
+        # Only `solve` has another one, and has it written out.
+        return "ms" if callable(self._meta) else self._meta.get("time_unit", "ms")
 
     @property
     def time(self) -> Array:
@@ -367,6 +378,10 @@ class Solution:
         two arrays, `PN.spikes.times` and `PN.spikes.cells`; of a batch, the latter has for each
         spike its indices along the batch axes and its cell.
         """
+        return self.arrays().assign_attrs(self.meta)
+
+    def arrays(self) -> xr.Dataset:
+        """Return the dataset of `to_xarray` without what it tells of the run."""
         arrays: dict[str, object] = {}
         for key, column in self._columns.items():
             if column.shape is not None:
@@ -379,7 +394,7 @@ class Solution:
             for part in column.alongside:
                 name, unit = f"{key}.{part.name}", {"units": part.unit}
                 arrays[name] = (f"{name}.spike", self._sink.read(name), unit)
-        return xr.Dataset(arrays, attrs=self.meta)
+        return xr.Dataset(arrays)
 
     def __repr__(self) -> str:
         unit = "" if self._time_unit == "1" else f" {self._time_unit}"

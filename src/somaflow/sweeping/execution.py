@@ -293,7 +293,7 @@ class _Sweep:
         shared = self.settings.sent()
         for k in range(0, left, size):
             numbers = tuple(self.pending[k : k + size])
-            yield Task(numbers, tuple(map(self.members.member, numbers)), shared, rows)
+            yield Task(numbers, self.members.several(numbers), shared, rows)
 
     # ------------------------------------------------------------------------------ room
 

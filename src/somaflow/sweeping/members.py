@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,15 +18,25 @@ from somaflow.difference import leaves
 from somaflow.equations.drawing import Setting, held
 from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeError, nearest
 from somaflow.given import is_among, shown
-from somaflow.network.network import Network
+from somaflow.network.network import Network, Part
 from somaflow.network.random import check_seed, seed_for
 from somaflow.network.recorder import Recorder, uncalled
 from somaflow.quiet import late
 from somaflow.running.arguments import read
 from somaflow.sweeping.builders import Builder, builder_of
-from somaflow.sweeping.places import INITIAL, Place, changed, check_apart, places_of
+from somaflow.sweeping.places import (
+    INITIAL,
+    Place,
+    changed,
+    check_apart,
+    network_seed,
+    other_part,
+    parts_in,
+    places_of,
+)
 from somaflow.sweeping.space import Space
 from somaflow.sweeping.values import in_words
+from somaflow.sweeping.variants import Once, Variant, Variants
 
 if TYPE_CHECKING:
     from somaflow.sweeping.task import Member, Settings
@@ -131,6 +141,39 @@ class Members:
         """
         built = self._built(m)
         return _task.Member(built.network, built.initial, self.seed(m), built.record)
+
+    def several(self, numbers: Sequence[int]) -> Sequence[Member]:
+        """Return members; those of one network are put together when they are asked for.
+
+        Args:
+            numbers: Their numbers.
+
+        Raises:
+            SomaflowError: As `member`.
+        """
+        if not self._builder.fixed:
+            return tuple(map(self.member, numbers))
+        built = self._plain(self._builder.build({}))
+        network = built.network
+        axes = {
+            number: [k for k, p in self._places.items() if p.part == number and p.path != INITIAL]
+            for number in parts_in(self._places.values())
+        }
+        starting = [k for k, place in self._places.items() if place.path == INITIAL]
+        parts, initial = Once[Part](), Once[dict[str, dict[str, Setting]]]()
+        variants: list[Variant] = []
+        for m in numbers:
+            choices, values = self.space.choices(m), self._values(self._places, m)
+            with self._at(m), _silent():
+                own = tuple(
+                    (n, parts.place((n, *(choices[k] for k in ks)), other_part, network, n, values))
+                    for n, ks in axes.items()
+                )
+                start = initial.place(
+                    tuple(choices[k] for k in starting), self._starts, built, values
+                )
+            variants.append(Variant(own, network_seed(values), start, self.seed(m)))
+        return Variants(network, built.record, parts.made, initial.made, variants)
 
     # ------------------------------------------------------------------- checks
 
@@ -283,19 +326,26 @@ class Members:
 
     def _varied(self, built: Built, m: int) -> Built:
         """Return what a member is where something varies in the network."""
-        choices, varied = self.space.choices(m), self.space.varied
-        values: dict[Place, object] = {}
-        initial = {name: {**values} for name, values in built.initial.items()}
         places = self._places if self._builder.fixed else self._found(built.network)
-        for k, place in places.items():
-            item = varied[k].items[choices[k]]
-            if place.path != INITIAL:
-                values[place] = item
-                continue
-            population = built.network.parts[place.part]
-            own = initial.setdefault(population.name, {})  # pyright: ignore
-            own[place.field] = _start(population, place.field, item)
-        return Built(changed(built.network, values), initial, built.record)
+        values = self._values(places, m)
+        return Built(changed(built.network, values), self._starts(built, values), built.record)
+
+    def _values(self, places: Mapping[int, Place], m: int) -> dict[Place, object]:
+        """Return the values of a member, by their places."""
+        choices, varied = self.space.choices(m), self.space.varied
+        return {place: varied[k].items[choices[k]] for k, place in places.items()}
+
+    def _starts(
+        self, built: Built, values: Mapping[Place, object]
+    ) -> dict[str, dict[str, Setting]]:
+        """Return the initial values of a member."""
+        initial = {name: {**own} for name, own in built.initial.items()}
+        for place, item in values.items():
+            if place.path == INITIAL:
+                population: Any = built.network.parts[place.part]
+                own = initial.setdefault(population.name, {})
+                own[place.field] = _start(population, place.field, item)
+        return initial
 
     def _found(self, network: Network) -> dict[int, Place]:
         """Return where in a network the values of axes belong, by the number of the axis."""

@@ -259,18 +259,38 @@ def changed(network: Network, values: Mapping[Place, object]) -> Network:
     Raises:
         SomaflowError: As where a part is made with such a value.
     """
-    new: dict[int, Part] = {}
-    seed = None
-    for number in dict.fromkeys(place.part for place in values):
-        own = {p: v for p, v in values.items() if p.part == number and p.path != INITIAL}
-        if number == _NETWORK:
-            seed = own[_seed()]
-        elif own:
-            part = network.parts[number]
-            new[number] = _with(part, {(*p.path, p.field): _measured(p, own[p]) for p in own})
+    seed = network_seed(values)
+    new = {number: other_part(network, number, values) for number in parts_in(values)}
     if not new and seed is None:
         return network
-    return exchanged(network, new, seed)  # pyright: ignore[reportArgumentType]
+    return exchanged(network, new, seed)
+
+
+def parts_in(places: Iterable[Place]) -> list[int]:
+    """Return the numbers of the parts that are other ones with other values at some places."""
+    own = (p.part for p in places if p.part != _NETWORK and p.path != INITIAL)
+    return list(dict.fromkeys(own))
+
+
+def other_part(network: Network, number: int, values: Mapping[Place, object]) -> Part:
+    """Return a part with other values, which refers to the populations of the network as it is.
+
+    Args:
+        network: The network.
+        number: The number of the part.
+        values: Values at some places, those of other parts too.
+
+    Raises:
+        SomaflowError: As where a part is made with such a value.
+    """
+    own = {p: v for p, v in values.items() if p.part == number and p.path != INITIAL}
+    new = {(*p.path, p.field): _measured(p, value) for p, value in own.items()}
+    return _with(network.parts[number], new)
+
+
+def network_seed(values: Mapping[Place, object]) -> Any:
+    """Return the seed that a network has among some values; None where it is not among them."""
+    return values.get(_seed())
 
 
 def _measured(place: Place, value: object) -> object:

@@ -55,7 +55,7 @@ def reduced(solution: Solution, reduce: Reduce | None) -> xr.Dataset:
         Exception: Whatever a function raises.
     """
     if reduce is None:
-        return solution.to_xarray()
+        return solution.arrays()  # what it tells of the run a sweep tells of all members
     if not callable(reduce):
         return xr.Dataset(dict(_by_names(solution, _names(reduce))))
     name = getattr(reduce, "__name__", "value")
@@ -187,7 +187,7 @@ def _owner(key: str) -> str:
     return key.removesuffix(".mean").removesuffix(".v")
 
 
-def _by_names(solution: Solution, names: Sequence[str]) -> Iterator[tuple[str, xr.DataArray]]:
+def _by_names(solution: Solution, names: Sequence[str]) -> Iterator[tuple[str, xr.Variable]]:
     recordings = {key: solution[key] for key in solution}
     for name in names:
         for key, values in recordings.items():
@@ -212,12 +212,10 @@ def _is_mean(values: xr.DataArray) -> bool:
     return one and _is_voltage(values.attrs["units"])
 
 
-def _of_batch(each: list[float], batch: tuple[int, ...], name: str, unit: str) -> xr.DataArray:
+def _of_batch(each: list[float], batch: tuple[int, ...], name: str, unit: str) -> xr.Variable:
     """Return the values of the problems of a batch; one number where there is none."""
     dims = [f"{name}.{_BATCH}{k}" for k in range(len(batch))]
-    return xr.DataArray(
-        np.reshape(np.array(each, np.float64), batch), dims=dims, attrs={"units": unit}
-    )
+    return xr.Variable(dims, np.reshape(np.array(each, np.float64), batch), {"units": unit})
 
 
 def _rate(spikes: SpikeTrains) -> float:

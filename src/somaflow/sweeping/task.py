@@ -6,7 +6,7 @@ pickled; of the sweep itself nothing does.
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import xarray as xr
@@ -76,7 +76,7 @@ class Task:
     """
 
     numbers: tuple[int, ...]
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     settings: Settings
     rows: int
 
