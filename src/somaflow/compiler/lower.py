@@ -23,10 +23,10 @@ from somaflow.equations.expression import (
     Node,
     Number,
     evaluate,
-    in_need,
     names,
     render,
 )
+from somaflow.equations.needs import in_need
 from somaflow.errors import EquationError
 from somaflow.numerics.constants import number
 from somaflow.numerics.functions import FUNCTIONS, inverse_exprel, power

@@ -18,11 +18,11 @@ from somaflow.equations.expression import (
     children,
     dependencies,
     evaluate,
-    in_need,
     names,
     renamed,
     render,
 )
+from somaflow.equations.needs import in_need
 from somaflow.equations.statements import Variable
 from somaflow.errors import EquationError, UnknownNameError, nearest
 from somaflow.notation import DEEPEST
