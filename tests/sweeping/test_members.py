@@ -5,7 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -189,6 +189,24 @@ def test_a_sweep_that_can_run_is_accepted() -> None:
     _members({"cells.g_na": [100, 90], "Step on cells.amplitude": [1, 2]}, trials=2).check(SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cells.spikes.count", "belongs to 'cells.spikes'"),
+        ("cells.spikes.first", "belongs to 'cells.spikes'"),
+        ("failure", "tells why members failed"),
+        ("trial", "numbers trials"),
+    ],
+)
+def test_names_that_a_result_needs_are_refused_before_anything_runs(name: str, words: str) -> None:
+    cells = _cell().population("cells")
+    record = [cells.spikes, cells["v"].as_(name)]
+    members = _members({"cells.g_na": [100, 90]}, record=record)
+    with pytest.raises(RunError, match=f"called '{name}', which {words}.*as_"):
+        members.check(SETTINGS)
+    members.check(replace(SETTINGS, reduce="count"))  # it keeps no recordings
+
+
 def _built_by(monkeypatch: pytest.MonkeyPatch, members: Members) -> list[int]:
     built = []
     plain = Members._built
@@ -370,6 +388,13 @@ except sf.errors.MissingValueError as error:
 # --------------------------------------------------------------------- fingerprints
 
 
+def _scaled(factor: float) -> Callable[[Any], float]:
+    def scaled(run: Any) -> float:
+        return factor * len(run["cells.spikes"]) if factor in {1, 2, "many"} else 0
+
+    return scaled
+
+
 def test_one_request_has_one_fingerprint_and_others_say_what_they_changed() -> None:
     def told(settings: Settings = SETTINGS, trials: int | None = None, **more: Any) -> Any:
         vary = more.pop("vary", {"cells.g_na": [100.0, 90.0], "seed": range(20)})
@@ -394,6 +419,11 @@ def test_one_request_has_one_fingerprint_and_others_say_what_they_changed() -> N
     }
     for words, other in changed.items():
         assert words in sf.diff(first, other), words
+    one, again, another = (
+        told(Settings(5, 0.05, None, "float32", reduce))["reduce"]
+        for reduce in (_scaled(2), _scaled(2), _scaled(3))
+    )
+    assert one == again != another  # one that was edited gives other results
     longer = told(vary={"cells.g_na": [100.0, 90.0], "seed": range(21)})
     assert any(text.startswith("vary['seed']: 20 values") for text in sf.diff(first, longer))
 

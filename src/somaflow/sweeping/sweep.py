@@ -121,8 +121,10 @@ def sweep(
 ) -> xr.Dataset:
     """Simulate a model many times, with other parameters, inputs, wirings or seeds.
 
-    Each member has the bits that `sf.simulate` gives it, however many others are computed beside
-    it, wherever, and in whatever order.
+    Each member has the same bits, however many others are computed beside it, wherever, and in
+    whatever order. They are those that `sf.simulate` gives it, with one exception that is known:
+    leaky integrators under a stimulus or noise, computed as rows of one program, may have another
+    last digit, and spikes that follow from it come apart after a while.
 
     A sweep with a `sink` keeps each member on the disk as it ends. Stopped at any moment, it goes
     on when it is called again with the same arguments; members that failed are then run again.
@@ -273,7 +275,8 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
         raise UnknownNameError(f"the spikes {shown(key)} were not kept.{hint}")
     counts = result[f"{name}.count"]
     place = _place(counts, {} if at is None else at)
-    first, count = (int(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = (float(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = int(first), 0 if math.isnan(count) else int(count)  # NaN where it failed
     rows = {f"{name}.spike": slice(first, first + count)}
     times, cells = (result[f"{name}.{part}"].isel(rows) for part in ("times", "cells"))
     if f"{name}.cell" not in result.variables:  # a function chose what is kept
