@@ -169,6 +169,22 @@ def test_failed_members_are_named_and_run_again(
     assert set(files(beside_of(sink))) == {"sweep.json", "log.txt", "progress.json"}
 
 
+def test_what_is_for_single_runs_says_that_it_is_a_sweep(sweep: Callable, tmp_path: Path) -> None:
+    sweep(reduce="count", sink=tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"of a sweep, and check looks at runs of sf.simulate"):
+        sf.check(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"of a sweep, not of one run.*sf.resume_sweep"):
+        sf.resume(tmp_path / "a.zarr")
+
+
+def test_a_reduction_that_was_edited_is_of_another_sweep(sweep: Callable, tmp_path: Path) -> None:
+    sweep(reduce=lambda run: 1, sink=tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match="another sweep: reduce is <lambda>"):
+        sweep(reduce=lambda run: 2, sink=tmp_path / "a.zarr")
+    again = sweep(reduce=lambda run: 1, sink=tmp_path / "a.zarr")
+    np.testing.assert_array_equal(again["value"], 1)
+
+
 def test_a_member_that_blows_up_is_named(sweep: Callable) -> None:
     with pytest.warns(SomaflowWarning, match="1 of 2 members failed"):
         data = sweep(vary={"cells.tau": [20, 0.01] * ms})

@@ -1,7 +1,5 @@
 """Execution: a sweep that was checked, from its members to its result."""
 
-import hashlib
-import inspect
 import math
 import signal
 import sys
@@ -85,7 +83,7 @@ def execute(request: Request) -> xr.Dataset:
         return _warned(in_memory(sweep.layout(), kept), members)
     place = Place(request.path)
     with place.claimed():
-        ours = told_of(members, request.settings)
+        ours = members.fingerprint(request.settings)
         place.check(ours)
         more = {"versions": _versions(), "request": request.again}
         if place.told is None:
@@ -388,16 +386,6 @@ def _seeds(members: Members) -> tuple[str, Array] | None:
     if members.space.trials is None:
         return None
     return ("run_seed" if SEED in _taken(members) else SEED), members.seeds
-
-
-def told_of(members: Members, common: Settings) -> dict[str, str]:
-    """Return all that the results depend on, in parts that can be told."""
-    told = members.fingerprint(common)
-    try:
-        text = inspect.getsource(common.reduce) if callable(common.reduce) else ""
-    except (OSError, TypeError):  # it was typed, or is an object with a method
-        text = ""
-    return told | {"text of reduce": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _versions() -> dict[str, str]:
