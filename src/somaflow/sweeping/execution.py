@@ -1,5 +1,7 @@
 """Execution: a sweep that was checked, from its members to its result."""
 
+import hashlib
+import inspect
 import math
 import signal
 import sys
@@ -8,11 +10,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
 import numpy as np
+import pint
 import xarray as xr
 
 from somaflow import settings
@@ -34,10 +38,12 @@ from somaflow.sweeping.reductions import check_reduce
 from somaflow.sweeping.result import Layout, in_memory, layout_of
 from somaflow.sweeping.schedule import Event, check_pool, run
 from somaflow.sweeping.task import Outcome, Settings, Task, job
+from somaflow.sweeping.values import in_words as values_in_words
 
 # Of what else a result is made of, its bits can depend on these.
 _VERSIONS = ("somaflow", "tensorflow", "numpy")
 _SHOWN = 5
+_FIXED = (int, float, complex, str, bytes, tuple, pint.Quantity)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def execute(request: Request) -> xr.Dataset:
         return _warned(in_memory(sweep.layout(), kept), members)
     place = Place(request.path)
     with place.claimed():
-        ours = members.fingerprint(request.settings)
+        ours = told_of(members, request.settings)
         place.check(ours)
         more = {"versions": _versions(), "request": request.again}
         if place.told is None:
@@ -386,6 +392,32 @@ def _seeds(members: Members) -> tuple[str, Array] | None:
     if members.space.trials is None:
         return None
     return ("run_seed" if SEED in _taken(members) else SEED), members.seeds
+
+
+def told_of(members: Members, common: Settings) -> dict[str, str]:
+    """Return all that the results depend on, in parts that can be told."""
+    told = members.fingerprint(common)
+    text = _text_of(common.reduce) if callable(common.reduce) else ""
+    return told | {"text of reduce": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _text_of(function: Any) -> str:
+    """Return the text of a function, and the values that it holds; not of what it calls."""
+    if isinstance(function, partial):
+        return _text_of(function.func) + values_in_words(
+            [*function.args, *function.keywords.items()]
+        )
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):  # it was typed, or is an object with a method
+        text = ""
+    if not inspect.isfunction(function):
+        return text
+    values = {**inspect.getclosurevars(function).nonlocals, **(function.__kwdefaults__ or {})}
+    values |= {str(k): value for k, value in enumerate(function.__defaults__ or ())}
+    # What can change, such as a list, may be what it counts in: another at each call.
+    fixed = [(name, v) for name, v in sorted(values.items()) if isinstance(v, _FIXED)]
+    return text + values_in_words(fixed)
 
 
 def _versions() -> dict[str, str]:

@@ -199,7 +199,7 @@ class Members:
         told = {
             "duration": f"{settings.positive(common.duration, 'duration')!r} ms",
             "dt": f"{settings.positive(common.dt, 'dt')!r} ms",
-            "solver": repr(getattr(common.solver, "name", None)),
+            "solver": _solver_in_words(common.solver),
             "dtype": repr(common.dtype),
             "reduce": in_words([common.reduce]),
             "seed": repr(self._seed),
@@ -344,6 +344,14 @@ class Members:
             yield
         except SomaflowError as error:
             raise type(error)(f"at {self.space.label(m)}: {error}") from error
+
+
+def _solver_in_words(solver: Any) -> str:
+    """Return the name of a method; of one that says which numbers it has also a checksum."""
+    name, text = repr(getattr(solver, "name", None)), repr(solver)
+    if solver is None or " at 0x" in text:
+        return name
+    return f"{name} ({hashlib.sha256(text.encode()).hexdigest()[:12]})"
 
 
 @contextmanager

@@ -49,6 +49,7 @@ _CHANGES = (
 _LONGEST, _MOST = 60, 6  # characters of a value, and values, in a message
 _DIGESTS = {
     "networks": "the function makes other networks",
+    "text of reduce": "the text of the function reduce is another",
 }
 
 

@@ -122,9 +122,8 @@ def sweep(
     """Simulate a model many times, with other parameters, inputs, wirings or seeds.
 
     Each member has the same bits, however many others are computed beside it, wherever, and in
-    whatever order. They are those that `sf.simulate` gives it, with one exception that is known:
-    leaky integrators under a stimulus or noise, computed as rows of one program, may have another
-    last digit, and spikes that follow from it come apart after a while.
+    whatever order. They are those of `sf.simulate`, but for the last digit of leaky integrators
+    under RK4 (docs/howto/sweeps.md).
 
     A sweep with a `sink` keeps each member on the disk as it ends. Stopped at any moment, it goes
     on when it is called again with the same arguments; members that failed are then run again.
@@ -153,6 +152,8 @@ def sweep(
         reduce: What is made of each member, and kept in place of its recordings: `"rate"`,
             `"count"`, `"cv"`, `"lfp_peak"`, several of these, or a function that is given the
             `sf.Solution` of a member and returns a number, an array, a dataset or a dict of them.
+            Whether a sweep that goes on has the same function is told by its text and the numbers
+            in its closure and defaults; what it calls is not looked at.
         batch: How many members are rows of one program; None for as many as are best.
         pool: Where members are computed: None for a process on each core, a number of processes,
             or any `concurrent.futures.Executor`, which is left open.

@@ -2,9 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import partial
-from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -120,44 +117,5 @@ def _exact(item: object) -> str:
         return f"array {item.shape} {hashlib.sha256(item.tobytes()).hexdigest()[:12]}"
     if isinstance(item, Description):
         return f"{item} {fingerprint(item)[:12]}"
-    if isinstance(item, partial):
-        parts = (item.func, item.args, tuple(item.keywords.items()))
-        return f"partial {', '.join(map(_exact, parts))}"
-    if isinstance(item, MethodType):
-        item = item.__func__
-    if isinstance(item, FunctionType):
-        return f"{_text(item)} {hashlib.sha256(_code(item).encode()).hexdigest()[:12]}"
     item = plain(item)
     return repr(item) if isinstance(item, (str, int, float)) else _text(item)
-
-
-def _code(function: FunctionType) -> str:
-    """Return what a function does: its byte code, which comments do not change, and its numbers.
-
-    What it calls is not looked into, nor what it may itself change, such as a list.
-    """
-    kept: list[object] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a name that is not assigned yet
-            kept.append(cell.cell_contents)
-    texts = [
-        _instructions(item.__code__)
-        if isinstance(item, FunctionType)
-        else _exact(item)
-        if isinstance(item, (str, int, float, tuple, pint.Quantity))
-        else type(item).__name__
-        for item in kept
-    ]
-    return f"{_instructions(function.__code__)} {texts}"
-
-
-def _instructions(code: CodeType) -> str:
-    constants = [_constant(item) for item in code.co_consts]
-    return f"{code.co_code.hex()} {constants} {code.co_names}"
-
-
-def _constant(item: object) -> str:
-    if isinstance(item, CodeType):
-        return _instructions(item)
-    # The order of a set differs from process to process.
-    return repr(sorted(map(repr, item)) if isinstance(item, frozenset) else item)
