@@ -171,13 +171,22 @@ def test_failed_members_are_named_and_run_again(
     assert set(files(beside_of(sink))) == {"sweep.json", "log.txt", "progress.json"}
 
 
+def test_what_is_for_single_runs_says_that_it_is_a_sweep(sweep: Callable, tmp_path: Path) -> None:
+    sweep(reduce="count", sink=tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"of a sweep, and check looks at runs of sf.simulate"):
+        sf.check(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match=r"of a sweep, not of one run.*sf.resume_sweep"):
+        sf.resume(tmp_path / "a.zarr")
+
+
 def test_a_member_that_blows_up_is_named(sweep: Callable) -> None:
     with pytest.warns(SomaflowWarning, match="1 of 2 members failed"):
         data = sweep(vary={"cells.tau": [20, 0.01] * ms})
     assert str(data["failure"][0].values) == ""
     assert str(data["failure"][1].values).startswith("cells.v[0] is ")
     assert np.isnan(data["cells.v"][1]).all() and not np.isnan(data["cells.v"][0]).any()
-    assert data["cells.spikes.count"].values.tolist() == [6, 0]
+    np.testing.assert_array_equal(data["cells.spikes.count"], [6, np.nan])  # not silent: unknown
+    assert len(sf.spikes_of(data, "cells", {"cells.tau": 20})) == 6
     assert len(sf.spikes_of(data, "cells", {"cells.tau": 0.01})) == 0
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +25,7 @@ from somaflow.quiet import late
 from somaflow.running.arguments import read
 from somaflow.sweeping.builders import Builder, builder_of
 from somaflow.sweeping.places import INITIAL, Place, changed, check_apart, places_of
-from somaflow.sweeping.space import Space
+from somaflow.sweeping.space import FAILURE, POINT, TRIAL, Space
 from somaflow.sweeping.values import in_words
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Initial = Mapping[str, Mapping[str, object]]
 SEED = "seed"
+_OF_SPIKES = ("count", "first", "times", "cells", "cell")  # what a result has of a recording
 _FIRST_DERIVED = 1 << 62  # seeds of trials are not below it, those that people give are
 
 _task = late("somaflow.sweeping.task")
@@ -151,6 +152,8 @@ class Members:
             built = self._built(m)
             with self._at(m) if m else nullcontext():
                 keys = self._checked_keys(built, keys)
+                if not m and common.reduce is None:
+                    _check_names(built.record)
                 read(
                     built.network,
                     common.duration,
@@ -357,6 +360,24 @@ def _silent() -> Iterator[None]:
     with catch_warnings():
         simplefilter("ignore", SomaflowWarning)
         yield
+
+
+def _check_names(record: Sequence[Recorder]) -> None:
+    """Refuse recordings with a name that a result needs for something else.
+
+    Raises:
+        RunError: So it is.
+    """
+    taken = {FAILURE: "tells why members failed", TRIAL: "numbers trials", POINT: "numbers points"}
+    for one in record:
+        if one.of_spikes:
+            taken |= {f"{one.key}.{part}": f"belongs to {one.key!r}" for part in _OF_SPIKES}
+    for one in record:
+        if one.key in taken:
+            raise RunError(
+                f"a recording is called {one.key!r}, which {taken[one.key]} in the result of a "
+                f"sweep; give it a name of its own, such as .as_({one.key + '.recorded'!r})."
+            )
 
 
 def _checked_initial(initial: object) -> Initial:

@@ -276,7 +276,8 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
         raise UnknownNameError(f"the spikes {shown(key)} were not kept.{hint}")
     counts = result[f"{name}.count"]
     place = _place(counts, {} if at is None else at)
-    first, count = (int(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = (float(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = int(first), 0 if math.isnan(count) else int(count)  # NaN where it failed
     rows = {f"{name}.spike": slice(first, first + count)}
     times, cells = (result[f"{name}.{part}"].isel(rows) for part in ("times", "cells"))
     if f"{name}.cell" not in result.variables:  # a function chose what is kept
