@@ -480,9 +480,10 @@ def test_a_function_that_holds_another_number_is_another_one(
     def scaled(by: float) -> Callable[[sf.Solution], float]:
         return lambda run: by * last(run)
 
-    for k, (one, other) in enumerate(
-        [(scaled(1.0), scaled(2.0)), (partial(last, scale=1.0), partial(last, scale=2.0))]
-    ):
+    on_one_line = [lambda run: 3.0 * last(run), lambda run: 2.0 * last(run)]
+    held = partial(last, scale=1.0), partial(last, scale=2.0)
+    pairs = [(scaled(1.0), scaled(2.0)), held, on_one_line]
+    for k, (one, other) in enumerate(pairs):
         sink = tmp_path / f"{k}.zarr"
         sweep(sink=sink, reduce=one, pool=here)
         sweep(sink=sink, reduce=one, pool=here)

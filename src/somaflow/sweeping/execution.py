@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, cast
 
 import numpy as np
@@ -402,22 +402,26 @@ def told_of(members: Members, common: Settings) -> dict[str, str]:
 
 
 def _text_of(function: Any) -> str:
-    """Return the text of a function, and the values that it holds; not of what it calls."""
+    """Return what a function computes, and the values that it holds; not what it calls."""
     if isinstance(function, partial):
         return _text_of(function.func) + values_in_words(
             [*function.args, *function.keywords.items()]
         )
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):  # it was typed, or is an object with a method
-        text = ""
     if not inspect.isfunction(function):
-        return text
+        return ""
     values = {**inspect.getclosurevars(function).nonlocals, **(function.__kwdefaults__ or {})}
     values |= {str(k): value for k, value in enumerate(function.__defaults__ or ())}
     # What can change, such as a list, may be what it counts in: another at each call.
     fixed = [(name, v) for name, v in sorted(values.items()) if isinstance(v, _FIXED)]
-    return text + values_in_words(fixed)
+    return _code_of(function.__code__) + values_in_words(fixed)
+
+
+def _code_of(part: object) -> str:
+    """Return what Python made of a text, which tells two functions on one line apart."""
+    if isinstance(part, CodeType):
+        return f"{part.co_code.hex()} {part.co_names} {list(map(_code_of, part.co_consts))}"
+    # In another process the members of a set may have another order.
+    return str(sorted(map(repr, part))) if isinstance(part, frozenset) else repr(part)
 
 
 def _versions() -> dict[str, str]:

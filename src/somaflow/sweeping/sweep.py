@@ -152,7 +152,7 @@ def sweep(
         reduce: What is made of each member, and kept in place of its recordings: `"rate"`,
             `"count"`, `"cv"`, `"lfp_peak"`, several of these, or a function that is given the
             `sf.Solution` of a member and returns a number, an array, a dataset or a dict of them.
-            Whether a sweep that goes on has the same function is told by its text and the numbers
+            Whether a sweep that goes on has the same function is told by its code and the numbers
             in its closure and defaults; what it calls is not looked at.
         batch: How many members are rows of one program; None for as many as are best.
         pool: Where members are computed: None for a process on each core, a number of processes,
