@@ -139,6 +139,19 @@ def test_a_sweep_leaves_a_result_and_a_figure_and_goes_on(tmp_path):
         np.testing.assert_array_equal(data["PN.I"], [20, 25])
 
 
+def test_recordings_leave_counts_of_spikes_and_not_where_they_lie(tmp_path):
+    asked = ["small", "--vary", "PN.I=10,30mV", "--record", "--processes", "1", "--quiet"]
+    done = call(*asked, "--json", "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(done.stdout)["ranges"]) == {"PN.spikes.count", "LN.spikes.count"}
+
+
+def test_help_says_how_values_are_typed():
+    done = call("--help")
+    assert "FIRST:LAST:COUNT" in done.output
+    assert all(ord(letter) < 0x2600 for letter in done.output)  # no emoji
+
+
 def _with(pn, current):
     return {
         "name": pn.name,

@@ -1,6 +1,6 @@
 """Runs side by side are runs alone: to the bit, whoever is beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,12 @@ import pytest
 
 import somaflow as sf
 from somaflow.errors import NonFiniteState
+from somaflow.running import rows
 from somaflow.running.arguments import read
 from somaflow.running.job import Job, job_of
 from somaflow.running.rows import rows_of, run_together
 from somaflow.storage.solution import Solution
-from somaflow.units import Hz, cm, ms, mV, nA, uA
+from somaflow.units import Hz, cm, ms, mV, nA, nS, uA
 
 Parts = tuple[sf.Network, list[Any]]
 
@@ -61,16 +62,26 @@ def inputs(k: int) -> Parts:
     return sf.Network(one, other, whole, part), recorded
 
 
-def wired(k: int) -> Parts:
+def graded(k: int) -> Parts:
+    one, other = cells(k, "a"), cells(k + 1, "b")
+    weight = np.random.default_rng(k).uniform(1, 9, (5, 5)) * nS
+    given = sf.Projection(one, other, sf.load("graded_conductance"), weight=weight, name="p")
+    drawn = sf.FixedInDegree(3, seed=k)
+    among = sf.Projection(one, one, sf.load("nmda_saturating"), drawn, 2 * nS, name="q")
+    current = sf.load("exponential_current")
+    more = sf.PoissonInput(other, current, weight=nA, rate=(900 + 20 * k) * Hz, n=2, name="i")
+    recorded = [one["v"].every(0.5 * ms), other["v"], one.spikes, other.spikes, given["I"]]
+    return sf.Network(one, other, given, among, more), recorded
+
+
+def spiking(k: int) -> Parts:
+    """Return cells that spikes reach after a delay, which are no rows."""
     sources = sf.Population("s", 6, sf.SpikeSourcePoisson((50 + 3 * k) * Hz))
-    own, current = cells(k), sf.load("exponential_current")
-    weight = np.linspace(1, 2, 30).reshape(6, 5) * (0.5 + 0.05 * k) * nA
-    given = sf.Projection(sources, own, current, weight=weight, delay=0.5 * ms, name="p")
-    drawn = sf.FixedProbability(0.5, seed=k + 1)
-    among = sf.Projection(own, own, current, drawn, weight=0.1 * nA, delay=0.5 * ms, name="q")
-    recorded = [own["v"].every(0.5 * ms), own.spikes, sources.spikes, own.spikes.every(5 * ms)]
-    recorded[-1] = recorded[-1].as_("counts")
-    return sf.Network(sources, own, given, among), recorded
+    own, delay = cells(k), (0.5 + 0.5 * (k % 2)) * ms
+    weight = np.linspace(1, 2, 30).reshape(6, 5) * nA
+    current = sf.load("exponential_current")
+    made = sf.Projection(sources, own, current, weight=weight, delay=delay, name="p")
+    return sf.Network(sources, own, made), [own["v"].every(0.5 * ms), own.spikes, sources.spikes]
 
 
 def job(parts: Parts, seed: int, duration: float = 30.0, **given: Any) -> Job:
@@ -108,9 +119,9 @@ FEATURES: dict[str, tuple[Callable[[int], Parts], dict[str, Any]]] = {
     "noise that drives": (noises, {"solver": sf.ExponentialEuler()}),
     "noise in equations, and chance": (equations, {"solver": sf.EulerMaruyama()}),
     "Poisson inputs": (inputs, {}),
-    "Poisson sources and wirings": (wired, {}),
+    "graded synapses and wirings": (graded, {"solver": sf.ExponentialEuler()}),
     "the same, exponential, double": (
-        wired,
+        graded,
         {"solver": sf.ExponentialEuler(), "dtype": "float64"},
     ),
 }
@@ -123,8 +134,8 @@ def test_a_row_has_the_bits_of_a_run_alone(kind: str) -> None:
     jobs = [job(build(k), 10 + k, **given) for k in range(5)]
     wanted = [alone(build(k), 10 + k, **given) for k in range(5)]
     assert rows_of(jobs[0]) > 1
-    for rows in (2, 8):
-        for found, one in zip(run_together(jobs, rows), wanted, strict=True):
+    for count in (2, 8):
+        for found, one in zip(run_together(jobs, count), wanted, strict=True):
             same(found, one)
     assert len({str(one.to_xarray()) for one in wanted}) == 5
 
@@ -135,9 +146,9 @@ def test_a_row_has_the_same_bits_whoever_is_beside_it(dtype: str) -> None:
     every = [noises(k) for k in range(7)]
     jobs = [job(parts, k, dtype=dtype) for k, parts in enumerate(every)]
     wanted = run_together(jobs, 7)
-    for rows in (1, 3, 17):
+    for count in (1, 3, 17):
         for order in (list(range(7)), [5, 2, 2, 6]):
-            found = run_together([jobs[place] for place in order], rows)
+            found = run_together([jobs[place] for place in order], count)
             for place, one in zip(order, found, strict=True):
                 same(one, wanted[place])
 
@@ -163,7 +174,7 @@ def test_a_row_that_blows_up_says_so_and_leaves_the_others_alone() -> None:
 
 @pytest.mark.slow
 def test_one_compilation_serves_all_of_a_structure() -> None:
-    jobs = [job(wired(k), k, 5.0) for k in range(5)]
+    jobs = [job(graded(k), k, 5.0) for k in range(5)]
     first = run_together(jobs[:1], 4)
     later = run_together(jobs[1:], 4)
     assert isinstance(first[0], Solution)
@@ -178,6 +189,27 @@ def test_what_cannot_be_a_row_is_run_by_itself() -> None:
     asked = job(parts, 0, 3.0, initial=batch, **given)
     assert rows_of(asked) == 1
     same(run_together([asked], 4)[0], alone(parts, 0, 3.0, initial=batch, **given))
+
+
+def test_cells_that_spikes_reach_are_run_by_themselves() -> None:
+    jobs = [job(spiking(k), k, 10.0) for k in range(3)]
+    assert [rows_of(one) for one in jobs] == [1, 1, 1]
+    for k, found in enumerate(run_together(jobs, 4)):
+        same(found, alone(spiking(k), k, 10.0))
+
+
+def test_kinds_of_few_runs_have_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[int, int]] = []
+
+    def noted(runs: Sequence[Any], count: int) -> list[Any]:
+        taken.append((len(runs), count))
+        return [None for _ in runs]
+
+    monkeypatch.setattr(rows, "_abreast", noted)
+    one, other = [job(noises(k), k, 5.0) for k in range(3)], job(inputs(0), 0, 5.0)
+    run_together([*one, other], 16)
+    run_together(one, 16)
+    assert taken == [(3, 4), (1, 2), (3, 16)]
 
 
 @pytest.mark.slow

@@ -143,6 +143,26 @@ class TestBits:
             for k, result in zip(order, found, strict=True):
                 check_same(result, expected[k])
 
+    def test_cells_that_wait_while_a_condition_holds(self) -> None:
+        def waiting(k: int) -> Job:
+            cells = sf.Population(
+                "cells",
+                2,
+                LIF(R=(10 + k) * mV / nA),
+                threshold="v > -50*mV",
+                reset="v = -65*mV; w += 0.1*nA",
+                refractory="w > 0.095*nA" if k < 2 else 1 * ms,
+            )
+            clamp = sf.CurrentClamp(cells, 3 * nA, into="I")
+            return job(sf.Network(cells, clamp), [cells["v"], cells.spikes])
+
+        jobs = [waiting(k) for k in range(3)]
+        assert all(lay(one) is not None for one in jobs)
+        for one, found in zip(jobs, run_together(jobs, 2), strict=True):
+            expected = alone(one)
+            assert len(expected["cells.spikes"]) > 0
+            check_same(found, expected)
+
     def test_maps(self) -> None:
         def logistic(a: float) -> Job:
             model = sf.Equations.parse("x[n+1] = a*x[n]*(1 - x[n]) : 1", a=a, x=0.3)

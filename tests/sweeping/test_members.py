@@ -5,7 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -187,6 +187,24 @@ def test_a_member_computes_what_one_would_simulate() -> None:
 
 def test_a_sweep_that_can_run_is_accepted() -> None:
     _members({"cells.g_na": [100, 90], "Step on cells.amplitude": [1, 2]}, trials=2).check(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cells.spikes.count", "belongs to 'cells.spikes'"),
+        ("cells.spikes.first", "belongs to 'cells.spikes'"),
+        ("failure", "tells why members failed"),
+        ("trial", "numbers trials"),
+    ],
+)
+def test_names_that_a_result_needs_are_refused_before_anything_runs(name: str, words: str) -> None:
+    cells = _cell().population("cells")
+    record = [cells.spikes, cells["v"].as_(name)]
+    members = _members({"cells.g_na": [100, 90]}, record=record)
+    with pytest.raises(RunError, match=f"called '{name}', which {words}.*as_"):
+        members.check(SETTINGS)
+    members.check(replace(SETTINGS, reduce="count"))  # it keeps no recordings
 
 
 def _built_by(monkeypatch: pytest.MonkeyPatch, members: Members) -> list[int]:

@@ -188,10 +188,11 @@ def sweep_model(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUES",
-            help="What varies, once for each axis. VALUES are a:b:n UNIT, n values from a to b "
-            "('LN->PN.g=0:0.6:13mS/cm2', or LN_to_PN.g=...); a:b, whole numbers (seed=1:5); or a "
-            "list (PN.g_na=80,100mS/cm2, parameters=al-20hz,psst-2022). NAME is a part of the "
-            "network and what it has, or --seed, --parameters, --scale, --coherence.",
+            # Letters between colons would be drawn as an emoji.
+            help="What varies, once for each axis. VALUES are FIRST:LAST:COUNT UNIT "
+            "('LN->PN.g=0:0.6:13 mS/cm2'); FIRST:LAST, whole numbers (seed=1:5); or a list "
+            "('PN.na.g=80,100 mS/cm2', seed=1,4). NAME is a part of the network and what it has, "
+            "or seed, parameters, scale, coherence.",
         ),
     ] = None,
     resumed: Annotated[

@@ -391,7 +391,10 @@ def _report(
     drawn = [
         str(name)
         for name in sorted(map(str, result.data_vars))
-        if result[name].dtype.kind in "iuf" and result[name].dims == axes and name != "seed"
+        if result[name].dtype.kind in "iuf"
+        and result[name].dims == axes
+        and name != "seed"
+        and not (name.endswith(".spikes.first") and f"{name[:-5]}count" in result)  # a place
     ]
     for name in drawn:
         values = result[name]

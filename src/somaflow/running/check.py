@@ -15,6 +15,7 @@ from somaflow.storage.checkpoint import Checkpoint
 from somaflow.storage.claim import claimed
 from somaflow.storage.damage import FOREIGN
 from somaflow.storage.folder import writing
+from somaflow.storage.ownership import sweep_of
 from somaflow.storage.store import Damage, ZarrSink
 
 
@@ -69,6 +70,11 @@ def check(path: str | Path, *, repair: bool = False, solver: Solver | None = Non
         raise StoreError(
             f"{path} is an address, and check looks at local folders; fetch the store and the "
             "folder beside it, or read it: Zarr's own checksums are looked at then."
+        )
+    if sweep_of(sink.beside) is not None:
+        raise StoreError(
+            f"{path} is of a sweep, and check looks at runs of sf.simulate. Zarr's own checksums "
+            "are looked at when it is read; sf.sweep called again says what is missing."
         )
     look = _look(sink, solver)  # before anything is written: there must be a run
     if not repair:

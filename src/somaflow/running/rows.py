@@ -69,7 +69,8 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
     Args:
         jobs: The runs; they share duration, step, method and dtype.
         rows: How many are computed in one program; where there are fewer, it is filled up, so that
-            nothing is compiled anew.
+            nothing is compiled anew. Where the runs are of several kinds, each kind has as many
+            rows as a power of 2 that holds its runs: filled up, it would be computed in vain.
 
     Returns:
         Of each its recordings, in memory; or why it has none, where it failed.
@@ -88,11 +89,12 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
             results[place] = _alone(prepared)
         else:
             alike.setdefault(_kind(prepared), []).append((place, prepared))
-    rows = max(rows, _LEAST)
     for members in alike.values():
-        for first in range(0, len(members), rows):
-            places, chosen = zip(*members[first : first + rows], strict=True)
-            results.update(zip(places, _abreast(chosen, rows), strict=True))
+        few = 1 << (len(members) - 1).bit_length()
+        room = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
+        for first in range(0, len(members), room):
+            places, chosen = zip(*members[first : first + room], strict=True)
+            results.update(zip(places, _abreast(chosen, room), strict=True))
     return [results[place] for place in range(len(jobs))]
 
 

@@ -15,6 +15,7 @@ from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array
 from somaflow.storage.checkpoint import Checkpoint, newest
 from somaflow.storage.folder import JOB
+from somaflow.storage.ownership import sweep_of
 from somaflow.storage.sinks import Resumable
 
 
@@ -95,6 +96,10 @@ def _told(sink: Resumable) -> dict[str, Any]:
     try:
         return parsed(sink.beside.read(JOB))
     except FileNotFoundError:
+        if sweep_of(sink.beside) is not None:
+            raise StoreError(
+                f"{sink.path} is of a sweep, not of one run; go on with it by sf.resume_sweep."
+            ) from None
         raise StoreError(
             f"there is no run to resume at {sink.path}: {sink.beside}/{JOB} is missing. A run "
             "keeps it beside its store; move both together."

@@ -197,8 +197,9 @@ def _cells_of(population: Population, job: Job) -> _Cells | None:
     if any(np.ndim(value) > 1 for value in (*parameters.values(), *first.values())):
         return None
     shape = (population.size,)
+    timed = isinstance(firing.refractory, Parameter)  # else for as long as a condition holds
     period = firing.refractory if isinstance(firing.refractory, Parameter) else NO_TIME
-    if not period.value.ndim and firing.waits:
+    if timed and not period.value.ndim and firing.waits:
         what = f"the refractory period of {name!r}"
         whole_steps(float(period.value), job.dt, what)
     return _Cells(

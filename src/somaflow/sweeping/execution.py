@@ -10,11 +10,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, cast
 
 import numpy as np
+import pint
 import xarray as xr
 
 from somaflow import settings
@@ -36,10 +38,12 @@ from somaflow.sweeping.reductions import check_reduce
 from somaflow.sweeping.result import Layout, in_memory, layout_of
 from somaflow.sweeping.schedule import Event, check_pool, run
 from somaflow.sweeping.task import Outcome, Settings, Task, job
+from somaflow.sweeping.values import in_words as values_in_words
 
 # Of what else a result is made of, its bits can depend on these.
 _VERSIONS = ("somaflow", "tensorflow", "numpy")
 _SHOWN = 5
+_FIXED = (int, float, complex, str, bytes, tuple, pint.Quantity)
 
 
 @dataclass(frozen=True)
@@ -393,11 +397,31 @@ def _seeds(members: Members) -> tuple[str, Array] | None:
 def told_of(members: Members, common: Settings) -> dict[str, str]:
     """Return all that the results depend on, in parts that can be told."""
     told = members.fingerprint(common)
-    try:
-        text = inspect.getsource(common.reduce) if callable(common.reduce) else ""
-    except (OSError, TypeError):  # it was typed, or is an object with a method
-        text = ""
+    text = _text_of(common.reduce) if callable(common.reduce) else ""
     return told | {"text of reduce": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _text_of(function: Any) -> str:
+    """Return what a function computes, and the values that it holds; not what it calls."""
+    if isinstance(function, partial):
+        return _text_of(function.func) + values_in_words(
+            [*function.args, *function.keywords.items()]
+        )
+    if not inspect.isfunction(function):
+        return ""
+    values = {**inspect.getclosurevars(function).nonlocals, **(function.__kwdefaults__ or {})}
+    values |= {str(k): value for k, value in enumerate(function.__defaults__ or ())}
+    # What can change, such as a list, may be what it counts in: another at each call.
+    fixed = [(name, v) for name, v in sorted(values.items()) if isinstance(v, _FIXED)]
+    return _code_of(function.__code__) + values_in_words(fixed)
+
+
+def _code_of(part: object) -> str:
+    """Return what Python made of a text, which tells two functions on one line apart."""
+    if isinstance(part, CodeType):
+        return f"{part.co_code.hex()} {part.co_names} {list(map(_code_of, part.co_consts))}"
+    # In another process the members of a set may have another order.
+    return str(sorted(map(repr, part))) if isinstance(part, frozenset) else repr(part)
 
 
 def _versions() -> dict[str, str]:

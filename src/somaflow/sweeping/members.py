@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from somaflow import description, given, settings
 from somaflow.difference import leaves
-from somaflow.equations.drawing import Setting, held
-from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeError, nearest
-from somaflow.given import is_among, shown
+from somaflow.equations.drawing import Setting
+from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeError
+from somaflow.given import shown
 from somaflow.network.network import Network, Part
 from somaflow.network.random import check_seed, seed_for
 from somaflow.network.recorder import Recorder, uncalled
@@ -34,15 +34,16 @@ from somaflow.sweeping.places import (
     parts_in,
     places_of,
 )
-from somaflow.sweeping.space import Space
+from somaflow.sweeping.space import FAILURE, POINT, TRIAL, Space
+from somaflow.sweeping.starts import Initial, checked_initial, population_of, start_of
 from somaflow.sweeping.values import in_words
 from somaflow.sweeping.variants import Once, Variant, Variants
 
 if TYPE_CHECKING:
     from somaflow.sweeping.task import Member, Settings
 
-Initial = Mapping[str, Mapping[str, object]]
 SEED = "seed"
+_OF_SPIKES = ("count", "first", "times", "cells", "cell")  # what a result has of a recording
 _FIRST_DERIVED = 1 << 62  # seeds of trials are not below it, those that people give are
 
 _task = late("somaflow.sweeping.task")
@@ -95,7 +96,7 @@ class Members:
         self.space = space
         self._builder: Builder = builder_of(model, [one.key for one in space.varied])
         self._record = record
-        self._initial = _checked_initial(initial)
+        self._initial = checked_initial(initial)
         self._seed = check_seed(seed)
         self._digests: dict[tuple[int, ...], str] = {}
         self._last: tuple[tuple[int, ...], Built] | None = None
@@ -194,6 +195,8 @@ class Members:
             built = self._built(m)
             with self._at(m) if m else nullcontext():
                 keys = self._checked_keys(built, keys)
+                if not m and common.reduce is None:
+                    _check_names(built.record)
                 read(
                     built.network,
                     common.duration,
@@ -239,7 +242,7 @@ class Members:
         told = {
             "duration": f"{settings.positive(common.duration, 'duration')!r} ms",
             "dt": f"{settings.positive(common.dt, 'dt')!r} ms",
-            "solver": repr(getattr(common.solver, "name", None)),
+            "solver": _solver_in_words(common.solver),
             "dtype": repr(common.dtype),
             "reduce": in_words([common.reduce]),
             "seed": repr(self._seed),
@@ -318,10 +321,10 @@ class Members:
         network = model.network
         initial: dict[str, dict[str, Setting]] = {}
         for source in (model.initial, self._initial):
-            for name, values in _checked_initial(source).items():
-                population = _population(network, name)
+            for name, values in checked_initial(source).items():
+                population = population_of(network, name)
                 for state, value in values.items():
-                    initial.setdefault(name, {})[state] = _start(population, state, value)
+                    initial.setdefault(name, {})[state] = start_of(population, state, value)
         return Built(network, initial, self._recorders(model.whole, network))
 
     def _varied(self, built: Built, m: int) -> Built:
@@ -344,7 +347,7 @@ class Members:
             if place.path == INITIAL:
                 population: Any = built.network.parts[place.part]
                 own = initial.setdefault(population.name, {})
-                own[place.field] = _start(population, place.field, item)
+                own[place.field] = start_of(population, place.field, item)
         return initial
 
     def _found(self, network: Network) -> dict[int, Place]:
@@ -393,6 +396,14 @@ class Members:
             raise type(error)(f"at {self.space.label(m)}: {error}") from error
 
 
+def _solver_in_words(solver: Any) -> str:
+    """Return the name of a method; of one that says which numbers it has also a checksum."""
+    name, text = repr(getattr(solver, "name", None)), repr(solver)
+    if solver is None or " at 0x" in text:
+        return name
+    return f"{name} ({hashlib.sha256(text.encode()).hexdigest()[:12]})"
+
+
 @contextmanager
 def _silent() -> Iterator[None]:
     """Warn of nothing that a sweep would warn of at each member."""
@@ -401,37 +412,19 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _checked_initial(initial: object) -> Initial:
-    initial = {} if initial is None else initial
-    if not isinstance(initial, Mapping) or not all(
-        isinstance(values, Mapping) for values in initial.values()
-    ):
-        raise WrongTypeError(
-            f"initial is a dict such as {{'PN': {{'v': ...}}}}, not {shown(initial)}."
-        )
-    return initial
+def _check_names(record: Sequence[Recorder]) -> None:
+    """Refuse recordings with a name that a result needs for something else.
 
-
-def _population(network: Network, name: object) -> Any:
-    known = {population.name: population for population in network.populations}
-    if not is_among(name, known):
-        raise RunError(f"initial names {shown(name)}.{nearest(name, known)}")
-    return known[name]
-
-
-def _start(population: Any, state: str, value: object) -> Setting:
-    """Return an initial value, checked as a run checks it, but for the one axis it may have."""
-    states = population.equations.states
-    if state not in states:
-        raise RunError(
-            f"initial[{population.name!r}] names {shown(state)}, which is not a state."
-            f"{nearest(state, states)}"
-        )
-    start = held(value, states[state].unit, state, population.name)
-    shape = start.value.shape if hasattr(start, "value") else ()
-    if shape not in ((), (population.size,)):
-        raise RunError(
-            f"the initial value {state!r} of {population.name!r} has shape {shape}; give one "
-            f"number, or one for each of the {population.size} cells."
-        )
-    return start
+    Raises:
+        RunError: So it is.
+    """
+    taken = {FAILURE: "tells why members failed", TRIAL: "numbers trials", POINT: "numbers points"}
+    for one in record:
+        if one.of_spikes:
+            taken |= {f"{one.key}.{part}": f"belongs to {one.key!r}" for part in _OF_SPIKES}
+    for one in record:
+        if one.key in taken:
+            raise RunError(
+                f"a recording is called {one.key!r}, which {taken[one.key]} in the result of a "
+                f"sweep; give it a name of its own, such as .as_({one.key + '.recorded'!r})."
+            )

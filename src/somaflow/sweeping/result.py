@@ -150,11 +150,10 @@ def layout_of(
                 counts.setdefault(key, np.zeros(len(space), np.int64))[number] = spec.shape[0]
     specs = () if first is None else kept.entries[first].specs
     known = [*_of_space(space), _failure(space, failures)]
-    axes = space.dims, space.shape
     if seeds is not None:
         known.append(_of_values(seeds[0], space.dims, seeds[1], {"units": "1"}))
     for key, values in counts.items():
-        known += _counted(key, values, *axes, cells.get(key))
+        known += _counted(key, values, space, cells.get(key), list(failures))
     each, flat = [], []
     for spec in specs:
         if spec.digest:
@@ -162,8 +161,8 @@ def layout_of(
         elif spec.ragged:
             flat.append(_flat(spec, types[spec.name], int(counts[_recording(spec)].sum())))
         else:
-            each.append(_each(spec, types[spec.name], *axes, bool(failures)))
-    return Layout(axes[1], tuple(known), tuple(each), tuple(flat), failures, attributes)
+            each.append(_each(spec, types[spec.name], space, bool(failures)))
+    return Layout(space.shape, tuple(known), tuple(each), tuple(flat), failures, attributes)
 
 
 # ------------------------------------------------------------------------------ in memory
@@ -379,9 +378,7 @@ def _common(before: np.dtype | None, spec: Spec) -> np.dtype:
     return own if before is None else np.promote_types(before, own)
 
 
-def _each(
-    spec: Spec, own: np.dtype, dims: tuple[str, ...], shape: tuple[int, ...], failures: bool
-) -> Variable:
+def _each(spec: Spec, own: np.dtype, space: Space, failures: bool) -> Variable:
     """Return the array with a part of each member; a number of one that failed is NaN."""
     if own.kind == "U":
         dtype, missing = _TEXT, ""
@@ -390,7 +387,8 @@ def _each(
         own = np.dtype(np.float64) if failures and own.kind in "biu" else own
         dtype, missing = own.name, own.type(np.nan if own.kind in "fc" else 0)
     told = json.loads(spec.attributes)
-    return Variable(spec.name, shape, (*dims, *spec.dims), spec.shape, dtype, missing, told)
+    dims = *space.dims, *spec.dims
+    return Variable(spec.name, space.shape, dims, spec.shape, dtype, missing, told)
 
 
 def _flat(spec: Spec, own: np.dtype, total: int) -> Variable:
@@ -410,16 +408,20 @@ def _shared(spec: Spec, values: Array | None) -> Variable:
 
 
 def _counted(
-    key: str, counts: Array, dims: tuple[str, ...], shape: tuple[int, ...], cells: Array | None
+    key: str, counts: Array, space: Space, cells: Array | None, failed: list[int]
 ) -> Iterator[Variable]:
     """Iterate over what tells where the spikes of a member are."""
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+    if failed:  # 0 would be taken for a member that was silent
+        counts = counts.astype(np.float64)
+        counts[failed] = np.nan
     for name, values, meaning in (
         ("count", counts, "spikes of the member"),
         ("first", starts, "place of its first spike among those of all members"),
     ):
-        told = {"units": "1", "long_name": meaning}
-        yield Variable(f"{key}.{name}", shape, dims, (), "int64", np.int64(0), told, values)
+        told, own = {"units": "1", "long_name": meaning}, values.dtype
+        axes, missing = (space.shape, space.dims), own.type(np.nan if own.kind == "f" else 0)
+        yield Variable(f"{key}.{name}", *axes, (), own.name, missing, told, values)
     if cells is not None:
         yield _of_values(f"{key}.cell", (f"{key}.cell",), cells, {})
 

@@ -121,8 +121,9 @@ def sweep(
 ) -> xr.Dataset:
     """Simulate a model many times, with other parameters, inputs, wirings or seeds.
 
-    Each member has the bits that `sf.simulate` gives it, however many others are computed beside
-    it, wherever, and in whatever order.
+    Each member has the same bits, however many others are computed beside it, wherever, and in
+    whatever order. They are those of `sf.simulate`, but for the last digit of leaky integrators
+    under RK4 (docs/howto/sweeps.md).
 
     A sweep with a `sink` keeps each member on the disk as it ends. Stopped at any moment, it goes
     on when it is called again with the same arguments; members that failed are then run again.
@@ -151,6 +152,8 @@ def sweep(
         reduce: What is made of each member, and kept in place of its recordings: `"rate"`,
             `"count"`, `"cv"`, `"lfp_peak"`, several of these, or a function that is given the
             `sf.Solution` of a member and returns a number, an array, a dataset or a dict of them.
+            Whether a sweep that goes on has the same function is told by its code and the numbers
+            in its closure and defaults; what it calls is not looked at.
         batch: How many members are rows of one program; None for as many as are best.
         pool: Where members are computed: None for a process on each core, a number of processes,
             or any `concurrent.futures.Executor`, which is left open.
@@ -273,7 +276,8 @@ def spikes_of(result: xr.Dataset, key: str, at: Mapping[str, object] | None = No
         raise UnknownNameError(f"the spikes {shown(key)} were not kept.{hint}")
     counts = result[f"{name}.count"]
     place = _place(counts, {} if at is None else at)
-    first, count = (int(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = (float(result[f"{name}.{part}"].isel(place)) for part in ("first", "count"))
+    first, count = int(first), 0 if math.isnan(count) else int(count)  # NaN where it failed
     rows = {f"{name}.spike": slice(first, first + count)}
     times, cells = (result[f"{name}.{part}"].isel(rows) for part in ("times", "cells"))
     if f"{name}.cell" not in result.variables:  # a function chose what is kept
