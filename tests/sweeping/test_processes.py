@@ -35,9 +35,11 @@ def until(true: Callable[[], Any]) -> None:
 
 
 def is_alive(number: int) -> bool:
-    """Whether there is a process, and it is no zombie."""
+    """Whether there is a process, and it is no zombie; nor has threads that are not over yet."""
+    place = Path(f"/proc/{number}")
     try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ended = (place / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not ended or len(list((place / "task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

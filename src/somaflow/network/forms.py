@@ -34,24 +34,12 @@ __all__ = ["FORMS", "Form", "Graded", "Jumping", "Plastic", "Pulsed", "take_apar
 FORMS: tuple[type[Form], ...] = (Pulsed, Graded, Jumping, Plastic)
 
 
-_FOUND = "_form"  # where a description has it
-
-
 def take_apart(projection: Synaptic) -> Form:
     """Find the form of a projection's synapse: a rewrite, or else the general one.
 
     Raises:
         NetworkError: It cannot be computed; the message says why.
     """
-    own = vars(projection)
-    if "connector" not in own:  # a Poisson input, which asks before it is whole
-        return _found(projection)
-    if _FOUND not in own:  # a projection never changes, and is asked several times
-        own[_FOUND] = _found(projection)
-    return own[_FOUND]
-
-
-def _found(projection: Synaptic) -> Form:
     equations, place = projection.equations, place_of(projection)
     if equations.noises:
         noises = ", ".join(listed(equations.noises))
