@@ -133,6 +133,7 @@ def test_the_text_of_a_channel_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(expression, "tree", counted)
     catalogue._catalogued.cache_clear()
+    expression._parsed.cache_clear()
     names = ["na_traub1991", "k_traub1991", "ka", "ca", "kca"]
     channels = {name: getattr(CHANNELS, name) for name in names}
     pool = sf.load("ca_decay")
@@ -143,9 +144,10 @@ def test_the_text_of_a_channel_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -
         sides = [line.partition("=")[2].rpartition(":")[0].strip() for line in lines]
         expected.update([side for side in sides if side])
         expected.update(text for text in data["initial"].values() if isinstance(text, str))
-    assert parsed == expected
+    assert parsed.keys() == expected.keys() and parsed <= expected
+    once = parsed.copy()
     for g in (1, 2):
         others = {name: channel(g=g) for name, channel in channels.items()}
         neuron = sf.Neuron(C, **others, pool=pool(tau=100 * ms))
         assert neuron.equations(v=-50 * mV).initial_values({}, "here")["v"] == -50
-    assert parsed == expected
+    assert parsed == once
