@@ -166,9 +166,9 @@ def sweep(
     Returns:
         A dataset whose first dimensions are what varies, in its order, then `trial`; of a list of
         points or a table it is `point`. Of each recording, such as `PN.v`, an array of shape
-        [*axes, n_samples, n_cells] with its unit. Of spikes `PN.spikes.count` [*axes], and the
+        [axes..., n_samples, n_cells] with its unit. Of spikes `PN.spikes.count` [axes...], and the
         spikes of all members one after another, `PN.spikes.times` (ms) and `PN.spikes.cells`, of
-        which `sf.spikes_of` returns those of one. `failure` [*axes] says why a member failed, and
+        which `sf.spikes_of` returns those of one. `failure` [axes...] says why a member failed, and
         is empty where it did not; numbers of one that failed are NaN, and whole numbers become
         float64 beside them. With a sink, numbers are read when they are asked for.
 
@@ -187,17 +187,17 @@ def sweep(
         SomaflowWarning: Members failed.
 
     Example:
-        ```python
-        cells = sf.Population("cells", 10, sf.load("lif"))
-        clamp = sf.Stimulus(cells, sf.Step(0.3 * nA), name="clamp")
-        rates = sf.sweep(
-            sf.Network(cells, clamp),
-            {"clamp.amplitude": [0.2, 0.4, 0.6] * nA},
-            200 * ms,
-            reduce="rate",
-        )
-        rates["cells.rate"]  # Hz, along `clamp.amplitude`
-        ```
+        ::
+
+            cells = sf.Population("cells", 10, sf.load("lif"))
+            clamp = sf.Stimulus(cells, sf.Step(0.3 * nA), name="clamp")
+            rates = sf.sweep(
+                sf.Network(cells, clamp),
+                {"clamp.amplitude": [0.2, 0.4, 0.6] * nA},
+                200 * ms,
+                reduce="rate",
+            )
+            rates["cells.rate"]  # Hz, along `clamp.amplitude`
     """
     return execution.execute(
         asked(
