@@ -201,6 +201,14 @@ class Stop(BaseException):
     """What ends a sweep in the middle of it, and lets nobody clean up."""
 
 
+def stop_before_the_result(monkeypatch: pytest.MonkeyPatch, sweep: Callable, sink: Path) -> None:
+    """Leave a sweep all of whose members are finished, and that has no result."""
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "write", lambda *_: (_ for _ in ()).throw(Stop()))
+        with pytest.raises(Stop):
+            sweep(sink=sink)
+
+
 @pytest.fixture
 def whole(sweep: Callable, tmp_path: Path, files: Files) -> dict[str, bytes]:
     """The files of a sweep that was not disturbed."""
@@ -298,10 +306,7 @@ def test_only_what_is_missing_is_computed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Executor,
 ) -> None:  # fmt: skip
     sink = tmp_path / "a.zarr"
-    with monkeypatch.context() as patch:
-        patch.setattr(place, "write", lambda *_: (_ for _ in ()).throw(Stop()))
-        with pytest.raises(Stop):
-            sweep(sink=sink)
+    stop_before_the_result(monkeypatch, sweep, sink)
     part = beside_of(sink) / "part-00000001"
     data = bytearray(part.read_bytes())
     data[-1] ^= 1
@@ -386,10 +391,7 @@ def test_it_goes_on_without_the_script(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     sink = tmp_path / "a.zarr"
-    with monkeypatch.context() as patch:
-        patch.setattr(place, "write", lambda *_: (_ for _ in ()).throw(Stop()))
-        with pytest.raises(Stop):
-            sweep(sink=sink)
+    stop_before_the_result(monkeypatch, sweep, sink)
     (beside_of(sink) / "part-00000002").unlink()
     data = sf.resume_sweep(sink, pool=here, progress=False)
     assert files(sink) == whole
@@ -578,10 +580,7 @@ def test_other_versions_are_not_mixed(
     sweep: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = tmp_path / "a.zarr"
-    with monkeypatch.context() as patch:
-        patch.setattr(place, "write", lambda *_: (_ for _ in ()).throw(Stop()))
-        with pytest.raises(Stop):
-            sweep(sink=sink)
+    stop_before_the_result(monkeypatch, sweep, sink)
     file = beside_of(sink) / "sweep.json"
     told = json.loads(file.read_text())
     told["versions"]["numpy"] = "1.0"

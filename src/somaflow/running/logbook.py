@@ -5,7 +5,6 @@ import os
 import platform
 import time
 from dataclasses import asdict
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from somaflow import settings
 from somaflow.given import parsed
 from somaflow.notation import Json
 from somaflow.running.progress import Progress
-from somaflow.storage.folder import JOB, LOG, PROGRESS, Folder
+from somaflow.storage.folder import JOB, PROGRESS, Folder
 from somaflow.storage.ownership import job_of
 
 FINISHED = "finished"
@@ -42,8 +41,7 @@ class Logbook:
 
     def line(self, text: str) -> None:
         """Add a line with the date."""
-        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        self.folder.append(LOG, f"{now} {text}\n")
+        self.folder.log(text)
 
     def is_due(self) -> bool:
         """Return whether the progress should be noted now, and remember it as noted."""

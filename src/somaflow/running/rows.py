@@ -14,10 +14,10 @@ from somaflow.compiler import rows as abreast
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.reading import signature
 from somaflow.errors import SomaflowError
-from somaflow.running.execution import Run, execute
+from somaflow.running.execution import Run
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, compile_job, prepare, schedule_of
-from somaflow.running.side_by_side import side_by_side
+from somaflow.running.side_by_side import Result, by_itself, side_by_side
 from somaflow.running.uncoupled import members_of
 from somaflow.simulation import chunks
 from somaflow.simulation.chunks import Chunk
@@ -27,7 +27,6 @@ from somaflow.simulation.replay import finite
 from somaflow.simulation.system import Carry
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage.sinks import MemorySink
-from somaflow.storage.solution import Solution
 
 _STEPS = 10_000  # of which what is given is looked at at once
 # Two rows and more have the same bits. One by itself is compiled as a run alone is, which may take
@@ -39,7 +38,6 @@ _CACHE, _COPIES, _MOST = 1 << 19, 8, 64
 # Weights that a run alone has in its first-level cache, and several runs have not: with 28 kB a
 # step of a row took 0.8 of that of a run alone, and putting rows together cost more than that won.
 _WEIGHTS = 1 << 14
-Result = Solution | SomaflowError
 
 
 def rows_of(job: Job) -> int:
@@ -86,7 +84,7 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
             results[place] = error
             continue
         if _rows_of(prepared.compiled) == 1:
-            results[place] = _alone(prepared)
+            results[place] = by_itself(prepared)
         else:
             alike.setdefault(_kind(prepared), []).append((place, prepared))
     for members in alike.values():
@@ -96,13 +94,6 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
             places, chosen = zip(*members[first : first + room], strict=True)
             results.update(zip(places, _abreast(chosen, room), strict=True))
     return [results[place] for place in range(len(jobs))]
-
-
-def _alone(prepared: Prepared) -> Result:
-    try:
-        return execute(prepared, MemorySink(), False)
-    except SomaflowError as error:
-        return error
 
 
 def _kind(prepared: Prepared) -> tuple[object, ...]:
@@ -154,7 +145,7 @@ def _abreast(runs: Sequence[Prepared], rows: int) -> list[Result]:
     results: list[Result] = []
     for place, (run, member) in enumerate(zip(runs, members, strict=True)):
         if place in broken:  # alone it says where, when and why
-            results.append(_alone(run))
+            results.append(by_itself(run))
             continue
         member.compiled = advance.fresh
         member.seconds = {

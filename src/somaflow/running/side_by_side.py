@@ -23,7 +23,6 @@ from somaflow.storage.solution import Solution
 
 _BLOCK = 256  # samples that are turned at once, so that what is read stays in the cache
 
-
 Result = Solution | SomaflowError
 
 
@@ -64,19 +63,21 @@ def _together(members: Sequence[Laid], rows: int) -> list[Result]:
         alone = prepare(first)
         prepared = prepare(wide([*members, *[members[-1]] * (count - len(members))]))
     except SomaflowError:  # each is to say for itself what is wrong with it
-        return [_by_itself(member.job) for member in members]
+        return [by_itself(member.job) for member in members]
     watch = _Watch(count, [p.size for p in first.network.populations if p.equations.states])
     whole = execute(prepared, MemorySink(), False, watch=watch)
     split = _Split(alone, prepared, whole, count, len(members))
     return [
-        _by_itself(member.job) if lost else split.solution(member.job, m)
+        by_itself(member.job) if lost else split.solution(member.job, m)
         for m, (member, lost) in enumerate(zip(members, watch.lost, strict=False))
     ]
 
 
-def _by_itself(job: Job) -> Result:
+def by_itself(run: Job | Prepared) -> Result:
+    """Return what a run leaves in memory that is computed alone, or why it failed."""
     try:
-        return execute(prepare(job), MemorySink(), False)
+        prepared = prepare(run) if isinstance(run, Job) else run
+        return execute(prepared, MemorySink(), False)
     except SomaflowError as error:
         return error
 

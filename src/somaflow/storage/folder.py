@@ -6,8 +6,10 @@ dates and the log lie in a folder of the same name and `.run`.
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +221,11 @@ class Folder:
         with (self._path / name).open("a", encoding="utf-8") as file:
             file.write(text)
 
+    def log(self, text: str) -> None:
+        """Add a line with the date to the log."""
+        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        self.append(LOG, f"{now} {text}\n")
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is there; or a folder, whose path ends with `/`, if it is empty."""
         if self._address:
@@ -228,6 +235,26 @@ class Folder:
             (self._path / name).rmdir()
         else:
             (self._path / name).unlink(missing_ok=True)
+
+
+def probe(folder: Path, path: str | Path) -> None:
+    """Refuse a folder that cannot be written to.
+
+    Args:
+        folder: The folder, which is there.
+        path: What is to be written in it, for the message.
+
+    Raises:
+        StoreError: So it is.
+    """
+    # os.access says yes to root, whatever a read-only mount says; a file tells the truth.
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".somaflow-"):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error} ({folder})."
+        ) from error
 
 
 def settle(path: Path) -> None:

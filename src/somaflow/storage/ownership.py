@@ -5,6 +5,7 @@ refuse the place before it touches anything.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -53,25 +54,7 @@ def check_beside(folder: Folder) -> None:
         StoreError: It is no folder, or a link; something in it was not written by a run; or
             nothing in it says of which run it is.
     """
-    if folder.is_link() or (folder.is_there() and not folder.exists()):
-        raise StoreError(
-            f"{folder}, where a run keeps its checkpoints, is a link or no folder; move it, or "
-            "choose another path."
-        )
-    files = folder.shallow()
-    strange = [name for name in files if not _BESIDE.fullmatch(name) and name != LOCK]
-    if LOCK in files and not is_lock(folder):
-        strange.append(LOCK)
-    if strange:
-        raise StoreError(
-            f"{folder}, where a run keeps its checkpoints, holds what no run has written: "
-            f"{listed(strange)}. Move it, or choose another path."
-        )
-    if set(files) - {LOCK, f"{JOB}{PARTIAL}"} and job_of(folder) is None:
-        raise StoreError(
-            f"nothing in {folder} says of which run it is: {JOB} is missing or damaged. Move that "
-            "folder, or choose another path."
-        )
+    _check_kept(folder, "a run keeps its checkpoints", "run", _BESIDE, JOB, job_of)
 
 
 def job_of(folder: Folder) -> dict[str, Json] | None:
@@ -107,29 +90,11 @@ def check_beside_sweep(folder: Folder) -> None:
         StoreError: It is no folder, or a link; it holds a run, or something that no sweep has
             written; or nothing in it says of which sweep it is.
     """
-    if folder.is_link() or (folder.is_there() and not folder.exists()):
-        raise StoreError(
-            f"{folder}, where a sweep keeps its finished members, is a link or no folder; move it, "
-            "or choose another path."
-        )
-    files = folder.shallow()
-    if JOB in files:
+    if folder.exists() and not folder.is_link() and JOB in folder.shallow():
         raise StoreError(
             f"{folder} belongs to a single run, not to a sweep; choose another path for the sweep."
         )
-    strange = [name for name in files if not _SWEEP.fullmatch(name) and name != LOCK]
-    if LOCK in files and not is_lock(folder):
-        strange.append(LOCK)
-    if strange:
-        raise StoreError(
-            f"{folder}, where a sweep keeps its finished members, holds what no sweep has written: "
-            f"{listed(strange)}. Move it, or choose another path."
-        )
-    if set(files) - {LOCK, f"{SWEEP}{PARTIAL}"} and sweep_of(folder) is None:
-        raise StoreError(
-            f"nothing in {folder} says of which sweep it is: {SWEEP} is missing or damaged. Move "
-            "that folder, or choose another path."
-        )
+    _check_kept(folder, "a sweep keeps its finished members", "sweep", _SWEEP, SWEEP, sweep_of)
 
 
 def sweep_of(folder: Folder) -> dict[str, Json] | None:
@@ -234,6 +199,47 @@ def clear_store(store: Folder) -> None:
     # Deep ones first: a folder is removed when it is empty.
     for path in sorted(store.tree(), key=lambda path: (path == METADATA, -_depth(path), path)):
         store.remove(path)
+
+
+def _check_kept(
+    folder: Folder,
+    what: str,
+    kind: str,
+    known: re.Pattern[str],
+    file: str,
+    told_of: Callable[[Folder], object],
+) -> None:
+    """Refuse a folder that holds anything but what a run or a sweep has written.
+
+    Args:
+        folder: The folder.
+        what: What it is for, for messages.
+        kind: Whose it is.
+        known: Matches the names of what is written there.
+        file: The name of what says whose it is.
+        told_of: Returns what that says; None where it is missing or damaged.
+
+    Raises:
+        StoreError: So it does.
+    """
+    if folder.is_link() or (folder.is_there() and not folder.exists()):
+        raise StoreError(
+            f"{folder}, where {what}, is a link or no folder; move it, or choose another path."
+        )
+    files = folder.shallow()
+    strange = [name for name in files if not known.fullmatch(name) and name != LOCK]
+    if LOCK in files and not is_lock(folder):
+        strange.append(LOCK)
+    if strange:
+        raise StoreError(
+            f"{folder}, where {what}, holds what no {kind} has written: {listed(strange)}. Move "
+            "it, or choose another path."
+        )
+    if set(files) - {LOCK, f"{file}{PARTIAL}"} and told_of(folder) is None:
+        raise StoreError(
+            f"nothing in {folder} says of which {kind} it is: {file} is missing or damaged. Move "
+            "that folder, or choose another path."
+        )
 
 
 def listed(names: list[str]) -> str:

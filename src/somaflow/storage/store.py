@@ -8,7 +8,6 @@ is on the disk is never needed again and never changes.
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from somaflow.simulation.system import Array
 from somaflow.storage import damage
 from somaflow.storage.checkpoint import names as checkpoints
 from somaflow.storage.damage import Damage
-from somaflow.storage.folder import METADATA, Folder, beside, failed, located, settle
+from somaflow.storage.folder import METADATA, Folder, beside, failed, located, probe, settle
 from somaflow.storage.growing import Growing
 from somaflow.storage.layout import WHOLE, ArrayLayout, array_in, layouts_of
 from somaflow.storage.ownership import (
@@ -332,7 +331,7 @@ class ZarrSink(Resumable, Measurable):
         parent = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not parent.is_dir():
             raise StoreError(f"{path} cannot be made: {parent} is not a folder.")
-        self._probe(parent)
+        probe(parent, self.path)
 
     def _taken(self) -> str:
         again = ""
@@ -342,16 +341,6 @@ class ZarrSink(Resumable, Measurable):
             f"exists and holds something already; {again}choose another path, or allow it to be "
             "replaced (overwrite=True in Python, --overwrite on the command line)."
         )
-
-    def _probe(self, folder: Path) -> None:
-        # os.access says yes to root, whatever a read-only mount says; a file tells the truth.
-        try:
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".somaflow-"):
-                pass
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be written: {error.strerror or error} ({folder})."
-            ) from error
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

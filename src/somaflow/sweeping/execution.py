@@ -5,14 +5,13 @@ import inspect
 import math
 import signal
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +25,7 @@ from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.rows import rows_of
+from somaflow.running.signals import stoppable
 from somaflow.simulation.system import Array
 from somaflow.storage.folder import failed
 from somaflow.sweeping.again import COMMAND, MISSING
@@ -245,7 +245,8 @@ class _Sweep:
             return
         self._check_room()
         reduce = self.settings.reduce
-        with asked_to_stop() as asked, self._executor() as executor:
+        asked: list[int] = []
+        with stoppable(asked.append), self._executor() as executor:
             found = run(self._tasks(executor), executor, stop=lambda: bool(asked))
             events = cast("Generator[Event]", found)
             with closing(events):  # before the pool: else that would finish what is running
@@ -345,34 +346,6 @@ class _Sweep:
             attributes[TOLD] = fingerprint(self.ours)
         space = self.members.space
         return layout_of(space, self.kept, attributes, cells, _seeds(self.members))
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """Turn the first Ctrl-C or SIGTERM of a block into a wish: its number is put into the list.
-
-    The second one acts at once.
-    """
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    both = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # None is a handler that Python could not put back; what a shell told us to ignore, we do.
-    old = {n: handler for n, handler in both.items() if handler not in (None, signal.SIG_IGN)}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        for known, handler in old.items():
-            signal.signal(known, handler)
-
-    try:
-        for number in old:
-            signal.signal(number, ask)
-        yield asked
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _processes(executor: Executor) -> int | None:

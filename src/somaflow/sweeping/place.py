@@ -4,10 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from somaflow.errors import StoreError
 from somaflow.notation import Json
 from somaflow.storage.claim import claimed
 from somaflow.storage.folder import (
-    LOG,
     PROGRESS,
     REPLACED,
     RESULT,
@@ -28,6 +25,7 @@ from somaflow.storage.folder import (
     Folder,
     beside,
     located,
+    probe,
     settle,
     writing,
 )
@@ -215,9 +213,8 @@ class Place:
 
     def line(self, text: str) -> None:
         """Add a line with the date to the log, if there is room for it."""
-        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         with suppress(OSError):
-            self.folder.append(LOG, f"{now} {text}\n")
+            self.folder.log(text)
 
     def note(self, told: Mapping[str, Json]) -> None:
         """Write how far the sweep is, for others to read, if there is room for it."""
@@ -229,13 +226,7 @@ class Place:
         parent = next(place for place in path.parents if place.exists())
         if not parent.is_dir():
             raise StoreError(f"{self.path} cannot be made: {parent} is not a folder.")
-        try:
-            with tempfile.NamedTemporaryFile(dir=parent, prefix=".somaflow-"):
-                pass
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be written: {error.strerror or error} ({parent})."
-            ) from error
+        probe(parent, self.path)
 
 
 def opened(path: Path) -> xr.Dataset:
