@@ -20,6 +20,7 @@ from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.rows import refusal
 from somaflow.compiler.rules import Rules
+from somaflow.compiler.share import Share
 from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
@@ -90,6 +91,7 @@ def compile_network(
     ending: Ending | None = None,
     between: bool = False,
     rows: int | None = None,
+    share: Share | None = None,
 ) -> Compiled:
     """Lower a network.
 
@@ -108,13 +110,14 @@ def compile_network(
         between: Whether a function may change the state between steps.
         rows: For how many networks of one structure, this being one of them, the functions are to
             be; their state and parameters are put together by `rows.stacked`. None for this alone.
+        share: The share of a whole that the network has the cells of; None of a whole.
 
     Raises:
         NetworkError: A synapse is of a form that cannot be computed, or gap junctions are too
             strong for the step.
         RunError: Initial values that do not fit.
     """
-    tables = Tables(network, dt, duration, dtype, initial, seed, solver, between, rows)
+    tables = Tables(network, dt, duration, dtype, initial, seed, solver, between, rows, share)
     start = tables.initial()
     coupled = any(route.chords for c in tables.couplings for route in c.group.routes)
     maps = check_maps(tables)
@@ -126,6 +129,8 @@ def compile_network(
     start = start._replace(kept=recordings.initial())
     rules = Rules(dynamics)
     parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
+    if share is not None:
+        parameters = parameters._replace(heard=share.nothing(start.event.spikes))
     start = begun(dynamics, parameters, start, begin)
     if isinstance(initial, FinalState) and initial.before:
         start = risen(dynamics, parameters, start, initial, begin)
@@ -160,6 +165,7 @@ def compile_network(
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,
+        receive=None if share is None else dynamics.received,
         until=None if ending is None else Stopping(dynamics, ending).holds,
     )
     return Compiled(
@@ -180,7 +186,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
-        *(system.diffusion, system.increments, system.passed, system.until),
+        *(system.diffusion, system.increments, system.passed, system.until, system.receive),
     )
 
 

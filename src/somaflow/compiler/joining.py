@@ -16,6 +16,7 @@ from somaflow.compiler.lower import Lowered
 from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import PoissonCoupling, Weights
 from somaflow.compiler.pulsed import PulsedCoupling
+from somaflow.compiler.share import Share
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.equations import Equations
 from somaflow.errors import NetworkError
@@ -52,6 +53,7 @@ class Joining:
         dtype: NumPy type of the run.
         before: The end of the run that goes on, or None.
         nodes: Fractions of the step at which the method asks for currents.
+        share: The share of a whole that `network` has the cells of; None of a whole.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Joining:
         dtype: DTypeLike,
         before: Continuing | None,
         nodes: tuple[float, ...],
+        share: Share | None = None,
     ) -> None:
+        self.share = share
         self.network, self.dt, self.before = network, dt, before
         self.dtype: np.dtype = np.dtype(dtype)
         self.populations, _ = with_happenings(network.populations)
@@ -75,7 +79,9 @@ class Joining:
             NetworkError: A synapse cannot be computed.
         """
         apart = None if self.before is None else self.before.final.group_of
-        groupings = groups.group(self.network.projections, apart)
+        share = self.share
+        whole = groups.group(self.network.projections, apart) if share is None else None
+        groupings = share.groupings(apart) if share is not None else whole or []
         couplings: list[AnyCoupling] = [self._couple(self._group(g), g) for g in groupings]
         couplings += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
         if self.before is not None:
@@ -125,7 +131,8 @@ class Joining:
         target = self.place[projection.post.population.name]
         begin = group.width if group.routes else 0
         columns = slice(begin, begin + padded(self.populations[target].size))
-        group.members.append(Member(projection, begin))
+        # Synapses name a cell by its number in the whole.
+        group.members.append(Member(projection, begin - self.populations[target].first))
         group.routes.append(self._route(projection, forms.take_apart(projection), target, columns))
 
     def _route(self, synaptic: Synaptic, form: Form, target: int, columns: slice) -> Route:
@@ -137,11 +144,17 @@ class Joining:
         return Route(str(synaptic.name), target, into, columns, form.post, chords, lowered)
 
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
-        n_pre = padded(self.populations[group.source].size)
+        n_pre, share = padded(self.populations[group.source].size), self.share
         if type(group.form) not in KINDS:
             return self._alone(group, grouping, n_pre)
-        synapses = groups.drawn(grouping.projections)
-        chosen = groups.choose(grouping, self.dtype.itemsize, synapses)
+        if share is None:
+            synapses = groups.drawn(grouping.projections)
+            chosen = groups.choose(grouping, self.dtype.itemsize, synapses)
+        else:
+            synapses = share.synapses[group.key]
+            chosen = groups.chosen(grouping, share.degrees[group.key], self.dtype.itemsize)
+            if group.delay:  # its spikes are those of all cells of the whole
+                n_pre = share.width(self.populations[group.source].name)
         before = group.before
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()

@@ -57,7 +57,9 @@ class NetworkJump:
                 self._reset(k, states[self._whole.owners[k]], crossed > 0, context, constants)
             key = f"spikes {self._whole.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
-                event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
+                # Before any is read; in a share between compiled calls, with those of others.
+                alone = self._whole.tables.share is None
+                event.spikes[key] = with_step(past, tick.step, crossed) if alone else past
         event.above.update(self._above(since, new, states, context, constants))
         for c, (coupling, numbers) in enumerate(
             zip(self._whole.couplings, constants.sums, strict=True)

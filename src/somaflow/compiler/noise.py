@@ -107,6 +107,7 @@ class WhiteNoise:
         self.names = noise.listed(population.equations.noises)
         self.dtype, self.scale = dtype, float(np.sqrt(dt))
         self.width, self._shared = padded(population.size), population.shared_noise
+        self._cells = population.first, population.first + self.width
         self._links = frozenset(population.links)
         self._streams = [(*named(population.name), *named(name)) for name in self.names]
 
@@ -138,7 +139,7 @@ class WhiteNoise:
         """
         found = {}
         for name, key in zip(self.names, keys, strict=True):
-            index = tf.constant(0) if name in self._shared else tf.range(self.width)
+            index = tf.constant(0) if name in self._shared else tf.range(*self._cells)
             drawn = normal_of(key, step, index, self.dtype)
             found[name] = materialize(tf.constant(self.scale, drawn.dtype) * drawn)
         return found

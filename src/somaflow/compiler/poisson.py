@@ -42,7 +42,8 @@ class Counts:
 
     def __init__(self, given: PoissonInput, dt: float, dtype: np.dtype, steps: Columns) -> None:
         self.name, self.given, self.dt, self.dtype = str(given.name), given, dt, dtype
-        self.cells, self.size = given.post.cells, given.post.population.size
+        self.cells, owner = given.post.cells, given.post.population
+        self.size, self.first = owner.size, owner.first
         self.whole = np.array_equal(self.cells, np.arange(self.size))
         self.shared, self.width = given.shared, padded(len(self.cells))
         # Rounding, of a course in float32 too, is far below a thousandth.
@@ -67,7 +68,7 @@ class Counts:
         if not self.whole and not self.shared:
             # A number belongs to its cell, whatever else is in the view.
             drawn = np.zeros(padded(count), np.int32)
-            drawn[:count] = self.cells
+            drawn[:count] = self.first + self.cells
             places = np.full(padded(self.size), padded(count), np.int32)
             places[self.cells] = np.arange(count)
             arrays |= {"drawn": drawn, "places": places}
@@ -82,7 +83,7 @@ class Counts:
         """Return which numbers are drawn: those of the cells, or one for all."""
         if self.shared:
             return tf.zeros([1], tf.int32)
-        return values.get("drawn", tf.range(self.width))
+        return values.get("drawn", tf.range(self.first, self.first + self.width))
 
     def placed(self, counts: Tensor, values: Tensors) -> Tensor:
         """Return the numbers of all cells of the population; of others than its own, any."""

@@ -74,6 +74,7 @@ class _Poisson:
         assert isinstance(source, SpikeSourcePoisson)
         self.rate, self.dt, self.dtype = source.rate, dt, dtype
         self.size, self.width = population.size, padded(population.size)
+        self.cells = population.first, population.first + self.width
         if source.highest * dt > _MOST:
             raise NetworkError(
                 f"a cell of {population.name!r} spikes at most once a step: a rate of "
@@ -101,7 +102,7 @@ class _Poisson:
         probability = values["probability"]
         if self.columns is not None:
             probability = probability * given[self.columns]
-        drawn, place = uniforms_of(key, tick.step, tf.range(self.width), self.dtype)
+        drawn, place = uniforms_of(key, tick.step, tf.range(*self.cells), self.dtype)
         return tf.where(drawn < probability, self.dt * place, tf.zeros_like(place))
 
 

@@ -66,7 +66,7 @@ class Spiking:
     ) -> None:
         firing = population.firing
         self.dt, self.dtype, self.name = dt, dtype, population.name
-        self.width = padded(population.size)
+        self.width, self.first = padded(population.size), population.first
         self._leaps = are_maps(owner.equations.states)  # with nothing between two steps
         self._calls: dict[str, int] = {}  # number of each call of rand(), by its own name
         self._counted = False  # whether the number of the cell is asked for
@@ -131,10 +131,11 @@ class Spiking:
 
         With them is the number of the cell, where it is asked for.
         """
-        known = {CELL: tf.range(self.width, dtype=self.dtype)} if self._counted else {}
+        cells = tf.range(self.first, self.first + self.width)
+        known = {CELL: tf.cast(cells, self.dtype)} if self._counted else {}
         if keys is None:
             return known
-        numbers = materialize(fraction_of(keys, step, tf.range(self.width), self.dtype))
+        numbers = materialize(fraction_of(keys, step, cells, self.dtype))
         return known | dict(zip(self._calls, tf.unstack(numbers), strict=True))
 
     # ---------------------------------------------------------------- refractory cells

@@ -5,7 +5,7 @@ own, and gets back what it gave.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from somaflow.numerics.random import Key
 from somaflow.numerics.types import Tensor
@@ -110,6 +110,7 @@ class Parameters(NamedTuple):
         recordings: What recorders need.
         links: Which cells are read, int32, by link.
         rules: What each text with rules at intervals needs.
+        heard: Of a share of a network what is heard of each history of spikes.
     """
 
     cells: list[Tensors]
@@ -121,6 +122,7 @@ class Parameters(NamedTuple):
     recordings: RecordingParameters
     links: Tensors
     rules: Sequence[Tensors] = ()
+    heard: Any = ()
 
 
 # ------------------------------------------------------------------- constants of a chunk

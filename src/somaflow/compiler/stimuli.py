@@ -84,7 +84,8 @@ class _Table:
     def __init__(self, target: int, stimuli: Sequence[Stimulus]) -> None:
         self.target, self.stimuli = target, stimuli
         self.into, self.membrane = stimuli[0].into, stimuli[0].membrane
-        self.size, self.several = stimuli[0].target.population.size, len(stimuli) > 1
+        owner, self.several = stimuli[0].target.population, len(stimuli) > 1
+        self.size, self.first = owner.size, owner.first
 
     def of_cell(self, cell: int) -> Stimulus | None:
         """Return what drives a cell, if anything does."""
@@ -210,7 +211,8 @@ class NoiseTable(_Table):
             found["number"] = self.packed(np.asarray(self.numbers, np.int32)[window])
         if not self.whole:
             # A number belongs to its cell, whatever else is driven.
-            found |= {"drawn": self.packed(np.arange(padded(self.size), dtype=np.int32))}
+            cells = np.arange(self.first, self.first + padded(self.size), dtype=np.int32)
+            found |= {"drawn": self.packed(cells)}
             found |= {"places": self.places}
         return found
 
@@ -241,7 +243,9 @@ class NoiseTable(_Table):
 
     def standard(self, tick: Tick, values: Tensors, key: Key, dtype: np.dtype) -> Tensor:
         """Return a standard normal number for each cell that has a noise."""
-        index = tf.range(self.width) if self.whole else values["drawn"]
+        index = values.get("drawn")
+        if index is None:
+            index = tf.range(self.first, self.first + self.width)
         return normal_of(key, tick.step, index, dtype)
 
     def placed(self, drawn: Tensor, values: Tensors) -> Tensor:

@@ -21,6 +21,7 @@ from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
 from somaflow.compiler.past import Past
+from somaflow.compiler.share import Share
 from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
 from somaflow.compiler.states import EventState, Parameters, RecordingParameters
@@ -67,6 +68,7 @@ class Tables:
         batch: Leading axes of state and parameters; set by `initial`.
         n_synapses: Number of synapses.
         stacked: Of how many networks of one structure these are the tables; None of one.
+        share: The share of a whole that the network has the cells of; None of a whole.
     """
 
     unseen = ("network", "duration", "before", "given", "n_synapses", "solver")
@@ -82,8 +84,9 @@ class Tables:
         solver: Solver | None = None,
         between: bool = False,
         rows: int | None = None,
+        share: Share | None = None,
     ) -> None:
-        self.network, self.dt, self.stacked = network, dt, rows
+        self.network, self.dt, self.stacked, self.share = network, dt, rows, share
         self.dtype: np.dtype = np.dtype(dtype)
         self.solver = RK4() if solver is None else solver
         self.duration = duration
@@ -104,7 +107,7 @@ class Tables:
         warn_of_coarse_times(self)
         self._check_memory()
         nodes = nodes_of(self.solver)
-        self.apart = Joining(network, dt, dtype, self.before, nodes).couplings()
+        self.apart = Joining(network, dt, dtype, self.before, nodes, share).couplings()
         self.couplings, self.made_of = abreast(self.apart, dt, self.dtype)
         self.routes = self._in_order()
         # With what only they have, such as spikes of each synapse.
@@ -379,7 +382,8 @@ class Tables:
             if self.struck[k]:
                 event.above[f"above {population.name}"] = np.zeros(shape, np.bool_)
             if self.delays[k]:
-                spikes = np.zeros((self.delays[k] + 1, *shape), self.dtype)
+                width = shape[-1] if self.share is None else self.share.width(population.name)
+                spikes = np.zeros((self.delays[k] + 1, *self.batch, width), self.dtype)
                 event.spikes[f"spikes {population.name}"] = spikes
         return event._replace(past=self.past.empty(self.batch, self.dtype))
 

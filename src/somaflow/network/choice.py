@@ -56,8 +56,27 @@ class Choice(NamedTuple):
         )
 
 
+class Degrees(NamedTuple):
+    """How many synapses reach the postsynaptic cells of a group.
+
+    Attributes:
+        cells: How many cells there are.
+        most: The largest number that reaches one of them.
+        all: The number of all.
+    """
+
+    cells: int
+    most: int
+    all: int
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64]) -> "Degrees":
+        """Return them of the number of synapses of each cell."""
+        return cls(len(counts), int(counts.max(initial=0)), int(counts.sum()))
+
+
 def choose(
-    in_degrees: NDArray[np.int64],
+    degrees: Degrees,
     n_pre: int,
     events: bool,
     single: bool,
@@ -67,7 +86,7 @@ def choose(
     """Choose the form of a sum from the properties of the whole group.
 
     Args:
-        in_degrees: Number of synapses of each postsynaptic cell.
+        degrees: How many synapses reach the postsynaptic cells.
         n_pre: Number of presynaptic cells.
         events: Whether few cells have something to add in a step.
         single: Whether synapses must be visited one by one, as only the loop can: their delays
@@ -75,8 +94,8 @@ def choose(
         item_bytes: Size of a weight.
         terms: How many sums there are over the same synapses.
     """
-    cost, width, synapses = costs(), len(in_degrees), int(in_degrees.sum())
-    most = max(1, int(in_degrees.max(initial=0)))
+    cost, width, synapses = costs(), degrees.cells, degrees.all
+    most = max(1, degrees.most)
     sizes = {
         "gathered": most * width * (item_bytes + 4),
         "dense": n_pre * width * item_bytes,
@@ -103,19 +122,19 @@ def choose(
     return Choice(form, found, sizes[form], synapses, staged=not events)
 
 
-def table(in_degrees: NDArray[np.int64], closed: int, flowing: int, item_bytes: int) -> Choice:
+def table(degrees: Degrees, closed: int, flowing: int, item_bytes: int) -> Choice:
     """Say what a projection costs whose synapses are computed each by itself.
 
     Args:
-        in_degrees: Number of synapses of each postsynaptic cell.
+        degrees: How many synapses reach the postsynaptic cells.
         closed: How many states of a synapse have closed forms.
         flowing: How many the solver integrates.
         item_bytes: Size of a number.
     """
-    cost, synapses = costs(), int(in_degrees.sum())
-    most = max(1, int(in_degrees.max(initial=0)))
+    cost, synapses = costs(), degrees.all
+    most = max(1, degrees.most)
     each = cost["table_synapse"] + cost["table_state"] * (closed + flowing)
-    time = each * synapses + cost["gathered_term"] * most * len(in_degrees)
+    time = each * synapses + cost["gathered_term"] * most * degrees.cells
     size = synapses * (8 + item_bytes * (closed + flowing))
-    size += most * len(in_degrees) * (item_bytes + 4)
+    size += most * degrees.cells * (item_bytes + 4)
     return Choice("table", {"table": round(float(time), 1)}, size, synapses)

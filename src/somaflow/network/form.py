@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 
 import numpy as np
-from numpy.typing import NDArray
+
 
 from somaflow.equations.expression import Node
 from somaflow.network import choice
-from somaflow.network.choice import Choice
+from somaflow.network.choice import Choice, Degrees
 from somaflow.network.synaptic import Synaptic
 
 BETWEEN = "closed form between events"
@@ -69,12 +69,12 @@ class Form(ABC):
         """Return how many states there are for so many cells on either side and synapses."""
 
     def choose(
-        self, degrees: NDArray[np.int64], n_pre: int, delays: bool, item_bytes: int
+        self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int
     ) -> Choice:
         """Say how sums are computed and what they cost.
 
         Args:
-            degrees: Number of synapses of each postsynaptic cell.
+            degrees: How many synapses reach the postsynaptic cells.
             n_pre: Number of presynaptic cells.
             delays: Whether delays differ between synapses.
             item_bytes: Size of a number.

@@ -30,7 +30,7 @@ from somaflow.equations.linear import LinearParts
 from somaflow.equations.statements import STEPPED
 from somaflow.errors import EquationError, NetworkError
 from somaflow.network import choice
-from somaflow.network.choice import Choice
+from somaflow.network.choice import Choice, Degrees
 from somaflow.network.form import BETWEEN, Form
 from somaflow.network.synaptic import Synaptic, place_of
 from somaflow.units import Parameter
@@ -90,7 +90,7 @@ class General(Form):
         return synapses * len(self.closed + self.flowing)
 
     def choose(
-        self, degrees: NDArray[np.int64], n_pre: int, delays: bool, item_bytes: int
+        self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int
     ) -> Choice:
         """Say what the synapses cost."""
         return choice.table(degrees, len(self.closed), len(self.flowing), item_bytes)

@@ -7,7 +7,7 @@ import numpy as np
 
 from somaflow.description import fingerprint
 from somaflow.equations.expression import render
-from somaflow.network.choice import Choice
+from somaflow.network.choice import Choice, Degrees
 from somaflow.network.connections import Connections
 from somaflow.network.connectors import FixedOutDegree
 from somaflow.network.form import Form
@@ -109,16 +109,27 @@ def choose(grouping: Grouping, item_bytes: int = 8, synapses: Drawn | None = Non
         item_bytes: Size of a weight.
         synapses: What `drawn` returned; None draws the synapses, and does not keep them.
     """
-    degrees = []
+    found = []
     for k, projection in enumerate(grouping.projections):
         counts = np.zeros(projection.post.population.size, np.int64)
         made = synapses[k] if synapses else map(projection.connections, ranges(projection))
         for part in made:
             counts += np.bincount(part.post, minlength=len(counts))
-        degrees.append(counts)
+        found.append(counts)
+    return chosen(grouping, Degrees.of(np.concatenate(found)), item_bytes)
+
+
+def chosen(grouping: Grouping, degrees: Degrees, item_bytes: int) -> Choice:
+    """Say the same of a group whose numbers of synapses are known.
+
+    Args:
+        grouping: The group.
+        degrees: How many synapses reach its postsynaptic cells.
+        item_bytes: Size of a weight.
+    """
     delays = any(map(varied_delays, grouping.projections))
     n_pre = grouping.projections[0].pre.population.size
-    return grouping.form.choose(np.concatenate(degrees), n_pre, delays, item_bytes)
+    return grouping.form.choose(degrees, n_pre, delays, item_bytes)
 
 
 def expected_bytes(projections: Sequence[Projection], item_bytes: int) -> int:
@@ -153,5 +164,5 @@ def _summed_bytes(projection: Projection, count: float, item_bytes: int) -> int:
     form, width = take_apart(projection), projection.post.population.size
     if form.events or form.alone:
         return 0
-    degrees = np.full(width, round(count / width))
+    degrees = Degrees(width, round(count / width), width * round(count / width))
     return form.choose(degrees, projection.pre.population.size, False, item_bytes).bytes

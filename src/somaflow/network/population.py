@@ -106,6 +106,8 @@ class Population(Joinable, Described, Description):
     shared_noise: tuple[str, ...] = ()
     events: Field[Given] = default(None)
     links: Field[dict[str, Recorder]] = default(None)
+    # Of cells that are a range of those of another population the number of the first among them.
+    first: int = field(init=False, repr=False, default=0)
     _equations: Equations = field(init=False, repr=False)
     _source: Source | None = field(init=False, repr=False)
     _firing: Firing = field(init=False, repr=False)

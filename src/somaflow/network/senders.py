@@ -37,6 +37,7 @@ class Happenings(Population):
         name = f"{population.name}.{event.name}"
         cells = cls(name, population.size, population.model, threshold=event.name)
         object.__setattr__(cells, "_firing", Firing(event.condition, event.resets))
+        object.__setattr__(cells, "first", population.first)
         return cells
 
 

@@ -96,23 +96,26 @@ class Table:
     Args:
         shape: Of the sources.
         steps: The most steps of a chunk.
+        since: Type of the times since crossings.
     """
 
-    def __init__(self, shape: tuple[int, ...], steps: int) -> None:
-        self.shape, self.steps = shape, steps
+    def __init__(
+        self, shape: tuple[int, ...], steps: int, since: tf.DType = _SINCE
+    ) -> None:
+        self.shape, self.steps, self.since = shape, steps, since
 
     @property
     def bytes(self) -> int:
-        return _SINCE.size * self.steps * math.prod(self.shape)
+        return self.since.size * self.steps * math.prod(self.shape)
 
     def empty(self) -> Kept:
-        return (tf.zeros([self.steps, *self.shape], _SINCE),)
+        return (tf.zeros([self.steps, *self.shape], self.since),)
 
     def holds(self, kept: Kept) -> Tensor:
         return tf.constant(True)
 
     def after(self, kept: Kept, local: Tensor, since: Tensor, values: Tensor | None = None) -> Kept:
-        return (put(kept[0], local, tf.cast(since, _SINCE)),)
+        return (put(kept[0], local, tf.cast(since, self.since)),)
 
     def found(self, kept: Kept, steps: int) -> Crossings:
         table = np.asarray(memoryview(kept[0]))[:steps].reshape(-1)  # `.numpy()` would copy
@@ -129,21 +132,29 @@ class List:
         steps: The most steps of a chunk.
         values: How many values are kept with each.
         dtype: Their type.
+        since: Type of the times since crossings.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], steps: int, values: int = 0, dtype: tf.DType = tf.float64
+        self,
+        shape: tuple[int, ...],
+        steps: int,
+        values: int = 0,
+        dtype: tf.DType = tf.float64,
+        since: tf.DType = _SINCE,
     ) -> None:
         self.shape, self.sources, self.values, self.dtype = shape, math.prod(shape), values, dtype
-        # In one step all may spike.
-        self.room = self.sources + steps * self.sources // _SELDOM
+        self.since = since
+        # In one step all may spike. What ends a chunk for some workers would end it for all.
+        few = self.sources + steps * self.sources // _SELDOM
+        self.room = few if since == _SINCE else self.sources * steps
 
     @property
     def bytes(self) -> int:
-        return (tf.int64.size + _SINCE.size + self.values * self.dtype.size) * self.room
+        return (tf.int64.size + self.since.size + self.values * self.dtype.size) * self.room
 
     def empty(self) -> Kept:
-        known = tf.constant(0), tf.zeros([self.room], tf.int64), tf.zeros([self.room], _SINCE)
+        known = tf.constant(0), tf.zeros([self.room], tf.int64), tf.zeros([self.room], self.since)
         return (*known, tf.zeros([self.room, self.values], self.dtype)) if self.values else known
 
     def holds(self, kept: Kept) -> Tensor:
@@ -157,7 +168,7 @@ class List:
         def add(place: Tensor, kept: Kept) -> Kept:
             count, numbers, times, *known = kept
             numbers = put(numbers, count, first + tf.cast(place, tf.int64))
-            times = put(times, count, tf.cast(flat[place], _SINCE))
+            times = put(times, count, tf.cast(flat[place], self.since))
             pairs = zip(known, beside, strict=True)
             known = (put(a, count, tf.gather(b, place, axis=1)) for a, b in pairs)
             return count + 1, numbers, times, *known
@@ -171,7 +182,11 @@ class List:
 
 
 def keeping(
-    shape: tuple[int, ...], steps: int, values: int = 0, dtype: tf.DType = tf.float64
+    shape: tuple[int, ...],
+    steps: int,
+    values: int = 0,
+    dtype: tf.DType = tf.float64,
+    since: tf.DType = _SINCE,
 ) -> Keeping:
     """Return how to keep the crossings of sources in a shape, in a chunk of so many steps.
 
@@ -180,10 +195,11 @@ def keeping(
         steps: The most steps of a chunk.
         values: How many values are kept with each, for which a table would be too wide.
         dtype: Their type.
+        since: Type of the times since crossings.
     """
-    if values:
-        return List(shape, steps, values, dtype)
-    return (Table if math.prod(shape) <= _FEW else List)(shape, steps)
+    if values or math.prod(shape) > _FEW:
+        return List(shape, steps, values, dtype, since)
+    return Table(shape, steps, since)
 
 
 def weight(shape: tuple[int, ...], values: int = 0) -> int:

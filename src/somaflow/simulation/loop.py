@@ -142,7 +142,8 @@ def _keeping(system: System, schedule: Schedule, dtype: tf.DType) -> Keeping | N
     """Return how a system's crossings are kept; None for one without events."""
     if system.crossings is None:
         return None
-    return keeping(system.crossings, schedule.steps, system.alongside, dtype)
+    since = dtype if system.receive is not None else tf.float32
+    return keeping(system.crossings, schedule.steps, system.alongside, dtype, since)
 
 
 def _chunk(
@@ -163,6 +164,7 @@ def _chunk(
     ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
+        carry = carry if system.receive is None else system.receive(carry, parameters)
         unpack = _pack(prepared, dtype)
 
         kept = () if keeps is None else keeps.empty()
@@ -264,6 +266,10 @@ class Advance:
         self._parameters = tf.nest.map_structure(tf.constant, system.parameters)
         self._program: Program | None = None
         self.fresh = False
+
+    def tell(self, parameters: Nest) -> None:
+        """Go on with other parameters, of the same structure and shapes."""
+        self._parameters = parameters
 
     def __call__(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool

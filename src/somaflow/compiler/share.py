@@ -1,0 +1,181 @@
+"""Share: the part of a network that one of several workers compiles, and what it hears of others.
+
+A share has states of its own cells alone, and synapses that reach these. Of every population whose
+spikes go from share to share it has the last spikes of all cells, its own among them: they are put
+in between compiled calls, so that a share does with its own spikes what it does with those of
+others, in the order of all cells.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.layout import padded
+from somaflow.network import groups
+from somaflow.network.choice import Degrees
+from somaflow.network.connections import Connections
+from somaflow.network.groups import Drawn, Grouping
+from somaflow.network.network import Network
+from somaflow.network.projection import Projection
+from somaflow.network.senders import name_of_sender, with_happenings
+from somaflow.network.shares import Bounds
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
+
+
+class Heard(NamedTuple):
+    """The spikes of a population in the last steps, as arguments of the compiled function.
+
+    Attributes:
+        clear: Which slots of its history are of those steps, bool `[n_slots]`.
+        slots: The slot of each spike, int32 `[room]`; what is left of the room is of time 0.
+        cells: Its cell, int32 `[room]`.
+        since: The time from it to the end of its step, `[room]`.
+    """
+
+    clear: Tensor
+    slots: Tensor
+    cells: Tensor
+    since: Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a worker knows of the whole of which it has a part.
+
+    Args:
+        whole: The whole network.
+        own: The cells that are computed here.
+        room: How many spikes of a sender may be heard of at once.
+        synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
+        degrees: Of each group how many synapses reach cells in the whole.
+    """
+
+    unseen = ("synapses", "degrees")
+
+    whole: Network
+    own: Bounds
+    room: int
+    synapses: Mapping[str, Drawn]
+    degrees: Mapping[str, Degrees]
+
+    def width(self, sender: str) -> int:
+        """Return the number of cells of a sender in the whole, padding included."""
+        return padded(sizes(self.whole)[sender])
+
+    def nothing(self, histories: Mapping[str, Array]) -> dict[str, Heard]:
+        """Return what is heard of histories where nothing is."""
+        return {
+            key: heard_of(*np.zeros((2, 0), np.int64), np.zeros(0, h.dtype), 0, 0, len(h), self.room)
+            for key, h in histories.items()
+        }
+
+    def groupings(self, apart: Mapping[str, str] | None) -> list[Grouping]:
+        """Return the groups of projections that reach own cells."""
+        return own_groupings(self.whole, self.own, apart)
+
+
+def sizes(whole: Network) -> dict[str, int]:
+    """Return how many cells each population and each of its events has."""
+    populations, _ = with_happenings(whole.populations)
+    return {p.name: p.size for p in populations}
+
+
+def own_groupings(
+    whole: Network, own: Bounds, apart: Mapping[str, str] | None = None
+) -> list[Grouping]:
+    """Return the groups of projections that reach cells of a share; each has its key of the whole.
+
+    Args:
+        whole: The whole network.
+        own: The cells of the share.
+        apart: As for `groups.group`.
+    """
+    found = []
+    for grouping in groups.group(whole.projections, apart):
+        mine = [p for p in grouping.projections if _reaches(p, own)]
+        if mine:
+            found.append(Grouping(grouping.key, grouping.form, mine))
+    return found
+
+
+def _reaches(projection: Projection, own: Bounds) -> bool:
+    begin, end = own.get(projection.post.population.name, (0, 0))
+    cells = projection.post.cells
+    return bool(np.any((cells >= begin) & (cells < end)))
+
+
+def drawn(projections: Sequence[Projection], own: Bounds) -> Drawn:
+    """Draw the synapses of projections that reach own cells."""
+    return [list(_drawn(p, own[p.post.population.name])) for p in projections]
+
+
+def _drawn(projection: Projection, bounds: tuple[int, int]) -> Iterator[Connections]:
+    begin, end = bounds
+    cells = projection.post.cells
+    places = np.flatnonzero((cells >= begin) & (cells < end))
+    if not len(places):
+        return
+    first, last = int(places[0]), int(places[-1]) + 1
+    whole = len(places) == last - first
+    for start, stop in groups.ranges(projection):
+        start, stop = max(start, first), min(stop, last)
+        if start >= stop:
+            continue
+        part = projection.connections((start, stop))
+        yield part if whole else _within(part, bounds)
+
+
+def _within(part: Connections, bounds: tuple[int, int]) -> Connections:
+    mine = np.flatnonzero((part.post >= bounds[0]) & (part.post < bounds[1]))
+    return Connections(
+        part.pre[mine],
+        part.post[mine],
+        part.coherent[mine],
+        part.delay[mine],
+        part.shape,
+        part.unit,
+        {name: values[mine] for name, values in part.own.items()},
+    )
+
+
+def most_and_all(synapses: Drawn) -> tuple[int, int]:
+    """Return how many synapses reach one cell at most, and how many there are."""
+    parts = [part for of_one in synapses for part in of_one if len(part)]
+    most = max((int(np.bincount(p.post - p.post.min()).max()) for p in parts), default=0)
+    return most, sum(map(len, parts))
+
+
+def received(history: Tensor, heard: Heard) -> Tensor:
+    """Return the last spikes of a population with those that were heard of."""
+    zero = tf.zeros([], history.dtype)
+    shape = [-1] + [1] * (history.shape.rank - 1)
+    kept = tf.where(tf.reshape(heard.clear, shape), zero, history)
+    places = tf.stack([heard.slots, heard.cells], axis=-1)
+    return tf.tensor_scatter_nd_max(kept, places, heard.since)
+
+
+def heard_of(
+    steps: Array, cells: Array, since: Array, first: int, last: int, slots: int, room: int
+) -> Heard:
+    """Return spikes in the steps of a chunk as the compiled function takes them.
+
+    Args:
+        steps: The step of each, from the run's time 0.
+        cells: Its cell.
+        since: The time from it to the end of its step.
+        first: The first step of the chunk.
+        last: The step behind its last.
+        slots: How many the history has.
+        room: How many spikes there may be.
+    """
+    clear = np.zeros(slots, np.bool_)
+    clear[np.arange(max(first, last - slots), last) % slots] = True
+    n = len(steps)
+    places = np.zeros((2, room), np.int32)
+    values = np.zeros(room, since.dtype)
+    places[0, :n], places[1, :n], values[:n] = steps % slots, cells, since
+    return Heard(clear, places[0], places[1], values)
