@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup, flattened, parts_of
+from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import COUNTS
 from somaflow.compiler.states import EventState
 from somaflow.compiler.underway import NEAR, Clocks
@@ -180,22 +181,7 @@ class Continuing:
                 self._tell_of_likes(group, here)
                 continue
             self._check_delay(group, old)
-            if old.wired != coupling.wired:
-                raise RunError(
-                    f"projection {group.routes[0].projection!r} joins other cells than in the "
-                    "state that is given, or with other delays, and what its synapses keep, each "
-                    "by itself, cannot go on; give it another name, under which it begins anew."
-                )
-            if old.began != coupling.began:
-                raise RunError(
-                    f"projection {group.routes[0].projection!r} has another weight= than in the "
-                    "state that is given, but spikes change these weights, and what they have "
-                    "become goes on; keep weight= as it was, or give the projection another name, "
-                    "under which it begins anew with the weights that you give; or keep it, and "
-                    "give the weights to the state: initial=run.final.with_("
-                    f"{group.routes[0].projection}={{'w': weights}}), one for each synapse in the "
-                    "order of connections()."
-                )
+            check_synapses(group.routes[0].projection, old, coupling.wired, coupling.began)
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:
         """Warn of a new projection that stands where another one has gone."""
@@ -359,6 +345,8 @@ class Continuing:
             array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
                 return np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+            if part == "own" and isinstance(coupling, PlasticCoupling):
+                return self._in_place(coupling, array, np.array(value))
             if part not in _POST:
                 return array
             values = np.array(value)
@@ -367,6 +355,14 @@ class Continuing:
             return values
 
         return initial._replace(**{name: one(name, value) for name, value in parts.items()})
+
+    def _in_place(self, coupling: PlasticCoupling, found: Array, values: Array) -> Array:
+        """Return a variable of synapses in the order of a run, from that of `connections()`."""
+        places = coupling.by_connection()(np.arange(values.shape[-1]))
+        if found.shape[-1] != len(places):
+            raise self._other_synapse(coupling.group)
+        values[..., places] = found
+        return values
 
     @staticmethod
     def _check_nothing_due(due: Array | None, group: Group) -> None:
@@ -414,6 +410,36 @@ def _tell(what: str, gone: str) -> None:
         f"{what} begins anew: the state that is given has {gone}, which this network has not. "
         "What is to go on keeps its name.",
     )
+
+
+def check_synapses(name: str, old: KeptGroup, wired: str, began: str) -> None:
+    """Refuse synapses of their own variables that join other cells, or began with other weights.
+
+    Args:
+        name: The projection.
+        old: What the state that is given tells of it.
+        wired: Which cells it joins, as a checksum.
+        began: With which weights, likewise.
+
+    Raises:
+        RunError: They do.
+    """
+    if old.wired not in (None, wired):
+        raise RunError(
+            f"projection {name!r} joins other cells than in the "
+            "state that is given, or with other delays, and what its synapses keep, each "
+            "by itself, cannot go on; give it another name, under which it begins anew."
+        )
+    if old.began not in (None, began):
+        raise RunError(
+            f"projection {name!r} has another weight= than in the "
+            "state that is given, but spikes change these weights, and what they have "
+            "become goes on; keep weight= as it was, or give the projection another name, "
+            "under which it begins anew with the weights that you give; or keep it, and "
+            "give the weights to the state: initial=run.final.with_("
+            f"{name}={{'w': weights}}), one for each synapse in the "
+            "order of connections()."
+        )
 
 
 def check_start(final: FinalState, dt: float) -> int:

@@ -48,6 +48,8 @@ class Drives:
         duration: Length of the run in ms.
         dtype: NumPy type of the run.
         seed: The run's seed.
+        called: What each noise is called in a final state, by the label of its stimulus; None for
+            what its network calls it.
 
     Raises:
         NetworkError: A rate is too high for the step, or a cell has two spikes in one.
@@ -56,16 +58,23 @@ class Drives:
     unseen = ("seed", "_noises")
 
     def __init__(
-        self, network: Network, dt: float, duration: float, dtype: DTypeLike, seed: int = 0
+        self,
+        network: Network,
+        dt: float,
+        duration: float,
+        dtype: DTypeLike,
+        seed: int = 0,
+        called: Mapping[str, str] | None = None,
     ) -> None:
         self.dt, self.seed = dt, seed
         self.dtype: np.dtype = np.dtype(dtype)
         # What holds at each node of a step, and what holds for a whole step.
         self.nodes, self.steps = Columns(), Columns()
         place = {p.name: k for k, p in enumerate(network.populations)}
-        called = labels(network.stimuli)
+        labelled = labels(network.stimuli)
         noises = [n for n, s in enumerate(network.stimuli) if isinstance(s.waveform, _NOISES)]
-        names = _names([network.stimuli[n] for n in noises])
+        known = noise_names(network) if called is None else called
+        names = [known[labelled[n]] for n in noises]
         found: dict[int, tuple[NoiseTable, Stimulus]] = {}
         self.tables: list[KnownTable | NoiseTable] = []
         for members in side_by_side(network.stimuli):
@@ -80,7 +89,7 @@ class Drives:
             table = kind(target, stimuli, numbers, self.steps, dt)
             self.tables.append(table)
             found |= {n: (table, s) for n, s in zip(numbers, stimuli, strict=True)}
-        self._noise_labels = [called[n] for n in noises]
+        self._noise_labels = [labelled[n] for n in noises]
         self._noises = {name: found[n] for n, name in enumerate(names)}
         self.clamps = Clamps(network, self.nodes, self.steps)
         self.sources = Sources(network, dt, duration, self.dtype, self.steps)
@@ -218,6 +227,14 @@ class Drives:
     def leave(self, event: Tensors, context: DriveContext) -> Tensors:
         """Return the event state at the step's end."""
         return {key: context.drawn[key] for key in event}
+
+
+def noise_names(network: Network) -> dict[str, str]:
+    """Return what each noise of a network is called in a final state, by its stimulus's label."""
+    pairs = zip(network.stimuli, labels(network.stimuli), strict=True)
+    noises = [(s, label) for s, label in pairs if isinstance(s.waveform, _NOISES)]
+    names = _names([stimulus for stimulus, _ in noises])
+    return {label: name for (_, label), name in zip(noises, names, strict=True)}
 
 
 def _names(noises: Sequence[Stimulus]) -> list[str]:

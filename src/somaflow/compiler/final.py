@@ -27,11 +27,11 @@ class KeptGroup:
         begun: Steps made before they were added to a network that ran already; else None. What
             was sent before does not arrive.
         wired: Which cells are joined, as a checksum; empty where no synapse has variables of its
-            own.
+            own, None where only some of the synapses are known.
         places: Parts of a step at which gates that are under way in rings are known; empty where
             there are none.
         began: The weights with which synapses began, as a checksum; empty where spikes do not
-            change them.
+            change them, None likewise.
     """
 
     source: str
@@ -39,9 +39,9 @@ class KeptGroup:
     delay: int | None
     sums: str
     begun: int | None = None
-    wired: str = ""
+    wired: str | None = ""
     places: tuple[float, ...] = ()
-    began: str = ""
+    began: str | None = ""
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON."""

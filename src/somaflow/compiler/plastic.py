@@ -32,7 +32,7 @@ from somaflow.compiler.sums import (
     summed_current,
     ways,
 )
-from somaflow.compiler.wiring import Wiring, checksum
+from somaflow.compiler.wiring import Wiring, tally
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
@@ -124,10 +124,16 @@ class PlasticCoupling:
         self.height = 2 * len(form.sums) + len(self.ports)
         self.weight = self.projection.weight_name
         arrays = wiring.arrays
-        self.wired = checksum(arrays["first"], arrays["other"])
-        self.began = checksum(arrays["weight"]) if self.weight in form.own else ""
         self.width = arrays["other"].shape[1]
         self.size = arrays["other"].size
+        flat = arrays["other"].ravel()
+        places = np.flatnonzero(flat < wiring.width)
+        owner = np.repeat(np.repeat(np.arange(wiring.n_pre), np.diff(arrays["first"])), self.width)
+        pairs = owner[places], flat[places] - group.members[0].start  # cells of the whole
+        self.wired = tally(*pairs)
+        self.began = ""
+        if self.weight in form.own:
+            self.began = tally(*pairs, arrays["weight"].ravel()[places])
         self.back: Lists | None = None
         self.back_single = False
         if form.on_post_spike:
@@ -432,6 +438,11 @@ class PlasticCoupling:
         if name in form.post_states:
             return Location("post", lambda event, _: event.post[name][..., route.columns])
         return Location("post", lambda event, _: event.sums[name][..., route.columns])
+
+    def in_order(self, kept: PlasticState) -> PlasticState:
+        """Return what is kept with the variables of synapses in the order of `connections()`."""
+        order = self.by_connection()
+        return kept._replace(own={s: order(np.asarray(v)) for s, v in kept.own.items()})
 
     def by_connection(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return what puts a variable of the synapses into the order of `connections()`."""

@@ -142,6 +142,9 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     coupling, name = tables.couplings[c], recorder.variable
     unit = projection.equations.unit(name)
     sides = {"pre": projection.pre.cells, "post": projection.post.cells}
+    first = tables.populations[route.target].first
+    if tables.share is not None:
+        sides["post"] = tables.share.reached(projection)
     if name in projection.equations.states:
         location = coupling.variable(name, route)
     else:
@@ -157,12 +160,21 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
 
     axis = location.axis
     if location.places is not None:
-        pairs = projection.connections()
+        share = tables.share
+        pairs = (
+            projection.connections()
+            if share is None
+            else share.pairs(coupling.group.key, projection)
+        )
         labels = {"synapse": np.arange(len(pairs)), "pre": pairs.pre, "post": pairs.post}
         return View(read, None, location.places, axis, labels, unit)
     owner = coupling.group.source if axis == "pre" else route.target
     width = tables.layouts[owner].padded
-    return View(read, width, sides[axis], axis, {axis: sides[axis]}, unit)
+    if tables.share is not None and axis == "pre" and coupling.group.delay:
+        width = tables.share.width(tables.populations[owner].name)
+    # Cells have the numbers of the whole; what is computed here begins with the first that is here.
+    places = sides[axis] - (first if axis == "post" else 0)
+    return View(read, width, places, axis, {axis: sides[axis]}, unit)
 
 
 def _find(tables: Tables, name: str) -> tuple[int, Route, Projection]:

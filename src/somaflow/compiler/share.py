@@ -20,10 +20,12 @@ from somaflow.network.connections import Connections
 from somaflow.network.groups import Drawn, Grouping
 from somaflow.network.network import Network
 from somaflow.network.projection import Projection
-from somaflow.network.senders import name_of_sender, with_happenings
+from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
+
+_COLUMNS = ("pre", "post", "coherent", "delay")
 
 
 class Heard(NamedTuple):
@@ -69,9 +71,33 @@ class Share:
     def nothing(self, histories: Mapping[str, Array]) -> dict[str, Heard]:
         """Return what is heard of histories where nothing is."""
         return {
-            key: heard_of(*np.zeros((2, 0), np.int64), np.zeros(0, h.dtype), 0, 0, len(h), self.room)
+            key: heard_of(
+                *np.zeros((2, 0), np.int64), np.zeros(0, h.dtype), 0, 0, len(h), self.room
+            )
             for key, h in histories.items()
         }
+
+    def reached(self, projection: Projection) -> Array:
+        """Return the postsynaptic cells of a projection that are here, as the whole counts them."""
+        begin, end = self.own[projection.post.population.name]
+        cells = projection.post.cells
+        return cells[(cells >= begin) & (cells < end)]
+
+    def pairs(self, key: str, projection: Projection) -> Connections:
+        """Return the synapses of a projection that are here, in the order of `connections()`.
+
+        Args:
+            key: The group of the projection.
+            projection: The projection.
+        """
+        group = next(g for g in self.groupings(None) if g.key == key)
+        place = group.projections.index(projection)
+        parts = self.synapses[key][place]
+        return Connections(
+            *(np.concatenate([getattr(part, n) for part in parts]) for n in _COLUMNS),
+            parts[0].shape,
+            parts[0].unit,
+        )
 
     def groupings(self, apart: Mapping[str, str] | None) -> list[Grouping]:
         """Return the groups of projections that reach own cells."""

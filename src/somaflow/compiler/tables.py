@@ -10,7 +10,7 @@ from somaflow import description
 from somaflow.compiler.abreast import abreast, apart, together
 from somaflow.compiler.continuing import Continuing
 from somaflow.compiler.coupling import AnyCoupling, Route
-from somaflow.compiler.drives import Drives
+from somaflow.compiler.drives import Drives, noise_names
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.first import first_values
 from somaflow.compiler.general import by_itself
@@ -21,6 +21,7 @@ from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
 from somaflow.compiler.past import Past
+from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.share import Share
 from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
@@ -116,7 +117,8 @@ class Tables:
         ]
         self.flowing = [(c, coupling) for c, coupling in self.each if coupling.flowing]
         self.layouts = self._lay_out()
-        self.drives = Drives(network, dt, duration, self.dtype, seed)
+        called = None if share is None else noise_names(share.whole)
+        self.drives = Drives(network, dt, duration, self.dtype, seed, called)
         self.delays = [0] * len(self.populations)
         for coupling in self.apart:
             group = coupling.group
@@ -350,6 +352,10 @@ class Tables:
             groups=apart(carry.event.groups, self.made_of),
             past=self.past.of_cells(carry.event.past),
         )
+        for coupling in self.apart:
+            if isinstance(coupling, PlasticCoupling):
+                key = coupling.group.key
+                event.groups[key] = coupling.in_order(event.groups[key])
         for _, coupling in self.flowing:
             key = coupling.group.key
             flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))

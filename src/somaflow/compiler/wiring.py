@@ -1,7 +1,7 @@
 """Wiring: the synapses of a group as arrays, in the form that the cost table finds cheapest."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.choice import Choice
 from somaflow.network.groups import Drawn
 from somaflow.network.projection import Projection
+from somaflow.network.random import threefry
 from somaflow.network.synaptic import varied_delays
 from somaflow.numerics.delivery import (
     Indices,
@@ -138,6 +139,29 @@ def checksum(*arrays: NDArray[Any]) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def tally(pre: Indices, post: Indices, *values: NDArray[np.floating]) -> str:
+    """Return a text that differs where synapses do, whatever their order; those of parts add up.
+
+    Args:
+        pre: The presynaptic cell of each synapse.
+        post: Its postsynaptic cell.
+        *values: Numbers of each synapse.
+    """
+    low, high = threefry((0, 0), (pre, post))
+    for column in values:
+        bits = np.ascontiguousarray(column, np.float64).view(np.uint64)
+        words = bits.astype(np.uint32), (bits >> np.uint64(32)).astype(np.uint32)
+        low, high = threefry((1, 0), (low ^ words[0], high ^ words[1]))
+    mixed = (high.astype(np.uint64) << np.uint64(32)) | low
+    return f"{int(mixed.sum(dtype=np.uint64)):016x}"
+
+
+def tallied(texts: Iterable[str]) -> str:
+    """Return the tally of synapses from those of parts; of none the empty text."""
+    known = [text for text in texts if text]
+    return f"{sum(int(text, 16) for text in known) % 2**64:016x}" if known else ""
 
 
 def _ordered(pre: Indices, post: Indices) -> bool:

@@ -3,9 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 
-import numpy as np
-
-
 from somaflow.equations.expression import Node
 from somaflow.network import choice
 from somaflow.network.choice import Choice, Degrees
@@ -68,9 +65,7 @@ class Form(ABC):
     def count(self, n_pre: int, n_post: int, synapses: int) -> int:
         """Return how many states there are for so many cells on either side and synapses."""
 
-    def choose(
-        self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int
-    ) -> Choice:
+    def choose(self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int) -> Choice:
         """Say how sums are computed and what they cost.
 
         Args:

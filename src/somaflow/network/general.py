@@ -89,9 +89,7 @@ class General(Form):
         """Return how many states there are: all of each synapse."""
         return synapses * len(self.closed + self.flowing)
 
-    def choose(
-        self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int
-    ) -> Choice:
+    def choose(self, degrees: Degrees, n_pre: int, delays: bool, item_bytes: int) -> Choice:
         """Say what the synapses cost."""
         return choice.table(degrees, len(self.closed), len(self.flowing), item_bytes)
 

@@ -24,7 +24,7 @@ from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
 from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
 from somaflow.network.stimuli import Stimulus, VoltageClamp, labels
-from somaflow.network.waveforms import Course, Waveform
+from somaflow.network.waveforms import Waveform
 from somaflow.units import Parameter, ms
 
 # Ranges begin at whole blocks, as the compiler fills a share's last one with copies of a cell.
@@ -274,18 +274,14 @@ def _stimulus(
     return stimulus
 
 
-def _clamp(
-    part: VoltageClamp, cells: Mapping[str, Population], own: Bounds
-) -> VoltageClamp | None:
+def _clamp(part: VoltageClamp, cells: Mapping[str, Population], own: Bounds) -> VoltageClamp | None:
     view, places = _view(part.cells, cells, own)
     if view is None:
         return None
     return replace(part, cells=view, voltage=_of_cells(part.voltage, places, len(part.cells)))
 
 
-def _input(
-    part: PoissonInput, cells: Mapping[str, Population], own: Bounds
-) -> PoissonInput | None:
+def _input(part: PoissonInput, cells: Mapping[str, Population], own: Bounds) -> PoissonInput | None:
     view, places = _view(part.post, cells, own)
     if view is None:
         return None

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.final import flattened, restored
@@ -119,8 +118,8 @@ class Run:
         try:
             with writing(self.log.folder):
                 self.log.begin(self.told)
-                carry = Carry(*tf.nest.map_structure(np.asarray, tuple(self.initial)))
-                checkpoint.save(self.log.folder, self._checkpoint(carry, 0, self.calls.kept()))
+                start = self._checkpoint(self.initial, 0, self.calls.kept())
+                checkpoint.save(self.log.folder, start)
             self.store.create(prepared.columns, prepared.header)
         except StoreError as error:
             self._tell("failed", str(error))
@@ -265,6 +264,27 @@ class Run:
         """Write what a chunk that was computed elsewhere leaves of this run."""
         self.done = chunk.step + chunk.steps
         self._write(chunk)
+
+    def keep(self, carry: Carry | None, seconds: float, show: Callable[[Progress], None]) -> None:
+        """Keep and show how far a run is whose chunks are computed elsewhere.
+
+        Args:
+            carry: The state, where there is to be a checkpoint.
+            seconds: How long it has run.
+            show: Shows progress.
+
+        Raises:
+            StoreError: The checkpoint cannot be written.
+            Interrupted: The run was asked to stop, and there is a checkpoint.
+        """
+        self.seconds["run_seconds"] = seconds
+        if self.log is not None and carry is not None:
+            self._save(carry, self.done, self.calls.kept())
+        if self.log is not None and self.log.is_due():
+            self._note(self._progress())
+        show(self._progress())
+        if self.stop is not None and carry is not None and self.done < self.job.n_steps:
+            raise self._interrupted()
 
     def _write(self, chunk: chunks.Chunk) -> None:
         for write in self.writers:

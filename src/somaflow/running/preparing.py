@@ -60,11 +60,28 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         RunError: An initial value that cannot be.
     """
     begin_computing()
+    choose_threads(sum(p.size * len(p.equations.states) for p in job.network.populations))
+    return prepared_of(job, compile_job(job, at))
+
+
+def prepared_of(job: Job, compiled: Compiled, schedule: Schedule | None = None) -> Prepared:
+    """Return a job with what follows from its compiled network.
+
+    Args:
+        job: The job.
+        compiled: Its network.
+        schedule: Sizes of the compiled loop; None for those that fit.
+    """
     network = job.network
-    choose_threads(sum(p.size * len(p.equations.states) for p in network.populations))
-    compiled = compile_job(job, at)
     columns = columns_of(
-        network, compiled, job.recorders, job.dt, job.n_steps, job.dtype, job.begin
+        network,
+        compiled.views,
+        compiled.batch,
+        job.recorders,
+        job.dt,
+        job.n_steps,
+        job.dtype,
+        job.begin,
     )
     meta = meta_of(job, {key: choice.form for key, choice in compiled.choices.items()})
     statistics = {
@@ -74,7 +91,7 @@ def prepare(job: Job, at: FinalState | None = None) -> Prepared:
         "steps": job.n_steps,
         "samples_end_ms": ends_early(columns, job.duration),
     }
-    schedule = schedule_of(job, compiled.system, columns)
+    schedule = schedule_of(job, compiled.system, columns) if schedule is None else schedule
     return Prepared(job, compiled, columns, schedule, meta, statistics)
 
 

@@ -1,13 +1,13 @@
 """Recording: from recorders to columns of results, and from chunks to what is stored in them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from somaflow import units
-from somaflow.compiler.build import Compiled
 from somaflow.compiler.recordings import View, edges_of
 from somaflow.errors import RunError
 from somaflow.network.alongside import kept_with
@@ -72,7 +72,8 @@ class _Sampling(NamedTuple):
 
 def columns_of(
     network: Network,
-    compiled: Compiled,
+    views: Mapping[str, View],
+    batch: tuple[int, ...],
     recorders: tuple[Recorder, ...],
     dt: float,
     n_steps: int,
@@ -95,9 +96,9 @@ def columns_of(
             )
         times = _Sampling(every * dt, n_steps // every + 1, start * dt)
         if recorder.of_spikes:
-            columns.append(_spike_column(network, compiled, recorder, times, dtype))
+            columns.append(_spike_column(network, batch, recorder, times, dtype))
         else:
-            columns.append(_state_column(compiled, recorder, times, dtype))
+            columns.append(_state_column(views[recorder.key], batch, recorder, times, dtype))
     _check_names(columns)
     return tuple(columns)
 
@@ -136,16 +137,16 @@ def ends_early(columns: tuple[Column, ...], duration: float) -> dict[str, float]
     return {c.key: c.last for c in columns if c.ends_before(c.start + duration)}
 
 
-def _batch_axes(compiled: Compiled) -> tuple[str, ...]:
-    return tuple(f"batch_{k}" for k in range(len(compiled.batch)))
+def _batch_axes(batch: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(f"batch_{k}" for k in range(len(batch)))
 
 
 def _spike_column(
-    network: Network, compiled: Compiled, recorder: Recorder, times: _Sampling, dtype: str
+    network: Network, batch: tuple[int, ...], recorder: Recorder, times: _Sampling, dtype: str
 ) -> Column:
     chosen = recorder.cells
     cells = range(network.population(recorder.owner).size) if chosen is None else chosen.tolist()
-    batch, key = compiled.batch, recorder.key
+    key = recorder.key
     if recorder.over_time is None:
         unit = network.population(recorder.owner).equations.unit
         return Column(
@@ -166,7 +167,7 @@ def _spike_column(
         key=key,
         unit="Hz" if recorder.reduction == "rate" else "1",
         shape=(*batch, len(cells)) if whole else batch,
-        axes=(*_batch_axes(compiled), "cell") if whole else _batch_axes(compiled),
+        axes=(*_batch_axes(batch), "cell") if whole else _batch_axes(batch),
         cells=tuple(cells) if whole else None,
         dtype="float64" if recorder.reduction in ("mean", "rate") else "int64",
         batch=batch,
@@ -174,9 +175,10 @@ def _spike_column(
     )
 
 
-def _state_column(compiled: Compiled, recorder: Recorder, times: _Sampling, dtype: str) -> Column:
-    view: View = compiled.views[recorder.key]
-    unit, shape, axes = view.unit, compiled.batch, _batch_axes(compiled)
+def _state_column(
+    view: View, batch: tuple[int, ...], recorder: Recorder, times: _Sampling, dtype: str
+) -> Column:
+    unit, shape, axes = view.unit, batch, _batch_axes(batch)
     cells, coordinates = None, ()
     if recorder.reduction == "histogram":
         edges = edges_of(recorder, view.unit) / units.factor(view.unit)

@@ -1,6 +1,6 @@
 """A run as an iterator of chunks, each checked before anybody sees it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,8 +96,8 @@ def run(
     border: int | None = None,
     pause: Pause | None = None,
     watch: Callable[[Carry], bool] = finite,
-) -> Iterator[Chunk]:
-    """Iterate over the chunks of a run.
+) -> Generator[Chunk, Carry | None]:
+    """Iterate over the chunks of a run, which goes on from the state that is sent, if one is.
 
     Samples are taken at whole multiples of the stride from the run's start, wherever chunks begin.
 
@@ -139,7 +139,9 @@ def run(
         observed = {key: values[:whole] for key, values in samples.observed.items()}
         if pause is not None and (start + step + steps) % pause.every == 0:
             after = pause.act(after, step + steps)
-        yield Chunk(start, step, steps, row, samples._replace(observed=observed), after)
+        known = samples._replace(observed=observed)
+        changed = yield Chunk(start, step, steps, row, known, after)
+        after = after if changed is None else changed
         if samples.ended:
             return
         carry, step = after, step + steps

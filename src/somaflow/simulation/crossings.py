@@ -99,9 +99,7 @@ class Table:
         since: Type of the times since crossings.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], steps: int, since: tf.DType = _SINCE
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], steps: int, since: tf.DType = _SINCE) -> None:
         self.shape, self.steps, self.since = shape, steps, since
 
     @property

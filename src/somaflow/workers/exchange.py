@@ -1,6 +1,6 @@
-"""Exchange: what a worker gives out wherever it needs the others, and one process that is them all.
+"""Exchange: what a worker gives out where it needs the others, and a process that is all of them.
 
-A worker's part of a run is a generator. It yields a message and is sent the messages of all workers,
+A worker's part of a run is a generator. It yields a message and is sent those of all workers,
 in their order; whoever carries them, MPI or `in_turn`, carries bytes and knows no more. All workers
 yield as many messages, of one kind each time.
 """

@@ -1,152 +1,572 @@
-"""Sharing: a worker's part of a run, as a function that stops wherever it needs the others.
+"""Sharing: a worker's part of a run, from the cells that it has to what the first worker stores."""
 
-It gives out an array, and goes on with the arrays of all workers in their order. So whoever carries
-them, MPI or one process that goes through all shares in turn, carries arrays and knows no more.
-"""
-
-from collections.abc import Generator, Sequence
-from dataclasses import replace
+import pickle
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.build import Compiled, compile_network
+from somaflow.compiler.final import FinalState
 from somaflow.compiler.first import first_values
+from somaflow.compiler.layout import padded
 from somaflow.compiler.reading import signature
-from somaflow.compiler.share import Share, drawn, heard_of, most_and_all, own_groupings, sizes
+from somaflow.compiler.recordings import View
+from somaflow.compiler.share import Heard, Share, drawn, heard_of, most_and_all, own_groupings
+from somaflow.errors import SomaflowError
 from somaflow.network import groups
-from somaflow.network.choice import Degrees
-from somaflow.network.ending import read_ending
-from somaflow.network.recorder import Recorder
-from somaflow.network.shares import Bounds, local
+from somaflow.network.alongside import kept_with
+from somaflow.network.choice import Choice, Degrees
+from somaflow.network.forms import take_apart
+from somaflow.network.network import Network
+from somaflow.network.senders import with_happenings
+from somaflow.network.shares import Bounds, goes_by_spikes, local, shares, together
+from somaflow.numerics.device import begin_computing, choose_threads
+from somaflow.running.execution import Run
 from somaflow.running.job import Job
+from somaflow.running.preparing import Prepared, prepared_of
+from somaflow.running.progress import Progress
 from somaflow.simulation import chunks
-from somaflow.simulation.loop import Advance, build
-from somaflow.simulation.system import Array, Carry
+from somaflow.simulation.chunks import Chunk
+from somaflow.simulation.crossings import Crossings
+from somaflow.simulation.loop import Advance, Samples, Schedule, build
+from somaflow.simulation.system import Array, Carry, Source
+from somaflow.workers.exchange import Message, Part
+from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
+from somaflow.workers.states import merged, taken
 
-Exchange = Generator[Array, Sequence[Array], Any]
+# Numbers of the list of crossings of an interval; longer ones are made of several.
+_MOST = 4_000_000
+# Steps, and numbers, after which the first worker stores what the others have recorded.
+_STEPS, _NUMBERS = 10_000, 4_000_000
+_GOES_ON, _STOPS, _FAILED = b"0", b"1", b"2"
 
 
-def share_of(job: Job, own: Bounds) -> Generator[Array, Sequence[Array], tuple[Job, Compiled]]:
-    whole = job.network
-    groupings = own_groupings(whole, own)
+class Layout(NamedTuple):
+    """The cells of all populations and events in a row, as one process has them.
+
+    Attributes:
+        sources: Each with its place.
+        width: How many numbers there are, padding included.
+    """
+
+    sources: dict[str, Source]
+    width: int
+
+    @classmethod
+    def of(cls, network: Network) -> "Layout":
+        populations, _ = with_happenings(network.populations)
+        sources, start = {}, 0
+        for population in populations:
+            sources[population.name] = Source(population.name, start, population.size)
+            start += padded(population.size)
+        return cls(sources, start)
+
+
+@dataclass
+class Mine:
+    """A share that is ready to run.
+
+    Attributes:
+        job: The run of the whole.
+        k: Which worker has it.
+        bounds: The cells of each.
+        compiled: The share as pure functions.
+        records: What it records.
+        span: Steps from one exchange to the next.
+        alongside: How many values go with a spike.
+    """
+
+    job: Job
+    k: int
+    bounds: Sequence[Bounds]
+    compiled: Compiled
+    records: list[Own]
+    span: int
+    alongside: int
+
+
+def interval_of(job: Job) -> int:
+    """Return in how many steps no spike arrives in another share: the smallest delay."""
+    network, dt = job.network, job.dt
+    delays = [
+        round(p.one_delay / dt)
+        for p in network.projections
+        if goes_by_spikes(p, dt) and p.one_delay is not None
+    ]
+    cells = sum(p.size for p in network.populations)
+    return min([*delays, max(1, _MOST // cells), _STEPS])
+
+
+def bounds_of(job: Job, count: int) -> list[Bounds]:
+    """Return the cells of each of some workers."""
+    return shares(job.network, count, together(job.network, job.recorders, job.dt))
+
+
+def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
+    """Compile a share.
+
+    Args:
+        job: The run of the whole.
+        k: Which worker has it.
+        bounds: The cells of each.
+    """
+    network, own = job.network, bounds[k]
+    groupings = own_groupings(network, own)
     synapses = {g.key: drawn(g.projections, own) for g in groupings}
-    every = groups.group(whole.projections)
-    found = np.zeros((len(every), 2), np.int64)
-    for k, grouping in enumerate(every):
-        if grouping.key in synapses:
-            found[k] = most_and_all(synapses[grouping.key])
-    counts = np.stack((yield found))
+    every = groups.group(network.projections)
+    counts = {
+        str(p.name): sum(map(len, parts))
+        for g in groupings
+        for p, parts in zip(g.projections, synapses[g.key], strict=True)
+    }
+    found = {key: most_and_all(made) for key, made in synapses.items()}
+    heard = [pickle.loads(data) for data in (yield Message(pickle.dumps((found, counts))))]
     degrees = {
         g.key: Degrees(
             sum(p.post.population.size for p in g.projections),
-            int(counts[:, k, 0].max()),
-            int(counts[:, k, 1].sum()),
+            max(told[0].get(g.key, (0, 0))[0] for told in heard),
+            sum(told[0].get(g.key, (0, 0))[1] for told in heard),
         )
-        for k, g in enumerate(every)
+        for g in every
     }
-    initial = {
-        p.name: {
-            k: np.asarray(v)
-            for k, v in first_values(p, job.initial.get(p.name, {}), whole.seed).items()
-        }
-        for p in whole.populations
-        if p.source is None
+    offsets = {
+        str(p.name): sum(told[1].get(str(p.name), 0) for told in heard[:k])
+        for p in network.projections
     }
-    alone = local(whole, own, initial)
-    recorders = tuple(r for r in job.recorders if r.owner in own)
-    share = Share(whole, own, 4096, synapses, degrees)
-    mine = replace(job, network=alone.network, initial=alone.initial, recorders=recorders)
+    counts = {str(p.name): counts.get(str(p.name), 0) for p in network.projections}
+    whole = frozenset(str(p.name) for p in network.projections if not goes_by_spikes(p, job.dt))
+    records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
+    span = interval_of(job)
+    initial: Mapping[str, Mapping[str, object]] | FinalState
+    final = job.initial
+    if isinstance(final, FinalState):
+        ends = {name: (offsets[name], offsets[name] + counts[name]) for name in counts}
+        alone, initial = local(network, own, {}), taken(final, network, k, bounds, ends)
+    else:
+        alone = local(network, own, _first(job))
+        initial = alone.initial
+    share = Share(network, own, _room(network, span), synapses, degrees)
     compiled = compile_network(
-        mine.network,
+        alone.network,
         job.dt,
         (job.begin + job.n_steps) * job.dt,
         tf.as_dtype(job.dtype).as_numpy_dtype,
-        mine.initial,
-        recorders,
+        initial,
+        tuple(record.recorder for record in records),
         job.seed,
         job.begin,
         job.solver,
         share=share,
     )
-    return mine, compiled
+    most = max((len(kept_with(job.recorders, n)) for n in Layout.of(network).sources), default=0)
+    return Mine(job, k, bounds, compiled, records, span, most)
 
 
-def intervals(job: Job) -> int:
-    """Return in how many steps no spike that is sent arrives elsewhere."""
-    delays = [p.one_delay for p in job.network.projections if p.one_delay]
-    return min([round(d / job.dt) for d in delays], default=1000)
+def _first(job: Job) -> dict[str, dict[str, Array]]:
+    """Return the states with which the cells of the whole begin."""
+    network, given = job.network, job.initial
+    assert not isinstance(given, FinalState)
+    return {
+        p.name: {
+            name: np.asarray(value)
+            for name, value in first_values(
+                p,
+                job.initial.get(p.name, {}),
+                network.seed,  # pyright: ignore
+            ).items()
+        }
+        for p in network.populations
+        if p.source is None
+    }
 
 
-def run(job: Job, own: Bounds) -> Exchange:
-    mine, compiled = yield from share_of(job, own)
-    system, dt = compiled.system, job.dt
-    span = intervals(job)
-    senders = sizes(job.network)
-    numbers = {name: k for k, name in enumerate(senders)}
-    schedule = chunks.plan(job.stride, 1, 0, span)
-    schedule = replace(schedule, rows=span // job.stride + 1, steps=span)
+def _room(network: Network, span: int) -> int:
+    """Return of how many spikes of a sender a compiled function hears at once."""
+    largest = max(p.size for p in network.populations)
+    return largest + largest * span // 32
+
+
+def share(
+    job: Job, k: int, bounds: Sequence[Bounds], kept: Mapping[str, Array] | None = None
+) -> "Part[Ready]":
+    """Make a worker's share ready to run.
+
+    Args:
+        job: The run of the whole; what it goes on from is the whole's too.
+        k: Which worker it is.
+        bounds: The cells of each.
+        kept: What recordings over time keep of the whole, where it goes on within a run.
+    """
+    begin_computing()
+    choose_threads(0)
+    mine = yield from prepared(job, k, bounds)
+    looks = {r.recorder.key: (r.places, _told(mine.compiled, r)) for r in mine.records}
+    heard = yield Message(pickle.dumps((mine.compiled.choices, looks)), to_all=False)
+    told = [pickle.loads(data) for data in heard]
+    views = whole_views(job.network, job.recorders, [seen for _, seen in told]) if told else {}
+    gathered = Gathered(mine, [seen for _, seen in told], views)
+    if kept is not None:
+        system = mine.compiled.system
+        own = {
+            record.recorder.key: _own_of(kept[record.recorder.key], record.places)
+            for record in mine.records
+            if record.recorder.key in kept
+        }
+        initial = system.initial._replace(kept=own)
+        mine.compiled = replace(mine.compiled, system=replace(system, initial=initial))
+    start = yield from _state(mine, mine.compiled.system.initial, job.begin, gathered)
+    if k:
+        return Ready(mine, gathered, None)
+    choices = {key: choice for known, _ in told for key, choice in known.items()}
+    return Ready(mine, gathered, _whole(mine, choices, views, start))
+
+
+def _own_of(values: Array, places: Array | None) -> Array:
+    return values if places is None else values[..., places]
+
+
+class Ready(NamedTuple):
+    """A share that is ready to run.
+
+    Attributes:
+        mine: The share.
+        gathered: What it records.
+        whole: What results of the whole are stored of; None of another worker than the first.
+    """
+
+    mine: Mine
+    gathered: "Gathered"
+    whole: Prepared | None
+
+
+class States(NamedTuple):
+    """The states of all shares.
+
+    Attributes:
+        parts: They.
+        kept: What recordings over time keep, of the whole.
+    """
+
+    parts: list[FinalState]
+    kept: dict[str, Array]
+
+
+def _state(mine: Mine, carry: Carry, steps: int, gathered: "Gathered") -> Part[States]:
+    """Return the states of all shares at a time; none of them where this is not the first."""
+    own = replace(mine.compiled.final(carry, steps), network=None)
+    kept = {key: np.asarray(values) for key, values in carry.kept.items()}
+    heard = yield Message(pickle.dumps((own, kept)), to_all=False)
+    told = [pickle.loads(data) for data in heard]
+    whole: dict[str, Array] = {}
+    for k, (_, values) in enumerate(told):
+        for key, array in values.items():
+            gathered.put(whole, k, key, array)
+    return States([state for state, _ in told], whole)
+
+
+def _told(compiled: Compiled, record: Own) -> View | None:
+    """Return what a recorder looks at, without the function that reads it."""
+    view = compiled.views.get(record.recorder.key)
+    if view is None:
+        return None
+    return View(nothing, view.width, view.places, view.axis, view.labels, view.unit)
+
+
+def _whole(
+    mine: Mine, choices: dict[str, Choice], views: dict[str, View], start: States
+) -> Prepared:
+    """Return what the first worker stores results of.
+
+    Args:
+        mine: Its own share.
+        choices: How the sums of each group are computed.
+        views: What is recorded of the whole.
+        start: The states with which shares begin.
+    """
+    job, compiled, bounds = mine.job, mine.compiled, mine.bounds
+    every = groups.group(job.network.projections)
+    order = [g.key for g in every] + [key for key in choices if key not in {g.key for g in every}]
+    choices = {key: choices[key] for key in order}
+    layout = Layout.of(job.network)
+    system = replace(
+        compiled.system,
+        initial=start,
+        sources=tuple(layout.sources.values()),
+        crossings=(layout.width,),
+    )
+
+    def final(states: Any, steps: int) -> FinalState:
+        return replace(merged(job.network, states.parts, bounds, every), steps=steps)
+
+    counts = [(choices[g.key].synapses, g) for g in every]
+    sizes = {p.name: p.size for p in job.network.populations}
+    states = sum(p.size * len(p.equations.states) for p in job.network.populations)
+    for synapses, grouping in counts:
+        n_post = sum(p.post.population.size for p in grouping.projections)
+        n_pre = sizes[grouping.projections[0].pre.population.name]
+        states += grouping.form.count(n_pre, n_post, synapses)
+    for given in job.network.inputs:
+        states += take_apart(given).count(given.post.population.size, given.post.population.size, 0)
+    synapses = sum(number for number, _ in counts)
+    compiled = replace(
+        compiled,
+        system=system,
+        views=views,
+        choices=choices,
+        final=final,
+        n_states=states,
+        n_synapses=synapses,
+    )
+    return prepared_of(job, compiled, Schedule(job.stride, 1, mine.span))
+
+
+def computed(
+    ready: Ready, run: Run | None, show: Callable[[Progress], None], done: int = 0
+) -> Part[Any]:
+    """Compute a share to the end of the run.
+
+    Args:
+        ready: The share.
+        run: What stores the whole; None of a worker that is not the first.
+        show: Shows how far it is.
+        done: Steps of the run that are made already.
+
+    Returns:
+        The states of all shares at the end; of another worker than the first none of them.
+    """
+    mine, gathered, _ = ready
+    job, system, span = mine.job, mine.compiled.system, mine.span
+    rows = -(-span // job.stride) + 1
+    schedule = Schedule(job.stride, rows, span)
     dtype = tf.as_dtype(job.dtype)
-    advance = build(system, job.solver, dt, schedule, dtype, (compiled.structure, signature(job.solver)))
+    key = "share", mine.compiled.structure, signature(job.solver)
     carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
-    histories = {k: len(v) for k, v in system.initial.event.spikes.items()}
-    starts = [(s.start, s.start + s.size, numbers[s.name], own.get(s.name.partition(".")[0], (0, 0))[0]) for s in system.sources]
-    spikes = []
-    parameters = system.parameters
+    failed: list[SomaflowError] = []
+    begin = time.perf_counter()
+    advance = build(system, job.solver, job.dt, schedule, dtype, key)
     advance(carry, 0, 0, 0, False)
-    for chunk in chunks.run(system, advance, schedule, carry, job.n_steps, dt, job.begin):
-        step, steps, samples = chunk.step, chunk.steps, chunk.samples
-        found = samples.crossings()
-        where = found.places[0]
-        parts = []
-        for begin, end, number, first in starts:
-            m = np.flatnonzero((where >= begin) & (where < end))
-            parts.append(
-                np.stack(
-                    [
-                        found.steps[m].astype(np.float64) + step,
-                        np.full(len(m), number, np.float64),
-                        where[m] - begin + first,
-                        found.since[m].astype(np.float64),
-                    ]
-                )
-            )
-        mine_spikes = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0))
-        every = yield mine_spikes
-        every = np.concatenate(every, axis=1)
-        spikes.append(every)
-        heard = {}
-        for key, slots in histories.items():
-            m = every[1] == numbers[key.removeprefix("spikes ")]
-            heard[key] = heard_of(
-                every[0, m].astype(np.int64),
-                every[2, m].astype(np.int64),
-                every[3, m].astype(dtype.as_numpy_dtype),
-                step,
-                step + steps,
-                slots,
-                4096,
-            )
-        parameters = parameters._replace(heard=heard)
-        advance.tell(tf.nest.map_structure(tf.constant, parameters))
-    return np.concatenate(spikes, axis=1), compiled, carry
+    started = time.perf_counter()
+    hears = Hearing(mine)
+    border = None if job.every is None else -(-job.every // job.stride) * job.stride
+    steps = chunks.run(
+        system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border
+    )
+    chunk = _next(steps, None, failed)
+    while chunk is not None or failed:
+        said = hears.said(chunk) if chunk is not None else pickle.dumps(failed[0])
+        stops = run is not None and run.stop is not None
+        flag = _FAILED if chunk is None else _STOPS if stops else _GOES_ON
+        heard = yield Message(flag + said)
+        for data in heard:
+            if data[:1] == _FAILED:
+                raise pickle.loads(data[1:])
+        assert chunk is not None
+        carry = hears.hear(chunk, heard, advance)
+        gathered.take(chunk, hears.spikes)
+        done = chunk.step + chunk.steps
+        stopped = any(data[:1] == _STOPS for data in heard)
+        at_border = border is not None and done % border == 0
+        over = done == job.n_steps
+        if over or stopped or at_border or gathered.is_full():
+            told = yield Message(pickle.dumps(gathered.given()), to_all=False)
+            if run is not None:
+                run.take(gathered.merged(told))
+            gathered.forget()
+        state = None
+        if over or stopped or at_border:
+            state = yield from _state(mine, hears.settled(carry), job.begin + done, gathered)
+        if run is not None:
+            run.compiled = advance.fresh
+            run.seconds["compile_seconds"] = started - begin
+            run.keep(state, time.perf_counter() - started, show)
+        if over or stopped:
+            return state
+        chunk = _next(steps, carry, failed)
+    raise AssertionError("a run has at least one chunk")
 
 
-def lockstep(runs):
-    """Run shares in turn in one process."""
-    runs = list(runs)
-    results = [None] * len(runs)
-    sent = [next(r) for r in runs]
-    while True:
-        told, done = [], 0
-        for k, r in enumerate(runs):
-            try:
-                told.append(r.send(sent))
-            except StopIteration as stop:
-                results[k] = stop.value
-                done += 1
-        if done:
-            assert done == len(runs)
-            return results
-        sent = told
+def _next(
+    steps: Generator[Chunk, Carry | None], carry: Carry | None, failed: list[SomaflowError]
+) -> Chunk | None:
+    """Return the next chunk; None where it failed, and why is put into a list."""
+    try:
+        return steps.send(carry)
+    except SomaflowError as error:
+        failed.append(error)
+        return None
+
+
+class Hearing:
+    """What a share says of its spikes, and what it hears.
+
+    Args:
+        mine: The share.
+
+    Attributes:
+        spikes: Those of all shares in the last chunk: the step, the place among all sources, the
+            time to the step's end and what is kept, float64 `[3 + n_values, n_spikes]`.
+    """
+
+    def __init__(self, mine: Mine) -> None:
+        self.mine, self.layout = mine, Layout.of(mine.job.network)
+        system, own = mine.compiled.system, mine.bounds[mine.k]
+        self.receive, self.parameters = system.receive, system.parameters
+        self.slots = {key: len(history) for key, history in system.initial.event.spikes.items()}
+        self.kind = tf.as_dtype(mine.job.dtype).as_numpy_dtype
+        self.room = _room(mine.job.network, mine.span)
+        self.rest: tuple[Chunk, Array] | None = None
+        self.spikes = np.zeros((3 + mine.alongside, 0))
+        # Of each place among the crossings of the share that among those of the whole.
+        self.places = np.full(system.crossings[-1] if system.crossings else 0, -1)
+        for source in system.sources:
+            owner = source.name.partition(".")[0]
+            if owner in own:
+                begin, end = own[owner]
+                there = self.layout.sources[source.name].start + np.arange(begin, end)
+                self.places[source.start : source.start + end - begin] = there
+
+    def said(self, chunk: Chunk) -> bytes:
+        """Return the spikes of a chunk for the others."""
+        found = chunk.samples.crossings
+        spikes = np.zeros((3 + self.mine.alongside, 0))
+        if found is not None:
+            crossings = found()
+            places = self.places[crossings.places[-1]]
+            here = np.flatnonzero(places >= 0)
+            spikes = np.zeros((3 + self.mine.alongside, len(here)))
+            spikes[0] = crossings.steps[here]
+            spikes[1], spikes[2] = places[here], crossings.since[here]
+            spikes[3 : 3 + crossings.kept.shape[1]] = crossings.kept[here].T
+        return spikes.tobytes()
+
+    def hear(self, chunk: Chunk, heard: Sequence[bytes], advance: Advance) -> Carry | None:
+        """Take what all have said of a chunk; return the state to go on from, if it is another."""
+        height = 3 + self.mine.alongside
+        parts = [np.frombuffer(data[1:]).reshape(height, -1) for data in heard]
+        spikes = np.concatenate(parts, axis=1)
+        self.spikes = spikes[:, np.lexsort((spikes[1], spikes[0]))]
+        told = self._told(chunk, self.room)
+        if told is None:  # too many for what is compiled, which then hears of none
+            self.parameters = self.parameters._replace(
+                heard=self._told(chunk, self.spikes.shape[1])
+            )
+            carry = self._received(chunk.carry)
+            self.parameters = self.parameters._replace(heard=self._nothing())
+            advance.tell(tf.nest.map_structure(tf.constant, self.parameters))
+            return carry
+        self.parameters = self.parameters._replace(heard=told)
+        advance.tell(tf.nest.map_structure(tf.constant, self.parameters))
+        return chunk.carry
+
+    def settled(self, carry: Carry) -> Carry:
+        """Return the state at the end of a chunk with what was heard of it."""
+        return self._received(carry)
+
+    def _received(self, carry: Carry) -> Carry:
+        assert self.receive is not None
+        return self.receive(carry, tf.nest.map_structure(tf.constant, self.parameters))
+
+    def _nothing(self) -> dict[str, Heard]:
+        none = np.zeros(0, np.int64)
+        return {
+            key: heard_of(none, none, np.zeros(0, self.kind), 0, 0, slots, self.room)
+            for key, slots in self.slots.items()
+        }
+
+    def _told(self, chunk: Chunk, room: int) -> dict[str, Heard] | None:
+        """Return what is heard of each history; None where there is no room."""
+        first = chunk.start + chunk.step
+        steps, places = first + self.spikes[0].astype(np.int64), self.spikes[1].astype(np.int64)
+        found = {}
+        for key, slots in self.slots.items():
+            source = self.layout.sources[key.removeprefix("spikes ")]
+            begin = source.start
+            one = np.flatnonzero((places >= begin) & (places < begin + source.size))
+            # Spikes that no synapse waits for any more have lost their slot.
+            one = one[steps[one] >= first + chunk.steps - slots]
+            if len(one) > room:
+                return None
+            since = self.spikes[2, one].astype(self.kind)
+            cells = places[one] - begin
+            ends = first, first + chunk.steps
+            found[key] = heard_of(steps[one], cells, since, *ends, slots, room)
+        return found
+
+
+class Gathered:
+    """What a share has recorded since the first worker stored last.
+
+    Args:
+        mine: The share.
+        looks: Of each share by key where its numbers stand in those of the whole, and what it
+            looks at; none of a worker that is not the first.
+        views: What each recorder of the whole looks at.
+    """
+
+    def __init__(
+        self, mine: Mine, looks: Sequence[Mapping[str, Any]], views: Mapping[str, View]
+    ) -> None:
+        self.mine, self.layout = mine, Layout.of(mine.job.network)
+        self.looks, self.views = looks, views
+        self.chunks: list[Chunk] = []
+        self.spikes: list[Array] = []
+
+    def take(self, chunk: Chunk, spikes: Array) -> None:
+        """Keep what a chunk leaves, without its state."""
+        self.chunks.append(replace(chunk, carry=None))
+        if self.mine.k == 0:
+            moved = spikes.copy()
+            moved[0] += chunk.step - self.chunks[0].step
+            self.spikes.append(moved)
+
+    def is_full(self) -> bool:
+        """Tell whether it is time to store what there is: alike in all workers."""
+        steps = sum(chunk.steps for chunk in self.chunks)
+        return steps >= _STEPS
+
+    def given(self) -> dict[str, Array]:
+        """Return what is recorded of states, for the first worker."""
+        keys = self.chunks[0].samples.observed
+        return {
+            key: np.concatenate([chunk.samples.observed[key] for chunk in self.chunks])
+            for key in keys
+        }
+
+    def put(self, whole: dict[str, Array], k: int, key: str, values: Array) -> None:
+        """Put numbers of a share among those of the whole."""
+        places, _ = self.looks[k][key]
+        if places is None:
+            whole[key] = values
+            return
+        shape = (*values.shape[:-1], len(self.views[key].places))
+        whole.setdefault(key, np.zeros(shape, values.dtype))[..., places] = values
+
+    def merged(self, told: Sequence[bytes]) -> Chunk:
+        """Return what all have recorded, as one process would have, and forget it."""
+        parts = [pickle.loads(data) for data in told]
+        first, steps = self.chunks[0], sum(chunk.steps for chunk in self.chunks)
+        observed: dict[str, Array] = {}
+        for k, part in enumerate(parts):
+            for key, values in part.items():
+                self.put(observed, k, key, values)
+        spikes = np.concatenate(self.spikes, axis=1)
+
+        def crossings() -> Crossings:
+            return Crossings(
+                (self.layout.width,),
+                spikes[0].astype(np.int64),
+                (spikes[1].astype(np.int64),),
+                spikes[2].astype(np.float32),  # as one process keeps them
+                spikes[3:].T,
+            )
+
+        samples = Samples(observed, steps, crossings)
+        return Chunk(first.start, first.step, steps, first.first_row, samples, first.carry)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.chunks, self.spikes = [], []
