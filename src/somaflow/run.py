@@ -10,7 +10,7 @@ from somaflow.running.arguments import Changes
 from somaflow.running.execution import execute, finished
 from somaflow.running.job import Job, to_json
 from somaflow.running.logbook import Logbook, made_with
-from somaflow.running.preparing import prepare
+from somaflow.running.preparing import Prepared, prepare
 from somaflow.running.progress import Display
 from somaflow.running.stopped import Stopped, find
 from somaflow.storage.claim import claimed
@@ -54,14 +54,14 @@ def go_on(sink: Resumable, changes: Changes, exact: bool, progress: Display) -> 
     Raises:
         StoreError, RunError, NonFiniteState, Interrupted: As `sf.resume`.
     """
-    whole = _whole(sink, changes)
+    whole = finished_one(sink, changes)
     if whole is not None:
         return whole
     with claimed(sink.beside):
         return _rest(find(sink, changes), exact, progress)
 
 
-def _whole(sink: Resumable, changes: Changes) -> Solution | None:
+def finished_one(sink: Resumable, changes: Changes) -> Solution | None:
     """Return a run of which nothing is left to do; None where something is, or may be.
 
     Raises:
@@ -82,8 +82,20 @@ def _rest(stopped: Stopped, exact: bool, progress: Display) -> Solution:
     Raises:
         StoreError, RunError: As `sf.resume`.
     """
-    sink, job, step = stopped.sink, stopped.job, stopped.checkpoint.step
-    log = Logbook(sink.beside)
+    tell_of_damage(stopped)
+    prepared = replace(stopped.build(), meta=marked(stopped, exact))
+    refuse(prepared, stopped.sink, stopped.checkpoint.step)
+    reopen(stopped, prepared)
+    return execute(prepared, stopped.sink, progress, stopped.checkpoint)
+
+
+def tell_of_damage(stopped: Stopped) -> None:
+    """Warn of checkpoints that are not whole.
+
+    Raises:
+        StoreError: The log cannot be written.
+    """
+    log = Logbook(stopped.sink.beside)
     for sentence in stopped.damaged:
         text = f"{sentence}; the one at {stopped.time:g} ms is used."
         with writing(log.folder):
@@ -91,23 +103,33 @@ def _rest(stopped: Stopped, exact: bool, progress: Display) -> Solution:
         warn(
             text,
         )
-    meta = _marked(stopped, exact)
-    prepared = replace(stopped.build(), meta=meta)
-    refuse(prepared, sink, step)
+
+
+def reopen(stopped: Stopped, prepared: Prepared) -> None:
+    """Open the store of a run that goes on.
+
+    Args:
+        stopped: What is left of it.
+        prepared: What is built for it.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    sink, job = stopped.sink, stopped.job
+    log = Logbook(sink.beside)
     told = json.dumps(to_json(job, prepared.meta)).encode()
     with writing(log.folder):
         log.line(f"resumed at {stopped.time:g} ms, until {job.duration:g} ms")
         tidy_beside(log.folder)
         if told != log.folder.read(JOB):
             log.folder.write(JOB, told)
-    if step:
+    if stopped.checkpoint.step:
         sink.reopen(prepared.columns, prepared.header, stopped.cursors)
     else:
         sink.create(prepared.columns, prepared.header)
-    return execute(prepared, sink, progress, stopped.checkpoint)
 
 
-def _marked(stopped: Stopped, exact: bool) -> dict[str, Json]:
+def marked(stopped: Stopped, exact: bool) -> dict[str, Json]:
     """Return what a store says of a run, and of parts that may differ in their last digits.
 
     Raises:

@@ -25,8 +25,6 @@ from somaflow.network.shares import Bounds
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
-_COLUMNS = ("pre", "post", "coherent", "delay")
-
 
 class Heard(NamedTuple):
     """The spikes of a population in the last steps, as arguments of the compiled function.
@@ -70,10 +68,9 @@ class Share:
 
     def nothing(self, histories: Mapping[str, Array]) -> dict[str, Heard]:
         """Return what is heard of histories where nothing is."""
+        none = np.zeros(0, np.int64)
         return {
-            key: heard_of(
-                *np.zeros((2, 0), np.int64), np.zeros(0, h.dtype), 0, 0, len(h), self.room
-            )
+            key: heard_of(none, none, np.zeros(0, h.dtype), (0, 0), len(h), self.room)
             for key, h in histories.items()
         }
 
@@ -93,11 +90,11 @@ class Share:
         group = next(g for g in self.groupings(None) if g.key == key)
         place = group.projections.index(projection)
         parts = self.synapses[key][place]
-        return Connections(
-            *(np.concatenate([getattr(part, n) for part in parts]) for n in _COLUMNS),
-            parts[0].shape,
-            parts[0].unit,
+        pre, post, weight, delay = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("pre", "post", "coherent", "delay")
         )
+        return Connections(pre, post, weight, delay, parts[0].shape, parts[0].unit)
 
     def groupings(self, apart: Mapping[str, str] | None) -> list[Grouping]:
         """Return the groups of projections that reach own cells."""
@@ -147,12 +144,11 @@ def _drawn(projection: Projection, bounds: tuple[int, int]) -> Iterator[Connecti
         return
     first, last = int(places[0]), int(places[-1]) + 1
     whole = len(places) == last - first
-    for start, stop in groups.ranges(projection):
-        start, stop = max(start, first), min(stop, last)
-        if start >= stop:
-            continue
-        part = projection.connections((start, stop))
-        yield part if whole else _within(part, bounds)
+    for rows in groups.ranges(projection):
+        start, stop = max(rows[0], first), min(rows[1], last)
+        if start < stop:
+            part = projection.connections((start, stop))
+            yield part if whole else _within(part, bounds)
 
 
 def _within(part: Connections, bounds: tuple[int, int]) -> Connections:
@@ -185,7 +181,7 @@ def received(history: Tensor, heard: Heard) -> Tensor:
 
 
 def heard_of(
-    steps: Array, cells: Array, since: Array, first: int, last: int, slots: int, room: int
+    steps: Array, cells: Array, since: Array, chunk: tuple[int, int], slots: int, room: int
 ) -> Heard:
     """Return spikes in the steps of a chunk as the compiled function takes them.
 
@@ -193,15 +189,14 @@ def heard_of(
         steps: The step of each, from the run's time 0.
         cells: Its cell.
         since: The time from it to the end of its step.
-        first: The first step of the chunk.
-        last: The step behind its last.
+        chunk: The first step of the chunk and the one behind its last.
         slots: How many the history has.
         room: How many spikes there may be.
     """
+    first, last = chunk
     clear = np.zeros(slots, np.bool_)
     clear[np.arange(max(first, last - slots), last) % slots] = True
+    places, values = np.zeros((2, room), np.int32), np.zeros(room, since.dtype)
     n = len(steps)
-    places = np.zeros((2, room), np.int32)
-    values = np.zeros(room, since.dtype)
     places[0, :n], places[1, :n], values[:n] = steps % slots, cells, since
     return Heard(clear, places[0], places[1], values)

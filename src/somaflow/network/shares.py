@@ -7,13 +7,12 @@ others are cut into ranges of cells. Spikes alone go from one share to another.
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import NamedTuple, TypeVar
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow.description import Description
 from somaflow.equations.expression import Node
 from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways
@@ -32,7 +31,6 @@ BLOCK = 16
 
 Bounds = Mapping[str, tuple[int, int]]  # of each population its first cell and the one behind
 Numbers = Mapping[str, Mapping[str, NDArray[np.float64]]]  # of cells, by population and name
-Target = TypeVar("Target", Stimulus, VoltageClamp, PoissonInput)
 
 
 def goes_by_spikes(projection: Projection, dt: float) -> bool:
@@ -217,8 +215,7 @@ def _source(
     source: SpikeSourcePoisson | SpikeSourceArray, bounds: tuple[int, int]
 ) -> SpikeSourcePoisson | SpikeSourceArray:
     if isinstance(source, SpikeSourcePoisson):
-        size = bounds[1] - bounds[0]
-        return replace(source, rate=_of_cells(source.rate, np.arange(*bounds), size))
+        return replace(source, rate=_of_cells(source.rate, np.arange(*bounds)))
     if source.cells is None:
         return source
     mine = (source.cells >= bounds[0]) & (source.cells < bounds[1])
@@ -226,7 +223,7 @@ def _source(
     return SpikeSourceArray(times, cells=source.cells[mine] - bounds[0])
 
 
-def _of_cells(thing: object, places: NDArray[np.int64], size: int) -> object:
+def _of_cells(thing: object, places: NDArray[np.int64]) -> Any:
     """Return a waveform, or numbers, of some of the cells for which it is given."""
     if isinstance(thing, Parameter):
         value = thing.value
@@ -236,15 +233,14 @@ def _of_cells(thing: object, places: NDArray[np.int64], size: int) -> object:
         if samples.value.ndim < 2:
             return thing
         return replace(thing, samples=Parameter(samples.value[:, places], samples.unit))
-    if not isinstance(thing, Description):
+    if not is_dataclass(thing) or isinstance(thing, type):
         return thing
-    numbers = {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
     own = {
-        name: _of_cells(value, places, size)
-        for name, value in numbers.items()
-        if isinstance(value, Parameter) and value.value.ndim
+        f.name: _of_cells(getattr(thing, f.name), places)
+        for f in fields(thing)
+        if f.init and isinstance(getattr(thing, f.name), Parameter)
     }
-    return replace(thing, **own) if own else thing
+    return replace(thing, **own)
 
 
 def _view(
@@ -267,7 +263,7 @@ def _stimulus(
     view, places = _view(part.target, cells, own)
     if view is None:
         return None
-    waveform = _of_cells(part.waveform, places, len(part.target))
+    waveform = _of_cells(part.waveform, places)
     stimulus = replace(part, target=view, waveform=waveform)
     # Its random numbers follow from what it is called in the whole.
     object.__setattr__(stimulus, "name", label)
@@ -278,7 +274,7 @@ def _clamp(part: VoltageClamp, cells: Mapping[str, Population], own: Bounds) -> 
     view, places = _view(part.cells, cells, own)
     if view is None:
         return None
-    return replace(part, cells=view, voltage=_of_cells(part.voltage, places, len(part.cells)))
+    return replace(part, cells=view, voltage=_of_cells(part.voltage, places))
 
 
 def _input(part: PoissonInput, cells: Mapping[str, Population], own: Bounds) -> PoissonInput | None:
@@ -289,14 +285,7 @@ def _input(part: PoissonInput, cells: Mapping[str, Population], own: Bounds) -> 
     return replace(
         part,
         post=view,
-        rate=_of_cells(part.rate, places, len(part.post)),
+        rate=_of_cells(part.rate, places),
         n=part.n[places] if several else part.n,  # pyright: ignore
-        weight=_of_cells(part.weight, places, len(part.post)),
+        weight=_of_cells(part.weight, places),
     )
-
-
-# --------------------------------------------------------------------------- recordings
-
-
-def recorders(wanted: Sequence[Recorder], own: Bounds) -> tuple[tuple[Recorder, ...], list[object]]:
-    raise NotImplementedError

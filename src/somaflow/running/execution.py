@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
@@ -265,11 +266,12 @@ class Run:
         self.done = chunk.step + chunk.steps
         self._write(chunk)
 
-    def keep(self, carry: Carry | None, seconds: float, show: Callable[[Progress], None]) -> None:
+    def keep(self, carry: Any | None, seconds: float, show: Callable[[Progress], None]) -> None:
         """Keep and show how far a run is whose chunks are computed elsewhere.
 
         Args:
-            carry: The state, where there is to be a checkpoint.
+            carry: The state, as `final` of what is prepared takes it, where there is to be a
+                checkpoint.
             seconds: How long it has run.
             show: Shows progress.
 
@@ -295,14 +297,14 @@ class Run:
         with writing(self.log.folder):
             self.log.note(progress)
 
-    def _save(self, carry: Carry, step: int, memory: Memory) -> None:
+    def _save(self, carry: Any, step: int, memory: Memory) -> None:
         assert self.log is not None and self.store is not None
         self.store.flush()
         with writing(self.log.folder):
             checkpoint.save(self.log.folder, self._checkpoint(carry, step, memory))
             self.log.line(f"checkpoint at {step * self.job.dt:g} ms")
 
-    def _checkpoint(self, carry: Carry, step: int, memory: Memory) -> Checkpoint:
+    def _checkpoint(self, carry: Any, step: int, memory: Memory) -> Checkpoint:
         job, prepared = self.job, self.prepared
         final = prepared.compiled.final(carry, job.begin + step)
         arrays = {

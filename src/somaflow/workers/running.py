@@ -10,9 +10,15 @@ from dataclasses import dataclass, replace
 from somaflow.errors import RunError
 from somaflow.network.shares import Bounds
 from somaflow.planning.sizes import Known, room_for, shortage, sizes_of
+from somaflow.run import finished_one, marked, reopen, tell_of_damage
+from somaflow.running.arguments import Changes
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
+from somaflow.running.preparing import Prepared
 from somaflow.running.progress import Display, Progress, shown
+from somaflow.running.snapshots import part_of, state_of
+from somaflow.running.stopped import find
+from somaflow.storage.checkpoint import Checkpoint
 from somaflow.storage.claim import claimed
 from somaflow.storage.sinks import Resumable, Sink
 from somaflow.storage.solution import Solution
@@ -35,6 +41,23 @@ class Errand:
     sink: Sink
     progress: Display
     bounds: Sequence[Bounds] | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A run that the first worker is asked to go on with.
+
+    Attributes:
+        sink: Its store.
+        changes: What is to be other than it was asked for.
+        exact: Whether to refuse where the last digits might be others.
+        progress: As for `sf.simulate`.
+    """
+
+    sink: Resumable
+    changes: Changes
+    exact: bool
+    progress: Display
 
 
 def refuse(job: Job) -> None:
@@ -61,28 +84,61 @@ def first(errand: Errand, count: int) -> Part[Solution]:
     assert ready.whole is not None
     _refuse_size(ready, sink)
     if not isinstance(sink, Resumable):
-        return (yield from _run(ready, sink, errand.progress))
+        return (yield from _run(ready, ready.whole, sink, errand.progress))
     sink.check(ready.whole.columns)
     with claimed(sink.beside):
         sink.check(ready.whole.columns)  # somebody may have made a run there meanwhile
-        return (yield from _run(ready, sink, errand.progress))
+        return (yield from _run(ready, ready.whole, sink, errand.progress))
+
+
+def again(errand: Rest, count: int) -> Part[Solution]:
+    """Go on with a run as the first of some workers, however many it had before."""
+    sink = errand.sink
+    whole = finished_one(sink, errand.changes)
+    if whole is not None:
+        yield Message(pickle.dumps(None))
+        return whole
+    with claimed(sink.beside):
+        stopped = find(sink, errand.changes)
+        tell_of_damage(stopped)
+        meta, snapshot = marked(stopped, errand.exact), stopped.checkpoint
+        state = state_of(snapshot, stopped.job.begin, stopped.job.dt)
+        job = replace(stopped.job, initial=state)
+        bounds, kept = bounds_of(job, count), part_of(snapshot.arrays, "kept")
+        yield Message(pickle.dumps((job, bounds, kept, snapshot.step)))
+        ready = yield from share(job, 0, bounds, kept)
+        assert ready.whole is not None
+        prepared = replace(ready.whole, job=stopped.job, meta=meta)
+        _refuse_size(ready, sink)
+        reopen(stopped, prepared)
+        return (yield from _run(ready, prepared, sink, errand.progress, snapshot))
 
 
 def other(k: int) -> Part[None]:
     """Do what the first worker says, as another one."""
     heard = yield Message(b"")
-    job, bounds, kept, done = pickle.loads(heard[0])
+    told = pickle.loads(heard[0])
+    if told is None:  # nothing is left to do
+        return
+    job, bounds, kept, done = told
     ready = yield from share(job, k, bounds, kept)
     yield from computed(ready, None, lambda _: None, done)
 
 
-def _run(ready: Ready, sink: Sink, progress: Display) -> Part[Solution]:
-    assert ready.whole is not None
-    run = Run(ready.whole, sink, None)
-    run.open()
-    begin = Progress(0.0, ready.mine.job.duration, 0.0, 0.0, None, 0)
+def _run(
+    ready: Ready,
+    prepared: Prepared,
+    sink: Sink,
+    progress: Display,
+    resumed: Checkpoint | None = None,
+) -> Part[Solution]:
+    run = Run(prepared, sink, resumed)
+    if resumed is None:
+        run.open()
+    done = run.done * prepared.job.dt
+    begin = Progress(done, prepared.job.duration, done, 0.0, None, 0)
     with run.watched(), shown(progress, begin) as show:
-        final = yield from computed(ready, run, show)
+        final = yield from computed(ready, run, show, run.done)
     return run.solution(final)
 
 

@@ -218,8 +218,8 @@ def _whole_group(grouping: Grouping, parts: Sequence[FinalState]) -> KeptGroup:
     return replace(
         known[0],
         members={name: (target, *ends) for name, target, ends in _columns(grouping)},
-        wired=tallied(k.wired for k in known) if learns else known[0].wired,
-        began=tallied(k.began for k in known) if learns else known[0].began,
+        wired=tallied(k.wired or "" for k in known) if learns else known[0].wired,
+        began=tallied(k.began or "" for k in known) if learns else known[0].began,
     )
 
 
