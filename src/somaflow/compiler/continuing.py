@@ -358,7 +358,8 @@ class Continuing:
                 return value if due is None else self.clocks.ring(due, np.asarray(value), group)
             array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
-                return np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+                steps = np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+                return np.broadcast_to(steps, np.shape(value)).copy()  # once one for all rows
             if part not in _POST:
                 return array
             values = np.array(value)

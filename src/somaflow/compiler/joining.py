@@ -109,8 +109,8 @@ class Joining:
             place=place,
             nodes=self.nodes,
         )
-        for projection in grouping.projections:
-            self._add_route(group, projection)
+        for projection, own in zip(grouping.projections, grouping.forms, strict=True):
+            self._add_route(group, projection, own)
         if self.before is not None:
             group.before = self.before.group(group)
             group.begun = self.before.begun(group, group.before)
@@ -121,12 +121,12 @@ class Joining:
         """Return what differs between synapses or within a run, beside the states."""
         return frozenset({*synaptic.equations.inputs, synaptic.weight_name or "", *form.draws})
 
-    def _add_route(self, group: Group, projection: Projection) -> None:
+    def _add_route(self, group: Group, projection: Projection, form: Form) -> None:
         target = self.place[projection.post.population.name]
         begin = group.width if group.routes else 0
         columns = slice(begin, begin + padded(self.populations[target].size))
         group.members.append(Member(projection, begin))
-        group.routes.append(self._route(projection, forms.take_apart(projection), target, columns))
+        group.routes.append(self._route(projection, form, target, columns))
 
     def _route(self, synaptic: Synaptic, form: Form, target: int, columns: slice) -> Route:
         """Return the way from the sums of a projection or Poisson input to its cells."""

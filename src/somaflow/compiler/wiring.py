@@ -26,6 +26,7 @@ from somaflow.numerics.delivery import (
 )
 from somaflow.numerics.sums import dense, gathered, weighted_sum
 from somaflow.numerics.types import Tensor
+from somaflow.units import Parameter
 
 
 class Member(NamedTuple):
@@ -53,8 +54,20 @@ def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) ->
             yield Part(connections.pre, connections.post + np.int32(start), columns)
 
 
+def one_weight(projection: Projection) -> float | None:
+    """Return the weight of all synapses of a projection; None where theirs may differ."""
+    if projection.weight_name is None:
+        return 1.0
+    weight = projection.weight
+    one = isinstance(weight, Parameter) and not weight.value.ndim
+    return float(weight.value) if one else None
+
+
 class Wiring:
     """The static synapses of a group.
+
+    Where each projection has one weight for all its synapses, a matrix counts the synapses of each
+    pair, and the sums are multiplied by the weight: runs that differ in it share the matrix.
 
     Args:
         members: The projections.
@@ -68,6 +81,7 @@ class Wiring:
     Attributes:
         choice: How they are summed.
         arrays: The arrays that it takes.
+        scaled: Whether sums over counts are multiplied by `arrays["scale"]`, `[width]`.
         latest: The longest delay in steps where delays differ between synapses, else None.
     """
 
@@ -84,6 +98,8 @@ class Wiring:
         dtype: np.dtype,
     ) -> None:
         self.n_pre, self.width, self.single = n_pre, width, False
+        weights = [one_weight(member.projection) for member in members]
+        self.scaled = chosen.form != "loop" and None not in weights
         self.latest: int | None = None
         later = any(varied_delays(member.projection) for member in members)
 
@@ -102,7 +118,13 @@ class Wiring:
                 order = np.lexsort((pre, post))
                 pre, post, weight = pre[order], post[order], weight[order]
             fill = dense if chosen.form == "dense" else gathered
+            if self.scaled:
+                weight = np.ones_like(weight)
             self.arrays = fill(pre, post, weight, n_pre, width)
+            if self.scaled:
+                begin = [member.start for member in members]
+                columns = np.diff([*begin, width])
+                self.arrays["scale"] = np.repeat(np.array(weights, dtype), columns)
         if later:
             self.latest = int(self.arrays["delay"].max(initial=0))
         self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
@@ -115,7 +137,7 @@ class Wiring:
         """Return sum over j of weight[j, i]*x[..., j], `[..., width]`."""
         if self.choice.form == "loop":
             return deliver(arrays, self.single, self.width, x)
-        return weighted_sum(arrays["weight"], arrays.get("sources"), x)
+        return weighted_sum(arrays["weight"], arrays.get("sources"), x, arrays.get("scale"))
 
     def sum_values(
         self, arrays: dict[str, Tensor], sending: Places, value: Value, height: int

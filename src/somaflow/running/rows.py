@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,7 @@ from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
 from somaflow.simulation.loop import build
 from somaflow.simulation.replay import finite
-from somaflow.simulation.system import Carry
+from somaflow.simulation.system import Carry, System
 from somaflow.solvers.stages import nodes_of
 from somaflow.storage.sinks import MemorySink
 
@@ -50,11 +51,15 @@ def rows_of(job: Job) -> int:
 
 
 def _rows_of(compiled: Compiled) -> int:
-    weights = abreast.weight_bytes(compiled.system)
-    if compiled.alone or weights > _WEIGHTS:
+    if compiled.alone or abreast.weight_bytes(compiled.system) > _WEIGHTS:
         return 1
-    flow = sum(block.nbytes for block in compiled.system.initial.flow)
-    size = _COPIES * flow + weights
+    return _fitting(compiled.system)
+
+
+def _fitting(system: System, wired: bool = True) -> int:
+    """Return how many rows fit in the cache: a power of 2."""
+    flow = sum(block.nbytes for block in system.initial.flow)
+    size = _COPIES * flow + abreast.weight_bytes(system, wired)
     fit = min(_CACHE // max(size, 1), _MOST)
     return 1 << (fit.bit_length() - 1) if fit > 1 else 1
 
@@ -74,7 +79,8 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         Of each its recordings, in memory; or why it has none, where it failed.
     """
     results = side_by_side(jobs, rows)
-    alike: dict[object, list[tuple[int, Prepared]]] = {}
+    courses: dict[object, str] = {}
+    alike: dict[object, list[tuple[int, _Row]]] = {}
     for place, job in enumerate(jobs):
         if place in results:
             continue
@@ -86,41 +92,73 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         if _rows_of(prepared.compiled) == 1:
             results[place] = by_itself(prepared)
         else:
-            alike.setdefault(_kind(prepared), []).append((place, prepared))
+            kind, counts = _kind(prepared, courses)
+            alike.setdefault(kind, []).append((place, _Row(prepared, counts)))
     for members in alike.values():
         few = 1 << (len(members) - 1).bit_length()
         room = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
+        if len({row.counts for _, row in members}) > 1:  # matrices of its own for each row
+            most = _fitting(members[0][1].run.compiled.system, wired=False)
+            room = max(-(-room // -(-room // most)), _LEAST)
         for first in range(0, len(members), room):
             places, chosen = zip(*members[first : first + room], strict=True)
             results.update(zip(places, _abreast(chosen, room), strict=True))
     return [results[place] for place in range(len(jobs))]
 
 
-def _kind(prepared: Prepared) -> tuple[object, ...]:
+class _Row(NamedTuple):
+    """A run that is to be a row, and a checksum of which cells its synapses join."""
+
+    run: Prepared
+    counts: str
+
+
+def _kind(prepared: Prepared, courses: dict[object, str]) -> tuple[tuple[object, ...], str]:
     """Return what runs have in common that are computed side by side.
 
     That is all that is no row of an array: their structure, what they share, and what is known of
     each step beforehand, such as the course of a stimulus.
+
+    Args:
+        prepared: One of them.
+        courses: What is known of runs before it, with the same stimuli.
+
+    Returns:
+        That, and a checksum of what rows may share or not.
     """
+    job = prepared.job
+    run = job.n_steps, job.begin, job.dt, job.dtype, signature(job.solver)
+    network = job.network
+    # Of one and the same objects, which all runs hold, the courses are the same.
+    sources = (p for p in network.populations if p.source is not None)
+    given = *network.stimuli, *network.clamps, *network.inputs, *sources
+    known = *run, *map(id, given)
+    if known not in courses:
+        courses[known] = _course(prepared)
+    shapes, counts = abreast.likeness(prepared.compiled.system)
+    return (*run, prepared.compiled.structure, shapes, courses[known]), counts
+
+
+def _course(prepared: Prepared) -> str:
+    """Return a checksum of what is known of each step of a run beforehand."""
     job, system = prepared.job, prepared.compiled.system
     digest = blake2b(digest_size=16)
     for step in range(job.begin, job.begin + job.n_steps + 1, _STEPS):
         steps = np.arange(step, min(step + _STEPS, job.begin + job.n_steps + 1), dtype=np.int64)
         for table in system.inputs(steps, nodes_of(job.solver), job.dt):
             digest.update(np.ascontiguousarray(table).tobytes())
-    run = job.n_steps, job.begin, job.dt, job.dtype, signature(job.solver)
-    alike = prepared.compiled.structure, abreast.likeness(system)
-    return *run, *alike, digest.hexdigest()
+    return digest.hexdigest()
 
 
-def _abreast(runs: Sequence[Prepared], rows: int) -> list[Result]:
+def _abreast(every: Sequence[_Row], rows: int) -> list[Result]:
     """Run jobs of one kind as rows of one program, the last one in all rows that are left."""
+    runs, wired = [row.run for row in every], len({row.counts for row in every}) == 1
     first, job, begin = runs[0], runs[0].job, time.perf_counter()
-    every = [run.compiled.system for run in runs]
-    every += [every[-1]] * (rows - len(every))
-    system = abreast.stacked(compile_job(job, rows=rows).system, every)
+    systems = [run.compiled.system for run in runs]
+    systems += [systems[-1]] * (rows - len(systems))
+    system = abreast.stacked(compile_job(job, rows=rows).system, systems, wired)
     schedule = schedule_of(job, system, first.columns, rows)
-    key = "rows", rows, first.compiled.structure, signature(job.solver)
+    key = "rows", rows, wired, first.compiled.structure, signature(job.solver)
     advance = build(system, job.solver, job.dt, schedule, tf.as_dtype(job.dtype), key)
     carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
     advance(carry, 0, 0, 0, False)
