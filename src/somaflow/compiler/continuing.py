@@ -359,7 +359,7 @@ class Continuing:
             array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
                 steps = np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
-                return np.broadcast_to(steps, np.shape(value)).copy()  # once one for all rows
+                return np.broadcast_to(steps, np.asarray(value).shape).copy()  # once one for all
             if part not in _POST:
                 return array
             values = np.array(value)

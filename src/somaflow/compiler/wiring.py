@@ -59,8 +59,9 @@ def one_weight(projection: Projection) -> float | None:
     if projection.weight_name is None:
         return 1.0
     weight = projection.weight
-    one = isinstance(weight, Parameter) and not weight.value.ndim
-    return float(weight.value) if one else None
+    if isinstance(weight, Parameter) and not weight.value.ndim:
+        return float(weight.value)
+    return None
 
 
 class Wiring:
