@@ -223,7 +223,8 @@ def plan(sweep: Sweep, way: Way, console: Console) -> dict[str, Any]:
         record=first.record,
         initial=first.initial,
     )
-    processes = min(way.processes or physical_cores(), count)
+    alone = execution.computes_here(request)
+    processes = 1 if alone else min(way.processes or physical_cores(), count)
     rows = execution.rows_for(request, execution.job(first, settings), processes)
     each = 8 * len(first.record) if sweep.reduce else one.recordings_in_memory
     # What is finished lies beside the result until that is whole.
