@@ -96,7 +96,7 @@ def test_bytes_do_not_depend_on_the_order_or_the_size_of_tasks(
     monkeypatch.setattr(result, "CHUNK_BYTES", 100)
     stores = []
     for k, groups in enumerate(([[0, 1, 2, 3, 4, 5]], [[5], [3, 4], [0, 2], [1]])):
-        parts = Parts(Folder(tmp_path / f"{k}.run"))
+        parts = Parts(Folder(tmp_path / f"{k}.run"), "a")
         for group in groups:
             parts.add([outcomes[number] for number in group])
         on_disk(space, parts, tmp_path / f"{k}.zarr").close()
