@@ -246,6 +246,17 @@ BAD: dict[str, tuple[Callable[[], Members], type[SomaflowError], str]] = {
         UnknownNameError,
         "called 'cells.g_Na'. Did you mean 'cells.g_na'",
     ),
+    "the step": (lambda: _members({"dt": [0.1, 0.2] * ms}), UnknownNameError, "dt is an argument"),
+    "texts": (
+        lambda: _members([{"cells.C": "1"}, {"cells.C": "2"}]),
+        UnitError,
+        "at point 0, cells.C=1: .*The value of 'cells.C' is the text '1', not a number",
+    ),
+    "seeds as texts": (
+        lambda: _members({"cells.C": [1, 2], "seed": [0, "7"]}),
+        WrongTypeError,
+        "at cells.C=1, seed=7: a seed is an integer.* is the text '7'",
+    ),
     "seed's name": (lambda: _members({"sede": [1]}), UnknownNameError, "Did you mean 'seed'"),
     "argument": (_of(lambda size=1: _cell(), sice=[1]), UnknownNameError, "Did you mean 'size'"),
     "unit": (

@@ -36,7 +36,7 @@ from somaflow.sweeping.places import (
 )
 from somaflow.sweeping.space import FAILURE, POINT, TRIAL, Space
 from somaflow.sweeping.starts import Initial, checked_initial, population_of, start_of
-from somaflow.sweeping.values import in_words
+from somaflow.sweeping.values import in_words, is_numeric
 from somaflow.sweeping.variants import Once, Variant, Variants
 
 if TYPE_CHECKING:
@@ -106,9 +106,10 @@ class Members:
         self._placed = [
             k for k, name in enumerate(names) if k not in self._arguments and name != SEED
         ]
-        for one in space.varied:
-            for item in one.items if one.name == SEED else ():
-                check_seed(item)
+        for axis, one in enumerate(space.varied):
+            for k, item in enumerate(one.items if one.name == SEED else ()):
+                with self._at(space.with_value(axis, k)):
+                    check_seed(item)
         with self._at(0):  # it may warn, once for all
             first = self._builder.build(self._given(0)).network
         self._places = self._found(first)
@@ -393,7 +394,15 @@ class Members:
         try:
             yield
         except SomaflowError as error:
-            raise type(error)(f"at {self.space.label(m)}: {error}") from error
+            text = f"at {self.space.label(m)}: {error}"
+            for name, value in self.space.point(m).items():
+                if isinstance(value, str) and is_numeric(value):
+                    text += (
+                        f" The value of {name!r} is the text {value!r}, not a number; columns of "
+                        "texts become numbers by table.apply(pandas.to_numeric)."
+                    )
+                    break
+            raise type(error)(text) from error
 
 
 def _solver_in_words(solver: Any) -> str:

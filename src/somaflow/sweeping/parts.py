@@ -298,6 +298,41 @@ def taken_apart(
     return "", tuple(spec for spec, _ in pairs), [array for _, array in pairs]
 
 
+def differing(first: Entry, other: Entry) -> str:
+    """Return in words what of a member does not fit to the first one; empty where all does."""
+    if first.specs == other.specs:
+        return ""
+    here, there = ({s.name: s for s in e.specs} for e in (first, other))
+    if missing := sorted(here.keys() ^ there.keys()):
+        name = missing[0]
+        return f"{name!r} is only in {'the first' if name in here else 'this one'}"
+    for name, wanted in here.items():
+        found = there[name]
+        if _compared(wanted) == _compared(found):
+            continue
+        if (wanted.dims, wanted.shape) != (found.dims, found.shape) and not wanted.ragged:
+            return (
+                f"{name!r} has the shape {_shape(found)} in place of {_shape(wanted)}. Let reduce "
+                "return numbers, or arrays of one length, filled up with NaN."
+            )
+        if wanted.attributes != found.attributes:
+            return f"{name!r} has the attributes {found.attributes}, not {wanted.attributes}"
+        return f"{name!r} has other {'labels' if wanted.digest else 'axes or values'}"
+    return ""
+
+
+def _compared(spec: Spec) -> tuple[object, ...]:
+    """Return what must be equal in all members."""
+    shape = spec.shape[1:] if spec.ragged else spec.shape
+    text = np.dtype(spec.dtype).kind == "U"
+    return spec.dims, shape, text, spec.attributes, spec.digest
+
+
+def _shape(spec: Spec) -> str:
+    sizes = (f"{name}={size}" for name, size in zip(spec.dims, spec.shape, strict=True))
+    return f"({', '.join(sizes)})"
+
+
 def _pair(data: xr.Dataset, name: str, taken: frozenset[str]) -> tuple[Spec, Array]:
     variable = data.variables[name]
     values = np.asarray(variable.values)

@@ -126,6 +126,12 @@ class Space:
         """Return the number of the member at a place on each axis: what `index` takes."""
         return int(np.ravel_multi_index(tuple(index), self.shape)) if self.shape else 0
 
+    def with_value(self, axis: int, k: int) -> int:
+        """Return the number of the first member that has value `k` of a thing that varies."""
+        index = [0] * len(self.shape)
+        index[0 if self.points is not None else axis] = k
+        return self.number(index)
+
     def choices(self, m: int) -> tuple[int, ...]:
         """Return which value of each thing that varies a member has."""
         index = self.index(m)
