@@ -120,7 +120,11 @@ class Space:
         """
         if not 0 <= m < len(self):
             raise IndexError(f"a sweep of {len(self)} members has no member {m}")
-        return tuple(int(k) for k in np.unravel_index(m, self.shape))
+        index = []
+        for size in reversed(self.shape):
+            m, k = divmod(m, size)
+            index.append(k)
+        return tuple(reversed(index))
 
     def number(self, index: Sequence[int]) -> int:
         """Return the number of the member at a place on each axis: what `index` takes."""
