@@ -96,7 +96,7 @@ def execute(request: Request) -> xr.Dataset:
         more = {"versions": _versions(), "request": request.again}
         if place.told is None:
             place.begin(ours, more)
-        parts = place.parts(_taken(members))
+        parts = place.parts(ours, _taken(members))
         sweep = _Sweep(request, parts, place, ours)
         if place.failed() == 0:
             place.tidy(whole=True)
