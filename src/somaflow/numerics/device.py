@@ -62,6 +62,48 @@ os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _BARRIER
 LANES = 16
 
 
+def recording() -> bool:
+    """Tell whether there is a gradient tape that may watch something."""
+    return record.could_possibly_record()
+
+
+_MOST_SHAPES = 64  # of what is traced once
+
+
+def traced_once(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a function of tensors that is traced once for each shape of its arguments.
+
+    All graphs call the same. Within a loop or a branch TensorFlow hands XLA its operations once for
+    each shape too, and not at each call; XLA writes it out at each call. A tape that looks at the
+    call sees the operations themselves.
+
+    Args:
+        function: Of its arguments alone, which are tensors; it returns a tensor or a tuple of them.
+    """
+    traced: dict[Any, Any] = {}
+
+    # A user's `tf.function` may read it, and would read what is traced too.
+    @tf.autograph.experimental.do_not_convert
+    def call(*arguments: Tensor) -> Result:
+        known = all(item.shape.is_fully_defined() for item in arguments)
+        if not known or tf.executing_eagerly() or recording():
+            return function(*arguments)
+        key = tuple((item.dtype, tuple(item.shape)) for item in arguments)
+        if key not in traced:
+            if len(traced) >= _MOST_SHAPES:
+                traced.clear()
+            with tf.init_scope(), tf.device(None):  # of no graph, so that it keeps none alive
+                program: Any = tf.function(
+                    function, autograph=False, experimental_attributes={"_noinline": True}
+                )
+                traced[key] = program.get_concrete_function(
+                    *(tf.TensorSpec(item.shape, item.dtype) for item in arguments)
+                )
+        return traced[key](*arguments)
+
+    return call
+
+
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
 # keeps the graph.
 @tf.RegisterGradient("XlaOptimizationBarrier")
@@ -75,7 +117,12 @@ def materialize(x: Tensor) -> Tensor:
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
-    barrier: Tensor = xla.optimization_barrier(x)
+    return _barrier(x)
+
+
+@traced_once
+def _barrier(x: Tensor) -> Tensor:
+    barrier: Any = xla.optimization_barrier(x)
     return barrier[0]
 
 
@@ -209,11 +256,6 @@ def is_tensor(value: object) -> TypeGuard[Tensor]:
     return isinstance(value, (tf.Tensor, tf.Variable)) or (
         hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")
     )
-
-
-def recording() -> bool:
-    """Tell whether there is a gradient tape that may watch something."""
-    return record.could_possibly_record()
 
 
 def watched(value: Tensor) -> bool:
