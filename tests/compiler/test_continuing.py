@@ -1,5 +1,6 @@
 """A run goes on from another's end in a network that has changed: what is the same goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,24 @@ def simulate(*parts: Any, to: float, dt: float = 0.1, after: Any = None, **more:
     settings: dict[str, Any] = {"solver": sf.Euler(), "progress": False} | more
     initial = None if after is None else after.final
     return sf.simulate(network, (to - begin) * ms, dt=dt * ms, initial=initial, **settings)
+
+
+def test_pulses_of_a_batch_go_on_that_were_counted_for_all_its_rows_at_once() -> None:
+    cells = sf.Population("cells", 1, PASSIVE)
+    source = sf.Population("source", 1, sf.SpikeSourceArray([0.95] * ms))
+    text = "v_post : mV\nI = w*o*v_post : nA\ndo/dt = (5/ms)*(1 - o)*pulse(0.5*ms) - o/(5*ms) : 1"
+    gate = sf.Equations.parse(text, w=20 * nS, o=0)
+    network = sf.Network(source, cells, sf.Projection(source, cells, gate, name="p"))
+    settings = {"dt": 0.1 * ms, "solver": sf.Euler(), "record": cells["v"], "progress": False}
+    batch = {"cells": {"v": np.array([[-60.0], [-50.0]]) * mV}}
+    whole = sf.simulate(network, 2 * ms, initial=batch, **settings)
+    half = sf.simulate(network, 1 * ms, initial=batch, **settings).final
+    (busy,) = (name for name in half.events if name.endswith("/busy"))
+    assert half.events[busy].shape == (2,)
+    assert half.events[busy].min() > 0
+    events = {**half.events, busy: half.events[busy].max()}
+    later = sf.simulate(network, 1 * ms, initial=replace(half, events=events), **settings)
+    assert later["cells.v"].values.tobytes() == whole["cells.v"].values[10:].tobytes()
 
 
 # -------------------------------------------------------------------- delays of one number

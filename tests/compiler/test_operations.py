@@ -7,7 +7,7 @@ import pytest
 import somaflow as sf
 from somaflow.numerics import programs
 from somaflow.simulation import loop
-from somaflow.units import cm, mS, ms, mV, nA, uF
+from somaflow.units import Hz, cm, mS, ms, mV, nA, uF
 
 _LOOPS = ("While", "StatelessWhile")
 
@@ -16,7 +16,9 @@ class _TracedError(Exception):
     """Ends a run before XLA compiles."""
 
 
-def traced(monkeypatch: pytest.MonkeyPatch, network: sf.Network, solver: Any) -> Any:
+def traced(
+    monkeypatch: pytest.MonkeyPatch, network: sf.Network, solver: Any, record: Any = ()
+) -> Any:
     """Return the graph of a run's loop."""
     graphs = []
     real: Any = loop.traced
@@ -28,7 +30,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, network: sf.Network, solver: Any) ->
     programs.clear()
     with monkeypatch.context() as patch, pytest.raises(_TracedError):
         patch.setattr(loop, "traced", stop)
-        sf.simulate(network, 1 * ms, dt=0.1 * ms, solver=solver, record=[])
+        sf.simulate(network, 1 * ms, dt=0.1 * ms, solver=solver, record=list(record))
     return graphs[0]
 
 
@@ -120,3 +122,20 @@ def test_no_tensor_passes_from_the_inner_loop_to_the_end_of_the_outer_one(
             while node is not None and node.op in ("Identity", "IdentityN"):
                 node = nodes.get(node.input[0].split(":")[0])
             assert node is None or node.op not in _LOOPS
+
+
+def test_what_looks_at_a_state_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of spikes and of noise are drawn where a step needs them, and nowhere else."""
+    cells = lifs(1)[0]
+    spikes = sf.PoissonInput(
+        cells, sf.load("exponential_current"), rate=100 * Hz, weight=0.1 * nA, name="in"
+    )
+    network = sf.Network(cells, spikes)
+    graphs = [traced(monkeypatch, network, sf.Euler(), some) for some in ([], [cells["v"]])]
+    drawn = [
+        sum(n.op == "Exp" or "threefry" in n.attr["f"].func.name for n in nodes)
+        for nodes in (
+            [*g.node, *(n for f in g.library.function for n in f.node_def)] for g in graphs
+        )
+    ]
+    assert drawn[0] == drawn[1] > 0

@@ -58,6 +58,30 @@ def test_every_form_sums_over_the_synapses_of_all_members(form: str) -> None:
     np.testing.assert_allclose(found, x @ matrix(*members), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("form", ["dense", "gathered"])
+def test_synapses_of_one_weight_are_counted_and_their_sums_are_multiplied(form: str) -> None:
+    several = sf.FixedInDegree(60, multapses=True, seed=1)
+
+    def members(*weights: float) -> list[sf.Projection]:
+        given = PRE, POST, sf.load("exponential_current"), several
+        return [sf.Projection(*given, w * nA, name=f"p{k}") for k, w in enumerate(weights)]
+
+    one, other = wired(form, *members(0.1, -3.7)), wired(form, *members(0.3, 5.0))
+    assert one.arrays["weight"].tobytes() == other.arrays["weight"].tobytes()
+    assert set(np.unique(one.arrays["weight"])) <= set(range(20))
+    pairs = np.zeros((48, 2 * PADDED))
+    for k, member in enumerate(members(0.1, -3.7)):
+        table = member.connections()
+        np.add.at(pairs, (table.pre, PADDED * k + table.post), table.coherent)
+        assert np.abs(pairs).max() > 2 * np.abs(table.coherent[0])
+    x = np.random.default_rng(3).normal(size=48)
+    arrays = {name: tf.constant(array) for name, array in one.arrays.items()}
+    found = one.sum(arrays, tf.constant(x)).numpy()
+    np.testing.assert_allclose(found, x @ pairs, rtol=1e-13, atol=1e-13)
+    assert "scale" not in wired("loop", *members(0.1)).arrays
+    assert "scale" not in wired(form, *members(0.1), projection(1)).arrays
+
+
 MULTAPSES = (
     sf.FixedInDegree(60, multapses=True),
     sf.FixedOutDegree(45, multapses=True),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from somaflow.numerics.device import _with_wishes, following, materialize
+from somaflow.numerics.device import _with_wishes, following, materialize, traced_once
 from somaflow.numerics.sums import gathered, weighted_sum
 
 WIDTH, PASSES = "--xla_cpu_prefer_vector_width", "--xla_disable_hlo_passes"
@@ -86,3 +86,28 @@ def test_a_loop_of_any_size_may_hold_a_barrier(width: int) -> None:
     x = np.linspace(0, 1, width).astype(np.float32)
     found = tf.function(total, jit_compile=True, autograph=False)(tf.constant(x))
     assert np.allclose(found, x * 2.0**-10 + 2 * (1 - 2.0**-10), rtol=1e-6)
+
+
+def test_what_is_traced_once_is_so_for_all_graphs_and_each_shape() -> None:
+    calls = []
+
+    @traced_once
+    def grown(x: tf.Tensor) -> tf.Tensor:
+        calls.append(x.shape)
+        return tf.exp(x)
+
+    def looped(x):
+        return tf.while_loop(
+            lambda k, _: k < 3, lambda k, x: (k + 1, grown(x) - grown(x / 2)), (0, x)
+        )
+
+    x = np.linspace(0, 1, 16)
+    want = x
+    for _ in range(3):
+        want = np.exp(want) - np.exp(want / 2)
+    for _ in range(2):
+        made = tf.function(looped, jit_compile=True, autograph=False)
+        np.testing.assert_allclose(made(tf.constant(x))[1], want, rtol=1e-14)
+    assert calls == [(16,)]
+    tf.function(grown, autograph=False)(tf.zeros([4, 2]))
+    assert calls == [(16,), (4, 2)]

@@ -165,3 +165,20 @@ def test_derivatives_of_sine_and_cosine_are_each_other() -> None:
         slope = inner.gradient(y, x)
     np.testing.assert_allclose(slope, np.cos(x), atol=1e-15)
     np.testing.assert_allclose(outer.gradient(slope, x), -np.sin(x), atol=1e-15)
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_the_exponential_has_all_derivatives(compiles: bool) -> None:
+    def derivatives(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = FUNCTIONS["exp"](2 * x)
+            slope = inner.gradient(y, x)
+        return y, slope, outer.gradient(slope, x)
+
+    x = np.linspace(-1, 1, 16)
+    found = tf.function(derivatives, jit_compile=compiles, autograph=False)(tf.constant(x))
+    for value, factor in zip(found, (1, 2, 4), strict=True):
+        np.testing.assert_allclose(value, factor * np.exp(2 * x), rtol=1e-14)

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import somaflow as sf
+from somaflow.compiler import rows as abreast
 from somaflow.errors import NonFiniteState
 from somaflow.running import rows
 from somaflow.running.arguments import read
 from somaflow.running.job import Job, job_of
+from somaflow.running.preparing import compile_job
 from somaflow.running.rows import rows_of, run_together
 from somaflow.storage.solution import Solution
-from somaflow.units import Hz, cm, ms, mV, nA, nS, uA
+from somaflow.units import Hz, cm, mS, ms, mV, nA, nS, uA, uF
 
 Parts = tuple[sf.Network, list[Any]]
 
@@ -62,6 +64,13 @@ def inputs(k: int) -> Parts:
     return sf.Network(one, other, whole, part), recorded
 
 
+PULSED = """
+v_post : mV
+I = w*o*v_post : nA
+do/dt = (5/ms)*(1 - o)*pulse(0.3*ms) - o/(5*ms) : 1
+"""
+
+
 def graded(k: int) -> Parts:
     one, other = cells(k, "a"), cells(k + 1, "b")
     weight = np.random.default_rng(k).uniform(1, 9, (5, 5)) * nS
@@ -70,8 +79,33 @@ def graded(k: int) -> Parts:
     among = sf.Projection(one, one, sf.load("nmda_saturating"), drawn, 2 * nS, name="q")
     current = sf.load("exponential_current")
     more = sf.PoissonInput(other, current, weight=nA, rate=(900 + 20 * k) * Hz, n=2, name="i")
+    gate = sf.Equations.parse(PULSED, w=(2 + 0.1 * k) * nS, o=0)
+    pulsed = sf.Projection(one, other, gate, sf.FixedProbability(0.5, seed=k), name="o")
     recorded = [one["v"].every(0.5 * ms), other["v"], one.spikes, other.spikes, given["I"]]
-    return sf.Network(one, other, given, among, more), recorded
+    return sf.Network(one, other, given, among, pulsed, more), recorded
+
+
+def lobe(k: int, wiring: int = 0) -> Parts:
+    """A small antennal lobe: pulsed and graded synapses, two weights in one group, and noise."""
+    channels, synapses, density = sf.catalogue("channels"), sf.catalogue("synapses"), mS / cm**2
+    capacity, leak = 1 * uF / cm**2, channels.leak(g=0.15 * density, E=-55 * mV)
+    fast = {"na": channels.na_traub1991(g=100 * density), "k": channels.k_traub1991(g=10 * density)}
+    pn = sf.Population("PN", 20, sf.Neuron(capacity, **fast, leak=leak), "v > 0*mV")
+    slow = {"ca": channels.ca(g=3 * density), "k": channels.k_traub1991(g=10 * density)}
+    ln = sf.Population("LN", 6, sf.Neuron(capacity, **slow, leak=leak), "v > -20*mV")
+    nach, gaba = synapses.nach(g=(0.3 + 0.05 * k) * density), synapses.gaba_a(g=0.01 * density)
+    some = sf.FixedInDegree(5, multapses=True, seed=1 + wiring)
+    half = sf.FixedProbability(0.5, self_connections=False, seed=2 + wiring)
+    noise = sf.OrnsteinUhlenbeck((5 + k) * uA / cm**2, (2 + 0.1 * k) * uA / cm**2, 5 * ms)
+    parts = (
+        sf.Projection(pn, ln, nach, some, delay=0.1 * ms),
+        sf.Projection(ln, pn, gaba, half, (0.1 + 0.02 * k) * density),
+        sf.Projection(ln, ln, gaba, half),
+        sf.Stimulus(pn, noise),
+        sf.CurrentClamp(ln, (1 + 0.2 * k) * uA / cm**2, start=2 * ms),
+    )
+    recorded = [pn.spikes, ln.spikes, pn["v"].mean().every(0.5 * ms), ln["v"].every(1 * ms)]
+    return sf.Network(pn, ln, *parts), recorded
 
 
 def spiking(k: int) -> Parts:
@@ -110,6 +144,26 @@ def same(found: Any, wanted: Any) -> None:
     assert found.meta == wanted.meta
     counted = ("cells", "equations", "synapses", "steps", "spikes")
     assert [found.statistics[c] for c in counted] == [wanted.statistics[c] for c in counted]
+
+
+def all_same(found: Any, wanted: Any) -> None:
+    """Compare two results and the states at which they end."""
+    same(found, wanted)
+    one, other = found.final, wanted.final
+    for parts, wants in (
+        (one.events, other.events),
+        *zip(*map(_states, (one, other)), strict=True),
+    ):
+        assert parts.keys() == wants.keys()
+        for name, value in parts.items():
+            np.testing.assert_array_equal(value, wants[name], name, strict=True)
+
+
+def _states(final: Any) -> list[dict[str, Any]]:
+    return [final.states[name] for name in sorted(final.states)]
+
+
+LOBE = {"dt": 0.02 * ms}
 
 
 FEATURES: dict[str, tuple[Callable[[int], Parts], dict[str, Any]]] = {
@@ -151,6 +205,42 @@ def test_a_row_has_the_same_bits_whoever_is_beside_it(dtype: str) -> None:
             found = run_together([jobs[place] for place in order], count)
             for place, one in zip(order, found, strict=True):
                 same(one, wanted[place])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "counts"), [("float32", (2, 3, 8, 17)), ("float64", (3,))])
+def test_a_lobe_in_a_row_has_the_bits_of_one_alone(dtype: str, counts: tuple[int, ...]) -> None:
+    given = LOBE | {"dtype": dtype}
+    jobs = [job(lobe(k), k, **given) for k in range(3)]
+    wanted = [alone(lobe(k), k, **given) for k in range(3)]
+    assert rows_of(jobs[0]) > 1
+    assert min(len(one[name]) for one in wanted for name in ("PN.spikes", "LN.spikes")) > 0
+    for count in counts:
+        for found, one in zip(run_together(jobs, count), wanted, strict=True):
+            all_same(found, one)
+
+
+@pytest.mark.slow
+def test_lobes_of_one_wiring_share_its_matrix_and_others_do_not() -> None:
+    asked = [(0, 0), (1, 0), (2, 5), (0, 9)]
+    jobs = [job(lobe(*one), 7, **LOBE) for one in asked]
+    wanted = [alone(lobe(*one), 7, **LOBE) for one in asked]
+    for chosen in ([0, 1], [0, 1, 2, 3], [3]):
+        found = run_together([jobs[k] for k in chosen], 4)
+        for k, one in zip(chosen, found, strict=True):
+            all_same(one, wanted[k])
+    shared, apart = (_rows_of_arrays([jobs[k] for k in chosen]) for chosen in ([0, 1], [0, 2]))
+    assert [one["weight"].ndim for one in shared] == [2, 2]
+    assert [one["weight"].ndim for one in apart] == [3, 3]
+    assert [one["scale"].shape[0] for one in (*shared, *apart)] == [2, 2, 2, 2]
+
+
+def _rows_of_arrays(jobs: list[Job]) -> list[dict[str, Any]]:
+    """Return the arrays of the synapses of some runs as rows of one program."""
+    systems = [compile_job(one).system for one in jobs]
+    batch = compile_job(jobs[0], rows=len(jobs)).system
+    wired = len({abreast.likeness(system).counts for system in systems}) == 1
+    return abreast.stacked(batch, systems, wired).parameters.sums
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ class AbreastWiring(Wiring):
     def __init__(self, parts: Sequence[Wiring], width: int, dtype: np.dtype) -> None:
         self.n_pre, self.single = sum(part.n_pre for part in parts), False
         self.width = sum(part.width for part in parts)
+        self.scaled = any(part.scaled for part in parts)
         delays = [part.latest for part in parts if part.latest is not None]
         self.latest = max(delays, default=None)
         form = parts[0].choice.form
@@ -56,6 +57,10 @@ class AbreastWiring(Wiring):
                 "weight": matrices.reshape(len(matrices), -1, width),
                 "block": np.repeat(np.arange(len(parts), dtype=np.int32), counts),
             }
+            if self.scaled:
+                ones = [np.ones(part.width, dtype) for part in parts]
+                scales = [p.arrays.get("scale", one) for p, one in zip(parts, ones, strict=True)]
+                self.arrays["scale"] = np.concatenate(scales)
         self.choice = parts[0].choice._replace(
             bytes=sum(array.nbytes for array in self.arrays.values()),
             synapses=sum(part.choice.synapses for part in parts),
@@ -65,7 +70,7 @@ class AbreastWiring(Wiring):
         """Return sum over j of weight[j, i]*x[..., j], `[..., width]`."""
         if self.choice.form == "loop":
             return super().sum(arrays, x)
-        return block_sums(arrays["weight"], arrays["block"], x)
+        return block_sums(arrays["weight"], arrays["block"], x, arrays.get("scale"))
 
 
 def _synapses(parts: Sequence[Wiring]) -> Iterator[Part]:

@@ -25,6 +25,7 @@ from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
 from somaflow.description import Description
+from somaflow.equations.expression import Node
 from somaflow.network.choice import Choice
 from somaflow.network.ending import Ending
 from somaflow.network.network import Network
@@ -75,7 +76,7 @@ class Compiled:
         Read when a loop is to be compiled, which plans, checks and finished runs are not.
         """
         rules = {Description: _without_numbers, Parameter: lambda parameter: parameter.unit}
-        return structure(_functions(self.system), rules)
+        return structure(_functions(self.system), rules, lasting=Node)
 
 
 def compile_network(

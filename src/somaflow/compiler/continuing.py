@@ -344,7 +344,8 @@ class Continuing:
                 return value if due is None else self.clocks.ring(due, np.asarray(value), group)
             array = known[path]
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
-                return np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+                steps = np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
+                return np.broadcast_to(steps, np.asarray(value).shape).copy()  # once one for all
             if part == "own" and isinstance(coupling, PlasticCoupling):
                 return self._in_place(coupling, array, np.array(value))
             if part not in _POST:

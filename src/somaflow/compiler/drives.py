@@ -14,6 +14,7 @@ from somaflow.compiler.states import (
     DriveConstants,
     DriveContext,
     DriveParameters,
+    Later,
     States,
     Tensors,
     Tick,
@@ -200,16 +201,37 @@ class Drives:
         self, event: Tensors, tick: Tick, given: Tensor, prepared: DriveConstants
     ) -> DriveContext:
         """Return what the step needs beside its nodes: noise, and what holds for all of it."""
-        drawn, noise = {}, {}
-        for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True):
-            if isinstance(table, NoiseTable):
-                last, key = event[table.key], prepared.noise_keys[table.key]
-                drawn[table.key] = table.drawn(last, tick, values, key, self.dtype)
-                noise[table.key] = table.placed(drawn[table.key], values)
+        drawn, noise = self._noise(event, tick, prepared)
+        noise = {key: noise[key] for key in prepared.noise_keys}
         counts: dict[int, Tensor] = {}
         for draw, each, constants in zip(self.draws, self._together, prepared.draws, strict=True):
             counts |= zip(each, draw.drawn(tick, given, constants), strict=True)
         return DriveContext(given, drawn, noise, counts)
+
+    def look(
+        self, event: Tensors, tick: Tick, given: Tensor, prepared: DriveConstants
+    ) -> DriveContext:
+        """Return it for somebody who only looks: noise when it is asked for, and no spikes."""
+        return DriveContext(given, *self._noise(event, tick, prepared), {})
+
+    def _noise(self, event: Tensors, tick: Tick, prepared: DriveConstants) -> tuple[Later, Later]:
+        """Return the new states of noises, and what has been drawn for each cell."""
+        tables = {
+            table.key: (table, values)
+            for table, values in zip(self.tables, prepared.parameters.stimuli, strict=True)
+            if isinstance(table, NoiseTable)
+        }
+
+        def draw(key: str) -> Tensor:
+            table, values = tables[key]
+            return table.drawn(event[key], tick, values, prepared.noise_keys[key], self.dtype)
+
+        def place(key: str) -> Tensor:
+            table, values = tables[key]
+            return table.placed(drawn[key], values)
+
+        drawn = Later(draw)
+        return drawn, Later(place)
 
     def currents(
         self,

@@ -115,8 +115,8 @@ class Joining:
             place=place,
             nodes=self.nodes,
         )
-        for projection in grouping.projections:
-            self._add_route(group, projection)
+        for projection, own in zip(grouping.projections, grouping.forms, strict=True):
+            self._add_route(group, projection, own)
         if self.before is not None:
             group.before = self.before.group(group)
             group.begun = self.before.begun(group, group.before)
@@ -127,13 +127,13 @@ class Joining:
         """Return what differs between synapses or within a run, beside the states."""
         return frozenset({*synaptic.equations.inputs, synaptic.weight_name or "", *form.draws})
 
-    def _add_route(self, group: Group, projection: Projection) -> None:
+    def _add_route(self, group: Group, projection: Projection, form: Form) -> None:
         target = self.place[projection.post.population.name]
         begin = group.width if group.routes else 0
         columns = slice(begin, begin + padded(self.populations[target].size))
-        # Synapses name a cell by its number in the whole.
-        group.members.append(Member(projection, begin - self.populations[target].first))
-        group.routes.append(self._route(projection, forms.take_apart(projection), target, columns))
+        first = self.populations[target].first
+        group.members.append(Member(projection, begin, first))
+        group.routes.append(self._route(projection, form, target, columns))
 
     def _route(self, synaptic: Synaptic, form: Form, target: int, columns: slice) -> Route:
         """Return the way from the sums of a projection or Poisson input to its cells."""
@@ -159,7 +159,10 @@ class Joining:
         if before is not None and (group.delay is None) == (before.delay is None):
             same = {route.projection for route in group.routes} == before.members.keys()
             chosen = chosen._replace(form=before.sums) if same else chosen
-        wiring = Wiring(group.members, synapses, chosen, n_pre, group.width, self.dt, self.dtype)
+        counts = None if share is None else share.counts(group.key)
+        wiring = Wiring(
+            *(group.members, synapses, chosen, n_pre, group.width, self.dt, self.dtype), counts
+        )
         if self.before is not None and before is not None and wiring.latest is not None:
             wiring.latest = max(wiring.latest, self.before.latest(group, before))
         values = self._values(group.members[0].projection.equations, 1)

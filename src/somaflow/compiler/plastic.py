@@ -129,7 +129,7 @@ class PlasticCoupling:
         flat = arrays["other"].ravel()
         places = np.flatnonzero(flat < wiring.width)
         owner = np.repeat(np.repeat(np.arange(wiring.n_pre), np.diff(arrays["first"])), self.width)
-        pairs = owner[places], flat[places] - group.members[0].start  # cells of the whole
+        pairs = owner[places], flat[places] + group.members[0].first
         self.wired = tally(*pairs)
         self.began = ""
         if self.weight in form.own:

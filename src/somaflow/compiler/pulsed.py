@@ -55,7 +55,8 @@ class PulsedState(NamedTuple):
         sum: The sum of the gates over the synapses of each postsynaptic cell, `[..., width]`.
         gate: The gate of each presynaptic cell, `[..., n_pre]`.
         remaining: How much longer its pulse lasts, in ms.
-        busy: Steps until no pulse can last any more: what a step costs follows the spikes.
+        busy: Steps until no pulse can last any more, of each row of a batch: what a step costs
+            follows the spikes.
         late: Where delays differ, a ring of what gates under way will add at each node; else ().
         late_end: Likewise of what spikes under way will add at a step's end, and its charge.
     """
@@ -150,7 +151,7 @@ class PulsedCoupling:
         """Return closed gates."""
         gate = np.full((*batch, self.wiring.n_pre), self.group.initial[self.form.state], self.dtype)
         total = np.zeros((*batch, self.wiring.width), self.dtype)
-        start = PulsedState(total, gate, np.zeros_like(gate), np.zeros((), np.int32))
+        start = PulsedState(total, gate, np.zeros_like(gate), np.zeros(batch, np.int32))
         if self.wiring.latest is None:
             return start
         return start._replace(
@@ -172,7 +173,9 @@ class PulsedCoupling:
             _with_pulse(1.0, self.form.duration, prepared),
         )
         rates = Rates(*(cast(value, self.dtype) for value in numbers))
-        steps = tf.math.ceil(tf.reduce_max(rates.duration) / dt)
+        # Of rows of a batch each has its own, `[n_rows, 1]`.
+        longest = rates.duration if rates.duration.shape.rank == 0 else rates.duration[..., 0]
+        steps = tf.math.ceil(longest / dt)
         decays = [tf.exp(rates.off * (c * dt)) for c in fractions(nodes)]
         return PulsedConstants(arrays, rates, tf.cast(steps, tf.int32) + 1, tf.stack(decays))
 
@@ -210,7 +213,7 @@ class PulsedCoupling:
             def silent() -> tuple[Tensor, ...]:
                 return (*opened, gate * decays[-1], remaining)
 
-            *opened, end, left = tf.cond(event.busy > 0, pulsing, silent)
+            *opened, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing, silent)
             return PulsedContext(*self._at(tick, event, opened), end, left)
         ring = Ring(self.wiring, len(parts), tuple(gate.shape[:-1]))
 
@@ -222,7 +225,7 @@ class PulsedCoupling:
         def silent_later() -> tuple[Tensor, ...]:
             return tf.zeros([len(parts), *gate.shape], gate.dtype), gate * decays[-1], remaining
 
-        grown, end, left = tf.cond(event.busy > 0, pulsing_later, silent_later)
+        grown, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing_later, silent_later)
         late = ring.add(event.late, arrays, grown, tick.step)
         arrived, late = ring.take(late, tick.step)
         opened = [a + arrived[k] for k, a in enumerate(opened)]
@@ -266,7 +269,7 @@ class PulsedCoupling:
         """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
         since, rates, arrays = spikes.pre, prepared.rates, prepared.arrays
         gate, remaining = event.gate, event.remaining
-        hit = since > 0
+        hit, waited = since > 0, tf.maximum(event.busy - 1, 0)
         later = self.wiring.latest is not None
         ring = Ring(self.wiring, 2, tuple(gate.shape[:-1])) if later else None
 
@@ -283,12 +286,12 @@ class PulsedCoupling:
                 added = (gain, area)
             else:
                 added = (self.wiring.sum(arrays, gain), self.wiring.sum(arrays, area))
-            return (context.gate + gain, left, prepared.busy, *added)
+            begun = tf.where(tf.reduce_any(hit, axis=-1), prepared.busy, waited)
+            return (context.gate + gain, left, begun, *added)
 
         def quiet() -> tuple[Tensor, ...]:
             nothing = tf.zeros_like(context.end if ring is None else gate)
-            busy = tf.maximum(event.busy - 1, 0)
-            return (context.gate, context.remaining, busy, nothing, nothing)
+            return (context.gate, context.remaining, waited, nothing, nothing)
 
         opened, left, busy, *added = tf.cond(tf.reduce_any(hit), pulsed, quiet)
         rest = ()

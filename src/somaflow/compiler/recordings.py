@@ -64,8 +64,8 @@ class Frame:
 
     @cached_property
     def context(self) -> Context:
-        """What has arrived."""
-        return self.dynamics.arrive(self.carry, self.step, self.drive.steps, self.constants)
+        """What has arrived and what is drawn, each when it is asked for."""
+        return self.dynamics.look(self.carry, self.step, self.drive.steps, self.constants)
 
     @cached_property
     def scopes(self) -> list[Scope]:

@@ -7,16 +7,17 @@ the others are. What is in no list here is shared, and networks that differ in i
 together; what rows would share by mistake is refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.graded import GradedCoupling
 from somaflow.compiler.poisson import PoissonCoupling
+from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.states import DriveParameters, Parameters
 from somaflow.network.recorder import Recorder
 from somaflow.numerics.types import Nest
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 
 # Forms of synapses and methods that were seen to give each row the bits of a run alone
 # (tests/running/test_rows.py).
-_COUPLINGS = (GradedCoupling, PoissonCoupling)
+_COUPLINGS = (GradedCoupling, PoissonCoupling, PulsedCoupling)
 _SOLVERS = (ExplicitRungeKutta, ExponentialEuler, EulerMaruyama, StochasticHeun, RosenbrockW)
 _SUMS = ("dense", "gathered", "counts")
 
-# What parameters are: of cells or synapses, matrices or lists of weights, the seed, or shared.
-NUMBERS, WEIGHTS, SEED, SHARED = "numbers", "weights", "seed", "shared"
+# What parameters are: of cells or synapses, matrices or lists of weights, the same that only count
+# synapses, the seed, or shared.
+NUMBERS, WEIGHTS, COUNTED, SEED, SHARED = "numbers", "weights", "counted", "seed", "shared"
 Put = Callable[[str, list[Array]], Array]
 
 
@@ -77,13 +79,34 @@ def refusal(
     return ""
 
 
-def stacked(batch: System, systems: Sequence[System]) -> System:
+class Likeness(NamedTuple):
+    """What networks have in common whose parameters can be put together.
+
+    Attributes:
+        shapes: The shapes of all, and a checksum of those that all rows of a program share.
+        counts: A checksum of the matrices that count synapses. Rows share them where they are
+            equal, and else have each its own: a product with a count is exact, so that no bit
+            depends on which.
+    """
+
+    shapes: str
+    counts: str
+
+
+def stacked(batch: System, systems: Sequence[System], wired: bool) -> System:
     """Return the functions of a batch with the state and the parameters of its rows.
 
     Args:
         batch: One of them, compiled for so many rows.
         systems: Each by itself.
+        wired: Whether all have the same `counts` of likeness.
     """
+
+    def put(kind: str, leaves: list[Array]) -> Array:
+        if kind == COUNTED:
+            kind = SHARED if wired else WEIGHTS
+        return _in_rows(kind, leaves)
+
     every = [system.parameters for system in systems]
     start = tf.nest.map_structure(
         lambda like, *rows: _joined(like, rows, len(systems)),
@@ -93,34 +116,49 @@ def stacked(batch: System, systems: Sequence[System]) -> System:
     own = [system.initial.event.noise for system in systems]
     # Noise begins alike in all rows of a batch that a user has made, and so has no axis there.
     start = start._replace(event=start.event._replace(noise=_each(own, np.stack)))
-    return replace(batch, initial=start, parameters=_parameters(every, _in_rows))
+    return replace(batch, initial=start, parameters=_parameters(every, put))
 
 
-def likeness(system: System) -> str:
-    """Return a text that is equal for networks whose parameters can be put together.
-
-    That is the shapes of all, and a checksum of those that all rows of a program share.
+def likeness(system: System) -> Likeness:
+    """Return what networks have in common that can be rows of one program.
 
     Args:
         system: The functions of one network.
     """
-    digest = blake2b(digest_size=16)
+    shapes, counts = blake2b(digest_size=16), blake2b(digest_size=16)
 
     def note(kind: str, leaves: list[Array]) -> Array:
         leaf = leaves[0]
-        digest.update(f"{leaf.dtype} {leaf.shape}".encode())
-        if kind == SHARED:
-            digest.update(leaf.tobytes())
+        shapes.update(f"{leaf.dtype} {leaf.shape}".encode())
+        if kind in (SHARED, COUNTED):
+            (shapes if kind == SHARED else counts).update(leaf.tobytes())
         return leaf
 
     _parameters([system.parameters], note)
-    return digest.hexdigest()
+    return Likeness(shapes.hexdigest(), counts.hexdigest())
 
 
-def weight_bytes(system: System) -> int:
-    """Return the bytes of the weights of a network, which each row has for itself."""
-    sums = system.parameters.sums
-    return sum(arrays["weight"].nbytes for arrays in sums if "weight" in arrays)
+def weight_bytes(system: System, wired: bool = True) -> int:
+    """Return the bytes of the weights that each row has for itself.
+
+    Args:
+        system: The functions of one network.
+        wired: Whether rows share the matrices that count synapses.
+    """
+    own = (WEIGHTS, NUMBERS) if wired else (WEIGHTS, NUMBERS, COUNTED)
+    return sum(
+        array.nbytes
+        for arrays in system.parameters.sums
+        for name, array in arrays.items()
+        if _kind(arrays, name) in own
+    )
+
+
+def _kind(arrays: Mapping[str, Array], name: str) -> str:
+    """Return what an array of a coupling's synapses is."""
+    if name == "weight":
+        return COUNTED if "scale" in arrays else WEIGHTS
+    return NUMBERS if name == "scale" else SHARED
 
 
 def row(carry: Carry, like: Carry, place: int) -> Carry:
@@ -170,10 +208,7 @@ def _parameters(every: list[Parameters], put: Put) -> Parameters:
         )
 
     sums = [
-        {
-            name: put(WEIGHTS if name == "weight" else SHARED, [t[name] for t in tables])
-            for name in tables[0]
-        }
+        {name: put(_kind(tables[0], name), [t[name] for t in tables]) for name in tables[0]}
         for tables in zip(*(p.sums for p in every), strict=True)
     ]
     return Parameters(

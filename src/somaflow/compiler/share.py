@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.layout import padded
+from somaflow.compiler.wiring import one_weight
 from somaflow.network import groups
 from somaflow.network.choice import Degrees
 from somaflow.network.connections import Connections
@@ -95,6 +96,11 @@ class Share:
             for name in ("pre", "post", "coherent", "delay")
         )
         return Connections(pre, post, weight, delay, parts[0].shape, parts[0].unit)
+
+    def counts(self, key: str) -> bool:
+        """Tell whether each projection of a group has one weight, also those of other shares."""
+        group = next(g for g in groups.group(self.whole.projections) if g.key == key)
+        return all(one_weight(projection) is not None for projection in group.projections)
 
     def groupings(self, apart: Mapping[str, str] | None) -> list[Grouping]:
         """Return the groups of projections that reach own cells."""

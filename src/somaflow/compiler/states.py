@@ -4,7 +4,7 @@ What differs from one form of synapse to another is `object` here: each coupling
 own, and gets back what it gave.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from somaflow.numerics.random import Key
@@ -14,6 +14,22 @@ Tensors = dict[str, Tensor]  # by name
 StateKey = str | tuple[str, str]  # a state's name; of single synapses the group and the name
 States = dict[StateKey, Tensor]  # the states of one population
 Matrix = dict[tuple[str, str], Tensor]  # by row and column
+
+
+class Later(dict[str, Any]):
+    """Values by name, each computed when it is first asked for.
+
+    Args:
+        make: Computes the value of a name.
+    """
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = value = self._make(name)
+        return value
 
 
 def by_name(states: States) -> Tensors:

@@ -15,6 +15,7 @@ from somaflow.compiler.single import GeneralConstants, GeneralSums
 from somaflow.compiler.states import (
     Constants,
     Context,
+    Later,
     Parameters,
     States,
     Tensors,
@@ -124,6 +125,26 @@ class NetworkDynamics:
 
                 context.waiting[spiking.key] = spiking.waiting(event.refractory[spiking.key], now)
         return context
+
+    def look(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:
+        """Return what somebody sees who only looks: each part when it is asked for.
+
+        What only the step's end needs is not among it: what is drawn for spikes, who is refractory.
+        """
+        tick, event = Tick(step, self.dt, constants.nodes), carry.event
+        drives = self.drives.look(event.noise, tick, given, constants.drives)
+        of = {
+            coupling.group.key: (coupling, numbers)
+            for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
+        }
+
+        def arrived(key: str) -> object:
+            coupling, numbers = of[key]
+            return coupling.arrive(event.groups.get(key), tick, numbers)
+
+        times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
+        past = self.tables.past.read(event.past, tick, constants.sums)
+        return Context(tick, drives, Later(arrived), [], {}, times, past, {})
 
     def between(
         self, k: int, states: States, end: int, context: Context, constants: Constants

@@ -27,6 +27,7 @@ from somaflow.numerics.delivery import (
 )
 from somaflow.numerics.sums import dense, gathered, weighted_sum
 from somaflow.numerics.types import Tensor
+from somaflow.units import Parameter
 
 
 class Member(NamedTuple):
@@ -35,15 +36,18 @@ class Member(NamedTuple):
     Attributes:
         projection: The projection.
         start: Where the columns of its postsynaptic population begin.
+        first: Of a population that is a range of another one the number of its first cell there,
+            by which synapses name it.
     """
 
     projection: Projection
     start: int
+    first: int = 0
 
 
 def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) -> Iterator[Part]:
     """Yield the synapses of some projections, a range of postsynaptic cells at a time."""
-    for (projection, start), drawn in zip(members, synapses, strict=True):
+    for (projection, start, first), drawn in zip(members, synapses, strict=True):
         for connections in drawn:
             weight = connections.coherent
             if is_one(weight):  # and stays one
@@ -51,11 +55,24 @@ def parts(members: list[Member], synapses: Drawn, dt: float, dtype: np.dtype) ->
             columns = {"weight": weight.astype(dtype, copy=False)}
             if varied_delays(projection):
                 columns["delay"] = np.rint(connections.delay / dt).astype(np.int32)
-            yield Part(connections.pre, connections.post + np.int32(start), columns)
+            yield Part(connections.pre, connections.post + np.int32(start - first), columns)
+
+
+def one_weight(projection: Projection) -> float | None:
+    """Return the weight of all synapses of a projection; None where theirs may differ."""
+    if projection.weight_name is None:
+        return 1.0
+    weight = projection.weight
+    if isinstance(weight, Parameter) and not weight.value.ndim:
+        return float(weight.value)
+    return None
 
 
 class Wiring:
     """The static synapses of a group.
+
+    Where each projection has one weight for all its synapses, a matrix counts the synapses of each
+    pair, and the sums are multiplied by the weight: runs that differ in it share the matrix.
 
     Args:
         members: The projections.
@@ -65,10 +82,13 @@ class Wiring:
         width: Number of postsynaptic cells, padding included.
         dt: The step in ms.
         dtype: NumPy type of the run.
+        counts: Whether a matrix is to count synapses; None where that follows from the members,
+            which are all there are.
 
     Attributes:
         choice: How they are summed.
         arrays: The arrays that it takes.
+        scaled: Whether sums over counts are multiplied by `arrays["scale"]`, `[width]`.
         latest: The longest delay in steps where delays differ between synapses, else None.
     """
 
@@ -83,8 +103,12 @@ class Wiring:
         width: int,
         dt: float,
         dtype: np.dtype,
+        counts: bool | None = None,
     ) -> None:
         self.n_pre, self.width, self.single = n_pre, width, False
+        weights = [one_weight(member.projection) for member in members]
+        counts = None not in weights if counts is None else counts
+        self.scaled = chosen.form != "loop" and counts
         self.latest: int | None = None
         later = any(varied_delays(member.projection) for member in members)
 
@@ -103,7 +127,13 @@ class Wiring:
                 order = np.lexsort((pre, post))
                 pre, post, weight = pre[order], post[order], weight[order]
             fill = dense if chosen.form == "dense" else gathered
+            if self.scaled:
+                weight = np.ones_like(weight)
             self.arrays = fill(pre, post, weight, n_pre, width)
+            if self.scaled:
+                begin = [member.start for member in members]
+                columns = np.diff([*begin, width])
+                self.arrays["scale"] = np.repeat(np.array(weights, dtype), columns)
         if later:
             self.latest = int(self.arrays["delay"].max(initial=0))
         self.choice = chosen._replace(bytes=sum(a.nbytes for a in self.arrays.values()))
@@ -116,7 +146,7 @@ class Wiring:
         """Return sum over j of weight[j, i]*x[..., j], `[..., width]`."""
         if self.choice.form == "loop":
             return deliver(arrays, self.single, self.width, x)
-        return weighted_sum(arrays["weight"], arrays.get("sources"), x)
+        return weighted_sum(arrays["weight"], arrays.get("sources"), x, arrays.get("scale"))
 
     def sum_values(
         self, arrays: dict[str, Tensor], sending: Places, value: Value, height: int

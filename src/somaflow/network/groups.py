@@ -29,11 +29,13 @@ class Grouping:
         key: What it is called in a run's state and in explanations.
         form: The form of its synapses.
         projections: Its members.
+        forms: The form of each.
     """
 
     key: str
     form: Form
     projections: list[Projection] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
 
 
 def group(
@@ -58,6 +60,7 @@ def group(
             name = f"{projection.synapse_name} of {source} ({projection.name})"
             groupings[key] = Grouping(name, form)
         groupings[key].projections.append(projection)
+        groupings[key].forms.append(form)
     return list(groupings.values())
 
 

@@ -1,11 +1,9 @@
-"""Constants and short functions that a graph has once, however often it uses them."""
+"""Constants that a graph has once, however often it uses them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from somaflow.numerics.device import recording
 from somaflow.numerics.types import Tensor
 
 _HELD = "_somaflow_held"
@@ -38,27 +36,6 @@ def columns(value: Tensor, chosen: slice) -> Tensor:
         if key not in held:
             held[key] = tf.constant(key, tf.int32)
     return tf.slice(value, held[tuple(begin)], held[tuple(size)])
-
-
-def traced_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function of tensors that a graph holds once for each shape of its arguments.
-
-    XLA writes it out at each call. A tape that looks at the call sees the operations themselves.
-    """
-
-    def call(*arguments: Tensor) -> Tensor:
-        held = _held()
-        if held is None or recording():
-            return function(*arguments)
-        key = function, *((item.dtype, tuple(item.shape)) for item in arguments)
-        if key not in held:
-            program: Any = tf.function(function, autograph=False)
-            held[key] = program.get_concrete_function(
-                *(tf.TensorSpec(item.shape, item.dtype) for item in arguments)
-            )
-        return held[key](*arguments)
-
-    return call
 
 
 def _held() -> dict[Any, Any] | None:

@@ -45,12 +45,63 @@ def _on_cpu() -> bool:
     return {device.device_type for device in tf.config.list_physical_devices()} <= {"CPU"}
 
 
+def has_gpu() -> bool:
+    """Tell whether this process computes on a GPU: whether TensorFlow lists one that it may use.
+
+    To ask takes nothing of it. What computes a first number takes nearly all of its memory, for
+    this process alone.
+    """
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 _BARRIERS_STAND = _on_cpu()
 os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _BARRIERS_STAND)
 
 # The packed blocks are padded to a multiple of this, so that no cell is computed by the scalar
 # remainder of a vector loop: its bits could differ there.
 LANES = 16
+
+
+def recording() -> bool:
+    """Tell whether there is a gradient tape that may watch something."""
+    return record.could_possibly_record()
+
+
+_MOST_SHAPES = 64  # of what is traced once
+
+
+def traced_once(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a function of tensors that is traced once for each shape of its arguments.
+
+    All graphs call the same. Within a loop or a branch TensorFlow hands XLA its operations once for
+    each shape too, and not at each call; XLA writes it out at each call. A tape that looks at the
+    call sees the operations themselves.
+
+    Args:
+        function: Of its arguments alone, which are tensors; it returns a tensor or a tuple of them.
+    """
+    traced: dict[Any, Any] = {}
+
+    # A user's `tf.function` may read it, and would read what is traced too.
+    @tf.autograph.experimental.do_not_convert
+    def call(*arguments: Tensor) -> Result:
+        known = all(item.shape.is_fully_defined() for item in arguments)
+        if not known or tf.executing_eagerly() or recording():
+            return function(*arguments)
+        key = tuple((item.dtype, tuple(item.shape)) for item in arguments)
+        if key not in traced:
+            if len(traced) >= _MOST_SHAPES:
+                traced.clear()
+            with tf.init_scope(), tf.device(None):  # of no graph, so that it keeps none alive
+                program: Any = tf.function(
+                    function, autograph=False, experimental_attributes={"_noinline": True}
+                )
+                traced[key] = program.get_concrete_function(
+                    *(tf.TensorSpec(item.shape, item.dtype) for item in arguments)
+                )
+        return traced[key](*arguments)
+
+    return call
 
 
 # Not `tf.custom_gradient`: each call of that in a graph registers a gradient for good, and with it
@@ -66,7 +117,12 @@ def materialize(x: Tensor) -> Tensor:
     XLA takes chains of additions for cheap and repeats them in every consumer. The barrier has no
     public name in TensorFlow, which is one reason why its version is pinned.
     """
-    barrier: Tensor = xla.optimization_barrier(x)
+    return _barrier(x)
+
+
+@traced_once
+def _barrier(x: Tensor) -> Tensor:
+    barrier: Any = xla.optimization_barrier(x)
     return barrier[0]
 
 
@@ -200,11 +256,6 @@ def is_tensor(value: object) -> TypeGuard[Tensor]:
     return isinstance(value, (tf.Tensor, tf.Variable)) or (
         hasattr(type(value), "__tf_tensor__") and hasattr(value, "dtype")
     )
-
-
-def recording() -> bool:
-    """Tell whether there is a gradient tape that may watch something."""
-    return record.could_possibly_record()
 
 
 def watched(value: Tensor) -> bool:

@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 from somaflow.numerics.constants import number
+from somaflow.numerics.device import traced_once
 from somaflow.numerics.types import Tensor
 
 
@@ -22,8 +24,13 @@ def inverse_exprel(x: Tensor) -> Tensor:
     Returns:
         A tensor of the same shape and dtype.
     """
+    return _inverse_exprel(x)
+
+
+@traced_once
+def _inverse_exprel(x: Tensor) -> Tensor:
     one = number(1.0, x.dtype)
-    near = tf.abs(x) < number(0.25, x.dtype)
+    near = _magnitude(x) < number(0.25, x.dtype)
     # Both branches of a where() are differentiated, so each gets an argument it can bear.
     small = tf.where(near, x, number(0.0, x.dtype))
     large = tf.where(near, one, x)
@@ -32,7 +39,24 @@ def inverse_exprel(x: Tensor) -> Tensor:
     for coefficient in (1 / 30240, 1 / 720, 1 / 12):
         series = number(coefficient, x.dtype) - square * series
     close = one - small / number(2.0, x.dtype) + square * series
-    return tf.where(near, close, large / (tf.exp(large) - one))
+    return tf.where(near, close, large / (exp(large) - one))
+
+
+# The comparison has no gradient, and so no tape has to see it.
+def _magnitude(x: Tensor) -> Tensor:
+    with record.stop_recording():
+        return _abs(x)
+
+
+def exp(x: Tensor) -> Tensor:
+    """Return the exponential, which XLA is handed once for each shape under a tape too."""
+    with record.stop_recording():
+        value = _exp(x)
+    record.record_operation("Exp", [value], [x], lambda upstream: [upstream * tf.math.conj(value)])
+    return value
+
+
+_exp, _abs = traced_once(tf.exp), traced_once(tf.abs)
 
 
 def exprel(x: Tensor) -> Tensor:
@@ -124,7 +148,7 @@ def where(condition: Tensor | bool, a: Tensor | float, b: Tensor | float) -> Ten
 
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "exp": tf.exp,
+    "exp": exp,
     "expm1": tf.math.expm1,
     "exprel": exprel,
     "log": tf.math.log,

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from somaflow.numerics.device import traced_once
 from somaflow.numerics.types import Tensor
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -39,7 +40,11 @@ def threefry(key: Words, counter: Words) -> tuple[Tensor, Tensor]:
     Returns:
         Two uint32 tensors of the broadcast shape.
     """
-    k0, k1, x0, x1 = (tf.convert_to_tensor(word, tf.uint32) for word in (*key, *counter))
+    return _threefry(*(tf.convert_to_tensor(word, tf.uint32) for word in (*key, *counter)))
+
+
+@traced_once
+def _threefry(k0: Tensor, k1: Tensor, x0: Tensor, x1: Tensor) -> tuple[Tensor, Tensor]:
     keys = (k0, k1, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(k0, k1), _word(_PARITY)))
     x0, x1 = x0 + k0, x1 + k1
     for block in range(5):

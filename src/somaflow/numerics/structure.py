@@ -23,23 +23,34 @@ _numbers = count()
 _TOLD = (range, slice, types.BuiltinFunctionType, types.EllipsisType)
 _TOLD += (np.dtype, np.ufunc, tf.DType, tf.TensorShape)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# Texts of what never changes and has nothing but such things in it, with the thing, so that no
+# other one comes to have its number.
+_MOST_KEPT = 50_000
+_kept: dict[int, tuple[object, str]] = {}
 
 
-def structure(thing: object, rules: Mapping[type, Rule] | None = None) -> str:
+def structure(
+    thing: object,
+    rules: Mapping[type, Rule] | None = None,
+    lasting: type | tuple[type, ...] = (),
+) -> str:
     """Return a text that is equal for things of the same structure.
 
     Args:
         thing: A function, an object, or a nest of them.
         rules: For some classes and those below them, what is looked at instead.
+        lasting: Classes whose objects never change and have only numbers, texts and each other in
+            them: they are read once for all.
     """
-    return _StructureReader(rules or {}).read(thing)
+    return _StructureReader(rules or {}, lasting).read(thing)
 
 
 class _StructureReader:
     """Reads things, each object once."""
 
-    def __init__(self, rules: Mapping[type, Rule]) -> None:
+    def __init__(self, rules: Mapping[type, Rule], lasting: type | tuple[type, ...]) -> None:
         self._rules, self._kinds = rules, dict[type, Rule | None]()
+        self._lasting = lasting
         # Things are held, so that the address of one does not pass to another.
         self._known: dict[int, tuple[object, str]] = {}
 
@@ -50,6 +61,14 @@ class _StructureReader:
             return _named(thing)
         if id(thing) in self._known:
             return self._known[id(thing)][1]
+        if isinstance(thing, self._lasting):
+            if id(thing) not in _kept:
+                # By another reader: what is read here has the same places, known or not.
+                text = _StructureReader(self._rules, ()).read(thing)
+                if len(_kept) >= _MOST_KEPT:
+                    _kept.clear()
+                _kept[id(thing)] = thing, text
+            return _kept[id(thing)][1]
         # Where it comes upon itself, its place in the order of reading stands for it.
         self._known[id(thing)] = thing, f"the {len(self._known)}th"
         text = f"{type(thing).__name__}({self._parts(thing)})"
@@ -136,7 +155,8 @@ def _code(code: types.CodeType) -> str:
     return f"{place} {code.co_code.hex()} {code.co_names} {constants}"
 
 
-def slots(kind: type) -> list[str]:
+@functools.cache
+def slots(kind: type) -> tuple[str, ...]:
     """Return the names of what a class keeps places for, as `getattr` takes them."""
     places: list[str] = []
     for base in kind.__mro__:
@@ -144,4 +164,4 @@ def slots(kind: type) -> list[str]:
         for name in [names] if isinstance(names, str) else names:
             private = name.startswith("__") and not name.endswith("__")
             places.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
-    return places
+    return tuple(places)

@@ -67,17 +67,23 @@ def gathered(
     return {"weight": weights, "sources": sources}
 
 
-def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
-    """Return sum over j of weights[j, i]*x[..., j], for each i.
+def weighted_sum(
+    weights: Tensor, sources: Tensor | None, x: Tensor, scale: Tensor | None = None
+) -> Tensor:
+    """Return scale[i] times the sum over j of weights[j, i]*x[..., j], for each i.
 
     Args:
         weights: As `dense` or `gathered` returns them, or `[k, ..., n_post]`: for each row its own.
         sources: As `gathered` returns them, or None.
         x: `[..., n_pre]`.
+        scale: `[n_post]`, or `[..., n_post]`: for each row its own; None is 1.
 
     Returns:
         `[..., n_post]`.
     """
+    missing = weights.shape.rank - 1 - x.shape.rank
+    if missing > 0:  # all rows have the same x, and weights of their own
+        x = tf.reshape(x, [*[1] * missing, *x.shape])
     x = materialize(x)
     batch = x.shape.rank - 1
     first = tf.transpose(x, [batch, *range(batch)]) if batch else x
@@ -85,14 +91,20 @@ def weighted_sum(weights: Tensor, sources: Tensor | None, x: Tensor) -> Tensor:
     if weights.shape.rank == 2:
         spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, weights.shape[1]])
     if sources is None:
-        return materialize(_sum_rows(spread, tf.expand_dims(first, -1)))
+        return _stored(_sum_rows(spread, tf.expand_dims(first, -1)), scale)
     gathered = tf.gather(first, sources, axis=0)
     if batch:
         gathered = tf.transpose(gathered, [0, *range(2, batch + 2), 1])
     if weights.shape[0] <= _RUN:
-        return materialize(_sum_rows(spread, gathered))
+        return _stored(_sum_rows(spread, gathered), scale)
     # Gathered into memory first: 16 gathers in one kernel take twice as long.
-    return materialize(_sum_rows(_sum_runs(materialize(_folded(spread * gathered)), None, 1), None))
+    runs = _sum_runs(materialize(_folded(spread * gathered)), None, 1)
+    return _stored(_sum_rows(runs, None), scale)
+
+
+def _stored(sums: Tensor, scale: Tensor | None) -> Tensor:
+    """Return sums times their scale, which no reader can contract with what it adds."""
+    return materialize(sums if scale is None else sums * scale)
 
 
 def total(x: Tensor) -> Tensor:
@@ -112,13 +124,14 @@ def total(x: Tensor) -> Tensor:
     return x
 
 
-def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
+def block_sums(weights: Tensor, block: Tensor, x: Tensor, scale: Tensor | None = None) -> Tensor:
     """Return sums over parts of the presynaptic cells, each as `weighted_sum` of a matrix.
 
     Args:
         weights: `[n, n_matrices, n_post]`, or `[n, ..., n_matrices, n_post]`: for each row its own.
         block: Which n of the presynaptic cells each matrix has, int32 `[n_matrices]`.
         x: `[..., n_blocks*n]`.
+        scale: As of `weighted_sum`, `[n_matrices*n_post]`.
 
     Returns:
         `[..., n_matrices*n_post]`.
@@ -131,7 +144,7 @@ def block_sums(weights: Tensor, block: Tensor, x: Tensor) -> Tensor:
     if weights.shape.rank == 3:
         spread = tf.reshape(weights, [weights.shape[0], *[1] * batch, *weights.shape[1:]])
     sums = _sum_rows(spread, tf.expand_dims(first, -1))
-    return materialize(tf.reshape(sums, [*x.shape[:-1], -1]))
+    return _stored(tf.reshape(sums, [*x.shape[:-1], -1]), scale)
 
 
 def _folded(value: Tensor) -> Tensor:

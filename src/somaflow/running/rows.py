@@ -6,17 +6,18 @@ from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler import rows as abreast
-from somaflow.compiler.build import Compiled
 from somaflow.compiler.reading import signature
 from somaflow.errors import SomaflowError
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, compile_job, prepare, schedule_of
+from somaflow.running.room import CPU, Room, room_here
 from somaflow.running.side_by_side import Result, by_itself, side_by_side
 from somaflow.running.uncoupled import members_of
 from somaflow.simulation import chunks
@@ -32,31 +33,38 @@ _STEPS = 10_000  # of which what is given is looked at at once
 # Two rows and more have the same bits. One by itself is compiled as a run alone is, which may take
 # another of two products into its sum (docs/design/sweeps.md).
 _LEAST = 2
-# What a step of all rows goes through several times should stay in the second-level cache: the
-# state, with what a method makes of it, and the weights.
-_CACHE, _COPIES, _MOST = 1 << 19, 8, 64
-# Weights that a run alone has in its first-level cache, and several runs have not: with 28 kB a
-# step of a row took 0.8 of that of a run alone, and putting rows together cost more than that won.
-_WEIGHTS = 1 << 14
+_COPIES = 8  # of the state, with what a method makes of it
 
 
-def rows_of(job: Job) -> int:
+def rows_of(job: Job, room: Room = CPU) -> int:
     """Return how many runs like this one are best computed in one program.
 
     Args:
         job: One of them.
+        room: How much the program may hold.
     """
-    return members_of(job) or _rows_of(prepare(job).compiled)
+    return members_of(job, room) or _rows_of(prepare(job), room)
 
 
-def _rows_of(compiled: Compiled) -> int:
-    weights = abreast.weight_bytes(compiled.system)
-    if compiled.alone or weights > _WEIGHTS:
+def _rows_of(run: Prepared, room: Room) -> int:
+    compiled = run.compiled
+    if compiled.alone or abreast.weight_bytes(compiled.system) > room.weights:
         return 1
-    flow = sum(block.nbytes for block in compiled.system.initial.flow)
-    size = _COPIES * flow + weights
-    fit = min(_CACHE // max(size, 1), _MOST)
-    return 1 << (fit.bit_length() - 1) if fit > 1 else 1
+    return _fitting(run, room)
+
+
+def _fitting(run: Prepared, room: Room, wired: bool = True) -> int:
+    """Return how many rows there is room for, a power of 2: 1 where not even two fit."""
+    system = run.compiled.system
+    flow = sum(block.nbytes for block in system.initial.flow)
+    size = _COPIES * flow + abreast.weight_bytes(system, wired)
+    fit = min(room.state // max(size, 1), room.rows)
+    if fit < _LEAST:
+        return 1
+    # Whether runs are rows depends on no recording, nor on how much memory is free: their bits may.
+    recorded = sum(column.bytes for column in run.columns)
+    fit = max(min(fit, room.recorded // max(recorded, 1)), _LEAST)
+    return 1 << (fit.bit_length() - 1)
 
 
 def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
@@ -73,8 +81,10 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
     Returns:
         Of each its recordings, in memory; or why it has none, where it failed.
     """
+    room = room_here()
     results = side_by_side(jobs, rows)
-    alike: dict[object, list[tuple[int, Prepared]]] = {}
+    courses: dict[object, str] = {}
+    alike: dict[object, list[tuple[int, _Row]]] = {}
     for place, job in enumerate(jobs):
         if place in results:
             continue
@@ -83,44 +93,76 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         except SomaflowError as error:
             results[place] = error
             continue
-        if _rows_of(prepared.compiled) == 1:
+        if _rows_of(prepared, room) == 1:
             results[place] = by_itself(prepared)
         else:
-            alike.setdefault(_kind(prepared), []).append((place, prepared))
+            kind, counts = _kind(prepared, courses)
+            alike.setdefault(kind, []).append((place, _Row(prepared, counts)))
     for members in alike.values():
         few = 1 << (len(members) - 1).bit_length()
-        room = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
-        for first in range(0, len(members), room):
-            places, chosen = zip(*members[first : first + room], strict=True)
-            results.update(zip(places, _abreast(chosen, room), strict=True))
+        count = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
+        if len({row.counts for _, row in members}) > 1:  # matrices of its own for each row
+            most = _fitting(members[0][1].run, room, wired=False)
+            count = max(-(-count // -(-count // most)), _LEAST)
+        for first in range(0, len(members), count):
+            places, chosen = zip(*members[first : first + count], strict=True)
+            results.update(zip(places, _abreast(chosen, count), strict=True))
     return [results[place] for place in range(len(jobs))]
 
 
-def _kind(prepared: Prepared) -> tuple[object, ...]:
+class _Row(NamedTuple):
+    """A run that is to be a row, and a checksum of which cells its synapses join."""
+
+    run: Prepared
+    counts: str
+
+
+def _kind(prepared: Prepared, courses: dict[object, str]) -> tuple[tuple[object, ...], str]:
     """Return what runs have in common that are computed side by side.
 
     That is all that is no row of an array: their structure, what they share, and what is known of
     each step beforehand, such as the course of a stimulus.
+
+    Args:
+        prepared: One of them.
+        courses: What is known of runs before it, with the same stimuli.
+
+    Returns:
+        That, and a checksum of what rows may share or not.
     """
+    job = prepared.job
+    run = job.n_steps, job.begin, job.dt, job.dtype, signature(job.solver)
+    network = job.network
+    # Of one and the same objects, which all runs hold, the courses are the same.
+    sources = (p for p in network.populations if p.source is not None)
+    given = *network.stimuli, *network.clamps, *network.inputs, *sources
+    known = *run, *map(id, given)
+    if known not in courses:
+        courses[known] = _course(prepared)
+    shapes, counts = abreast.likeness(prepared.compiled.system)
+    return (*run, prepared.compiled.structure, shapes, courses[known]), counts
+
+
+def _course(prepared: Prepared) -> str:
+    """Return a checksum of what is known of each step of a run beforehand."""
     job, system = prepared.job, prepared.compiled.system
     digest = blake2b(digest_size=16)
     for step in range(job.begin, job.begin + job.n_steps + 1, _STEPS):
         steps = np.arange(step, min(step + _STEPS, job.begin + job.n_steps + 1), dtype=np.int64)
         for table in system.inputs(steps, nodes_of(job.solver), job.dt):
             digest.update(np.ascontiguousarray(table).tobytes())
-    run = job.n_steps, job.begin, job.dt, job.dtype, signature(job.solver)
-    alike = prepared.compiled.structure, abreast.likeness(system)
-    return *run, *alike, digest.hexdigest()
+    return digest.hexdigest()
 
 
-def _abreast(runs: Sequence[Prepared], rows: int) -> list[Result]:
+def _abreast(every: Sequence[_Row], rows: int) -> list[Result]:
     """Run jobs of one kind as rows of one program, the last one in all rows that are left."""
+    runs, wired = [row.run for row in every], len({row.counts for row in every}) == 1
     first, job, begin = runs[0], runs[0].job, time.perf_counter()
-    every = [run.compiled.system for run in runs]
-    every += [every[-1]] * (rows - len(every))
-    system = abreast.stacked(compile_job(job, rows=rows).system, every)
+    systems = [run.compiled.system for run in runs]
+    systems += [systems[-1]] * (rows - len(systems))
+    system = abreast.stacked(compile_job(job, rows=rows).system, systems, wired)
     schedule = schedule_of(job, system, first.columns, rows)
-    key = "rows", rows, first.compiled.structure, signature(job.solver)
+    key = "rows", rows, wired, first.compiled.structure, signature(job.solver)
     advance = build(system, job.solver, job.dt, schedule, tf.as_dtype(job.dtype), key)
     carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
     advance(carry, 0, 0, 0, False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from somaflow.numerics.constants import traced_once
+from somaflow.numerics.constants import number
+from somaflow.numerics.device import traced_once
 from somaflow.numerics.functions import exprel
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
@@ -103,14 +104,17 @@ class ExponentialMidpoint:
 
 
 def _advanced(y: State, dt: Time, slope: State, rates: State) -> State:
-    @traced_once
-    def advanced(start: Tensor, f: Tensor, a: Tensor) -> Tensor:
-        return start + dt * exprel(dt * a) * f
-
     def block(*leaves: Tensor) -> Tensor:
+        step = dt if tf.is_tensor(dt) else number(dt, leaves[0].dtype)
         # Row by row, and stacked last: XLA leaves a loop over stacked rows unvectorised.
         if leaves[0].shape.rank < 2 or leaves[0].shape[0] > _ROWS:
-            return advanced(*leaves)
-        return stacked([advanced(*rows) for rows in zip(*map(rows_of, leaves), strict=True)])
+            return _along(step, *leaves)
+        rows = zip(*map(rows_of, leaves), strict=True)
+        return stacked([_along(step, *parts) for parts in rows])
 
     return tf.nest.map_structure(block, y, slope, rates)
+
+
+@traced_once
+def _along(dt: Tensor, start: Tensor, slope: Tensor, rate: Tensor) -> Tensor:
+    return start + dt * exprel(dt * rate) * slope
