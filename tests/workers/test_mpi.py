@@ -1,5 +1,6 @@
 """Workers that MPI carries, here and in processes that a script of a user or `launch` has begun."""
 
+import json
 import os
 import pickle
 import signal
@@ -17,10 +18,10 @@ from somaflow.errors import Interrupted, MissingValueError, NonFiniteState, RunE
 from somaflow.running.child import THREADS, WorkerLost
 from somaflow.running.pickles import packed
 from somaflow.workers import launch as launching
+from somaflow.workers.carrying import WorkerSilent, here, patience_of
 from somaflow.workers.exchange import Message, Part, in_turn
 from somaflow.workers.found import Mpi, candidates, find, maker
 from somaflow.workers.launch import launch
-from somaflow.workers.mpi import WorkerSilent, here, patience_of
 
 HERE = Path(__file__).parent
 
@@ -66,6 +67,20 @@ def test_a_process_knows_by_its_environment_which_worker_it_is(
 ) -> None:
     assert here(environment) == expected
     assert "mpi4py" not in sys.modules
+
+
+def test_a_cluster_of_tensorflow_is_read() -> None:
+    def numbered(kind: str, index: object, **cluster: object) -> dict[str, str]:
+        task = {"type": kind, "index": index}
+        return {"PMI_RANK": "0", "TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+
+    assert here(numbered("worker", 1, worker=["a:1", "b:1"])) == (1, 2)
+    assert here(numbered("worker", 1, worker=["a:1", "b:1"], chief=["c:1"])) == (2, 3)
+    assert here(numbered("chief", 0, worker=["a:1", "b:1"], chief=["c:1"])) == (0, 3)
+    assert here(numbered("worker", 0, worker=["a:1"])) == (0, 1)
+    for wrong in ("{", "[]", '{"cluster": {"worker": ["a:1", "b:1"]}}'):
+        with pytest.raises(RunError, match="TF_CONFIG cannot be read"):
+            here({"TF_CONFIG": wrong})
 
 
 def test_patience_is_given_or_set_and_a_number_above_0() -> None:
@@ -149,9 +164,21 @@ def test_the_site_comes_before_the_environment_of_this_python(
     site, own = candidates({"PATH": path})
     assert site.fits and site.origin == "the site's own" and site.library == str(library)
     assert own.fits and own.launcher == str(tmp_path / "own" / "bin" / "mpiexec")
-    settings = site.environment({"PMI_RANK": "1", "SLURM_JOB_ID": "7", "HOME": "/here"})
+    given = {"PMI_RANK": "1", "SLURM_JOB_ID": "7", "HOME": "/here", "OMPI_MCA_btl": "self,sm"}
+    settings = site.environment(given)
+    assert settings["OMPI_MCA_btl"] == "self,sm"
     assert settings["MPI4PY_LIBMPI"] == str(library) and settings["HOME"] == "/here"
     assert not {"PMI_RANK", "SLURM_JOB_ID"} & set(settings)
+
+
+def test_workers_need_a_place_for_what_they_are_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    mpi = Mpi("mpiexec", None, "", "", "")
+    with pytest.raises(RunError, match="No space left on device; TMPDIR sets another place"):
+        launch(2, b"", mpi=mpi)
 
 
 def test_a_worker_starts_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +225,12 @@ def test_what_cannot_be_made_or_sent_back_is_said(mpi: Mpi) -> None:
         launch(2, b"cnowhere\nmake\n.", mpi=mpi)
     with pytest.raises(TypeError, match="a result cannot be sent back"):
         launch(2, told(toy.unsendable), mpi=mpi)
+
+
+@pytest.mark.slow
+def test_a_result_that_the_disk_does_not_hold_is_said(mpi: Mpi) -> None:
+    with pytest.raises(OSError, match="File too large"):
+        launch(2, told(toy.too_large), mpi=mpi)
 
 
 @pytest.mark.slow
@@ -274,7 +307,7 @@ def ran(mpi: Mpi, path: Path, text: str, *words: str) -> subprocess.CompletedPro
         "import sys\n"
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "import toy_parts as toy\n"
-        "from somaflow.workers.mpi import carried, here\n"
+        "from somaflow.workers.carrying import carried, here\n"
         f"rank, size = here()\n{text}\n"
     )
     return subprocess.run(

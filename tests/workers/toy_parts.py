@@ -1,6 +1,7 @@
 """Parts of runs that add numbers, where worker processes can import them."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -60,6 +61,14 @@ def unsendable(rank: int, size: int) -> Part[object]:
     """Return what cannot be pickled."""
     yield Message(b"")
     return (k for k in ())
+
+
+def too_large(rank: int, size: int) -> Part[bytes]:
+    """Return more than this process may write to a file."""
+    yield Message(b"")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    return bytes(200_000)
 
 
 def noted(folder: str, make: Callable[..., Part[object]], rank: int, size: int) -> Part[object]:

@@ -7,9 +7,10 @@ from rich.text import Text
 
 from somaflow.errors import MissingValueError, SomaflowError
 from somaflow.running import pickles
+from somaflow.workers.carrying import here
 from somaflow.workers.found import Mpi, candidates, find
 from somaflow.workers.launch import launch
-from somaflow.workers.mpi import INSTALL, here
+from somaflow.workers.mpi import INSTALL
 from somaflow.workers.probe import latencies
 
 

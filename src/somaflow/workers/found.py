@@ -30,8 +30,22 @@ _MAKERS = (
     ("MVAPICH", r"MVAPICH2?\s+Version\s*:\s*([\d.]+)"),
     ("MPICH", r"(?:MPICH|HYDRA)[\s\S]*?Version:\s*([\d.]+)"),
 )
-# Variables by which a launcher, or the system of a cluster, tells what started this process.
-_OF_LAUNCHERS = ("PMI", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "SLURM_")
+# Variables by which a launcher, or the system of a cluster, tells what started this process, and
+# those by which a user of Open MPI sets it up.
+_OF_LAUNCHERS = (
+    "PMI",
+    "OMPI_",
+    "PRTE_",
+    "HYDI_",
+    "HYDRA_",
+    "MPI_LOCAL",
+    "SLURM_",
+    "LSB_",
+    "PBS_NODEFILE",
+    "PE_HOSTFILE",
+    "TF_CONFIG",
+)
+_OF_USER = "OMPI_MCA_"
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,12 @@ class Mpi:
         Args:
             of: That of this process. What told it of a launcher of its own is left out.
         """
-        own = {name: text for name, text in of.items() if not name.startswith(_OF_LAUNCHERS)}
+        own = {
+            name: text
+            for name, text in of.items()
+            if not name.startswith(_OF_LAUNCHERS)
+            or (name.startswith(_OF_USER) and "OMPI_COMM_WORLD_SIZE" not in of)
+        }
         if self.library is not None:
             own[LIBRARY] = self.library
         if self.launched.startswith("Open MPI") and os.geteuid() == 0:  # in a container

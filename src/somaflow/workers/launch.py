@@ -23,8 +23,8 @@ from somaflow.errors import Interrupted, RunError
 from somaflow.running.child import WorkerLost, ended, on_one_core
 from somaflow.running.signals import stoppable
 from somaflow.workers import serve
+from somaflow.workers.carrying import WorkerSilent, here, patience_of
 from somaflow.workers.found import Mpi, find
-from somaflow.workers.mpi import WorkerSilent, here, patience_of
 
 # A worker has this process's search path, not the folder it is started in.
 _BEGIN = (
@@ -78,7 +78,8 @@ def launch(
         WorkerLost: A worker was killed, or one did not come up.
         WorkerSilent: Some did not answer.
         Interrupted: A signal ended the workers before they had a result.
-        RunError: `patience` is no number above 0, or this process is itself one of several workers.
+        RunError: `patience` is no number above 0, this process is itself one of several workers, or
+            what they are to do cannot be written.
         BaseException: Whatever one of the parts raises, with its traceback as a note.
     """
     patience = patience_of(patience)
@@ -94,10 +95,16 @@ def launch(
         stoppable(wishes.append),
     ):
         folder = Path(place)
-        (folder / serve.PATH).write_text(json.dumps(sys.path), encoding="utf-8")
-        (folder / serve.PAYLOAD).write_bytes(payload)
-        terms = os.getpid(), count, patience
-        (folder / serve.TERMS).write_bytes(pickle.dumps(terms))
+        terms = pickle.dumps((os.getpid(), count, patience))
+        try:
+            (folder / serve.PATH).write_text(json.dumps(sys.path), encoding="utf-8")
+            (folder / serve.PAYLOAD).write_bytes(payload)
+            (folder / serve.TERMS).write_bytes(terms)
+        except OSError as error:
+            raise RunError(
+                f"what workers are to do cannot be written to {place}: {error.strerror or error}; "
+                "TMPDIR sets another place."
+            ) from error
         job = _Job(folder, count, mpi)
         try:
             job.wait(wishes, start)
@@ -186,7 +193,8 @@ class _Job:
     def result(self, wishes: list[int]) -> Any:
         """Return the result, or raise why there is none."""
         if not self._missing(serve.DONE):
-            return pickle.loads((self._folder / serve.RESULT).read_bytes())
+            with (self._folder / serve.RESULT).open("rb") as file:
+                return pickle.load(file)
         if wishes:
             name = signal.Signals(wishes[0]).name
             raise Interrupted(

@@ -18,8 +18,9 @@ from typing import Any
 from somaflow.errors import RunError
 from somaflow.quiet import loaded
 from somaflow.running import pickles
+from somaflow.workers.carrying import carried, here, told
 from somaflow.workers.exchange import Part
-from somaflow.workers.mpi import carried, here, joined
+from somaflow.workers.mpi import joined
 
 # Files of a job: the search path of modules, what makes a part, who started it and how it is to be
 # done; of each worker its process, that it has come up, how it failed, and that it is done; and the
@@ -46,8 +47,11 @@ def main(place: str) -> None:
     rank, size = joined(patience)
     written(folder / f"{READY}{rank}", b"")
 
-    def tell(error: BaseException, number: int, _: int) -> None:
-        written(folder / f"{FAILURE}{number}", pickles.failure(error))
+    def tell(error: BaseException, number: int, of: int) -> None:
+        try:
+            written(folder / f"{FAILURE}{number}", pickles.failure(error))
+        except OSError:  # the disk is full, say
+            told(error, number, of)
 
     carried(_part(folder, rank, size, count), patience, tell)
     written(folder / f"{DONE}{rank}", b"")
@@ -74,12 +78,26 @@ def _part(folder: Path, rank: int, size: int, count: int) -> Part[None]:
     make: Make = loaded(pickle.loads, (folder / PAYLOAD).read_bytes())
     result = yield from make(rank, size)
     if rank == 0:
-        try:
-            data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            words = f"a result cannot be sent back: {type(error).__name__}: {error}"
-            raise pickles.UnsendableError(words) from error
-        written(folder / RESULT, data)
+        _leave(folder / RESULT, result)
+
+
+def _leave(path: Path, result: object) -> None:
+    """Write a result, which may be too large to be held twice; whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+        UnsendableError: It cannot be pickled.
+    """
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        with partial.open("wb") as file:
+            pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
+    except OSError:
+        raise
+    except Exception as error:
+        words = f"a result cannot be sent back: {type(error).__name__}: {error}"
+        raise pickles.UnsendableError(words) from error
+    os.replace(partial, path)
 
 
 def _watch(parent: int) -> None:
