@@ -63,6 +63,7 @@ NAMES: dict[str, pint.Unit] = {
 
 
 Meaning = TypeVar("Meaning")
+_FAR = 1e300  # a whole number far above is no float
 _LONGEST_VALUE = 1000  # characters of a number with its unit
 # What a unit may measure, and products of powers of these.
 _KINDS = ("mass", "length", "time", "current", "substance", "temperature")
@@ -332,6 +333,12 @@ def parameter(value: object, unit: str | None, name: str, where: str = "") -> Pa
     if type(value) is Parameter and unit in (None, value.unit) and _is_held(value.value):
         parse_unit(value.unit)
         return value
+    if type(value) in (int, float) and unit is not None:  # what most values are, soon done with
+        number = float(value) * factor(unit) if abs(value) < _FAR else math.inf  # type: ignore
+        if math.isfinite(number):
+            array = np.array(number)
+            array.flags.writeable = False
+            return Parameter(array, unit)
     place = f" of {where}" if where else ""
     if isinstance(value, str):
         value = _from_text(value, name, place)

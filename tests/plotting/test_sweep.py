@@ -168,6 +168,13 @@ def test_a_list_of_points_is_drawn_over_what_they_differ_in():
     (ax,), _ = drawn(sf.plotting.sweep(several))
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [30, 10, 20])
     assert (ax.get_xlabel(), ax.lines[0].get_linewidth()) == ("point", 0)
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_an_axis_says_of_which_part_of_a_run_a_number_is():
+    data = {"n": ("x", [1.0, 2.0], {"units": "Hz", "window": "whole run"})}
+    (ax,), _ = drawn(sf.plotting.sweep(xr.Dataset(data, {"x": [1, 2]})))
+    assert ax.get_ylabel() == "n (Hz, whole run)"
 
 
 def test_part_of_a_result_can_be_drawn(tmp_path):

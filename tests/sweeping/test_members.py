@@ -22,6 +22,7 @@ from somaflow.errors import (
     UnknownNameError,
     WrongTypeError,
 )
+from somaflow.network.network import Network
 from somaflow.sweeping.members import Members
 from somaflow.sweeping.space import read_space
 from somaflow.sweeping.task import Settings, Task, compute, job
@@ -207,17 +208,26 @@ def test_names_that_a_result_needs_are_refused_before_anything_runs(name: str, w
     members.check(replace(SETTINGS, reduce="count"))  # it keeps no recordings
 
 
-def _built_by(monkeypatch: pytest.MonkeyPatch, members: Members) -> list[int]:
-    built = []
-    plain = Members._built
+def _checked_by(
+    monkeypatch: pytest.MonkeyPatch, members: Members
+) -> tuple[list[int], list[object]]:
+    """Return which members are checked, and the networks that are put together for that."""
+    checked, made = [], []
+    values, network = Members._values, Network.__init__
 
-    def spied(self: Members, m: int) -> object:
-        built.append(m)
-        return plain(self, m)
+    def spied(self: Members, places: Any, m: int) -> Any:
+        checked.append(m)
+        return values(self, places, m)
 
-    monkeypatch.setattr(Members, "_built", spied)
-    members.check(SETTINGS)
-    return sorted(set(built))
+    def making(self: Network, *arguments: Any, **named: Any) -> None:
+        made.append(self)
+        network(self, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Members, "_values", spied)
+        patch.setattr(Network, "__init__", making)
+        members.check(SETTINGS)
+    return sorted(set(checked)), made
 
 
 def test_values_of_different_parts_are_checked_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +235,14 @@ def test_values_of_different_parts_are_checked_once_each(monkeypatch: pytest.Mon
     members = _members({**vary, "Step on cells.amplitude": range(7)}, trials=2)
     each = 9 * 7 * 2
     both = {k * each for k in range(6)}  # of what one part has every combination
-    assert _built_by(monkeypatch, members) == sorted(both | {2 * k for k in range(7)})
+    checked, made = _checked_by(monkeypatch, members)
+    assert checked == sorted(both | {2 * k for k in range(7)})
+    assert len(made) == 1
+    table = [{"cells.g_na": 1.0 + k, "cells.v": -65.0 - k} for k in range(9)]
+    assert _checked_by(monkeypatch, _members(table))[0] == list(range(9))
+    table[7]["cells.v"] = np.nan
+    with pytest.raises(MissingValueError, match=r"at point 7, cells\.g_na=8 .*nan"):
+        _members(table).check(SETTINGS)
 
 
 def _with(**more: object) -> Callable[[], Members]:
@@ -245,6 +262,17 @@ BAD: dict[str, tuple[Callable[[], Members], type[SomaflowError], str]] = {
         lambda: _members({"cells.g_Na": [1]}),
         UnknownNameError,
         "called 'cells.g_Na'. Did you mean 'cells.g_na'",
+    ),
+    "the step": (lambda: _members({"dt": [0.1, 0.2] * ms}), UnknownNameError, "dt is an argument"),
+    "texts": (
+        lambda: _members([{"cells.C": "1"}, {"cells.C": "2"}]),
+        UnitError,
+        "at point 0, cells.C=1: .*The value of 'cells.C' is the text '1', not a number",
+    ),
+    "seeds as texts": (
+        lambda: _members({"cells.C": [1, 2], "seed": [0, "7"]}),
+        WrongTypeError,
+        "at cells.C=1, seed=7: a seed is an integer.* is the text '7'",
     ),
     "seed's name": (lambda: _members({"sede": [1]}), UnknownNameError, "Did you mean 'seed'"),
     "argument": (_of(lambda size=1: _cell(), sice=[1]), UnknownNameError, "Did you mean 'size'"),

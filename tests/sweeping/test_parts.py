@@ -31,11 +31,11 @@ def check_holds(kept: Kept, outcomes: list[Outcome]) -> None:
 
 def test_members_come_back_in_any_order(outcomes: list[Outcome], tmp_path: Path) -> None:
     folder = Folder(tmp_path / "a.run")
-    parts, memory = Parts(folder), InMemory()
+    parts, memory = Parts(folder, "a"), InMemory()
     for some in (outcomes[4:], outcomes[:1], outcomes[1:4]):
         parts.add(some)
         memory.add(some)
-    again = Parts(folder)
+    again = Parts(folder, "a")
     for kept in (parts, memory, again):
         check_holds(kept, outcomes)
     assert again.entries == parts.entries
@@ -51,11 +51,11 @@ def test_a_member_that_failed_is_replaced_by_its_later_result(
     outcomes: list[Outcome], tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path / "a.run")
-    Parts(folder).add(outcomes)
+    Parts(folder, "a").add(outcomes)
     mended = replace(outcomes[3], data=outcomes[2].data, failure="")
-    parts = Parts(folder)
+    parts = Parts(folder, "a")
     parts.add([mended])
-    for kept in (parts, Parts(folder)):
+    for kept in (parts, Parts(folder, "a")):
         check_holds(kept, [*outcomes[:3], mended, *outcomes[4:]])
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_part_is_found_and_the_rest_is_kept(
     at: float, how: str, outcomes: list[Outcome], tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path / "a.run")
-    parts = Parts(folder)
+    parts = Parts(folder, "a")
     parts.add(outcomes[:3])
     parts.add(outcomes[3:])
     file = tmp_path / "a.run" / "part-00000001"
@@ -76,7 +76,7 @@ def test_a_damaged_part_is_found_and_the_rest_is_kept(
     else:
         data[place] ^= 1
     file.write_bytes(data)
-    again = Parts(folder)
+    again = Parts(folder, "a")
     assert len(again.damaged) == 1
     assert again.damaged[0].startswith("part-00000001 is damaged")
     missing = {outcome.number for outcome in outcomes} - set(again.entries)
@@ -87,13 +87,13 @@ def test_a_damaged_part_is_found_and_the_rest_is_kept(
     check_holds(again, [outcome for outcome in outcomes if outcome.number not in missing])
     again.add([outcome for outcome in outcomes if outcome.number in missing])
     check_holds(again, outcomes)
-    check_holds(Parts(folder), outcomes)
+    check_holds(Parts(folder, "a"), outcomes)
 
 
 def test_a_part_that_changes_while_it_is_in_use_is_not_believed(
     outcomes: list[Outcome], tmp_path: Path
 ) -> None:
-    parts = Parts(Folder(tmp_path))
+    parts = Parts(Folder(tmp_path), "a")
     parts.add(outcomes)
     file = tmp_path / "part-00000000"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
@@ -102,18 +102,27 @@ def test_a_part_that_changes_while_it_is_in_use_is_not_believed(
 
 
 def test_a_part_of_another_format_is_refused(outcomes: list[Outcome], tmp_path: Path) -> None:
-    Parts(Folder(tmp_path)).add(outcomes)
+    Parts(Folder(tmp_path), "a").add(outcomes)
     file = tmp_path / "part-00000000"
     file.write_bytes(file.read_bytes().replace(b"somaflow-part 1", b"somaflow-part 2", 1))
     with pytest.raises(StoreError, match="has format 2; this version reads format 1"):
-        Parts(Folder(tmp_path))
+        Parts(Folder(tmp_path), "a")
+
+
+def test_a_part_of_another_sweep_is_refused_and_stays(
+    outcomes: list[Outcome], tmp_path: Path
+) -> None:
+    Parts(Folder(tmp_path), "a").add(outcomes)
+    with pytest.raises(StoreError, match="part-00000000 holds finished members of another sweep"):
+        Parts(Folder(tmp_path), "b")
+    check_holds(Parts(Folder(tmp_path), "a"), outcomes)
 
 
 def test_a_full_disk_leaves_no_part(
     outcomes: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Folder(tmp_path / "a.run")
-    parts = Parts(folder)
+    parts = Parts(folder, "a")
     parts.add(outcomes[:2])
     with monkeypatch.context() as patch:
         full = OSError(errno.ENOSPC, "No space left on device")
@@ -127,7 +136,7 @@ def test_a_full_disk_leaves_no_part(
     assert folder.names() == ["part-00000000"]
     assert set(parts.entries) == {0, 1}
     parts.add(outcomes[2:])
-    check_holds(Parts(folder), outcomes)
+    check_holds(Parts(folder, "a"), outcomes)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +167,8 @@ def test_all_types_and_attributes_are_kept(tmp_path: Path) -> None:
             "none": (("k", "z"), np.zeros((3, 0))),
         }
     )
-    Parts(Folder(tmp_path)).add([Outcome(0, data, "", False, "")])
-    parts = Parts(Folder(tmp_path))
+    Parts(Folder(tmp_path), "a").add([Outcome(0, data, "", False, "")])
+    parts = Parts(Folder(tmp_path), "a")
     for name, found in parts.read(0).items():
         np.testing.assert_array_equal(found, data[name].values)
         assert found.dtype.kind == ("U" if name == "names" else data[name].dtype.kind)

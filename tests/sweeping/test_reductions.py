@@ -70,7 +70,7 @@ def test_the_peak_of_a_sine_is_its_frequency(frequency, every):
     data = reduced(run([[]], voltage, every=every), "lfp_peak")
     assert list(data.data_vars) == ["PN.lfp_peak"]
     assert data["PN.lfp_peak"].item() == pytest.approx(frequency, abs=0.25)
-    assert data["PN.lfp_peak"].attrs["units"] == "Hz"
+    assert data["PN.lfp_peak"].attrs == {"units": "Hz", "window": "whole run"}
 
 
 @pytest.mark.parametrize("n", [1, 2, 200, 1001])
@@ -171,6 +171,7 @@ NETWORK = sf.Network(PN)
         ("rate", [PN.spikes, PN[:2].spikes.as_("PN")], "both be reduced to 'PN.rate'"),
         ("lfp_peek", [PN["v"].mean()], "Did you mean 'lfp_peak'?"),
         (["rate", 3], [PN.spikes], "no reduction 3"),
+        (["rate", loudest], [PN.spikes], "is a function or names, not both"),
         ([], [PN.spikes], "not []"),
         (3, [PN.spikes], "not 3"),
         ({"rate": 1}, [PN.spikes], "reduce is a function, or names"),

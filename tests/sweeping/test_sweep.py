@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -384,6 +385,21 @@ def test_a_killed_sweep_goes_on(sweep: Callable, whole: dict, tmp_path: Path, fi
     given = sweep(sink=sink)
     assert files(sink) == whole
     assert given["cells.spikes.count"].shape == (3, 2)
+
+
+def test_finished_members_of_another_sweep_are_not_taken(
+    sweep: Callable, whole: dict, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, other = tmp_path / "a.zarr", tmp_path / "b.zarr"
+    stop_before_the_result(monkeypatch, sweep, sink)
+    stop_before_the_result(monkeypatch, partial(sweep, dt=0.25 * ms), other)
+    stray = beside_of(sink) / "part-00000003"
+    shutil.copy(beside_of(other) / "part-00000000", stray)
+    with pytest.raises(StoreError, match="part-00000003 holds finished members of another sweep"):
+        sweep(sink=sink)
+    stray.unlink()
+    sweep(sink=sink)
+    assert files(sink) == whole
 
 
 def test_it_goes_on_without_the_script(

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from somaflow.sweeping import execution
+    from somaflow.sweeping import forecast as expected
     from somaflow.sweeping import sweep as facade
 else:
-    execution, facade = map(late, ("somaflow.sweeping.execution", "somaflow.sweeping.sweep"))
+    execution, expected, facade = map(
+        late, (f"somaflow.sweeping.{name}" for name in ("execution", "forecast", "sweep"))
+    )
 
 _FORMAT = 1
 _COMMAND = "command"
@@ -151,7 +154,7 @@ def table(numbers: dict[str, Any]) -> Table:
     for name, found in numbers["ranges"].items():
         unit = "" if found["unit"] == "1" else f" {found['unit']}"
         grid.add_row(
-            name,
+            f"{name}, {found['window']}" if "window" in found else name,
             " to ".join(f"{end:g}" for end in found["ends"]) + unit if found["ends"] else "none",
         )
     return grid
@@ -198,9 +201,9 @@ def execute(sweep: Sweep, way: Way, console: Console) -> SweepReport:
 
 
 def plan(sweep: Sweep, way: Way, console: Console) -> dict[str, Any]:
-    """Return what a sweep would need, and run nothing but a calibration of its first member.
+    """Return what a sweep would need, and run nothing but a calibration of its first members.
 
-    Times and bytes are the most that is expected: members that are rows of one program take less.
+    Bytes are the most that is expected: members that are rows of one program take less.
 
     Args:
         sweep: What was asked for.
@@ -223,20 +226,26 @@ def plan(sweep: Sweep, way: Way, console: Console) -> dict[str, Any]:
         record=first.record,
         initial=first.initial,
     )
-    processes = min(way.processes or physical_cores(), count)
-    rows = execution.rows_for(request, execution.job(first, settings), processes)
+    alone = execution.computes_here(request)
+    processes = 1 if alone else min(way.processes or physical_cores(), count)
+    seconds = compiling = None
+    if one.run_seconds is None or one.compile_seconds is None:
+        rows = execution.rows_for(request, execution.job(first, settings), processes)
+    else:
+        rows, compiling, seconds = expected.forecast(
+            request, processes, one.compile_seconds, one.run_seconds
+        )
     each = 8 * len(first.record) if sweep.reduce else one.recordings_in_memory
     # What is finished lies beside the result until that is whole.
     disk, free = 2 * count * each, shutil.disk_usage(_there(way.out)).free
     memory = one.memory * rows * processes
     fits = disk <= free and (one.free_memory is None or memory <= one.free_memory)
-    seconds = None if one.run_seconds is None else one.run_seconds * count / processes
     return {
         "members": count,
         "axes": dict(zip(request.members.space.dims, request.members.space.shape, strict=True)),
         "processes": processes,
         "rows": rows,
-        "compile_seconds": one.compile_seconds,
+        "compile_seconds": compiling,
         "run_seconds": seconds,
         "memory": memory,
         "free_memory": one.free_memory,
@@ -257,7 +266,7 @@ def in_lines(needed: dict[str, Any]) -> str:
     ]
     if needed["run_seconds"] is not None:
         compiling = f"{span(needed['compile_seconds'])} of compiling in each process"
-        rows.append(("time", f"up to {span(needed['run_seconds'])}, and {compiling}"))
+        rows.append(("time", f"about {span(needed['run_seconds'])}, and {compiling}"))
     lines = [f"{name:<12} {value}" for name, value in rows]
     return "\n".join([*lines, "It fits." if needed["fits"] else "It does not fit."])
 
@@ -400,7 +409,9 @@ def _report(
         values = result[name]
         known = bool(values.notnull().any())
         ends = [float(f"{float(end):.6g}") for end in (values.min(), values.max())] if known else []
-        numbers["ranges"][name] = {"unit": values.attrs.get("units", "1"), "ends": ends}
+        window = {"window": values.attrs["window"]} if "window" in values.attrs else {}
+        unit = values.attrs.get("units", "1")
+        numbers["ranges"][name] = {"unit": unit, "ends": ends, **window}
     figure = None
     if drawn:
         path = store.with_suffix(".png")

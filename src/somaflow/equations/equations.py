@@ -91,7 +91,7 @@ class Equations(Description):
     source: str = field(init=False)
     _own: frozenset[str] = field(init=False)
     _starts: dict[str, Node] = field(init=False, default_factory=dict)
-    _tables: dict[frozenset[str], dict[str, Dimensions]] = field(init=False, default_factory=dict)
+    _tables: dict[Any, Any] = field(init=False, default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, **parameters: Any) -> "Equations":
@@ -248,7 +248,8 @@ class Equations(Description):
         Raises:
             EquationError, UnitError, UnknownNameError: As for equations.
         """
-        node = parse(text)
+        if self._tables.get((text, known)) is (node := parse(text)):
+            return node  # it was checked, and no other values can change that
         check_names(node, self._own, known, text)
         noise.refuse(node, self.definitions, "a threshold", text)
         if not is_condition(node):
@@ -256,7 +257,7 @@ class Equations(Description):
         table = self._dimensions(known)
         with self._advising(table, node):
             evaluate(node, UnitAlgebra(table, text))
-        return node
+        return self._tables.setdefault((text, known), node)
 
     def _dimensions(self, known: frozenset[str]) -> dict[str, Dimensions]:
         if known not in self._tables:

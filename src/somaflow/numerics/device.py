@@ -45,6 +45,15 @@ def _on_cpu() -> bool:
     return {device.device_type for device in tf.config.list_physical_devices()} <= {"CPU"}
 
 
+def has_gpu() -> bool:
+    """Tell whether this process computes on a GPU: whether TensorFlow lists one that it may use.
+
+    To ask takes nothing of it. What computes a first number takes nearly all of its memory, for
+    this process alone.
+    """
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 _BARRIERS_STAND = _on_cpu()
 os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _BARRIERS_STAND)
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from somaflow.errors import UnknownNameError, WrongTypeError, nearest
@@ -53,6 +54,12 @@ class _Scale(NamedTuple):
     def label(self) -> str:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    @property
+    def whole(self) -> bool:
+        """Whether the places are numbers of something: points, seeds, wirings."""
+        none = self.unit or self.logarithmic
+        return not none and np.array_equal(self.places, np.round(self.places))
+
     def edges(self) -> Floats:
         """Return where the cells of a heat map meet, one more than there are places."""
         at = np.log(self.places) if self.logarithmic else self.places
@@ -68,7 +75,7 @@ class _Values(NamedTuple):
 
     Attributes:
         name: Of the variable.
-        unit: As it is written; empty where it has none.
+        unit: As it is written, with the part of the run it is of; empty where it has none.
         mean: Over the repeats, [n] or more axes.
         deviation: The standard deviation over them, same shape; NaN where there are fewer than two.
         lost: Whether all members of a point failed, same shape.
@@ -235,7 +242,8 @@ def _values(
         squares = np.where(there, (each - mean[..., None]) ** 2, 0).sum(-1)
         deviation = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
     lost, some = np.asarray(bad.all(-1)), np.asarray(bad.any(-1))
-    unit = _written(result[name].attrs.get("units", "1"))
+    told = result[name].attrs
+    unit = ", ".join(filter(None, (_written(told.get("units", "1")), told.get("window"))))
     return _Values(name, unit, mean, deviation, lost, some & ~lost)
 
 
@@ -347,6 +355,8 @@ def _along(ax: Axes, scale: _Scale, upright: bool = False) -> None:
     if scale.logarithmic:
         (ax.set_yscale if upright else ax.set_xscale)("log")
     if scale.texts is None:
+        if scale.whole:
+            axis.set_major_locator(MaxNLocator(integer=True))
         return
     step = math.ceil(len(scale.texts) / _MOST_LABELS)
     texts = scale.texts[::step]

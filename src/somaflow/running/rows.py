@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler import rows as abreast
-from somaflow.compiler.build import Compiled
 from somaflow.compiler.reading import signature
 from somaflow.errors import SomaflowError
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, compile_job, prepare, schedule_of
+from somaflow.running.room import CPU, Room, room_here
 from somaflow.running.side_by_side import Result, by_itself, side_by_side
 from somaflow.running.uncoupled import members_of
 from somaflow.simulation import chunks
@@ -32,31 +32,32 @@ _STEPS = 10_000  # of which what is given is looked at at once
 # Two rows and more have the same bits. One by itself is compiled as a run alone is, which may take
 # another of two products into its sum (docs/design/sweeps.md).
 _LEAST = 2
-# What a step of all rows goes through several times should stay in the second-level cache: the
-# state, with what a method makes of it, and the weights.
-_CACHE, _COPIES, _MOST = 1 << 19, 8, 64
-# Weights that a run alone has in its first-level cache, and several runs have not: with 28 kB a
-# step of a row took 0.8 of that of a run alone, and putting rows together cost more than that won.
-_WEIGHTS = 1 << 14
+_COPIES = 8  # of the state, with what a method makes of it
 
 
-def rows_of(job: Job) -> int:
+def rows_of(job: Job, room: Room = CPU) -> int:
     """Return how many runs like this one are best computed in one program.
 
     Args:
         job: One of them.
+        room: How much the program may hold.
     """
-    return members_of(job) or _rows_of(prepare(job).compiled)
+    return members_of(job, room) or _rows_of(prepare(job), room)
 
 
-def _rows_of(compiled: Compiled) -> int:
+def _rows_of(run: Prepared, room: Room) -> int:
+    compiled = run.compiled
     weights = abreast.weight_bytes(compiled.system)
-    if compiled.alone or weights > _WEIGHTS:
+    if compiled.alone or weights > room.weights:
         return 1
     flow = sum(block.nbytes for block in compiled.system.initial.flow)
-    size = _COPIES * flow + weights
-    fit = min(_CACHE // max(size, 1), _MOST)
-    return 1 << (fit.bit_length() - 1) if fit > 1 else 1
+    fit = min(room.state // max(_COPIES * flow + weights, 1), room.rows)
+    if fit < _LEAST:
+        return 1
+    # Whether runs are rows depends on no recording, nor on how much memory is free: their bits may.
+    recorded = sum(column.bytes for column in run.columns)
+    fit = max(min(fit, room.recorded // max(recorded, 1)), _LEAST)
+    return 1 << (fit.bit_length() - 1)
 
 
 def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
@@ -73,6 +74,7 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
     Returns:
         Of each its recordings, in memory; or why it has none, where it failed.
     """
+    room = room_here()
     results = side_by_side(jobs, rows)
     alike: dict[object, list[tuple[int, Prepared]]] = {}
     for place, job in enumerate(jobs):
@@ -83,16 +85,16 @@ def run_together(jobs: Sequence[Job], rows: int) -> list[Result]:
         except SomaflowError as error:
             results[place] = error
             continue
-        if _rows_of(prepared.compiled) == 1:
+        if _rows_of(prepared, room) == 1:
             results[place] = by_itself(prepared)
         else:
             alike.setdefault(_kind(prepared), []).append((place, prepared))
     for members in alike.values():
         few = 1 << (len(members) - 1).bit_length()
-        room = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
-        for first in range(0, len(members), room):
-            places, chosen = zip(*members[first : first + room], strict=True)
-            results.update(zip(places, _abreast(chosen, room), strict=True))
+        count = max(min(rows, few) if len(alike) > 1 else rows, _LEAST)
+        for first in range(0, len(members), count):
+            places, chosen = zip(*members[first : first + count], strict=True)
+            results.update(zip(places, _abreast(chosen, count), strict=True))
     return [results[place] for place in range(len(jobs))]
 
 

@@ -27,6 +27,7 @@ from somaflow.network.stimuli import Stimulus
 from somaflow.network.waveforms import Course, Ramp, SaturatingPulse, Step, Waveform
 from somaflow.running.arguments import steps_between
 from somaflow.running.job import Job
+from somaflow.running.room import Room
 from somaflow.simulation.clock import whole_steps
 from somaflow.simulation.system import Array
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
@@ -36,10 +37,6 @@ from somaflow.units import Parameter
 
 # Methods that compute each cell by itself. Others iterate until all cells have arrived.
 _METHODS = (ExplicitRungeKutta, ExponentialEuler, ExponentialMidpoint, Map)
-
-# More cells gain little (docs/design/sweeps.md), and fewer leave work for other processes.
-_CELLS = 1024
-_BYTES = 256 << 20  # of what is recorded
 
 
 class _Cells(NamedTuple):
@@ -116,10 +113,12 @@ def lay(job: Job) -> Laid | None:
     return Laid(job, kind, own, tuple(map(_drive_of, network.stimuli)))
 
 
-def members_of(job: Job) -> int | None:
+def members_of(job: Job, room: Room) -> int | None:
     """Return how many runs like one are best laid side by side; None where they cannot be.
 
-    As many as have some thousand cells, and whose recordings fit memory.
+    Args:
+        job: The run.
+        room: For how many cells there is room, and for how much of what they record.
     """
     try:
         if lay(job) is None:
@@ -132,8 +131,8 @@ def members_of(job: Job) -> int | None:
         if not recorder.of_spikes or recorder.over_time is not None:
             width = sizes[recorder.owner] if recorder.cells is None else len(recorder.cells)
             numbers += width * (job.n_steps // steps_between(recorder, job.dt) + 1)
-    most = _BYTES // (8 * max(numbers, 1))
-    return max(1, min(_CELLS // sum(sizes.values()), most))
+    most = room.recorded // (8 * max(numbers, 1))
+    return max(1, min(room.cells // sum(sizes.values()), most))
 
 
 # ------------------------------------------------------------------------- what can be

@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +21,11 @@ import xarray as xr
 from somaflow import settings
 from somaflow.errors import Interrupted, RunError, StoreError, warn
 from somaflow.notation import Json
+from somaflow.numerics.device import has_gpu
 from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, prepare
+from somaflow.running.room import CPU, room_here
 from somaflow.running.rows import rows_of
 from somaflow.running.signals import stoppable
 from somaflow.simulation.system import Array
@@ -94,7 +96,7 @@ def execute(request: Request) -> xr.Dataset:
         more = {"versions": _versions(), "request": request.again}
         if place.told is None:
             place.begin(ours, more)
-        parts = place.parts(_taken(members))
+        parts = place.parts(ours, _taken(members))
         sweep = _Sweep(request, parts, place, ours)
         if place.failed() == 0:
             place.tidy(whole=True)
@@ -127,8 +129,19 @@ def rows_for(request: Request, first: Job, processes: int | None) -> int:
     count = len(request.members)
     if request.batch is not None:
         return min(request.batch, count)
-    best = rows_of(first)
-    return best if processes is None else min(best, math.ceil(count / processes))
+    if processes is None:
+        return rows_of(first, CPU)  # where memory had room for all, one task would have all
+    return min(rows_of(first, room_here()), math.ceil(count / processes))
+
+
+def computes_here(request: Request) -> bool:
+    """Tell whether this process computes all members by itself.
+
+    It does where it has a GPU, unless another pool is asked for. The rows of a program keep all of
+    a GPU busy. TensorFlow takes a GPU's memory for the first process that computes, which is this
+    one: it has built the first member, and maybe run others before. Nothing is left for a worker.
+    """
+    return request.pool is None and has_gpu()
 
 
 class _Sweep:
@@ -288,7 +301,9 @@ class _Sweep:
     def _executor(self) -> AbstractContextManager[Executor]:
         """Return where members are computed; a pool of the user's own is left open."""
         pool = self.request.pool
-        return nullcontext(pool) if isinstance(pool, Executor) else Processes(pool)
+        if isinstance(pool, Executor):
+            return nullcontext(pool)
+        return ThreadPoolExecutor(1) if computes_here(self.request) else Processes(pool)
 
     def _tasks(self, executor: Executor) -> Iterator[Task]:
         """Iterate over what is to be computed: a task for each process, where members are few."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,14 +13,13 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from numpy.typing import NDArray
 
-from somaflow import description, given, settings
+from somaflow import description, settings
 from somaflow.difference import leaves
 from somaflow.equations.drawing import Setting
-from somaflow.errors import RunError, SomaflowError, SomaflowWarning, WrongTypeError
-from somaflow.given import shown
+from somaflow.errors import RunError, SomaflowError, SomaflowWarning
 from somaflow.network.network import Network, Part
 from somaflow.network.random import check_seed, seed_for
-from somaflow.network.recorder import Recorder, uncalled
+from somaflow.network.recorder import Recorder
 from somaflow.quiet import late
 from somaflow.running.arguments import read
 from somaflow.sweeping.builders import Builder, builder_of
@@ -34,16 +33,16 @@ from somaflow.sweeping.places import (
     parts_in,
     places_of,
 )
-from somaflow.sweeping.space import FAILURE, POINT, TRIAL, Space
+from somaflow.sweeping.recorders import check_names, recorders_of
+from somaflow.sweeping.space import Space
 from somaflow.sweeping.starts import Initial, checked_initial, population_of, start_of
-from somaflow.sweeping.values import in_words
+from somaflow.sweeping.values import in_words, is_numeric
 from somaflow.sweeping.variants import Once, Variant, Variants
 
 if TYPE_CHECKING:
     from somaflow.sweeping.task import Member, Settings
 
 SEED = "seed"
-_OF_SPIKES = ("count", "first", "times", "cells", "cell")  # what a result has of a recording
 _FIRST_DERIVED = 1 << 62  # seeds of trials are not below it, those that people give are
 
 _task = late("somaflow.sweeping.task")
@@ -106,9 +105,10 @@ class Members:
         self._placed = [
             k for k, name in enumerate(names) if k not in self._arguments and name != SEED
         ]
-        for one in space.varied:
-            for item in one.items if one.name == SEED else ():
-                check_seed(item)
+        for axis, one in enumerate(space.varied):
+            for k, item in enumerate(one.items if one.name == SEED else ()):
+                with self._at(space.with_value(axis, k)):
+                    check_seed(item)
         with self._at(0):  # it may warn, once for all
             first = self._builder.build(self._given(0)).network
         self._places = self._found(first)
@@ -191,12 +191,14 @@ class Members:
                 but where the first one cannot be run, as then mostly none can.
         """
         keys: list[str] = []
-        for m in self._representatives():
+        by_parts = self._builder.fixed and network_seed(self._values(self._places, 0)) is None
+        numbers = self._representatives()
+        for m in [next(numbers)] if by_parts else numbers:
             built = self._built(m)
             with self._at(m) if m else nullcontext():
                 keys = self._checked_keys(built, keys)
                 if not m and common.reduce is None:
-                    _check_names(built.record)
+                    check_names(built.record)
                 read(
                     built.network,
                     common.duration,
@@ -209,7 +211,27 @@ class Members:
                     None,
                     None,
                 )
+        if by_parts:
+            self._check_parts(numbers)
         _task.job(self.member(0), common)  # what only TensorFlow's part can check
+
+    def _check_parts(self, numbers: Iterable[int]) -> None:
+        """Build the parts and the initial values that members have of their own.
+
+        A network looks at the names of its parts, and a part at names, units and sizes of the
+        populations that it joins. None of these can vary, so no network is put together.
+        """
+        base = self._plain(self._builder.build({}))
+        own = parts_in(self._places.values())
+        starting = {k: place for k, place in self._places.items() if place.path == INITIAL}
+        with _silent():
+            for m in numbers:
+                values = self._values(self._places, m)
+                with self._at(m):
+                    for number in own:
+                        other_part(base.network, number, values)
+                    if starting:
+                        self._starts(base, values)
 
     def _checked_keys(self, built: Built, first: list[str]) -> list[str]:
         """Return the names of recordings, which are those of the first member."""
@@ -325,7 +347,7 @@ class Members:
                 population = population_of(network, name)
                 for state, value in values.items():
                     initial.setdefault(name, {})[state] = start_of(population, state, value)
-        return Built(network, initial, self._recorders(model.whole, network))
+        return Built(network, initial, recorders_of(self._record, model.whole, network))
 
     def _varied(self, built: Built, m: int) -> Built:
         """Return what a member is where something varies in the network."""
@@ -360,40 +382,21 @@ class Members:
         check_apart({varied[k].name: place for k, place in places.items()}, network)
         return places
 
-    def _recorders(self, whole: object, network: Network) -> tuple[Recorder, ...]:
-        record = self._record
-        if callable(record):
-            try:
-                record = record(whole)
-            except SomaflowError:
-                raise
-            except Exception as error:  # whatever a user's function raises
-                raise RunError(f"record failed: {type(error).__name__}: {error}") from error
-        several = [record] if isinstance(record, Recorder) else given.listed(record)
-        if record is not None and several is None:
-            raise WrongTypeError(
-                "record is a list of recorders, or a function that returns one, not "
-                f"{shown(record)}."
-            )
-        if not several:
-            several = [part.spikes for part in network.populations if part.spiking]
-        if not several:
-            raise RunError("no population spikes; say what to record, such as record=pop['v'].")
-        for recorder in several:
-            if not isinstance(recorder, Recorder):
-                raise WrongTypeError(
-                    "record takes recorders such as pn.spikes or pn['v'], not "
-                    f"{uncalled(recorder) or shown(recorder)}."
-                )
-        return tuple(several)
-
     @contextmanager
     def _at(self, m: int) -> Iterator[None]:
         """Say in an error at which member it is."""
         try:
             yield
         except SomaflowError as error:
-            raise type(error)(f"at {self.space.label(m)}: {error}") from error
+            text = f"at {self.space.label(m)}: {error}"
+            for name, value in self.space.point(m).items():
+                if isinstance(value, str) and is_numeric(value):
+                    text += (
+                        f" The value of {name!r} is the text {value!r}, not a number; columns of "
+                        "texts become numbers by table.apply(pandas.to_numeric)."
+                    )
+                    break
+            raise type(error)(text) from error
 
 
 def _solver_in_words(solver: Any) -> str:
@@ -410,21 +413,3 @@ def _silent() -> Iterator[None]:
     with catch_warnings():
         simplefilter("ignore", SomaflowWarning)
         yield
-
-
-def _check_names(record: Sequence[Recorder]) -> None:
-    """Refuse recordings with a name that a result needs for something else.
-
-    Raises:
-        RunError: So it is.
-    """
-    taken = {FAILURE: "tells why members failed", TRIAL: "numbers trials", POINT: "numbers points"}
-    for one in record:
-        if one.of_spikes:
-            taken |= {f"{one.key}.{part}": f"belongs to {one.key!r}" for part in _OF_SPIKES}
-    for one in record:
-        if one.key in taken:
-            raise RunError(
-                f"a recording is called {one.key!r}, which {taken[one.key]} in the result of a "
-                f"sweep; give it a name of its own, such as .as_({one.key + '.recorded'!r})."
-            )

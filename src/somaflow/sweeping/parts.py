@@ -1,8 +1,9 @@
 """Parts: finished members of a sweep, kept as they end.
 
 A part is a file for the members of a task, written whole or not at all. It is one line (a name,
-the length and the SHA-256 of what follows), then JSON that says of each member why it failed, or
-which arrays it has, with the SHA-256 of their bytes; then these bytes, one member after another.
+the length and the SHA-256 of what follows), then JSON that says which sweep it is of, and of each
+member why it failed, or which arrays it has, with the SHA-256 of their bytes; then these bytes, one
+member after another.
 """
 
 # Annotations stay text: `Outcome` would load TensorFlow.
@@ -141,18 +142,23 @@ class Parts:
 
     Args:
         folder: The folder beside the result.
+        sweep: The fingerprint of the sweep, which each part has.
         taken: Names that no array of a member may have, and no axis.
 
     Attributes:
         entries: What is known of each member, by its number; of those whose bytes are not what was
             written nothing is.
         damaged: What was found damaged, in words.
+
+    Raises:
+        StoreError: A part is of another sweep, or of another format.
     """
 
-    def __init__(self, folder: Folder, taken: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Folder, sweep: str, taken: Iterable[str] = ()) -> None:
         self.entries: dict[int, Entry] = {}
         self.damaged: list[str] = []
-        self._folder, self._taken, self._next = folder, frozenset(taken), 0
+        self._folder, self._sweep = folder, sweep
+        self._taken, self._next = frozenset(taken), 0
         self._known: dict[Spec, Spec] = {}
         for name in folder.names():
             if _NAME.fullmatch(name):
@@ -179,7 +185,7 @@ class Parts:
                 }
             )
             bodies.append(body)
-        header = json.dumps(told).encode()
+        header = json.dumps({"sweep": self._sweep, "members": told}).encode()
         line = f"{_WORD} {FORMAT} {len(header)} {hashlib.sha256(header).hexdigest()}\n".encode()
         name = f"{PART}{self._next:08d}"
         self._folder.write(name, b"".join([line, header, *bodies]))
@@ -230,7 +236,14 @@ class Parts:
                         f"{path} has format {form}; this version reads format {FORMAT}. Go on with "
                         "the version that wrote it, or choose another path."
                     )
-                for number, entry in self._entries(name, parsed(header), len(line) + len(header)):
+                told: Any = parsed(header)
+                if told["sweep"] != self._sweep:
+                    raise StoreError(
+                        f"{path} holds finished members of another sweep; move it elsewhere, and "
+                        "sf.sweep called as before goes on."
+                    )
+                members = told["members"]
+                for number, entry in self._entries(name, members, len(line) + len(header)):
                     body = file.read(entry.bytes)
                     if hashlib.sha256(body).hexdigest() == entry.digest:
                         self._take(number, entry)
@@ -283,6 +296,41 @@ def taken_apart(
     except RunError as error:
         return f"its result cannot be kept: {error}", (), []
     return "", tuple(spec for spec, _ in pairs), [array for _, array in pairs]
+
+
+def differing(first: Entry, other: Entry) -> str:
+    """Return in words what of a member does not fit to the first one; empty where all does."""
+    if first.specs == other.specs:
+        return ""
+    here, there = ({s.name: s for s in e.specs} for e in (first, other))
+    if missing := sorted(here.keys() ^ there.keys()):
+        name = missing[0]
+        return f"{name!r} is only in {'the first' if name in here else 'this one'}"
+    for name, wanted in here.items():
+        found = there[name]
+        if _compared(wanted) == _compared(found):
+            continue
+        if (wanted.dims, wanted.shape) != (found.dims, found.shape) and not wanted.ragged:
+            return (
+                f"{name!r} has the shape {_shape(found)} in place of {_shape(wanted)}. Let reduce "
+                "return numbers, or arrays of one length, filled up with NaN."
+            )
+        if wanted.attributes != found.attributes:
+            return f"{name!r} has the attributes {found.attributes}, not {wanted.attributes}"
+        return f"{name!r} has other {'labels' if wanted.digest else 'axes or values'}"
+    return ""
+
+
+def _compared(spec: Spec) -> tuple[object, ...]:
+    """Return what must be equal in all members."""
+    shape = spec.shape[1:] if spec.ragged else spec.shape
+    text = np.dtype(spec.dtype).kind == "U"
+    return spec.dims, shape, text, spec.attributes, spec.digest
+
+
+def _shape(spec: Spec) -> str:
+    sizes = (f"{name}={size}" for name, size in zip(spec.dims, spec.shape, strict=True))
+    return f"({', '.join(sizes)})"
 
 
 def _pair(data: xr.Dataset, name: str, taken: frozenset[str]) -> tuple[Spec, Array]:

@@ -154,11 +154,19 @@ class Place:
         """What it tells of its sweep; None where it tells of none."""
         return sweep_of(self.folder)
 
-    def parts(self, taken: set[str]) -> Parts:
-        """Return the finished members that are there."""
+    def parts(self, ours: Mapping[str, str], taken: set[str]) -> Parts:
+        """Return the finished members that are there.
+
+        Args:
+            ours: What the sweep is.
+            taken: Names that no array of a member may have.
+
+        Raises:
+            StoreError: Some are of another sweep.
+        """
         with writing(self.folder):
             tidy_beside_sweep(self.folder, parts=False)
-            return Parts(self.folder, taken)
+            return Parts(self.folder, fingerprint(ours), taken)
 
     def failed(self) -> int | None:
         """Return how many members of the result have failed; None where there is no result."""

@@ -34,6 +34,7 @@ from somaflow.units import Parameter
 WEIGHT = "weight"
 _COURSES = (Step, Ramp, SaturatingPulse, Waveform)
 _MODELS = (Equations, Mechanism, Neuron)
+_SHARED = ("duration", "dt", "solver", "dtype")
 _NETWORK = -1  # in place of the number of a part
 INITIAL = ("initial",)  # the path of a state, whose value is given to the run
 
@@ -76,11 +77,16 @@ class Places:
             also: What else can vary, for messages.
 
         Raises:
-            UnknownNameError: There is nothing of that name.
+            UnknownNameError: There is nothing of that name, or it is the same for all members.
             RunError: It may mean one of several.
         """
         known = {".".join(pair): pair for pair in self.found}
         name = key if isinstance(key, str) else ".".join(key)
+        if name in _SHARED:
+            raise UnknownNameError(
+                f"{name} is an argument of sf.sweep, the same for all members, and is not varied; "
+                "make a sweep of each."
+            )
         pair = known.get(name) if isinstance(key, str) else key
         if pair is None or pair not in self.found:
             raise UnknownNameError(

@@ -21,6 +21,7 @@ from somaflow.units import Parameter, dimensions, unit_text
 Reduce = Callable[[Solution], object] | str | Sequence[str]
 
 _BATCH = "batch_"
+_WINDOW = {"window": "whole run"}  # `somaflow run` takes that of the odour
 _LONGEST_INTERVAL = 1000 / (2 * PEAK_BAND[1])  # ms between samples that tell 80 Hz from slower
 _KINDS = "a number, a quantity, an array, a DataArray, a Dataset, or a dict of numbers and arrays"
 
@@ -148,6 +149,11 @@ def _names(reduce: object) -> list[str]:
         )
     known = (*_OF_SPIKES, "lfp_peak")
     for name in names:
+        if callable(name):
+            raise WrongTypeError(
+                f"reduce is a function or names, not both, as in {shown(reduce)}; let the function "
+                "return a dict of all, such as {'rate': run['PN.spikes'].rates().mean(), ...}."
+            )
         if not is_among(name, known):
             raise UnknownNameError(f"there is no reduction {shown(name)}.{nearest(name, known)}")
     return list(dict.fromkeys(names))
@@ -195,7 +201,7 @@ def _by_names(solution: Solution, names: Sequence[str]) -> Iterator[tuple[str, x
             if isinstance(values, SpikeTrains) and name in _OF_SPIKES:
                 function, unit = _OF_SPIKES[name]
                 each = [function(values.problem(*place)) for place in np.ndindex(values.batch)]
-                yield label, _of_batch(each, values.batch, label, unit)
+                yield label, _of_batch(each, values.batch, label, {"units": unit})
             elif isinstance(values, xr.DataArray) and name == "lfp_peak" and _is_mean(values):
                 time = np.asarray(values["time"])
                 interval = float(time[1] - time[0]) if len(time) > 1 else 0.0
@@ -204,7 +210,7 @@ def _by_names(solution: Solution, names: Sequence[str]) -> Iterator[tuple[str, x
                     _peak(np.asarray(values)[(slice(None), *place)], interval)
                     for place in np.ndindex(batch)
                 ]
-                yield label, _of_batch(each, batch, label, "Hz")
+                yield label, _of_batch(each, batch, label, {"units": "Hz", **_WINDOW})
 
 
 def _is_mean(values: xr.DataArray) -> bool:
@@ -212,10 +218,12 @@ def _is_mean(values: xr.DataArray) -> bool:
     return one and _is_voltage(values.attrs["units"])
 
 
-def _of_batch(each: list[float], batch: tuple[int, ...], name: str, unit: str) -> xr.Variable:
+def _of_batch(
+    each: list[float], batch: tuple[int, ...], name: str, attributes: Mapping[str, str]
+) -> xr.Variable:
     """Return the values of the problems of a batch; one number where there is none."""
     dims = [f"{name}.{_BATCH}{k}" for k in range(len(batch))]
-    return xr.Variable(dims, np.reshape(np.array(each, np.float64), batch), {"units": unit})
+    return xr.Variable(dims, np.reshape(np.array(each, np.float64), batch), attributes)
 
 
 def _rate(spikes: SpikeTrains) -> float:

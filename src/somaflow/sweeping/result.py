@@ -21,7 +21,7 @@ from somaflow.simulation.system import Array
 from somaflow.storage.folder import settle
 from somaflow.storage.layout import CODECS, WHOLE
 from somaflow.storage.ownership import ARRAYS
-from somaflow.sweeping.parts import FAILURE, Entry, Kept, Spec
+from somaflow.sweeping.parts import FAILURE, Kept, Spec, differing
 from somaflow.sweeping.space import Space
 
 CHUNK_BYTES = 1 << 20
@@ -140,7 +140,7 @@ def layout_of(
             continue
         if first is None:
             first = number
-        elif wrong := _differing(kept.entries[first], entry):
+        elif wrong := differing(kept.entries[first], entry):
             failures[number] = f"its result does not fit to that of {space.label(first)}: {wrong}"
             continue
         for spec in entry.specs:
@@ -338,38 +338,6 @@ def _filled(variable: Variable) -> Array:
 def _recording(spec: Spec) -> str:
     """Return the recording that an array of spikes belongs to: `PN.spikes` of `PN.spikes.times`."""
     return spec.name.rpartition(".")[0] or spec.name
-
-
-def _compared(spec: Spec) -> tuple[object, ...]:
-    """Return what must be equal in all members."""
-    shape = spec.shape[1:] if spec.ragged else spec.shape
-    text = np.dtype(spec.dtype).kind == "U"
-    return spec.dims, shape, text, spec.attributes, spec.digest
-
-
-def _differing(first: Entry, other: Entry) -> str:
-    """Return in words what of a member does not fit to the first one; empty where all does."""
-    if first.specs == other.specs:
-        return ""
-    here, there = ({s.name: s for s in e.specs} for e in (first, other))
-    if missing := sorted(here.keys() ^ there.keys()):
-        name = missing[0]
-        return f"{name!r} is only in {'the first' if name in here else 'this one'}"
-    for name, wanted in here.items():
-        found = there[name]
-        if _compared(wanted) == _compared(found):
-            continue
-        if (wanted.dims, wanted.shape) != (found.dims, found.shape) and not wanted.ragged:
-            return f"{name!r} has the shape {_shape(found)} in place of {_shape(wanted)}"
-        if wanted.attributes != found.attributes:
-            return f"{name!r} has the attributes {found.attributes}, not {wanted.attributes}"
-        return f"{name!r} has other {'labels' if wanted.digest else 'axes or values'}"
-    return ""
-
-
-def _shape(spec: Spec) -> str:
-    sizes = (f"{name}={size}" for name, size in zip(spec.dims, spec.shape, strict=True))
-    return f"({', '.join(sizes)})"
 
 
 def _common(before: np.dtype | None, spec: Spec) -> np.dtype:

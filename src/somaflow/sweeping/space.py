@@ -120,11 +120,21 @@ class Space:
         """
         if not 0 <= m < len(self):
             raise IndexError(f"a sweep of {len(self)} members has no member {m}")
-        return tuple(int(k) for k in np.unravel_index(m, self.shape))
+        index = []
+        for size in reversed(self.shape):
+            m, k = divmod(m, size)
+            index.append(k)
+        return tuple(reversed(index))
 
     def number(self, index: Sequence[int]) -> int:
         """Return the number of the member at a place on each axis: what `index` takes."""
         return int(np.ravel_multi_index(tuple(index), self.shape)) if self.shape else 0
+
+    def with_value(self, axis: int, k: int) -> int:
+        """Return the number of the first member that has value `k` of a thing that varies."""
+        index = [0] * len(self.shape)
+        index[0 if self.points is not None else axis] = k
+        return self.number(index)
 
     def choices(self, m: int) -> tuple[int, ...]:
         """Return which value of each thing that varies a member has."""

@@ -155,8 +155,9 @@ def sweep(
             Whether a sweep that goes on has the same function is told by its code and the numbers
             in its closure and defaults; what it calls is not looked at.
         batch: How many members are rows of one program; None for as many as are best.
-        pool: Where members are computed: None for a process on each core, a number of processes,
-            or any `concurrent.futures.Executor`, which is left open.
+        pool: Where members are computed: None for a process on each core, or this process where it
+            has a GPU; a number of processes; or any `concurrent.futures.Executor`, which is left
+            open.
         sink: The path of the result, a new folder, which xarray opens as a Zarr store; None for
             memory. Beside it, in a folder of the same name and `.run`, lie finished members and the
             log.

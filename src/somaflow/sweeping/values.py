@@ -83,6 +83,15 @@ def is_array(item: object) -> bool:
     return isinstance(item, (list, tuple)) or (isinstance(item, np.ndarray) and item.ndim > 0)
 
 
+def is_numeric(text: str) -> bool:
+    """Return whether a text is a number without a unit, as where a table was read as texts."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _text(item: object) -> str:
     """Return a value that is no number as a text, the same in every process."""
     name = getattr(item, "__name__", None)
