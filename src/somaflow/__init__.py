@@ -22,6 +22,7 @@ The rooms, from the ground up:
   state was not finite.
 - `settings`: checks that `sf.simulate` and `sf.solve` share, and what a result keeps.
 - `running`: one run of a network: what was asked for, execution, writers, progress, log.
+- `workers`: one network on several workers: its shares, what they exchange, and who carries it.
 - `planning`: what a run would need of memory, disk and time.
 - `solving`: what `sf.solve` does beside its loops.
 - `quiet`: loads TensorFlow without its chatter.

@@ -27,7 +27,7 @@ DESCRIPTION = (
 )
 
 # Imported where they are used, because they are optional or slow to load.
-ON_USE = {"fsspec", "matplotlib", "neo", "scipy", "xarray"}
+ON_USE = {"fsspec", "matplotlib", "mpi4py", "neo", "scipy", "xarray"}
 MOST_LINES = 450
 
 

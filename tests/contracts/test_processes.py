@@ -72,6 +72,11 @@ def test_a_script_prints_its_results_and_nothing_else() -> None:
     assert "XLA service" in said
 
 
+def test_mpi_is_not_begun_where_it_was_not_asked_for() -> None:
+    text = "import sys, somaflow.workers.launch; simulated(); print('mpi4py' in sys.modules)"
+    assert ran(text).stdout == "False\n"
+
+
 def test_an_error_of_an_import_is_seen() -> None:
     done = ran("import sys; sys.modules['zarr'] = None; sf.simulate")
     assert done.returncode == 1

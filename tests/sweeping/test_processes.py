@@ -16,9 +16,9 @@ import small_tasks as small
 
 import somaflow as sf
 from somaflow.errors import RunError, WrongTypeError
-from somaflow.sweeping import processes
-from somaflow.sweeping.pickles import UnsendableError
-from somaflow.sweeping.processes import Processes, WorkerLost
+from somaflow.running.child import THREADS, WorkerLost
+from somaflow.running.pickles import UnsendableError
+from somaflow.sweeping.processes import Processes
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_a_worker_loads_nothing_heavy_and_has_one_thread_for_everything() -> Non
     with Processes(1) as pool:
         loaded = set(pool.submit(small.modules).result())
         assert not loaded & {"tensorflow", "xarray", "zarr", "matplotlib"}
-        for name in processes._THREADS:
+        for name in THREADS:
             assert pool.submit(small.variable, name).result() == "1"
 
 

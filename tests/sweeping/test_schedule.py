@@ -23,8 +23,8 @@ from small_tasks import Call, Small
 
 import somaflow as sf
 from somaflow.errors import RunError, WrongTypeError
+from somaflow.running.pickles import UnsendableError
 from somaflow.sweeping import schedule
-from somaflow.sweeping.pickles import UnsendableError
 from somaflow.sweeping.processes import Processes
 from somaflow.sweeping.schedule import Event, check_pool, run
 from somaflow.sweeping.task import Member, Settings, Task

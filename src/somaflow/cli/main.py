@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from somaflow.cli import check, describe, resume, run, sweep, watch
+from somaflow.cli import check, describe, doctor, resume, run, sweep, watch
 from somaflow.cli.durations import milliseconds
 from somaflow.cli.outcome import Report
 from somaflow.cli.place import command
@@ -352,6 +352,23 @@ def watch_run(
         except KeyboardInterrupt:  # of the watcher; the run goes on
             code = 128 + signal.SIGINT
     raise typer.Exit(code)
+
+
+class Part(StrEnum):
+    """What `doctor` looks at."""
+
+    MPI = "mpi"
+
+
+@app.command("doctor")
+def look_at(
+    part: Annotated[Part, typer.Argument(help="What to look at: mpi, by which workers exchange.")],
+) -> None:
+    """Look whether what somaflow does not bring itself is there and works; exit code 1 if not."""
+    assert part is Part.MPI
+    with _plain_errors():
+        works = doctor.mpi(Console(highlight=False))
+    raise typer.Exit(0 if works else 1)
 
 
 def _tell(report: Report | sweep.SweepReport, as_json: bool) -> None:

@@ -24,13 +24,13 @@ from somaflow.cli.resume import as_notes
 from somaflow.cli.run import load
 from somaflow.numerics.memory import in_words
 from somaflow.quiet import late
+from somaflow.running.cores import physical_cores
 from somaflow.running.progress import span
 from somaflow.simulation.clock import whole_steps
 from somaflow.solvers import catalogue
 from somaflow.storage.claim import claimed
 from somaflow.storage.folder import Folder, beside, writing
 from somaflow.storage.ownership import clear_beside_sweep, clear_store, sweep_of
-from somaflow.sweeping.cores import physical_cores
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from typing import Any
 import ray  # pyright: ignore[reportMissingImports]
 from ray import exceptions  # pyright: ignore[reportMissingImports]
 
-from somaflow.sweeping.processes import WorkerLost
+from somaflow.running.child import WorkerLost
 
 
 class RayExecutor(Executor):

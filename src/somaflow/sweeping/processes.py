@@ -9,7 +9,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from functools import partial
 from types import TracebackType
@@ -17,36 +17,20 @@ from typing import Any, BinaryIO, cast
 
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.given import is_whole, shown
-from somaflow.sweeping import pickles
-from somaflow.sweeping.cores import physical_cores
+from somaflow.running import pickles
+from somaflow.running.child import WorkerLost, ended, on_one_core
+from somaflow.running.cores import physical_cores
 
 # A worker has the parent's search path, not the folder it is started in.
 _BEGIN = "import sys; sys.path[:] = sys.argv[1:]; from somaflow.sweeping.worker import main; main()"
-# One process, one core: whatever has threads of its own gets one.
-_THREADS = (
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
+_HERE = (
+    "Or compute in this process, to which nothing is sent: "
+    "pool=concurrent.futures.ThreadPoolExecutor(1)."
 )
 _STARTS = 3  # processes that may end before one takes a task
 _LAST_LINES = 12
 _LINE = 200  # characters of a line that are kept
 _PATIENCE = 5.0  # seconds
-
-
-class WorkerLost(RunError):  # noqa: N818 - what happened, in the user's words
-    """The process that computed something has ended in the middle of it.
-
-    Args:
-        how: How it ended.
-        lines: The last that it wrote.
-    """
-
-    def __init__(self, how: str, lines: Sequence[str] = ()) -> None:
-        super().__init__("\n  ".join([f"{how}; it said last:" if lines else how, *lines]))
-        self.how = how
 
 
 class Processes(Executor):
@@ -225,14 +209,12 @@ class _Worker:
     """
 
     def __init__(self) -> None:
-        settings = {**os.environ, **dict.fromkeys(_THREADS, "1")}
-        settings.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BEGIN, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=settings,
+            env=on_one_core(os.environ),
         )
         self.calls = cast(BinaryIO, self.process.stdin)
         self.replies = cast(BinaryIO, self.process.stdout)
@@ -269,16 +251,7 @@ class _Worker:
     def loss(self) -> WorkerLost:
         """Return how the process ended, when it has."""
         self.close()
-        status = self.process.returncode
-        if status >= 0:
-            how = f"ended with exit status {status}"
-        else:
-            try:
-                how = f"ended by {signal.Signals(-status).name}"
-            except ValueError:
-                how = f"ended by signal {-status}"
-            if -status == getattr(signal, "SIGKILL", None):
-                how += " (as when memory runs out)"
+        how = ended(self.process.returncode)
         return WorkerLost(f"its process {how}", [line for line in self.lines if line])
 
 
@@ -313,7 +286,7 @@ def _answered(
     """
     future = call.future
     try:
-        data = pickles.packed(call.what)
+        data = pickles.packed(call.what, _HERE)
         call.what = None
     except Exception as error:
         return worker, partial(future.set_exception, error)

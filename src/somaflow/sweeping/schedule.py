@@ -12,8 +12,9 @@ from typing import Any
 
 from somaflow.errors import RunError, WrongTypeError
 from somaflow.given import has, shown
-from somaflow.sweeping.pickles import UnsendableError
-from somaflow.sweeping.processes import Processes, WorkerLost
+from somaflow.running.child import WorkerLost
+from somaflow.running.pickles import UnsendableError
+from somaflow.sweeping.processes import Processes
 from somaflow.sweeping.task import Outcome, Task, compute
 
 ATTEMPTS = 5

@@ -11,19 +11,13 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from somaflow.errors import SomaflowError
 from somaflow.quiet import loaded
-from somaflow.sweeping import pickles
+from somaflow.running import pickles
 
 _LOOK = 1.0  # seconds between looks at whether the parent is there
-
-
-class ForeignError(SomaflowError):
-    """An exception of a call that cannot be pickled itself: its words."""
 
 
 def main() -> None:
@@ -88,25 +82,14 @@ def answer(data: bytes) -> bytes:
         function, arguments, keywords = loaded(pickle.loads, data)
     except BaseException as error:
         words = f"a worker process cannot read its task: {type(error).__name__}: {error}"
-        return _failed(pickles.UnsendableError(words), error)
+        return pickles.failure(pickles.UnsendableError(words), error)
     del data
     try:
         result = function(*arguments, **keywords)
     except BaseException as error:  # also SystemExit: a call that exits fails, the worker goes on
-        return _failed(error, error)
+        return pickles.failure(error)
     try:
         return pickle.dumps((True, result, ""), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
         words = f"a result cannot be sent back: {type(error).__name__}: {error}"
-        return _failed(pickles.UnsendableError(words), error)
-
-
-def _failed(error: BaseException, origin: BaseException) -> bytes:
-    text = "".join(traceback.format_exception(origin))
-    try:
-        data = pickle.dumps((False, error, text), pickle.HIGHEST_PROTOCOL)
-        pickle.loads(data)  # some can be written but not read
-    except Exception:
-        told = ForeignError(f"{type(error).__name__}: {error}")
-        data = pickle.dumps((False, told, text), pickle.HIGHEST_PROTOCOL)
-    return data
+        return pickles.failure(pickles.UnsendableError(words), error)

@@ -1,15 +1,16 @@
-"""Pickles: what crosses between a sweep and its worker processes, and how."""
+"""Pickles: what crosses between a process and its worker processes, and how."""
 
 import builtins
 import dis
 import io
 import marshal
 import pickle
+import traceback
 from importlib import import_module
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, BinaryIO, cast
 
-from somaflow.errors import WrongTypeError
+from somaflow.errors import SomaflowError, WrongTypeError
 from somaflow.given import shown
 
 _LENGTH = 8  # bytes
@@ -21,8 +22,16 @@ class UnsendableError(WrongTypeError):
     """Something cannot be sent to another process, whichever member it belongs to."""
 
 
-def packed(value: object) -> bytes:
+class ForeignError(SomaflowError):
+    """An exception of a call that cannot be pickled itself: its words."""
+
+
+def packed(value: object, otherwise: str) -> bytes:
     """Return a value as bytes for a worker process.
+
+    Args:
+        value: The value.
+        otherwise: A sentence for messages: how to do without another process.
 
     Raises:
         UnsendableError: Something in it cannot be pickled, or is an object of a class that is
@@ -31,25 +40,23 @@ def packed(value: object) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        _Pickler(buffer, otherwise).dump(value)
     except UnsendableError:
         raise
     except Exception as error:  # whatever a user's own `__reduce__` raises
         raise UnsendableError(
             f"a task cannot be sent to another process: {type(error).__name__}: {error}. "
-            f"{_ELSEWHERE}"
+            f"{otherwise}"
         ) from error
     return buffer.getvalue()
 
 
-_ELSEWHERE = (
-    "Or compute in this process, to which nothing is sent: "
-    "pool=concurrent.futures.ThreadPoolExecutor(1)."
-)
-
-
 class _Pickler(pickle.Pickler):
     """A pickler that knows what a worker process cannot find."""
+
+    def __init__(self, file: BinaryIO, otherwise: str) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._otherwise = otherwise
 
     def reducer_override(self, value: Any) -> Any:
         """Take functions of the user's script apart, and refuse its classes."""
@@ -62,7 +69,7 @@ class _Pickler(pickle.Pickler):
             raise UnsendableError(
                 f"{shown(value)} is defined in the script or notebook itself, where no other "
                 "process finds it. Put it into a module (a file mine.py beside the script, and "
-                f"'from mine import {value.__qualname__}'). {_ELSEWHERE}"
+                f"'from mine import {value.__qualname__}'). {self._otherwise}"
             )
         return NotImplemented
 
@@ -121,6 +128,23 @@ def _filled(function: FunctionType, state: dict[str, Any]) -> FunctionType:
     function.__defaults__, function.__kwdefaults__ = state["defaults"], state["keywords"]
     function.__dict__.update(state["attributes"])
     return function
+
+
+def failure(error: BaseException, origin: BaseException | None = None) -> bytes:
+    """Return an exception as bytes: False, itself or its words, and a traceback.
+
+    Args:
+        error: The exception.
+        origin: That whose traceback it is, where that is another one.
+    """
+    text = "".join(traceback.format_exception(origin or error))
+    try:
+        data = pickle.dumps((False, error, text), pickle.HIGHEST_PROTOCOL)
+        pickle.loads(data)  # some can be written but not read
+    except Exception:
+        told = ForeignError(f"{type(error).__name__}: {error}")
+        data = pickle.dumps((False, told, text), pickle.HIGHEST_PROTOCOL)
+    return data
 
 
 def write(file: BinaryIO, data: bytes) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from somaflow.sweeping import cores
-from somaflow.sweeping.cores import physical_cores
+from somaflow.running import cores
+from somaflow.running.cores import physical_cores
 
 
 @pytest.fixture
