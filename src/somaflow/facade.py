@@ -24,6 +24,7 @@ from somaflow.storage.sinks import Resumable, Sink
 from somaflow.storage.solution import Solution
 from somaflow.storage.store import ZarrSink
 from somaflow.units import ms
+from somaflow.workers.asked import number_of
 
 if TYPE_CHECKING:
     from somaflow import run
@@ -31,9 +32,18 @@ if TYPE_CHECKING:
     from somaflow.planning.plan import Plan
     from somaflow.running import job
     from somaflow.solvers.base import Solver
+    from somaflow.workers import running as sharing
+    from somaflow.workers import team
 else:
-    run, planning, job = map(
-        late, ("somaflow.run", "somaflow.planning.plan", "somaflow.running.job")
+    run, planning, job, team, sharing = map(
+        late,
+        (
+            "somaflow.run",
+            "somaflow.planning.plan",
+            "somaflow.running.job",
+            "somaflow.workers.team",
+            "somaflow.workers.running",
+        ),
     )
 
 
@@ -52,6 +62,7 @@ def simulate(
     checkpoint: Duration | None = None,
     between: Between | None = None,
     until: str | None = None,
+    workers: int | None = None,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Simulate a network.
@@ -85,6 +96,10 @@ def simulate(
             was. Of the variables of a population it takes `any()` or `all()` of a condition, or
             compares `mean()`, `sum()`, `max()` or `min()` of a value; `PN.spikes` is 1 where a cell
             spiked in the step. With `and`, `or`, `not` and the time `t`. Not for a batch.
+        workers: How many processes compute the run, each a share of the cells, to the bits of one
+            process; they need MPI (`pip install 'somaflow[mpi]'`). Default: as many as a launcher
+            such as mpiexec has started, of which the first goes on with the script; else this
+            process alone. Not with `between`, `until`, a batch or a sink of your own.
         progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
             silence, or a function that is given a `sf.Progress` after each chunk.
 
@@ -114,7 +129,11 @@ def simulate(
         between=between,
         until=until,
     )
-    return run.begin(job.job_of(arguments), arguments.sink, progress)
+    asked = job.job_of(arguments)
+    if (count := number_of(workers)) == 1:
+        return run.begin(asked, arguments.sink, progress)
+    sharing.refuse(asked, progress)
+    return team.run(sharing.Errand(asked, arguments.sink, progress), count)
 
 
 @checked
@@ -126,6 +145,7 @@ def resume(
     solver: Solver | None = None,
     between: Between | None = None,
     exact: bool = True,
+    workers: int | None = None,
     progress: bool | Callable[[Progress], None] = True,
 ) -> Solution:
     """Go on with a run that was stopped or killed, or make one longer.
@@ -143,6 +163,7 @@ def resume(
         exact: Whether to refuse where another version of somaflow, TensorFlow, NumPy or Zarr, or
             another type of processor, might give other last digits. False goes on, and the store
             says so.
+        workers: As for `simulate`; any number, whatever the run had before.
         progress: As for `simulate`.
 
     Returns:
@@ -159,7 +180,9 @@ def resume(
     sink = path if isinstance(path, Resumable) else ZarrSink(path)
     given.flag(exact, "exact")
     changes = Changes(duration, checkpoint, method(solver), read_between(between))
-    return run.go_on(sink, changes, exact, progress)
+    if (count := number_of(workers)) == 1:
+        return run.go_on(sink, changes, exact, progress)
+    return team.run(sharing.Rest(sink, changes, exact, progress), count)
 
 
 @checked

@@ -81,7 +81,7 @@ class Joining:
         apart = None if self.before is None else self.before.final.group_of
         share = self.share
         whole = groups.group(self.network.projections, apart) if share is None else None
-        groupings = share.groupings(apart) if share is not None else whole or []
+        groupings = share.groupings() if share is not None else whole or []
         couplings: list[AnyCoupling] = [self._couple(self._group(g), g) for g in groupings]
         couplings += [self._counted(number, p) for number, p in enumerate(self.network.inputs)]
         if self.before is not None:

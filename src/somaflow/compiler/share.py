@@ -49,6 +49,7 @@ class Share:
 
     Args:
         whole: The whole network.
+        every: The groups of its projections.
         own: The cells that are computed here.
         room: How many spikes of a sender may be heard of at once.
         synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
@@ -58,6 +59,7 @@ class Share:
     unseen = ("synapses", "degrees")
 
     whole: Network
+    every: Sequence[Grouping]
     own: Bounds
     room: int
     synapses: Mapping[str, Drawn]
@@ -88,7 +90,7 @@ class Share:
             key: The group of the projection.
             projection: The projection.
         """
-        group = next(g for g in self.groupings(None) if g.key == key)
+        group = next(g for g in self.groupings() if g.key == key)
         place = group.projections.index(projection)
         parts = self.synapses[key][place]
         pre, post, weight, delay = (
@@ -99,12 +101,12 @@ class Share:
 
     def counts(self, key: str) -> bool:
         """Tell whether each projection of a group has one weight, also those of other shares."""
-        group = next(g for g in groups.group(self.whole.projections) if g.key == key)
+        group = next(g for g in self.every if g.key == key)
         return all(one_weight(projection) is not None for projection in group.projections)
 
-    def groupings(self, apart: Mapping[str, str] | None) -> list[Grouping]:
+    def groupings(self) -> list[Grouping]:
         """Return the groups of projections that reach own cells."""
-        return own_groupings(self.whole, self.own, apart)
+        return own_groupings(self.every, self.own)
 
 
 def sizes(whole: Network) -> dict[str, int]:
@@ -113,21 +115,20 @@ def sizes(whole: Network) -> dict[str, int]:
     return {p.name: p.size for p in populations}
 
 
-def own_groupings(
-    whole: Network, own: Bounds, apart: Mapping[str, str] | None = None
-) -> list[Grouping]:
+def own_groupings(every: Sequence[Grouping], own: Bounds) -> list[Grouping]:
     """Return the groups of projections that reach cells of a share; each has its key of the whole.
 
     Args:
-        whole: The whole network.
+        every: The groups of the whole.
         own: The cells of the share.
-        apart: As for `groups.group`.
     """
     found = []
-    for grouping in groups.group(whole.projections, apart):
-        mine = [p for p in grouping.projections if _reaches(p, own)]
+    for grouping in every:
+        pairs = zip(grouping.projections, grouping.forms, strict=True)
+        mine = [(projection, form) for projection, form in pairs if _reaches(projection, own)]
         if mine:
-            found.append(Grouping(grouping.key, grouping.form, mine))
+            projections, forms = map(list, zip(*mine, strict=True))
+            found.append(Grouping(grouping.key, grouping.form, projections, forms))
     return found
 
 

@@ -142,7 +142,8 @@ def bounded(patience: float) -> Iterator[None]:
     What waits for the other workers to come up may let Python do nothing meanwhile. So a thread
     that needs no Python has the time.
     """
-    faulthandler.dump_traceback_later(patience, exit=True)
+    if not math.isinf(patience):
+        faulthandler.dump_traceback_later(patience, exit=True)
     try:
         yield
     finally:

@@ -60,8 +60,12 @@ class Rest:
     progress: Display
 
 
-def refuse(job: Job) -> None:
+def refuse(job: Job, progress: Display) -> None:
     """Refuse what several workers cannot run.
+
+    Args:
+        job: The run.
+        progress: As for `sf.simulate`.
 
     Raises:
         RunError: With what it is.
@@ -70,9 +74,11 @@ def refuse(job: Job) -> None:
     if job.between is not None:
         reason = "a function between steps (between=) sees the state of the whole network"
     elif job.until is not None:
-        reason = "a condition at which it ends (until=) is of the whole network"
+        reason = "a condition at which a run ends (until=) is of the whole network"
+    elif callable(progress):
+        reason = "a function for progress= is of this process; give True or False"
     if reason:
-        raise RunError(f"{reason}, which no one of several workers has; leave workers out.")
+        raise RunError(f"several workers cannot compute this run: {reason}.")
 
 
 def first(errand: Errand, count: int) -> Part[Solution]:

@@ -15,11 +15,12 @@ from somaflow.compiler.first import first_values
 from somaflow.compiler.reading import signature
 from somaflow.compiler.recordings import View
 from somaflow.compiler.share import Share, drawn, most_and_all, own_groupings
-from somaflow.errors import SomaflowError
+from somaflow.errors import RunError, SomaflowError
 from somaflow.network import groups
 from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
+from somaflow.network.groups import Grouping
 from somaflow.network.shares import Bounds, goes_by_spikes, local, shares, together
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.execution import Run
@@ -30,6 +31,11 @@ from somaflow.simulation import chunks
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.loop import Schedule, build
 from somaflow.simulation.system import Array, Carry
+from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
+from somaflow.solvers.map import Map
+from somaflow.solvers.rosenbrock import RosenbrockW
+from somaflow.solvers.runge_kutta import ExplicitRungeKutta
+from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, room_of
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
@@ -39,6 +45,11 @@ from somaflow.workers.states import merged, taken
 _MOST = 4_000_000
 # Steps, and numbers, after which the first worker stores what the others have recorded.
 _STEPS, _NUMBERS = 10_000, 4_000_000
+# Methods that compute each cell by itself; others iterate until all have arrived.
+_CELLWISE = (
+    *(ExplicitRungeKutta, ExponentialEuler, ExponentialMidpoint, Map),
+    *(EulerMaruyama, StochasticHeun, RosenbrockW),
+)
 _GOES_ON, _STOPS, _FAILED = b"0", b"1", b"2"
 
 
@@ -55,8 +66,17 @@ def interval_of(job: Job) -> int:
 
 
 def bounds_of(job: Job, count: int) -> list[Bounds]:
-    """Return the cells of each of some workers."""
-    return shares(job.network, count, together(job.network, job.recorders, job.dt))
+    """Return the cells of each of some workers; all are the first one's where they must be."""
+    sets = together(job.network, job.recorders, job.dt)
+    if type(job.solver) not in _CELLWISE:
+        sets = [[population.name for population in job.network.populations]]
+    return shares(job.network, count, sets)
+
+
+def groupings_of(job: Job) -> list[Grouping]:
+    """Return the groups of a run's projections."""
+    known = job.initial.group_of if isinstance(job.initial, FinalState) else None
+    return groups.group(job.network.projections, known)
 
 
 def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
@@ -68,9 +88,9 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         bounds: The cells of each.
     """
     network, own = job.network, bounds[k]
-    groupings = own_groupings(network, own)
+    every = groupings_of(job)
+    groupings = own_groupings(every, own)
     synapses = {g.key: drawn(g.projections, own) for g in groupings}
-    every = groups.group(network.projections)
     counts = {
         str(p.name): sum(map(len, parts))
         for g in groupings
@@ -102,7 +122,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     else:
         alone = local(network, own, _first(job))
         initial = alone.initial
-    share = Share(network, own, room_of(network, span), synapses, degrees)
+    share = Share(network, every, own, room_of(network, span), synapses, degrees)
     compiled = compile_network(
         alone.network,
         job.dt,
@@ -147,6 +167,13 @@ def share(
     begin_computing()
     choose_threads(0)
     mine = yield from prepared(job, k, bounds)
+    reason = ""
+    if mine.compiled.batch:
+        reason = "its parameters or initial values have batch axes; sf.sweep uses all cores"
+    elif mine.compiled.system.initial.memory:
+        reason = f"{job.solver.name} remembers steps that were made before, of all cells at once"
+    if reason:
+        raise RunError(f"several workers cannot compute this run: {reason}.")
     looks = {r.recorder.key: (r.places, _told(mine.compiled, r)) for r in mine.records}
     heard = yield Message(pickle.dumps((mine.compiled.choices, looks)), to_all=False)
     told = [pickle.loads(data) for data in heard]
@@ -231,7 +258,7 @@ def _whole(
         start: The states with which shares begin.
     """
     job, compiled, bounds = mine.job, mine.compiled, mine.bounds
-    every = groups.group(job.network.projections)
+    every = groupings_of(job)
     order = [g.key for g in every] + [key for key in choices if key not in {g.key for g in every}]
     choices = {key: choices[key] for key in order}
     layout = Layout.of(job.network)
