@@ -181,7 +181,7 @@ class Continuing:
                 self._tell_of_likes(group, here)
                 continue
             self._check_delay(group, old)
-            check_synapses(group.routes[0].projection, old, coupling.wired, coupling.began)
+            old.check(group.routes[0].projection, coupling.wired, coupling.began)
 
     def _tell_of_likes(self, group: Group, here: set[str]) -> None:
         """Warn of a new projection that stands where another one has gone."""
@@ -411,36 +411,6 @@ def _tell(what: str, gone: str) -> None:
         f"{what} begins anew: the state that is given has {gone}, which this network has not. "
         "What is to go on keeps its name.",
     )
-
-
-def check_synapses(name: str, old: KeptGroup, wired: str, began: str) -> None:
-    """Refuse synapses of their own variables that join other cells, or began with other weights.
-
-    Args:
-        name: The projection.
-        old: What the state that is given tells of it.
-        wired: Which cells it joins, as a checksum.
-        began: With which weights, likewise.
-
-    Raises:
-        RunError: They do.
-    """
-    if old.wired not in (None, wired):
-        raise RunError(
-            f"projection {name!r} joins other cells than in the "
-            "state that is given, or with other delays, and what its synapses keep, each "
-            "by itself, cannot go on; give it another name, under which it begins anew."
-        )
-    if old.began not in (None, began):
-        raise RunError(
-            f"projection {name!r} has another weight= than in the "
-            "state that is given, but spikes change these weights, and what they have "
-            "become goes on; keep weight= as it was, or give the projection another name, "
-            "under which it begins anew with the weights that you give; or keep it, and "
-            "give the weights to the state: initial=run.final.with_("
-            f"{name}={{'w': weights}}), one for each synapse in the "
-            "order of connections()."
-        )
 
 
 def check_start(final: FinalState, dt: float) -> int:

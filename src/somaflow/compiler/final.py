@@ -43,6 +43,34 @@ class KeptGroup:
     places: tuple[float, ...] = ()
     began: str | None = ""
 
+    def check(self, name: str, wired: str, began: str) -> None:
+        """Refuse synapses with variables of their own that are others now.
+
+        Args:
+            name: The projection.
+            wired: Which cells it joins, as a checksum.
+            began: With which weights, likewise.
+
+        Raises:
+            RunError: They join other cells, or begin with other weights.
+        """
+        if self.wired not in (None, wired):
+            raise RunError(
+                f"projection {name!r} joins other cells than in the "
+                "state that is given, or with other delays, and what its synapses keep, each "
+                "by itself, cannot go on; give it another name, under which it begins anew."
+            )
+        if self.began not in (None, began):
+            raise RunError(
+                f"projection {name!r} has another weight= than in the "
+                "state that is given, but spikes change these weights, and what they have "
+                "become goes on; keep weight= as it was, or give the projection another name, "
+                "under which it begins anew with the weights that you give; or keep it, and "
+                "give the weights to the state: initial=run.final.with_("
+                f"{name}={{'w': weights}}), one for each synapse in the "
+                "order of connections()."
+            )
+
     def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
         return asdict(self)

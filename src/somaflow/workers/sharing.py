@@ -191,8 +191,23 @@ def share(
     start = yield from _state(mine, mine.compiled.system.initial, job.begin, gathered)
     if k:
         return Ready(mine, gathered, None)
+    if isinstance(job.initial, FinalState):
+        _check_synapses(job.initial, merged(job.network, start.parts, bounds, groupings_of(job)))
     choices = {key: choice for known, _ in told for key, choice in known.items()}
     return Ready(mine, gathered, _whole(mine, choices, views, start))
+
+
+def _check_synapses(final: FinalState, now: FinalState) -> None:
+    """Refuse a state of other synapses: each share has seen its own alone.
+
+    Raises:
+        RunError: They join other cells, or begin with other weights.
+    """
+    for group in now.groups.values():
+        name = next(iter(group.members))
+        old = final.groups.get(final.group_of.get(name, ""))
+        if old is not None:
+            old.check(name, group.wired or "", group.began or "")
 
 
 def _own_of(values: Array, places: Array | None) -> Array:
