@@ -65,11 +65,11 @@ def test_workers_hear_one_another(tmp_path: Path) -> None:
     ("what", "words"),
     [
         ("fail", "worker 1 of 2 has gone"),
-        ("stop", "worker 1 of 2 did not answer for 3 s"),
+        ("stop", "worker 1 of 2 did not answer for 6 s"),
     ],
 )
 def test_a_worker_that_fails_ends_the_others(tmp_path: Path, what: str, words: str) -> None:
-    status, _, errors = ran(tmp_path, f"carried(toy.then(toy.{what}, 1, rank, size), 3)")[0]
+    status, _, errors = ran(tmp_path, f"carried(toy.then(toy.{what}, 1, rank, size), 6)")[0]
     assert status == 75, errors
     assert words in errors
 

@@ -169,7 +169,7 @@ def carried(part: Part[Result], patience: float | None = None, tell: Tell = told
         part: This worker's part.
         patience: For how many seconds workers wait for one another; by default what the environment
             variable SOMAFLOW_PATIENCE says, or 600. It is to be longer than any worker computes
-            between two messages.
+            between two messages, or comes later than the others.
         tell: Called with what went wrong before the processes are ended.
 
     Returns:

@@ -32,9 +32,9 @@ _BEGIN = (
     "from somaflow.workers.serve import main; main(sys.argv[1])"
 )
 _START = 60.0  # seconds in which all workers come up
-_TIDY = 10.0  # seconds that workers have after a signal
+_TIDY = 30.0  # seconds that workers have after a signal
 _END = 5.0  # seconds in which a launcher ends what is left of a job
-_LOOK = 0.02  # seconds
+_LOOK = 0.1  # seconds
 _LAST_LINES, _LINE = 12, 200  # lines that are kept, and characters of each
 
 # What launchers say of a job that has ended badly, which is said here in other words.
@@ -59,14 +59,14 @@ def launch(
 ) -> Any:
     """Compute the parts of a run in worker processes on this machine, one core each.
 
-    Ctrl-C and SIGTERM are passed on to the workers, which may end tidily within 10 s; a second one
+    Ctrl-C and SIGTERM are passed on to the workers, which may end tidily within 30 s; a second one
     ends them at once. What they print comes out here.
 
     Args:
         count: How many workers.
         payload: A pickle (`running.pickles.packed`) of a callable `make(number, count)`, which
             returns the part of a worker.
-        patience: For how many seconds workers wait for one another, as of `mpi.carried`.
+        patience: For how many seconds workers wait for one another, as of `carrying.carried`.
         start: Seconds in which all workers are to come up.
         mpi: What starts them; by default what `find` finds.
 
@@ -95,7 +95,7 @@ def launch(
         stoppable(wishes.append),
     ):
         folder = Path(place)
-        terms = pickle.dumps((os.getpid(), count, patience))
+        terms = pickle.dumps((os.getpid(), count, start, patience))
         try:
             (folder / serve.PATH).write_text(json.dumps(sys.path), encoding="utf-8")
             (folder / serve.PAYLOAD).write_bytes(payload)
@@ -164,7 +164,8 @@ class _Job:
         begun, last, passed = time.monotonic(), float("inf"), False
         ready = False
         while self._process.poll() is None and time.monotonic() < last:
-            time.sleep(_LOOK)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LOOK)
             now = time.monotonic()
             if wishes and not passed:
                 self._signal(wishes[0])

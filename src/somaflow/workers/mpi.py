@@ -20,6 +20,7 @@ from somaflow.workers.exchange import Message
 
 INSTALL = "pip install 'somaflow[mpi]'"
 
+_HOT = 1e-4  # seconds without giving the core to others
 _SPIN = 1e-3  # seconds without sleep, in which a worker that is as fast will have come
 _RATE = 1e-9  # seconds for a byte: longer messages are waited for without sleep for longer
 _SLEEP = 50e-6
@@ -30,19 +31,18 @@ _GAP = 1.0  # seconds: more of them between two looks were this process's own, s
 _yield: Callable[[], object] = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
-def joined(patience: float | None = None) -> tuple[int, int]:
+def joined(within: float) -> tuple[int, int]:
     """Wait for all workers to come up, and return this one's number and how many there are.
 
     Where one does not come in time, this process ends with where it was, and with it the job.
 
     Args:
-        patience: For how many seconds to wait; by default as of `patience_of`.
+        within: For how many seconds to wait.
 
     Raises:
         MissingValueError: There is no mpi4py, or no MPI that it can load.
-        RunError: `patience` is no number above 0.
     """
-    world = _started(patience_of(patience)).COMM_WORLD
+    world = _started(within).COMM_WORLD
     return world.rank, world.size
 
 
@@ -153,7 +153,8 @@ class _MpiLine:
             now = time.monotonic()
             waited, latest = waited + min(now - latest, _GAP), now
             if waited < spin:
-                _yield()
+                if waited > _HOT:
+                    _yield()
                 continue
             time.sleep(_SLEEP)
             if not told and waited > tell:

@@ -38,13 +38,14 @@ def main(place: str) -> None:
     Args:
         place: The folder of the job.
     """
-    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
+    for stream in (sys.stdout, sys.stderr):  # whole lines, so that those of workers do not mix
+        stream.reconfigure(line_buffering=True, write_through=False)  # pyright: ignore[reportAttributeAccessIssue]
     faulthandler.enable(all_threads=False)  # a crash in compiled code says where it was
     folder = Path(place)
-    parent, count, patience = pickle.loads((folder / TERMS).read_bytes())
+    parent, count, start, patience = pickle.loads((folder / TERMS).read_bytes())
     written(folder / f"{PROCESS}{here()[0]}", str(os.getpid()).encode())
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    rank, size = joined(patience)
+    rank, size = joined(2 * start)  # sooner the parent says who is missing
     written(folder / f"{READY}{rank}", b"")
 
     def tell(error: BaseException, number: int, of: int) -> None:
