@@ -256,4 +256,4 @@ def test_variables_of_synapses_come_in_the_order_of_connections() -> None:
     coupling = tables.couplings[0]
     assert isinstance(coupling, PlasticCoupling)
     own = coupling.initial(()).own["w"][:-1]
-    assert coupling.by_connection()(own).tolist() == made.connections().coherent.tolist()
+    assert own[coupling.ordered].tolist() == made.connections().coherent.tolist()

@@ -14,7 +14,6 @@ from numpy.typing import DTypeLike
 from somaflow.compiler import underway
 from somaflow.compiler.coupling import RINGS, AnyCoupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup, flattened, parts_of
-from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.poisson import COUNTS
 from somaflow.compiler.states import EventState
 from somaflow.compiler.underway import NEAR, Clocks
@@ -346,8 +345,12 @@ class Continuing:
             if part == "busy":  # how long a pulse may last, in steps; longer does no harm
                 steps = np.asarray(np.ceil(array * self.clocks.ratio), array.dtype)
                 return np.broadcast_to(steps, np.asarray(value).shape).copy()  # once one for all
-            if part == "own" and isinstance(coupling, PlasticCoupling):
-                return self._in_place(coupling, array, np.array(value))
+            if part == "own" and coupling.ordered is not None:
+                if array.shape[-1] != len(coupling.ordered):
+                    raise self._other_synapse(group)
+                values = np.array(value)
+                values[..., coupling.ordered] = array
+                return values
             if part not in _POST:
                 return array
             values = np.array(value)
@@ -356,14 +359,6 @@ class Continuing:
             return values
 
         return initial._replace(**{name: one(name, value) for name, value in parts.items()})
-
-    def _in_place(self, coupling: PlasticCoupling, found: Array, values: Array) -> Array:
-        """Return a variable of synapses in the order of a run, from that of `connections()`."""
-        places = coupling.by_connection()(np.arange(values.shape[-1]))
-        if found.shape[-1] != len(places):
-            raise self._other_synapse(coupling.group)
-        values[..., places] = found
-        return values
 
     @staticmethod
     def _check_nothing_due(due: Array | None, group: Group) -> None:

@@ -215,6 +215,8 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
         each: Whether each synapse is computed by itself, and gets its own spikes.
         follows: Whether its sums change with the states of presynaptic cells within a step.
         flowing: Keys of states of single synapses that the solver integrates.
+        ordered: Where the variables of each synapse are, in the order of `connections()`, in which
+            a final state has them; None where they are in that order already, or there are none.
     """
 
     group: Group
@@ -242,6 +244,9 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
 
     @property
     def flowing(self) -> tuple[StateKey, ...]: ...
+
+    @property
+    def ordered(self) -> Array | None: ...
 
     def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse numbers with which it cannot be computed.

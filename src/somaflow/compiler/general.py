@@ -57,7 +57,7 @@ class GeneralCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    each, follows, places = True, True, ()
+    each, follows, places, ordered = True, True, (), None
     unseen = ("wired", "began", "longest")
 
     def __init__(self, group: Group, each: Each, dt: float, dtype: np.dtype) -> None:

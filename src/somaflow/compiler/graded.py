@@ -81,7 +81,7 @@ class GradedCoupling:
         dtype: NumPy type of the run.
     """
 
-    wired, began, places, each, follows, flowing = "", "", (), False, True, ()
+    wired, began, places, each, follows, flowing, ordered = "", "", (), False, True, (), None
 
     def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

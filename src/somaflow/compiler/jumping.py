@@ -81,7 +81,7 @@ class JumpingCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired, began, places, each, follows, flowing = "", "", (), False, False, ()
+    wired, began, places, each, follows, flowing, ordered = "", "", (), False, False, (), None
 
     def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

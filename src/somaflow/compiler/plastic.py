@@ -32,7 +32,7 @@ from somaflow.compiler.sums import (
     summed_current,
     ways,
 )
-from somaflow.compiler.wiring import Wiring, tally
+from somaflow.compiler.wiring import Wiring, pairs_of, tally
 from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
@@ -108,7 +108,7 @@ class PlasticCoupling:
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
     places, each, follows, flowing = (), False, False, ()
-    unseen = ("projection", "wired", "began", "back")
+    unseen = ("projection", "wired", "began", "ordered", "back")
 
     def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype
@@ -126,10 +126,10 @@ class PlasticCoupling:
         arrays = wiring.arrays
         self.width = arrays["other"].shape[1]
         self.size = arrays["other"].size
-        flat = arrays["other"].ravel()
-        places = np.flatnonzero(flat < wiring.width)
-        owner = np.repeat(np.repeat(np.arange(wiring.n_pre), np.diff(arrays["first"])), self.width)
-        pairs = owner[places], flat[places] + group.members[0].first
+        out = Lists(arrays["first"], arrays["other"], {}, wiring.choice.synapses, wiring.single)
+        pre, post, places = pairs_of(out, wiring.width)
+        self.ordered = places[np.lexsort((pre, post))]
+        pairs = pre, post + group.members[0].first
         self.wired = tally(*pairs)
         self.began = ""
         if self.weight in form.own:
@@ -137,7 +137,6 @@ class PlasticCoupling:
         self.back: Lists | None = None
         self.back_single = False
         if form.on_post_spike:
-            out = Lists(arrays["first"], arrays["other"], {}, wiring.choice.synapses, wiring.single)
             self.back = in_lists(out, wiring.n_pre, wiring.width)
             self.back_single = self.back.single
             wiring.arrays |= {
@@ -431,25 +430,9 @@ class PlasticCoupling:
         """Return where a variable of each synapse, a trace of either side or a sum is found."""
         form = self.form
         if name in form.own:
-            places = self.by_connection()(np.arange(self.size + 1))
-            return Location("synapse", lambda event, _: event.own[name], places)
+            return Location("synapse", lambda event, _: event.own[name], self.ordered)
         if name in form.pre_states:
             return Location("pre", lambda event, _: event.pre[name])
         if name in form.post_states:
             return Location("post", lambda event, _: event.post[name][..., route.columns])
         return Location("post", lambda event, _: event.sums[name][..., route.columns])
-
-    def in_order(self, kept: PlasticState) -> PlasticState:
-        """Return what is kept with the variables of synapses in the order of `connections()`."""
-        order = self.by_connection()
-        return kept._replace(own={s: order(np.asarray(v)) for s, v in kept.own.items()})
-
-    def by_connection(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what puts a variable of the synapses into the order of `connections()`."""
-        arrays = self.wiring.arrays
-        flat = arrays["other"].ravel()
-        places = np.flatnonzero(flat < self.wiring.width)
-        n_pre = self.wiring.n_pre
-        owner = np.repeat(np.repeat(np.arange(n_pre), np.diff(arrays["first"])), self.width)
-        order = places[np.lexsort((owner[places], flat[places]))]
-        return lambda values: values[..., order]

@@ -113,7 +113,7 @@ class PulsedCoupling:
     """
 
     rows: dict[str, float] = {}  # noqa: RUF012 - never changed
-    wired, began, each, follows, flowing = "", "", False, False, ()
+    wired, began, each, follows, flowing, ordered = "", "", False, False, (), None
 
     def __init__(self, group: Group, wiring: Wiring, dtype: np.dtype) -> None:
         self.group, self.wiring, self.dtype = group, wiring, dtype

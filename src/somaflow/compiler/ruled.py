@@ -97,7 +97,7 @@ class PlasticSynapses:
         # The variables have one place more than the lists, which is of no synapse.
         pre = np.append(np.repeat(owner, coupling.width), 0).astype(np.int32)
         post = np.append(wiring.arrays["other"].ravel(), wiring.width).astype(np.int32)
-        order = coupling.by_connection()(np.arange(coupling.size + 1))
+        order = coupling.ordered
         self.arrays: dict[str, Array] = {"pre": pre, "post": post}
         self.arrays |= _summed(self.text, order, pre, post)
         if self.text.draws:

@@ -21,7 +21,6 @@ from somaflow.compiler.links import Links
 from somaflow.compiler.lower import Lowered
 from somaflow.compiler.noise import WhiteNoise
 from somaflow.compiler.past import Past
-from somaflow.compiler.plastic import PlasticCoupling
 from somaflow.compiler.share import Share
 from somaflow.compiler.single import GeneralState
 from somaflow.compiler.spiking import Spiking
@@ -353,9 +352,10 @@ class Tables:
             past=self.past.of_cells(carry.event.past),
         )
         for coupling in self.apart:
-            if isinstance(coupling, PlasticCoupling):
-                key = coupling.group.key
-                event.groups[key] = coupling.in_order(event.groups[key])
+            if coupling.ordered is not None:
+                key, kept = coupling.group.key, event.groups[coupling.group.key]
+                own = {n: np.asarray(v)[..., coupling.ordered] for n, v in kept.own.items()}
+                event.groups[key] = kept._replace(own=own)
         for _, coupling in self.flowing:
             key = coupling.group.key
             flow = dict(zip(coupling.form.flowing, np.asarray(next(blocks)), strict=True))

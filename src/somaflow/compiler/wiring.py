@@ -171,6 +171,20 @@ def checksum(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def pairs_of(lists: Lists, width: int) -> tuple[Indices, Indices, Indices]:
+    """Return the cells of the synapses in some lists, and where each stands among all columns.
+
+    Args:
+        lists: The synapses of each presynaptic cell.
+        width: Number of postsynaptic cells; what is not below it is padding.
+    """
+    flat = lists.other.ravel()
+    places = np.flatnonzero(flat < width)
+    blocks = np.diff(lists.first)
+    owner = np.repeat(np.repeat(np.arange(len(blocks)), blocks), lists.other.shape[1])
+    return owner[places], flat[places], places
+
+
 def tally(pre: Indices, post: Indices, *values: NDArray[np.floating]) -> str:
     """Return a text that differs where synapses do, whatever their order; those of parts add up.
 
