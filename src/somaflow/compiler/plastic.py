@@ -128,7 +128,7 @@ class PlasticCoupling:
         self.size = arrays["other"].size
         out = Lists(arrays["first"], arrays["other"], {}, wiring.choice.synapses, wiring.single)
         pre, post, places = pairs_of(out, wiring.width)
-        self.ordered = places[np.lexsort((pre, post))]
+        self.ordered: Array = places[np.lexsort((pre, post))]
         pairs = pre, post + group.members[0].first
         self.wired = tally(*pairs)
         self.began = ""

@@ -42,7 +42,7 @@ def goes_by_spikes(projection: Projection, dt: float) -> bool:
     """
     form, delay = take_apart(projection), projection.one_delay
     reads = any(name.endswith("_pre") for name in projection.equations.inputs)
-    waits = form.waits and form.events and not form.reason
+    waits = form.waits and form.events and not form.reason and not projection.equations.rules
     return waits and not reads and delay is not None and round(delay / dt) >= 1
 
 
