@@ -10,7 +10,7 @@ all runs of one structure.
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -249,6 +249,7 @@ class Advance:
     """A compiled loop with the parameters and inputs of one run.
 
     Attributes:
+        parameters: Those of the model, as tensors; others of their shapes may take their place.
         fresh: Whether something was compiled for it.
     """
 
@@ -263,13 +264,9 @@ class Advance:
     ) -> None:
         self._system, self._solver, self._dt = system, solver, dt
         self._schedule, self._dtype, self._key = schedule, dtype, key
-        self._parameters = tf.nest.map_structure(tf.constant, system.parameters)
+        self.parameters: Any = tf.nest.map_structure(tf.constant, system.parameters)
         self._program: Program | None = None
         self.fresh = False
-
-    def tell(self, parameters: Nest) -> None:
-        """Go on with other parameters, of the same structure and shapes."""
-        self._parameters = parameters
 
     def __call__(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
@@ -302,7 +299,7 @@ class Advance:
         drive = Inputs(*(self._whole(table) for table in tables))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * self._dt, self._dtype)
-        return carry, self._parameters, drive, tf.constant(step, tf.int64), start, counts
+        return carry, self.parameters, drive, tf.constant(step, tf.int64), start, counts
 
     def _whole(self, table: Array) -> Tensor:
         """Return a table of inputs in the length of the longest chunk."""

@@ -90,11 +90,10 @@ class Hearing:
     def __init__(self, mine: Mine) -> None:
         self.mine, self.layout = mine, Layout.of(mine.job.network)
         system, own = mine.compiled.system, mine.bounds[mine.k]
-        self.receive, self.parameters = system.receive, system.parameters
+        self.receive, self.heard = system.receive, _tensors(system.parameters.heard)
         self.slots = {key: len(history) for key, history in system.initial.event.spikes.items()}
         self.kind = tf.as_dtype(mine.job.dtype).as_numpy_dtype
         self.room = room_of(mine.job.network, mine.span)
-        self.rest: tuple[Chunk, Array] | None = None
         self.spikes = np.zeros((3 + mine.alongside, 0))
         # Of each place among the crossings of the share that among those of the whole.
         self.places = np.full(system.crossings[-1] if system.crossings else 0, -1)
@@ -125,26 +124,19 @@ class Hearing:
         parts = [np.frombuffer(data[1:]).reshape(height, -1) for data in heard]
         spikes = np.concatenate(parts, axis=1)
         self.spikes = spikes[:, np.lexsort((spikes[1], spikes[0]))]
-        told = self._told(chunk, self.room)
-        if told is None:  # too many for what is compiled, which then hears of none
-            self.parameters = self.parameters._replace(
-                heard=self._told(chunk, self.spikes.shape[1])
-            )
-            carry = self._received(chunk.carry)
-            self.parameters = self.parameters._replace(heard=self._nothing())
-            advance.tell(tf.nest.map_structure(tf.constant, self.parameters))
-            return carry
-        self.parameters = self.parameters._replace(heard=told)
-        advance.tell(tf.nest.map_structure(tf.constant, self.parameters))
-        return chunk.carry
+        told, carry = self._told(chunk, self.room), chunk.carry
+        if told is None:  # more than there is room for: the compiled function hears of nothing
+            self.heard = _tensors(self._told(chunk, self.spikes.shape[1]))
+            carry = self.settled(carry)
+            told = self._nothing()
+        self.heard = _tensors(told)
+        advance.parameters = advance.parameters._replace(heard=self.heard)
+        return carry
 
     def settled(self, carry: Carry) -> Carry:
         """Return the state at the end of a chunk with what was heard of it."""
-        return self._received(carry)
-
-    def _received(self, carry: Carry) -> Carry:
         assert self.receive is not None
-        return self.receive(carry, tf.nest.map_structure(tf.constant, self.parameters))
+        return self.receive(carry, self.mine.compiled.system.parameters._replace(heard=self.heard))
 
     def _nothing(self) -> dict[str, Heard]:
         none = np.zeros(0, np.int64)
@@ -171,6 +163,10 @@ class Hearing:
             ends = first, first + chunk.steps
             found[key] = heard_of(steps[one], cells, since, ends, slots, room)
         return found
+
+
+def _tensors(heard: object) -> Any:
+    return tf.nest.map_structure(tf.constant, heard)
 
 
 class Gathered:

@@ -30,6 +30,7 @@ from somaflow.running.progress import Progress
 from somaflow.simulation import chunks
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.loop import Schedule, build
+from somaflow.simulation.replay import finite
 from somaflow.simulation.system import Array, Carry
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.solvers.map import Map
@@ -338,7 +339,8 @@ def computed(
     hears = Hearing(mine)
     border = None if job.every is None else -(-job.every // job.stride) * job.stride
     steps = chunks.run(
-        system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border
+        *(system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border),
+        watch=lambda carry: finite(_own(carry)),
     )
     chunk = _next(steps, None, failed)
     while chunk is not None or failed:
@@ -372,6 +374,11 @@ def computed(
             return state
         chunk = _next(steps, carry, failed)
     return None if run is None else run.initial  # of a run that is over
+
+
+def _own(carry: Carry) -> Carry:
+    """Return a state without the spikes of all cells, which are times and as many as there are."""
+    return carry._replace(event=carry.event._replace(spikes={}))
 
 
 def _next(
