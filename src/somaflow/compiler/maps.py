@@ -6,6 +6,7 @@ from somaflow.compiler.tables import Tables
 from somaflow.equations.statements import are_maps
 from somaflow.errors import NetworkError
 from somaflow.simulation.replay import Failure
+from somaflow.simulation.system import numbered
 
 
 def check_maps(tables: Tables) -> bool:
@@ -44,7 +45,7 @@ class MapDoctor:
             for place in np.argwhere(~np.isfinite(row.pick(after)))[:1]:
                 index = tuple(int(k) for k in place)
                 return (
-                    f"{row.name}[{', '.join(map(str, index))}] is {row.pick(after)[index]} at "
+                    f"{row.name}{numbered(index, row.first)} is {row.pick(after)[index]} at "
                     f"t = {(failure.step + 1) * failure.dt:g} ms, after {failure.step + 1:,} "
                     f"iterations of its map; one before it was {row.pick(before)[index]:.6g}. Are "
                     "its parameters and its start where the map stays bounded?"

@@ -395,16 +395,18 @@ class Tables:
 
     def rows(self) -> tuple[Row, ...]:
         rows = []
-        for k, layout in enumerate(layout for layout in self.layouts if layout.states):
+        pairs = zip(self.layouts, self.populations, strict=True)
+        flowing = [(layout, population.first) for layout, population in pairs if layout.states]
+        for k, (layout, number) in enumerate(flowing):
             for r, state in enumerate(layout.states):
                 rows.append(
                     Row(
                         f"{layout.name}.{state}",
                         lambda flow, k=k, r=r, n=layout.size: np.asarray(flow[k])[r][..., :n],
+                        number,
                     )
                 )
-        first = len([layout for layout in self.layouts if layout.states])
-        for k, (_, coupling) in enumerate(self.flowing, first):
+        for k, (_, coupling) in enumerate(self.flowing, len(flowing)):
             for r, state in enumerate(coupling.form.flowing):
                 rows.append(
                     Row(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from somaflow.errors import NonFiniteState
 from somaflow.simulation.loop import Advance, Schedule
-from somaflow.simulation.system import Carry, System
+from somaflow.simulation.system import Carry, System, numbered
 
 
 class Failure(NamedTuple):
@@ -121,9 +121,8 @@ def _plain(system: System, failure: Failure) -> str:
         if len(wrong):
             place = tuple(int(k) for k in wrong[0])
             value, was = row.pick(flow)[place], row.pick(before)[place]
-            index = f"[{', '.join(map(str, place))}]" if place else ""
             return (
-                f"{row.name}{index} is {value} at t = {time:g} ms "
+                f"{row.name}{numbered(place, row.first)} is {value} at t = {time:g} ms "
                 f"(one step before it was {was:.6g}). Is dt = {failure.dt:g} ms too large?"
             )
     return f"the state is not finite at t = {time:g} ms."

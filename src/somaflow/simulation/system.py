@@ -84,10 +84,20 @@ class Row:
     Attributes:
         name: Such as `PN.v`.
         pick: Takes it out of the flow state: array of shape `[..., n_cells]`.
+        first: What number its first cell has.
     """
 
     name: str
     pick: Callable[[Blocks], Array]
+    first: int = 0
+
+
+def numbered(place: Sequence[int], first: int) -> str:
+    """Return a place as messages show it, such as `[3]`, where the first cell has a number."""
+    if not place:
+        return ""
+    *batch, cell = place
+    return f"[{', '.join(map(str, (*batch, cell + first)))}]"
 
 
 @dataclass(frozen=True)

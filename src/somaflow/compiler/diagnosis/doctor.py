@@ -25,7 +25,7 @@ from somaflow.compiler.step import FlowState, NetworkDynamics
 from somaflow.equations.events import falls_on
 from somaflow.equations.expression import Binary, Call, Name, render, walk
 from somaflow.simulation.replay import Failure
-from somaflow.simulation.system import Array
+from somaflow.simulation.system import Array, numbered
 
 # At a node of the step: how much of it to go along the slopes found there, to the next of them.
 _STAGES = ((0, 0.5), (1, 0.5), (1, 1.0), (2, 0.0))
@@ -211,14 +211,17 @@ class _Case:
         value = self.of(self.failure.after.flow, row)[index]
         was = measure(self.of(self.failure.before.flow, row)[index], equations.unit(state))
         return (
-            f"{row.name}[{', '.join(map(str, index))}] is {value} at t = {self._end:g} ms "
+            f"{row.name}{self._place(row, index)} is {value} at t = {self._end:g} ms "
             f"(one step before it was {was})."
         )
+
+    def _place(self, row: FlowRow, index: Index) -> str:
+        return numbered(index, self.dynamics.populations[row.population].first)
 
     def _pulled(self, row: FlowRow, index: Index, pull: float) -> list[str]:
         """Say that the run was ended, since what follows would have been nonsense."""
         k = row.population
-        cell = f"{self.dynamics.populations[k].name}[{', '.join(map(str, index))}]"
+        cell = f"{self.dynamics.populations[k].name}{self._place(row, index)}"
         routes = [r for c in self.dynamics.couplings for r in c.group.routes if r.target == k]
         names = ", ".join(repr(route.projection) for route in routes if route.chords)
         return [

@@ -1,0 +1,308 @@
+"""The contract of shares: whatever one process computes, several compute to the last bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+from wholes import RATES, asked, cut, differences, different_states, lif, shared
+
+import somaflow as sf
+from somaflow.running.arguments import Changes
+from somaflow.units import Hz, cm, ms, mV, nA, nS, uA, um
+from somaflow.workers.exchange import in_turn
+from somaflow.workers.running import Rest, again, other
+
+J, C = sf.load("exponential_current"), sf.load("exponential_conductance")
+
+
+def mixed() -> sf.Network:
+    """Return a network with every connector and every input."""
+    threshold, reset = RATES
+    e = sf.Population(
+        "E",
+        163,
+        lif(v=sf.Uniform(-70 * mV, -50 * mV)),
+        threshold=f"{threshold} and rand() < 0.9 and i >= 0",
+        reset=reset,
+        refractory=sf.Uniform(3 * ms, 6 * ms),
+        events={"up": "v > -52*mV"},
+        positions=np.arange(163.0) * um,
+    )
+    i = sf.Population("I", 37, lif(), threshold=threshold, reset=reset, refractory=2 * ms)
+    s = sf.Population("S", 70, sf.SpikeSourcePoisson(sf.Uniform(5 * Hz, 50 * Hz)))
+    course = sf.Waveform(np.linspace(0, 90, 40).reshape(5, 8) * Hz, every=5 * ms)
+    d = sf.Population("D", 8, sf.SpikeSourcePoisson(course))
+    times = [3, 4, 5.05, 20, 30] * ms
+    a = sf.Population("A", 20, sf.SpikeSourceArray(times, cells=[1, 5, 19, 3, 2]))
+    near = sf.DistanceDependent("exp(-d/(20*um))", radius=60 * um)
+    listed = sf.FromList([(3, 90), (3, 90), (7, 1), (7, 150), (0, 162), (7, 1)], multapses=True)
+    matrix = sparse.coo_array((np.add.outer(np.arange(37), np.arange(163)) % 11 == 0) * 1.0)
+    thin = {"weight": 0.02 * nA, "delay": 1 * ms}
+    projections = [
+        sf.Projection(e, i, C(tau=5 * ms), sf.FixedProbability(0.1), weight=0.6 * nS, delay=1 * ms),
+        sf.Projection(
+            e,
+            e,
+            C(tau=5 * ms),
+            sf.FixedInDegree(10),
+            weight=sf.Uniform(0 * nS, 1 * nS),
+            delay=1.5 * ms,
+        ),
+        sf.Projection(i[5:30], e[10:100], J, sf.FixedOutDegree(5), name="view", **thin),
+        sf.Projection(e[[9, 140, 3, 60]], i[[36, 0, 12]], J, name="unordered", **thin),
+        sf.Projection(s, e, J, sf.FixedTotal(300, multapses=True), **thin),
+        sf.Projection(d, i[:8], J, sf.OneToOne(), **thin),
+        sf.Projection(a, i, J, sf.AllToAll(), weight=0.1 * nA, delay=3 * ms),
+        sf.Projection(e, i, J, sf.FixedTotal(50), on="up", name="event", **thin),
+        sf.Projection(e, e, J, near, name="near", **thin),
+        sf.Projection(e, e, J, listed, name="listed", **thin),
+        sf.Projection(
+            i, e, J, sf.FromSparse(matrix), name="sparse", weight=-0.01 * nA, delay=2 * ms
+        ),
+        sf.Projection(e, e, J, sf.Mutual(sf.FixedProbability(0.05)), name="both", **thin),
+        sf.Projection(i, e, sf.load("delta"), sf.FixedInDegree(3, multapses=True), delay=1 * ms),
+        sf.Projection(
+            e,
+            e,
+            sf.load("stdp_pair_all_to_all"),
+            sf.FixedProbability(0.05),
+            delay=1 * ms,
+            name="learn",
+        ),
+        sf.Projection(
+            e,
+            i,
+            sf.load("tsodyks_markram_current"),
+            sf.FixedProbability(0.05),
+            weight=0.1 * nA,
+            delay=1 * ms,
+            name="tm",
+        ),
+        sf.Projection(
+            i, e, sf.load("ampa"), sf.FixedProbability(0.05), delay=1.2 * ms, name="pulse"
+        ),
+    ]
+    waves = np.linspace(0, 0.05, 30).reshape(10, 3) * nA
+    inputs = [
+        sf.Stimulus(e[:100], sf.WhiteNoise(0.02 * nA * ms**0.5, np.linspace(0.11, 0.15, 100) * nA)),
+        sf.Stimulus(e[50:], sf.OrnsteinUhlenbeck(0.03 * nA, 0.02 * nA, 5 * ms)),
+        sf.Stimulus(i, sf.Step(0.13 * nA)),
+        sf.Stimulus(i[[30, 3, 20]], sf.Step([0.01, 0.02, 0.03] * nA, 10 * ms, 40 * ms)),
+        sf.Stimulus(i[:5], sf.Ramp(0 * nA, 0.05 * nA, 3, 30)),
+        sf.Stimulus(e[20:60], sf.SaturatingPulse(0.05 * nA, on=5, off=20, rise=2, decay=4)),
+        sf.Stimulus(e[[130, 2, 66]], sf.Waveform(waves, every=2 * ms)),
+        sf.Stimulus(e[7:90], sf.Waveform([0.0, 0.04, 0.01] * nA, every=7 * ms)),
+        sf.VoltageClamp(e[[150, 5]], sf.Step([-55, -45] * mV, 4, 12)),
+        sf.PoissonInput(e[20:], J, rate=8 * Hz, n=100, weight=0.02 * nA),
+        sf.PoissonInput(i[[33, 2]], J, rate=[80, 200] * Hz, n=[1, 3], weight=[0.02, 0.05] * nA),
+    ]
+    return sf.Network(e, i, s, d, a, *projections, *inputs, seed=5)
+
+
+def recorded(network: sf.Network) -> list[sf.Recorder]:
+    """Return every kind of recorder of the network `mixed`."""
+    e, i = network.population("E"), network.population("I")
+    of = network.projection
+    return [
+        *(p.spikes for p in network.populations),
+        e.event("up"),
+        e.spikes.with_("v").as_("kept"),
+        e[[140, 2, 70]].spikes.as_("some spikes"),
+        e.spikes.every(2 * ms).as_("counts"),
+        i.rate(5 * ms),
+        e["v"].every(1 * ms),
+        e[[161, 4, 100, 33]]["v"].every(0.5 * ms, "max").as_("most"),
+        e["v"].every(2 * ms, "mean").as_("over time"),
+        i["I"].every(1 * ms),
+        of("learn")["w"].every(10 * ms),
+        of("learn")["w"][[5, 200, 3, 400]].as_("few").every(5 * ms),
+        of("learn")["x"].every(10 * ms),
+        of("tm")["u"].every(5 * ms),
+        of("pulse")["I"].every(5 * ms),
+        of("pulse")["o"].every(5 * ms),
+        of("view")["I"].every(5 * ms),
+    ]
+
+
+def keywords(**more: object) -> dict[str, object]:
+    return {"dt": 0.1 * ms, "solver": sf.ExponentialEuler(), "seed": 3} | more
+
+
+def check(network: sf.Network, duration: object, bounds: object, **asks: object) -> sf.Solution:
+    """Assert that shares compute what one process does; return what that has."""
+    one = sf.simulate(network, duration, progress=False, **asks)
+    parts = shared(asked(network, duration, **asks), bounds)
+    assert not differences(one, parts, asks["record"])
+    return one
+
+
+@pytest.mark.slow
+def test_every_connector_input_and_recorder_has_the_bits_of_one() -> None:
+    network = mixed()
+    record = recorded(network)
+    one = check(network, 20 * ms, cut(network, 3), **keywords(record=record))
+    assert all(len(one[f"{name}.spikes"].times) > 1 for name in "EISDA")
+
+
+@pytest.mark.slow
+def test_every_synapse_of_spikes_has_the_bits_of_one() -> None:
+    threshold, reset = RATES
+    text = "dv/dt = (-60*mV - v + I*(100*Mohm))/(20*ms) : mV\nI : nA\ndD/dt = -D/(50*ms) : 1"
+    p = sf.Population(
+        "P", 45, sf.Equations.parse(text, v=-60 * mV, D=0.5), threshold=threshold, reset=reset
+    )
+    q = sf.Population("Q", 29, lif("uA/cm**2"), threshold=threshold, reset=reset)
+    s = sf.Population("S", 24, sf.SpikeSourcePoisson(300 * Hz))
+    network: list[object] = [p, q, s, sf.Stimulus(p, sf.Step(0.12 * nA))]
+    network.append(sf.Stimulus(q, sf.Step(1.2 * uA / cm**2)))
+    names = []
+    for name in dir(sf.catalogue("synapses")):
+        synapse = sf.load(name)
+        inputs = synapse.equations.inputs
+        if any(given.endswith("_pre") for given in inputs):
+            continue
+        density = "I = " in str(synapse.equations) and "uA/cm**2" in str(synapse.equations)
+        network.append(
+            sf.Projection(
+                s, q if density else p, synapse, sf.FixedProbability(0.3), delay=0.5 * ms, name=name
+            )
+        )
+        names.append(name)
+    assert len(names) >= 34
+    whole = sf.Network(*network)
+    record = [p.spikes, q.spikes, s.spikes, p["v"].every(1 * ms), q["v"].every(1 * ms)]
+    bounds = [{"P": (0, 32), "S": (0, 24)}, {"P": (32, 45), "Q": (0, 29)}]
+    one = check(whole, 30 * ms, bounds, **keywords(record=record))
+    assert all(len(one[f"{name}.spikes"].times) for name in "PQS")
+
+
+def noisy() -> sf.Network:
+    """Return cells with noise of their own and in common, held by a condition."""
+    equations = sf.Equations.parse(
+        "dv/dt = (-47*mV - v + I*(100*Mohm))/(10*ms)"
+        " + 3*mV/sqrt(20*ms)*(xi + xi_common) : mV\nI : nA\n"
+        "dw/dt = -w/(5*ms) : mV",
+        v=sf.Normal(-53 * mV, 2 * mV),
+        w=0 * mV,
+    )
+    e = sf.Population(
+        "E",
+        75,
+        equations,
+        threshold="v > -50*mV and w < 3*mV",
+        reset="v = -58*mV + 2*mV*rand(); w += 2*mV + 0.01*mV*i",
+        refractory="w > 1.5*mV",
+        shared_noise=("xi_common",),
+        events={"up": ("v > -53*mV", "w += 0.002*mV")},
+    )
+    i = sf.Population("I", 20, lif(), threshold="v > -50*mV", reset="v = -60*mV", refractory=3 * ms)
+    return sf.Network(
+        *(e, i),
+        sf.Projection(
+            e, i, J, sf.FixedProbability(0.2), weight=1 * nA, delay=0.3 * ms, on="up", name="ups"
+        ),
+        sf.Projection(e, i, J, sf.FixedProbability(0.2), weight=1 * nA, delay=0.4 * ms),
+        sf.Projection(i, e, J, sf.FixedProbability(0.5), weight=-0.002 * nA, delay=1 * ms),
+        seed=11,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_in_equations_has_the_bits_of_one(dtype: str) -> None:
+    network = noisy()
+    e, i = network.populations
+    record = [e.spikes, i.spikes, e.event("up"), e["v"].every(1 * ms), e["w"].mean().every(1 * ms)]
+    record = record[: 4 if dtype == "float32" else 5]
+    bounds = cut(network, 5) if dtype == "float32" else 2
+    asks = keywords(record=record, dtype=dtype, solver=sf.EulerMaruyama())
+    one = check(network, 20 * ms, bounds, **asks)
+    assert min(len(one[key].times) for key in ("E.spikes", "I.spikes", "E.up")) > 5
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_shares() -> None:
+    network = plastic()
+    e = network.population("E")
+    record = [e.spikes, e["v"].every(1 * ms), network.projection("learn")["w"].every(2 * ms)]
+    asks = keywords(record=record)
+    one = sf.simulate(network, 10 * ms, progress=False, **asks)
+    three = shared(asked(network, 10 * ms, **asks), cut(network, 3))
+    assert not differences(one, three, record)
+    n = len(network.projection("learn").connections())
+
+    def edited(state: sf.FinalState) -> sf.FinalState:
+        weights = np.linspace(0, 1, n) * nS
+        return state.with_(E={"v": np.linspace(-65, -51, 75) * mV}, learn={"w": weights})
+
+    for change in (lambda state: state, edited):
+        asks["initial"] = change(one.final)
+        after = sf.simulate(network, 10 * ms, progress=False, **asks)
+        two = shared(asked(network, 10 * ms, **asks | {"initial": change(three.final)}), 2)
+        assert not differences(after, two, record)
+
+
+def plastic() -> sf.Network:
+    """Return a network with learning synapses, noise, refractory cells and spikes under way."""
+    threshold, reset = RATES
+    e = sf.Population("E", 75, lif(v=sf.Uniform(-60 * mV, -48 * mV)), threshold, reset, 3 * ms)
+    s = sf.Population("S", 20, sf.SpikeSourcePoisson(100 * Hz))
+    learns = sf.load("stdp_pair_all_to_all")
+    return sf.Network(
+        *(e, s),
+        sf.Projection(e, e, learns, sf.FixedProbability(0.1), delay=1.5 * ms, name="learn"),
+        sf.Projection(s, e, J, sf.FixedProbability(0.3), weight=0.05 * nA, delay=3 * ms),
+        sf.Stimulus(e[10:], sf.OrnsteinUhlenbeck(0.12 * nA, 0.05 * nA, 5 * ms)),
+        seed=2,
+    )
+
+
+@pytest.mark.slow
+def test_a_store_goes_on_with_another_number_of_shares(tmp_path: Path) -> None:
+    network = plastic()
+    e = network.population("E")
+    asks = keywords(record=[e.spikes, e["v"].every(1 * ms)], checkpoint=5 * ms)
+    one, parts = tmp_path / "one.zarr", tmp_path / "parts.zarr"
+    sf.simulate(network, 10 * ms, progress=False, sink=one, **asks)
+    after = sf.resume(one, duration=20 * ms, progress=False)
+    job = asked(network, 10 * ms, sink=parts, **asks)
+    shared(job, cut(network, 3), sf.ZarrSink(parts))
+    rest = Rest(sf.ZarrSink(parts), Changes(duration=20 * ms), True, False)
+    run = in_turn([again(rest, 2), other(1)])[0]
+    assert not different_states(after.final, run.final)
+    assert contents(one) == contents(parts)
+
+
+def contents(store: Path) -> dict[Path, bytes]:
+    """Return all that is recorded in a store."""
+    files = [f for f in store.rglob("*") if f.is_file() and f.parent != store]
+    return {f.relative_to(store): f.read_bytes() for f in files}
+
+
+@pytest.mark.slow
+def test_the_antennal_lobe_is_whole_in_one_share(lobe: sf.Network) -> None:
+    pn = lobe.population("PN")
+    asks = {"record": [pn.spikes, pn["v"].every(1 * ms)], "dt": 0.01 * ms, "solver": sf.RK4()}
+    check(lobe, 5 * ms, 3, **asks)
+
+
+def test_a_state_that_is_not_finite_is_named_as_in_the_whole() -> None:
+    e = sf.Population(
+        "E", 40, sf.Equations.parse("dv/dt = k*v**2/mV/ms : mV", v=1 * mV, k=[0.0] * 37 + [9] * 3)
+    )
+    network = sf.Network(e)
+    asks = {"record": [e["v"].every(1 * ms)], "dt": 0.1 * ms}
+    with pytest.raises(sf.errors.NonFiniteState) as one:
+        sf.simulate(network, 10 * ms, progress=False, **asks)
+    assert "E.v[37]" in str(one.value)
+    with pytest.raises(sf.errors.NonFiniteState) as parts:
+        shared(asked(network, 10 * ms, **asks), [{"E": (0, 16)}, {"E": (16, 40)}])
+    assert str(parts.value) == str(one.value)
+
+
+def test_a_batch_is_refused() -> None:
+    e = sf.Population("E", 40, lif(v=np.full((2, 1), -60.0) * mV))
+    asks = {"record": [e["v"].every(1 * ms)], "dt": 0.1 * ms}
+    with pytest.raises(sf.errors.RunError, match="batch axes"):
+        shared(asked(sf.Network(e), 1 * ms, **asks), 2)
