@@ -29,7 +29,10 @@ def test_every_full_sum_takes_a_matrix_of_whatever_size() -> None:
 
 def test_no_cost_leaps_where_a_matrix_leaves_the_cache() -> None:
     sizes = np.unique(np.geomspace(64, 10_000, 200).astype(int))
-    times = [choose(Degrees.of(np.full(n, n)), n, False, False, 8).nanoseconds["dense"] / n**2 for n in sizes]
+    times = [
+        choose(Degrees.of(np.full(n, n)), n, False, False, 8).nanoseconds["dense"] / n**2
+        for n in sizes
+    ]
     assert np.max(np.diff(times) / times[:-1]) < 0.2
     assert times[-1] / times[0] < 4
 
