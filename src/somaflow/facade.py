@@ -99,7 +99,8 @@ def simulate(
         workers: How many processes compute the run, each a share of the cells, to the bits of one
             process; they need MPI (`pip install 'somaflow[mpi]'`). Default: as many as a launcher
             such as mpiexec has started, of which the first goes on with the script; else this
-            process alone. Not with `between`, `until`, a batch or a sink of your own.
+            process alone. Not with `between`, `until`, a batch or a sink of your own. Where one
+            worker would have nearly all cells, a warning says why.
         progress: True for a bar in a terminal or a notebook and plain lines in a log, False for
             silence, or a function that is given a `sf.Progress` after each chunk.
 
@@ -133,6 +134,7 @@ def simulate(
     if (count := number_of(workers)) == 1:
         return run.begin(asked, arguments.sink, progress)
     sharing.refuse(asked, progress)
+    sharing.warn_of_little(asked, count)
     return team.run(sharing.Errand(asked, arguments.sink, progress), count)
 
 
@@ -199,6 +201,7 @@ def plan(
     sink: Sink | str | Path | None = None,
     checkpoint: Duration | None = None,
     until: str | None = None,
+    workers: int | None = None,
 ) -> Plan:
     """Say what a run would need: memory, disk and time.
 
@@ -206,7 +209,9 @@ def plan(
     chunk at least) with recordings in a temporary folder, of which nothing stays. The place of the
     results is not written to.
 
-    The arguments are those of `simulate`; a run with `until` is planned in its whole length. What
+    The arguments are those of `simulate`; a run with `until` is planned in its whole length. With
+    several workers the plan says how they share the cells and how often they exchange spikes; none
+    are started, and memory, disk and time are those of one process. What
     a sink of your own would hold is counted if it says that
     (`somaflow.storage.sinks.Measurable`); nothing is written to it.
 
@@ -223,4 +228,8 @@ def plan(
     arguments = read(
         network, duration, dt, solver, dtype, seed, record, initial, sink, checkpoint, None, until
     )
-    return planning.estimate(job.job_of(arguments), arguments.sink)
+    asked = job.job_of(arguments)
+    if (count := number_of(workers)) == 1:
+        return planning.estimate(asked, arguments.sink)
+    sharing.refuse(asked, progress=True)
+    return planning.estimate(asked, arguments.sink, sharing.division_of(asked, count))

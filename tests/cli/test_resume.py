@@ -86,7 +86,7 @@ def test_a_run_goes_on_and_is_drawn(store, monkeypatch):
     result = call(str(store.parent))
     assert result.exit_code == 0, result.output
     given = {"path": str(store), "duration": None, "checkpoint": None}
-    assert fake.given == given | {"exact": True, "progress": True}
+    assert fake.given == given | {"exact": True, "workers": None, "progress": True}
     assert store.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     flat = " ".join(result.stdout.split())
     for words in ("al-20hz", "spikes of PN", "antennal-lobe.png", "antennal-lobe.zarr"):
@@ -104,12 +104,14 @@ def test_the_speed_is_that_of_the_time_computed_now(store, monkeypatch):
 def test_what_is_asked_for_is_what_is_done(store, monkeypatch):
     fake = resumed_by(monkeypatch, total=40.0)
     result = call(
-        str(store), "--duration", "0.04s", "--checkpoint", "5ms", "--not-exact", "--quiet"
-    )
+        str(store), "--duration", "0.04s", "--checkpoint", "5ms", "--not-exact", "--workers", "3",
+        "--quiet",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert fake.given["duration"].to("ms").magnitude == 40.0
     assert fake.given["checkpoint"].to("ms").magnitude == 5.0
     assert (fake.given["exact"], fake.given["progress"]) == (False, False)
+    assert fake.given["workers"] == 3
 
 
 @pytest.mark.parametrize("more", [[], ["--duration", "20ms"]])

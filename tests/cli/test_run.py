@@ -17,6 +17,7 @@ from somaflow.cli.main import app
 from somaflow.cli.outcome import window
 from somaflow.solvers import catalogue
 from somaflow.storage.sinks import Column, MemorySink
+from somaflow.workers.found import find
 
 KEYS = [
     "cells",
@@ -104,6 +105,28 @@ def test_the_request_is_kept_beside_the_results(finished):
     assert (kept["duration_ms"], kept["dt_ms"], kept["checkpoint_ms"]) == (2.0, 0.01, None)
 
 
+@pytest.mark.slow
+def test_two_workers_leave_the_numbers_of_one_process_and_say_that_they_gain_little(
+    finished, tmp_path
+):
+    try:
+        find()
+    except sf.errors.MissingValueError as error:
+        pytest.skip(str(error))
+    arguments = ["antennal-lobe", "--duration", "2ms", "--json", "--out", str(tmp_path / "out")]
+    result = call(*arguments, "--workers", "2")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["steps"] == 200
+    for words in ("note: of 2 workers one has all cells", "LN_to_PN reads variables", "sf.sweep"):
+        assert words in result.stderr
+    stores = (folder / "antennal-lobe.zarr" for folder in (finished[0], tmp_path / "out"))
+    one, two = (xr.open_zarr(store, consolidated=False) for store in stores)
+    with one, two:
+        assert np.array_equal(one["PN.v"], two["PN.v"])
+        assert np.array_equal(one["PN.v.mean"], two["PN.v.mean"])
+    assert (tmp_path / "out" / "antennal-lobe.png").exists()
+
+
 def test_another_run_is_refused_and_the_flag_named(finished):
     out, _ = finished
     before = (out / "antennal-lobe.png").read_bytes()
@@ -162,6 +185,7 @@ def test_overwrite_spares_a_picture_of_somebody_else(tmp_path):
         (["antennal-lobe", "--seed", "-1"], ["seed", "-1"]),
         (["antennal-lobe", "--solver", "rk5"], ["rk5"]),
         (["antennal-lobe", "--dtype", "float16"], ["float16"]),
+        (["antennal-lobe", "--workers", "0"], ["--workers", "equal to 1"]),
     ],
 )
 def test_bad_input_is_said_in_plain_words_and_leaves_nothing(tmp_path, arguments, words):
@@ -263,7 +287,7 @@ def test_what_is_asked_for_is_what_is_run(tmp_path, monkeypatch):
     result = call(
         "antennal-lobe", "--duration", "20ms", "--dt", "20us", "--checkpoint", "0.2s",
         "--solver", "exponential-midpoint", "--dtype", "float32", "--seed", "5", "--quiet",
-        "--json", "--out", str(tmp_path / "out"),
+        "--json", "--workers", "2", "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     given = fake.given
@@ -271,6 +295,7 @@ def test_what_is_asked_for_is_what_is_run(tmp_path, monkeypatch):
     assert given["checkpoint"].to("ms").magnitude == 200.0
     assert isinstance(given["solver"], sf.ExponentialMidpoint)
     assert (given["dtype"], given["seed"], given["progress"]) == ("float32", 5, False)
+    assert given["workers"] == 2
     assert result.stderr == ""
     assert json.loads(result.stdout)["times_slower_than_real_time"] == 25.0
 
@@ -403,8 +428,9 @@ def test_a_plan_runs_and_writes_nothing(tmp_path, monkeypatch, more, said):
     fake = simulated_by(monkeypatch)
     out = tmp_path / "out"
     arguments = ["antennal-lobe", "--plan", "--quiet", "--duration", "600s", "--out", str(out)]
-    result = call(*arguments, *more)
+    result = call(*arguments, "--workers", "3", *more)
     assert (result.exit_code, result.stdout) == (0, f"{said}\n")
+    assert asked[0]["workers"] == 3
     assert asked[0]["duration"].to("s").magnitude == 600
     assert not fake.given
     assert not out.exists()

@@ -58,6 +58,14 @@ _Method = typer.Option(
     show_default="the model's own",
 )
 _Place = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or its store.")]
+_Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes, each with a share of the cells; they need MPI (`somaflow doctor mpi`).",
+        show_default="as many as a launcher has started, else one",
+    ),
+]
 _Quiet = Annotated[bool, typer.Option("--quiet", help="Tell nothing on the way.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")]
 
@@ -141,6 +149,7 @@ def run_model(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("somaflow-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results there.")] = False,
+    workers: _Workers = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -169,6 +178,7 @@ def run_model(
             overwrite=overwrite,
             checkpoint=None if checkpoint is None else milliseconds(checkpoint, "--checkpoint"),
             quiet=silent,
+            workers=workers,
         )
         if plan:
             needed = run.plan(request, errors)
@@ -311,6 +321,7 @@ def resume_run(
             "the results then say so.",
         ),
     ] = False,
+    workers: _Workers = None,
     silent: _Quiet = False,
     as_json: _Json = False,
 ) -> None:
@@ -319,7 +330,7 @@ def resume_run(
         whole = None if duration is None else milliseconds(duration, "--duration")
         every = None if checkpoint is None else milliseconds(checkpoint, "--checkpoint")
         errors = Console(stderr=True)
-        report = resume.execute(place, whole, every, not not_exact, silent, errors)
+        report = resume.execute(place, whole, every, not not_exact, silent, errors, workers)
     _tell(report, as_json)
 
 

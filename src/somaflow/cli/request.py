@@ -40,6 +40,7 @@ class Request:
         checkpoint: Biological time from a checkpoint to the next in ms; None for those at the
             start and the end alone.
         quiet: Whether nothing is told on the way.
+        workers: How many processes compute the run; None for as many as a launcher has started.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Request:
     overwrite: bool = False
     checkpoint: float | None = None
     quiet: bool = False
+    workers: int | None = None
 
     @property
     def store(self) -> Path:
@@ -173,6 +175,7 @@ class Arguments(TypedDict):
     record: list[sf.Recorder]
     sink: sf.ZarrSink
     checkpoint: Duration | None
+    workers: int | None
 
 
 def arguments(request: Request, model: sf.models.Model) -> Arguments:
@@ -191,6 +194,7 @@ def arguments(request: Request, model: sf.models.Model) -> Arguments:
         "record": recorders(model),
         "sink": sink,
         "checkpoint": None if request.checkpoint is None else request.checkpoint * ms,
+        "workers": request.workers,
     }
 
 

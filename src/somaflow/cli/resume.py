@@ -1,18 +1,14 @@
 """`somaflow resume`: go on with a run that stopped, or make a finished one longer."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 import somaflow as sf
 from somaflow.cli.outcome import Report, of_any, of_model
 from somaflow.cli.place import command, find
 from somaflow.cli.request import kept_model
-from somaflow.cli.run import load
+from somaflow.cli.run import as_notes, load
 from somaflow.cli.watch import FINISHED, Sight, look
 from somaflow.storage.folder import Folder, beside
 from somaflow.storage.ownership import sweep_of
@@ -25,6 +21,7 @@ def execute(
     exact: bool,
     silent: bool,
     console: Console,
+    workers: int | None = None,
 ) -> Report:
     """Go on with a run.
 
@@ -35,6 +32,7 @@ def execute(
         exact: Whether another version or processor is refused.
         silent: Whether nothing is told on the way.
         console: Where things are told.
+        workers: How many processes compute it; None for as many as a launcher has started.
 
     Returns:
         The numbers of the table, and what they belong to.
@@ -63,7 +61,14 @@ def execute(
     every = None if checkpoint is None else checkpoint * ms
     try:
         with as_notes(console):
-            run = sf.resume(store, whole, checkpoint=every, exact=exact, progress=not silent)
+            run = sf.resume(
+                store,
+                whole,
+                checkpoint=every,
+                exact=exact,
+                workers=workers,
+                progress=not silent,
+            )
     except sf.errors.NonFiniteState as error:
         error.add_note(f"What was computed before is in {store}.")
         raise
@@ -80,18 +85,3 @@ def _told(folder: Folder) -> Sight | None:
         return look(folder)
     except sf.errors.StoreError:
         return None
-
-
-@contextmanager
-def as_notes(console: Console) -> Iterator[None]:
-    """Say warnings as plain lines, such as of a damaged checkpoint that was passed over.
-
-    Args:
-        console: Where.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: console.print(
-            Text(f"note: {message}"), soft_wrap=True
-        )
-        yield

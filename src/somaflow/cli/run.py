@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 import somaflow as sf
 from somaflow.cli.outcome import Report, is_own_figure, of_model
@@ -14,7 +18,7 @@ from somaflow.cli.request import Request, arguments
 from somaflow.quiet import quiet
 from somaflow.simulation.clock import whole_steps
 from somaflow.storage.checkpoint import names as checkpoints
-from somaflow.storage.folder import beside
+from somaflow.storage.folder import REQUEST, beside
 
 
 def execute(request: Request, console: Console) -> Report:
@@ -39,11 +43,12 @@ def execute(request: Request, console: Console) -> Report:
     model = request.build()
     _refuse(request)
     load(console, request.quiet)
-    settings = arguments(request, model)
+    settings, before = arguments(request, model), _kept(request)
     try:
-        run = sf.simulate(**settings, progress=not request.quiet)
+        with as_notes(console):
+            run = sf.simulate(**settings, progress=not request.quiet)
     except BaseException as error:
-        if settings["sink"].begun:
+        if _kept(request) != before:  # a run has begun, maybe in a worker
             # What is there now is this run; a figure of an earlier one would lie beside it.
             if is_own_figure(request.figure):
                 request.figure.unlink()
@@ -91,6 +96,30 @@ def load(console: Console, silent: bool) -> None:
         console.print("loading TensorFlow", style="dim")
     with quiet():
         getattr(sf, "RK4")  # noqa: B009 - a method loads it, on first use
+
+
+@contextmanager
+def as_notes(console: Console) -> Iterator[None]:
+    """Say warnings as plain lines, such as of a damaged checkpoint that was passed over.
+
+    Args:
+        console: Where.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: console.print(
+            Text(f"note: {message}"), soft_wrap=True
+        )
+        yield
+
+
+def _kept(request: Request) -> tuple[int, int] | None:
+    """Return which file tells what was asked for beside the store; each run writes its own."""
+    path = beside(request.store).local(REQUEST)
+    if path is None or not path.exists():
+        return None
+    told = path.stat()
+    return told.st_ino, told.st_mtime_ns
 
 
 def _refuse(request: Request) -> None:

@@ -20,8 +20,7 @@ from somaflow.cli import varying
 from somaflow.cli.outcome import is_own_figure, write_figure
 from somaflow.cli.place import command, find
 from somaflow.cli.request import SHORT, entry, recorders
-from somaflow.cli.resume import as_notes
-from somaflow.cli.run import load
+from somaflow.cli.run import as_notes, load
 from somaflow.numerics.memory import in_words
 from somaflow.quiet import late
 from somaflow.running.cores import physical_cores

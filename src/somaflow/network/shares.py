@@ -6,7 +6,7 @@ others are cut into ranges of cells. Spikes alone go from one share to another.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from somaflow.equations.expression import Node
-from somaflow.network.forms import take_apart
-from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.poisson import PoissonInput
 from somaflow.network.population import Population, PopulationView
-from somaflow.network.projection import Projection
-from somaflow.network.recorder import Recorder
 from somaflow.network.sources import SpikeSourceArray, SpikeSourcePoisson
 from somaflow.network.stimuli import Stimulus, VoltageClamp, labels
 from somaflow.network.waveforms import Waveform
@@ -33,64 +29,13 @@ Bounds = Mapping[str, tuple[int, int]]  # of each population its first cell and 
 Numbers = Mapping[str, Mapping[str, NDArray[np.float64]]]  # of cells, by population and name
 
 
-def goes_by_spikes(projection: Projection, dt: float) -> bool:
-    """Tell whether all that a projection carries are spikes that arrive a step later or more.
-
-    Args:
-        projection: The projection.
-        dt: The step in ms.
-    """
-    form, delay = take_apart(projection), projection.one_delay
-    reads = any(name.endswith("_pre") for name in projection.equations.inputs)
-    waits = form.waits and form.events and not form.reason and not projection.equations.rules
-    return waits and not reads and delay is not None and round(delay / dt) >= 1
-
-
-def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list[list[str]]:
-    """Return the populations in sets that must be whole in one share.
-
-    A set of one population that nothing holds together is not among them.
-
-    Args:
-        network: The network.
-        recorders: What is recorded: what is reduced over the cells of a population holds it
-            together.
-        dt: The step in ms.
-    """
-    home = {p.name: p.name for p in network.populations}
-    whole = {r.owner for r in recorders if r.reduction is not None and not r.of_spikes}
-
-    def root(name: str) -> str:
-        while home[name] != name:
-            name = home[name]
-        return name
-
-    def join(one: str, other: str) -> None:
-        whole.update((one, other))
-        home[root(one)] = root(other)
-
-    for projection in both_ways(network.projections):
-        if not goes_by_spikes(projection, dt):
-            join(projection.pre.population.name, projection.post.population.name)
-    for link in network.links:
-        join(link.target, link.read.owner)
-    for population in network.populations:
-        if population.equations.rules:
-            whole.add(population.name)
-    sets: dict[str, list[str]] = {}
-    for name in home:
-        if name in whole:
-            sets.setdefault(root(name), []).append(name)
-    return list(sets.values())
-
-
 def shares(network: Network, count: int, sets: Sequence[Sequence[str]]) -> list[Bounds]:
     """Return the cells of each of some shares, each with about as many as the others.
 
     Args:
         network: The network.
         count: How many shares.
-        sets: Of `together`.
+        sets: Populations that are whole in one share, by what holds them together.
     """
     sizes = {p.name: p.size for p in network.populations}
     weights = {p.name: 1 + len(p.equations.states) for p in network.populations}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from somaflow.errors import Interrupted, RunError, StoreError
+from somaflow.network.ties import Division
 from somaflow.notation import Json
 from somaflow.numerics.memory import in_words
 from somaflow.planning.sizes import Known, Sizes, remedies, room_for, shortage, sizes_of
@@ -59,6 +60,8 @@ class Plan:
         calibrated_ms: Biological time of the calibration; the whole run where that is short.
         samples_end_ms: Time of the last sample of each recording that ends before the run, since
             the run's length is no multiple of its interval.
+        division: How several workers share the run; None for one process. All other numbers are
+            those of one process.
     """
 
     state: int
@@ -83,6 +86,7 @@ class Plan:
     remedies: tuple[str, ...]
     calibrated_ms: float
     samples_end_ms: dict[str, float]
+    division: Division | None = None
 
     @property
     def memory(self) -> int:
@@ -101,6 +105,10 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"{name:<25} {value}" for name, value in self._rows()]
+        if self.division is not None:
+            count = len(self.division.cells)
+            lines += [f"With {count} workers (all above is of one process):"]
+            lines += [str(self.division), *filter(None, [self.division.doubt()])]
         if self.fits:
             return "\n".join([*lines, "It fits."])
         return "\n".join([*lines, f"It does not fit: {self.shortage}.", *self._advice()])
@@ -138,12 +146,13 @@ class Plan:
         return rows
 
 
-def estimate(job: Job, target: Sink) -> Plan:
+def estimate(job: Job, target: Sink, division: Division | None = None) -> Plan:
     """Return what a run would need.
 
     Args:
         job: The run.
         target: Where its recordings would go.
+        division: How several workers would share it.
 
     Raises:
         NetworkError, RunError, StoreError, NonFiniteState, Interrupted: As `sf.plan`.
@@ -184,6 +193,7 @@ def estimate(job: Job, target: Sink) -> Plan:
         remedies=remedies(prepared, target, room, known),
         calibrated_ms=0.0 if forecast is None else forecast.steps * job.dt,
         samples_end_ms=ends_early(prepared.columns, job.duration),
+        division=division,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import zarr
@@ -91,6 +92,11 @@ def array_in(group: zarr.Group, name: str) -> zarr.Array:
     return array
 
 
+def _times(start: float, interval: float, begin: int, end: int) -> Array:
+    """Return the times of some rows; a function that a worker can send with its results."""
+    return start + np.arange(begin, end) * interval
+
+
 def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
     """Iterate over the arrays of a recording; those that grow come first.
 
@@ -139,7 +145,7 @@ def layouts_of(column: Column, chunk_bytes: int) -> Iterator[ArrayLayout]:
         (time,),
         {"units": "ms"},
         rows=column.rows,
-        known=lambda begin, end: column.start + np.arange(begin, end) * column.interval,
+        known=partial(_times, column.start, column.interval),
     )
     labels = [(c.name, c.axis, np.asarray(c.values), {"units": c.unit}) for c in column.coordinates]
     if column.cells is not None:

@@ -19,7 +19,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, TextIO
 
-from somaflow.errors import Interrupted, RunError
+from somaflow.errors import Interrupted, RunError, SomaflowError
 from somaflow.running.child import WorkerLost, ended, on_one_core
 from somaflow.running.signals import stoppable
 from somaflow.workers import serve
@@ -221,7 +221,9 @@ class _Job:
         except Exception as unread:  # of a class that can be loaded there but not here
             return unread
         if not isinstance(error, WorkerSilent):
-            error.add_note(f"It was raised in worker {rank} of {self._count}:\n{text}")
+            where = f"It was raised in worker {rank} of {self._count}"
+            # An error of the package says by itself what is wrong.
+            error.add_note(f"{where}." if isinstance(error, SomaflowError) else f"{where}:\n{text}")
         return error
 
     def _missing(self, kind: str) -> list[int]:

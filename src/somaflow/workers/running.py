@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from somaflow.errors import RunError
+from somaflow.errors import RunError, warn
 from somaflow.network.shares import Bounds
 from somaflow.planning.sizes import Known, room_for, shortage, sizes_of
 from somaflow.run import finished_one, marked, reopen, tell_of_damage
@@ -22,8 +22,9 @@ from somaflow.storage.checkpoint import Checkpoint
 from somaflow.storage.claim import claimed
 from somaflow.storage.sinks import Resumable, Sink
 from somaflow.storage.solution import Solution
+from somaflow.workers.carrying import here
 from somaflow.workers.exchange import Message, Part
-from somaflow.workers.sharing import Ready, bounds_of, computed, share
+from somaflow.workers.sharing import Ready, bounds_of, computed, division_of, share
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,17 @@ def refuse(job: Job, progress: Display) -> None:
         reason = "a function for progress= is of this process; give True or False"
     if reason:
         raise RunError(f"several workers cannot compute this run: {reason}.")
+
+
+def warn_of_little(job: Job, count: int) -> None:
+    """Warn, in the first process alone, where several workers have little to share.
+
+    Args:
+        job: The run.
+        count: How many workers.
+    """
+    if here()[0] == 0 and (doubt := division_of(job, count).doubt()):
+        warn(doubt)
 
 
 def first(errand: Errand, count: int) -> Part[Solution]:

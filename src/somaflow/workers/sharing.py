@@ -21,7 +21,8 @@ from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping
-from somaflow.network.shares import Bounds, goes_by_spikes, local, shares, together
+from somaflow.network.shares import Bounds, local, shares
+from somaflow.network.ties import Division, Held, goes_by_spikes, together
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
@@ -66,12 +67,24 @@ def interval_of(job: Job) -> int:
     return min([*delays, max(1, _MOST // cells), _STEPS])
 
 
+def held_of(job: Job) -> list[Held]:
+    """Return the populations of a run that are whole in one share, and why."""
+    if type(job.solver) in _CELLWISE:
+        return together(job.network, job.recorders, job.dt)
+    reason = f"{job.solver.name} computes all cells at once"
+    return [Held(tuple(p.name for p in job.network.populations), (reason,))]
+
+
 def bounds_of(job: Job, count: int) -> list[Bounds]:
     """Return the cells of each of some workers; all are the first one's where they must be."""
-    sets = together(job.network, job.recorders, job.dt)
-    if type(job.solver) not in _CELLWISE:
-        sets = [[population.name for population in job.network.populations]]
-    return shares(job.network, count, sets)
+    return shares(job.network, count, [held.names for held in held_of(job)])
+
+
+def division_of(job: Job, count: int) -> Division:
+    """Return how some workers share a run."""
+    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds_of(job, count))
+    steps = min(interval_of(job), job.n_steps)
+    return Division(cells, steps, steps * job.dt, tuple(held_of(job)))
 
 
 def groupings_of(job: Job) -> list[Grouping]:

@@ -1,0 +1,139 @@
+"""Ties: what holds populations together in one share of a network, and a division in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from somaflow.network.forms import take_apart
+from somaflow.network.junctions import both_ways
+from somaflow.network.network import Network
+from somaflow.network.projection import Projection
+from somaflow.network.recorder import Recorder
+from somaflow.network.shares import BLOCK
+
+_MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
+
+
+@dataclass(frozen=True)
+class Held:
+    """Populations that must be whole in one share.
+
+    Attributes:
+        names: Their names.
+        reasons: What holds them together, in words.
+    """
+
+    names: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.names)}: {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True)
+class Division:
+    """How several workers share a run.
+
+    Attributes:
+        cells: Of each worker how many cells of each population it has.
+        interval_steps: Steps from one exchange to the next.
+        interval_ms: The same in biological ms.
+        whole: What is whole in one worker, and why.
+    """
+
+    cells: tuple[dict[str, int], ...]
+    interval_steps: int
+    interval_ms: float
+    whole: tuple[Held, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for k, own in enumerate(self.cells):
+            said = ", ".join(f"{name} {count:,}" for name, count in own.items())
+            lines.append(f"{f'worker {k}':<25} {said or 'no cells'}")
+        steps = f"{self.interval_steps:,} step{'s' * (self.interval_steps > 1)}"
+        lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms")
+        lines += [f"{'whole in one worker':<25} {held}" for held in self.whole]
+        return "\n".join(lines)
+
+    def doubt(self) -> str:
+        """Return why several workers gain little or nothing; empty where they do."""
+        counts = [sum(own.values()) for own in self.cells]
+        most = max(counts) / sum(counts)
+        if most <= _MOST:
+            return ""
+        why = ". ".join(map(str, self.whole)) or f"cells are shared in blocks of {BLOCK}"
+        share = "all cells" if most == 1 else f"{max(counts):,} of {sum(counts):,} cells"
+        return (
+            f"of {len(counts)} workers one has {share}, which cannot be shared: {why}. The run is "
+            "hardly faster than in one process; for many runs sf.sweep uses all cores."
+        )
+
+
+def goes_by_spikes(projection: Projection, dt: float) -> bool:
+    """Tell whether all that a projection carries are spikes that arrive a step later or more.
+
+    Args:
+        projection: The projection.
+        dt: The step in ms.
+    """
+    return not _tie(projection, dt)
+
+
+def _tie(projection: Projection, dt: float) -> str:
+    """Return why the cells of a projection meet within a step; empty where they do not."""
+    form, delay = take_apart(projection), projection.one_delay
+    if any(name.endswith("_pre") for name in projection.equations.inputs):
+        return "reads variables of its presynaptic cells"
+    if form.reason:
+        return "has synapses that are computed each by itself"
+    if projection.equations.rules:
+        return "has rules that act at intervals"
+    if not (form.waits and form.events):
+        return "acts at all times, and not by spikes alone"
+    if delay is None:
+        return "has delays that differ"
+    return "" if round(delay / dt) >= 1 else "has no delay of a step or more"
+
+
+def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list[Held]:
+    """Return the populations that must be whole in one share, in sets that must be in the same.
+
+    A population that nothing holds together is not among them.
+
+    Args:
+        network: The network.
+        recorders: What is recorded: what is reduced over the cells of a population holds it
+            together.
+        dt: The step in ms.
+    """
+    home = {p.name: p.name for p in network.populations}
+    ties: list[tuple[str, str]] = []  # a population, and what holds it
+
+    def root(name: str) -> str:
+        while home[name] != name:
+            name = home[name]
+        return name
+
+    def join(one: str, other: str, reason: str) -> None:
+        ties.append((one, reason))
+        home[root(one)] = root(other)
+
+    for projection in both_ways(network.projections):
+        if reason := _tie(projection, dt):
+            ends = projection.pre.population.name, projection.post.population.name
+            join(*ends, f"{projection.name} {reason}")
+    for link in network.links:
+        join(link.target, link.read.owner, f"{link.target} reads {link.read.key}")
+    for population in network.populations:
+        if population.equations.rules:
+            join(population.name, population.name, f"{population.name} has rules at intervals")
+    for recorder in recorders:
+        if recorder.owner in home and recorder.reduction is not None and not recorder.of_spikes:
+            join(recorder.owner, recorder.owner, f"{recorder.key} is recorded of all its cells")
+    reasons: dict[str, dict[str, None]] = {}
+    for name, reason in ties:
+        reasons.setdefault(root(name), {})[reason] = None
+    return [
+        Held(tuple(name for name in home if root(name) == key), tuple(found))
+        for key, found in reasons.items()
+    ]

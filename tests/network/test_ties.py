@@ -1,0 +1,81 @@
+"""What holds populations together in one share, and how a division of a network is told."""
+
+import pytest
+
+import somaflow as sf
+from somaflow.network.ties import Division, Held, goes_by_spikes, together
+from somaflow.units import ms, nA, nS
+
+DT = 0.1
+SYNAPSES = sf.catalogue("synapses")
+GAP = sf.catalogue("synapses").gap_junction(g=1 * nS)
+
+
+def cells(name: str) -> sf.Population:
+    return sf.Population(name, 8, sf.load("lif"), refractory=2 * ms)
+
+
+A, B, C = cells("A"), cells("B"), cells("C")
+
+
+def joined(model=SYNAPSES.exponential_current, name="on", pre=A, post=B, **more) -> sf.Projection:
+    given = {"weight": 1 * nA, "delay": 1 * ms} | more
+    return sf.Projection(pre, post, model, name=name, **given)
+
+
+def test_spikes_that_arrive_a_step_later_hold_nothing_together():
+    one = joined()
+    assert goes_by_spikes(one, DT)
+    assert together(sf.Network(A, B, one), [A.spikes, A["v"]], DT) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"delay": 0 * ms}, "on has no delay of a step or more"),
+        ({"delay": 0.04 * ms}, "on has no delay of a step or more"),
+        ({"delay": sf.Uniform(1 * ms, 2 * ms)}, "on has delays that differ"),
+        (
+            {"model": GAP, "weight": None, "delay": None},
+            "on reads variables of its presynaptic cells",
+        ),
+    ],
+)
+def test_what_meets_within_a_step_is_held_together_and_it_is_said_by_what(more, reason):
+    given = {name: value for name, value in more.items() if value is not None}
+    if None in more.values():
+        one = sf.Projection(A, B, given["model"], name="on")
+    else:
+        one = joined(**given)
+    network = sf.Network(A, B, C, one, joined(name="far", pre=B, post=C))
+    (held,) = together(network, [], DT)
+    assert held.names == ("A", "B")
+    assert held.reasons[0] == reason
+
+
+def test_links_rules_and_reductions_hold_too():
+    text = "dv/dt = (H - v)/tau : mV\nH : mV"
+    reading = sf.Equations.parse(text, tau=10 * ms)
+    reader = sf.Population("reader", 8, reading, links={"H": A["v"]})
+    network = sf.Network(A, B, reader)
+    held = together(network, [B["v"].mean()], DT)
+    assert [one.names for one in held] == [("A", "reader"), ("B",)]
+    assert str(held[0]) == "A, reader: reader reads A.v"
+    assert str(held[1]) == "B: B.v.mean is recorded of all its cells"
+
+
+def test_a_division_is_told_and_so_is_that_it_gains_little():
+    held = Held(("A", "B"), ("on has no delay of a step or more",))
+    fair = Division(({"A": 8, "B": 8}, {"C": 16}), 10, 1.0, (held,))
+    lines = str(fair).splitlines()
+    assert [line.split(maxsplit=2)[-1] for line in lines[:2]] == ["A 8, B 8", "C 16"]
+    assert lines[2].endswith("10 steps, 1 ms")
+    assert lines[3].endswith(f"A, B: {held.reasons[0]}")
+    assert fair.doubt() == ""
+    all_in_one = Division(({"A": 80, "B": 8}, {}), 10, 1.0, (held,))
+    for words in ("of 2 workers one has all cells", held.reasons[0], "sf.sweep"):
+        assert words in all_in_one.doubt()
+    most = Division(({"A": 80, "B": 8}, {"C": 2}), 10, 1.0, (held,))
+    assert "88 of 90 cells" in most.doubt()
+    small = Division(({"C": 8}, {}), 10, 1.0, ())
+    assert "blocks of 16" in small.doubt()
