@@ -23,6 +23,7 @@ COLUMNS = [
     rounds.column("seconds", "seconds", 2),
     rounds.column("us/step", "us_per_step"),
     rounds.column("Hz", "rate", 2, rounds.mean),
+    rounds.column("call, us", "call_us"),
     rounds.column("pack, us", "pack_us"),
     rounds.column("gather, us", "gather_us"),
     rounds.column("unpack, us", "unpack_us"),
