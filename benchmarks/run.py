@@ -31,6 +31,7 @@ MODULES = (
     "plan",
     "cobahh_sizes",
     "sweeps",
+    "workers",
     "standing",
 )
 

@@ -137,6 +137,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(message)
         self.path, self.time, self.signal = path, time, signal
 
+    def __reduce__(self) -> tuple[object, ...]:  # a worker sends it to who has started it
+        return type(self), (str(self), self.path, self.time, self.signal)
+
 
 def _ends(message: str) -> str:
     if len(message) <= _LONGEST_MESSAGE:

@@ -117,7 +117,7 @@ def test_two_workers_leave_the_numbers_of_one_process_and_say_that_they_gain_lit
     result = call(*arguments, "--workers", "2")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["steps"] == 200
-    for words in ("note: of 2 workers one has all cells", "LN_to_PN reads variables", "sf.sweep"):
+    for words in ("note: of 2 workers one has all cells", "are read in LN_to_PN", "sf.sweep"):
         assert words in result.stderr
     stores = (folder / "antennal-lobe.zarr" for folder in (finished[0], tmp_path / "out"))
     one, two = (xr.open_zarr(store, consolidated=False) for store in stores)

@@ -10,6 +10,7 @@ import pytest
 from pages import DOCS, FENCE, run
 
 import somaflow as sf
+from somaflow.workers.found import find
 
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)", re.MULTILINE)
 STABILITY, CHOICE = DOCS / "concepts/stability.md", DOCS / "howto/choose-a-solver.md"
@@ -225,6 +226,28 @@ def test_the_page_on_sweeps_runs_and_what_it_shows_is_said(
     assert names["latency"]["latency"].dims == ("clamp.amplitude", "trial")
     assert list(names["bad"]["failure"].values != "") == [False, True]
     assert np.isnan(names["bad"]["cells.rate"].values[1])
+
+
+@pytest.mark.slow
+def test_the_page_on_workers_runs_and_has_the_bits_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        find()
+    except sf.errors.MissingValueError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "howto/workers.md"
+    names: dict[str, Any] = run(page)
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"^```text\n(.*?)^```", text, re.M | re.S)[0] in capsys.readouterr().out
+    given = {"dt": 0.1 * sf.units.ms, "record": names["record"]}
+    alone = sf.simulate(names["network"], 300 * sf.units.ms, **given)
+    found = names["run"]
+    assert len(alone["cells.spikes"]) > 1000
+    assert np.array_equal(found["cells.spikes"].times, alone["cells.spikes"].times)
+    assert np.array_equal(found["cells.spikes"].cells, alone["cells.spikes"].cells)
+    assert np.array_equal(found["cells.v"], alone["cells.v"])
 
 
 def test_the_batch_script_of_the_page_on_sweeps_is_what_dask_makes() -> None:

@@ -32,12 +32,12 @@ def test_spikes_that_arrive_a_step_later_hold_nothing_together():
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"delay": 0 * ms}, "on has no delay of a step or more"),
-        ({"delay": 0.04 * ms}, "on has no delay of a step or more"),
-        ({"delay": sf.Uniform(1 * ms, 2 * ms)}, "on has delays that differ"),
+        ({"delay": 0 * ms}, "delays are shorter than a step in on"),
+        ({"delay": 0.04 * ms}, "delays are shorter than a step in on"),
+        ({"delay": sf.Uniform(1 * ms, 2 * ms)}, "delays differ in on"),
         (
             {"model": GAP, "weight": None, "delay": None},
-            "on reads variables of its presynaptic cells",
+            "presynaptic variables are read in on",
         ),
     ],
 )
@@ -50,7 +50,7 @@ def test_what_meets_within_a_step_is_held_together_and_it_is_said_by_what(more, 
     network = sf.Network(A, B, C, one, joined(name="far", pre=B, post=C))
     (held,) = together(network, [], DT)
     assert held.names == ("A", "B")
-    assert held.reasons[0] == reason
+    assert held.reasons[0].startswith(reason)  # and its way back
 
 
 def test_links_rules_and_reductions_hold_too():
@@ -60,12 +60,12 @@ def test_links_rules_and_reductions_hold_too():
     network = sf.Network(A, B, reader)
     held = together(network, [B["v"].mean()], DT)
     assert [one.names for one in held] == [("A", "reader"), ("B",)]
-    assert str(held[0]) == "A, reader: reader reads A.v"
-    assert str(held[1]) == "B: B.v.mean is recorded of all its cells"
+    assert str(held[0]) == "A, reader: variables of other cells are read in reader (A.v)"
+    assert str(held[1]) == "B: all cells are recorded as one in B.v.mean"
 
 
 def test_a_division_is_told_and_so_is_that_it_gains_little():
-    held = Held(("A", "B"), ("on has no delay of a step or more",))
+    held = Held(("A", "B"), ("delays are shorter than a step in on",))
     fair = Division(({"A": 8, "B": 8}, {"C": 16}), 10, 1.0, (held,))
     lines = str(fair).splitlines()
     assert [line.split(maxsplit=2)[-1] for line in lines[:2]] == ["A 8, B 8", "C 16"]
@@ -79,3 +79,9 @@ def test_a_division_is_told_and_so_is_that_it_gains_little():
     assert "88 of 90 cells" in most.doubt()
     small = Division(({"C": 8}, {}), 10, 1.0, ())
     assert "blocks of 16" in small.doubt()
+
+
+def test_of_many_projections_three_are_named():
+    every = [joined(name=f"p{k}", delay=0 * ms) for k in range(5)]
+    (held,) = together(sf.Network(A, B, *every), [], DT)
+    assert held.reasons == ("delays are shorter than a step in p0, p1, p2 and 2 more",)

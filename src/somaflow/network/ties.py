@@ -10,6 +10,7 @@ from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
 from somaflow.network.shares import BLOCK
 
+_SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
 
 
@@ -83,16 +84,16 @@ def _tie(projection: Projection, dt: float) -> str:
     """Return why the cells of a projection meet within a step; empty where they do not."""
     form, delay = take_apart(projection), projection.one_delay
     if any(name.endswith("_pre") for name in projection.equations.inputs):
-        return "reads variables of its presynaptic cells"
+        return "presynaptic variables are read"
     if form.reason:
-        return "has synapses that are computed each by itself"
+        return "synapses are computed each by itself"
     if projection.equations.rules:
-        return "has rules that act at intervals"
+        return "synapses have rules at intervals"
     if not (form.waits and form.events):
-        return "acts at all times, and not by spikes alone"
+        return "synapses act at all times"
     if delay is None:
-        return "has delays that differ"
-    return "" if round(delay / dt) >= 1 else "has no delay of a step or more"
+        return "delays differ"
+    return "" if round(delay / dt) >= 1 else "delays are shorter than a step"
 
 
 def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list[Held]:
@@ -107,33 +108,44 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         dt: The step in ms.
     """
     home = {p.name: p.name for p in network.populations}
-    ties: list[tuple[str, str]] = []  # a population, and what holds it
+    ties: list[tuple[str, str, str]] = []  # a population, what holds it, and where
 
     def root(name: str) -> str:
         while home[name] != name:
             name = home[name]
         return name
 
-    def join(one: str, other: str, reason: str) -> None:
-        ties.append((one, reason))
+    def join(one: str, other: str, reason: str, where: str) -> None:
+        ties.append((one, reason, where))
         home[root(one)] = root(other)
 
     for projection in both_ways(network.projections):
         if reason := _tie(projection, dt):
             ends = projection.pre.population.name, projection.post.population.name
-            join(*ends, f"{projection.name} {reason}")
+            join(*ends, reason, str(projection.name))
     for link in network.links:
-        join(link.target, link.read.owner, f"{link.target} reads {link.read.key}")
+        where = f"{link.target} ({link.read.key})"
+        join(link.target, link.read.owner, "variables of other cells are read", where)
     for population in network.populations:
         if population.equations.rules:
-            join(population.name, population.name, f"{population.name} has rules at intervals")
+            join(population.name, population.name, "there are rules at intervals", population.name)
     for recorder in recorders:
         if recorder.owner in home and recorder.reduction is not None and not recorder.of_spikes:
-            join(recorder.owner, recorder.owner, f"{recorder.key} is recorded of all its cells")
-    reasons: dict[str, dict[str, None]] = {}
-    for name, reason in ties:
-        reasons.setdefault(root(name), {})[reason] = None
+            where = recorder.key
+            join(recorder.owner, recorder.owner, "all cells are recorded as one", where)
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for name, reason, where in ties:
+        reasons.setdefault(root(name), {}).setdefault(reason, []).append(where)
     return [
-        Held(tuple(name for name in home if root(name) == key), tuple(found))
+        Held(
+            tuple(name for name in home if root(name) == key),
+            tuple(f"{reason} in {_listed(places)}" for reason, places in found.items()),
+        )
         for key, found in reasons.items()
     ]
+
+
+def _listed(places: list[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return f"{', '.join(places[:_SHOWN])}{more}"

@@ -196,12 +196,14 @@ class _Job:
         if not self._missing(serve.DONE):
             with (self._folder / serve.RESULT).open("rb") as file:
                 return pickle.load(file)
+        errors = [self._failure(k) for k in range(self._count)]
+        if isinstance(errors[0], Interrupted):  # it knows where the run goes on
+            raise errors[0]
         if wishes:
             name = signal.Signals(wishes[0]).name
             raise Interrupted(
                 f"the workers were ended by {name} before they had a result", None, 0.0, wishes[0]
             )
-        errors = [self._failure(k) for k in range(self._count)]
         found = {k: error for k, error in enumerate(errors) if error is not None}
         if not found:
             raise self._lost()
@@ -223,7 +225,8 @@ class _Job:
         if not isinstance(error, WorkerSilent):
             where = f"It was raised in worker {rank} of {self._count}"
             # An error of the package says by itself what is wrong.
-            error.add_note(f"{where}." if isinstance(error, SomaflowError) else f"{where}:\n{text}")
+            plain = isinstance(error, (SomaflowError, Interrupted))
+            error.add_note(f"{where}." if plain else f"{where}:\n{text}")
         return error
 
     def _missing(self, kind: str) -> list[int]:

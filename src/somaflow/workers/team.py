@@ -13,6 +13,7 @@ from typing import NoReturn
 from somaflow.errors import RunError
 from somaflow.given import shown
 from somaflow.running.pickles import packed
+from somaflow.running.signals import stoppable
 from somaflow.storage.sinks import MemorySink, Sink
 from somaflow.storage.solution import Solution
 from somaflow.storage.store import ZarrSink
@@ -37,7 +38,7 @@ class Start:
     def __call__(self, k: int, count: int) -> Part[Solution | None]:
         """Return the part of a worker."""
         if k:
-            return other(k)
+            return _patient(other(k))
         errand = self.errand
         return first(errand, count) if isinstance(errand, Errand) else again(errand, count)
 
@@ -74,6 +75,12 @@ def _check_sink(sink: Sink) -> None:
         )
 
 
+def _patient(part: Part[None]) -> Part[None]:
+    """Go on after Ctrl-C or SIGTERM: the first worker has it too, and stops all at one step."""
+    with stoppable(lambda _: None):
+        yield from part
+
+
 def _said(word: bytes) -> Part[bytes]:
     """Say a word to all, or hear it from the first worker."""
     heard = yield Message(word)
@@ -96,5 +103,5 @@ class _Led:
 def _follow(k: int) -> NoReturn:
     """Do what the first worker says until it ends; then end too."""
     while carried(_said(b""), math.inf) == _RUN:
-        carried(other(k))
+        carried(_patient(other(k)))
     sys.exit(0)
