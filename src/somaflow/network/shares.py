@@ -54,11 +54,15 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
     Args:
         network: The network.
         recorders: What is recorded: what is reduced over the cells of a population holds it
-            together.
+            together, and what is over the synapses of a projection those that it reaches.
         dt: The step in ms.
     """
     home = {p.name: p.name for p in network.populations}
-    whole = {r.owner for r in recorders if r.reduction is not None and not r.of_spikes}
+    whole = {
+        network.projection(r.owner).post.population.name if r.of_projection else r.owner
+        for r in recorders
+        if r.reduction is not None and not r.of_spikes
+    }
 
     def root(name: str) -> str:
         while home[name] != name:
