@@ -8,10 +8,14 @@ from scipy import sparse
 from wholes import RATES, asked, cut, differences, different_states, lif, shared
 
 import somaflow as sf
+from somaflow.network.shares import shares
+from somaflow.network.ties import goes_by_spikes, together
 from somaflow.running.arguments import Changes
 from somaflow.units import Hz, cm, ms, mV, nA, nS, uA, um
 from somaflow.workers.exchange import in_turn
+from somaflow.workers.hearing import room_of
 from somaflow.workers.running import Rest, again, other
+from somaflow.workers.sharing import bounds_of
 
 J, C = sf.load("exponential_current"), sf.load("exponential_conductance")
 
@@ -31,8 +35,8 @@ def mixed() -> sf.Network:
     )
     i = sf.Population("I", 37, lif(), threshold=threshold, reset=reset, refractory=2 * ms)
     s = sf.Population("S", 70, sf.SpikeSourcePoisson(sf.Uniform(5 * Hz, 50 * Hz)))
-    course = sf.Waveform(np.linspace(0, 90, 40).reshape(5, 8) * Hz, every=5 * ms)
-    d = sf.Population("D", 8, sf.SpikeSourcePoisson(course))
+    course = sf.Waveform(np.linspace(0, 90, 165).reshape(5, 33) * Hz, every=5 * ms)
+    d = sf.Population("D", 33, sf.SpikeSourcePoisson(course))
     times = [3, 4, 5.05, 20, 30] * ms
     a = sf.Population("A", 20, sf.SpikeSourceArray(times, cells=[1, 5, 19, 3, 2]))
     near = sf.DistanceDependent("exp(-d/(20*um))", radius=60 * um)
@@ -52,7 +56,7 @@ def mixed() -> sf.Network:
         sf.Projection(i[5:30], e[10:100], J, sf.FixedOutDegree(5), name="view", **thin),
         sf.Projection(e[[9, 140, 3, 60]], i[[36, 0, 12]], J, name="unordered", **thin),
         sf.Projection(s, e, J, sf.FixedTotal(300, multapses=True), **thin),
-        sf.Projection(d, i[:8], J, sf.OneToOne(), **thin),
+        sf.Projection(d, i[:33], J, sf.OneToOne(), **thin),
         sf.Projection(a, i, J, sf.AllToAll(), weight=0.1 * nA, delay=3 * ms),
         sf.Projection(e, i, J, sf.FixedTotal(50), on="up", name="event", **thin),
         sf.Projection(e, e, J, near, name="near", **thin),
@@ -146,35 +150,44 @@ def test_every_connector_input_and_recorder_has_the_bits_of_one() -> None:
 
 
 @pytest.mark.slow
-def test_every_synapse_of_spikes_has_the_bits_of_one() -> None:
+def test_every_synapse_of_the_catalogue_has_the_bits_of_one() -> None:
     threshold, reset = RATES
     text = "dv/dt = (-60*mV - v + I*(100*Mohm))/(20*ms) : mV\nI : nA\ndD/dt = -D/(50*ms) : 1"
-    p = sf.Population(
-        "P", 45, sf.Equations.parse(text, v=-60 * mV, D=0.5), threshold=threshold, reset=reset
+    equations = sf.Equations.parse(text, v=-60 * mV, D=0.5)
+    p, w = (
+        sf.Population(name, size, equations, threshold, reset)
+        for name, size in (("P", 45), ("W", 11))
     )
-    q = sf.Population("Q", 29, lif("uA/cm**2"), threshold=threshold, reset=reset)
+    q = sf.Population("Q", 29, lif("uA/cm**2"), threshold, reset)
     s = sf.Population("S", 24, sf.SpikeSourcePoisson(300 * Hz))
-    network: list[object] = [p, q, s, sf.Stimulus(p, sf.Step(0.12 * nA))]
-    network.append(sf.Stimulus(q, sf.Step(1.2 * uA / cm**2)))
-    names = []
-    for name in dir(sf.catalogue("synapses")):
+    t = sf.Population("T", 7, sf.SpikeSourcePoisson(300 * Hz))
+    u = sf.Population("U", 13, lif("uA/cm**2"), threshold, reset)
+    parts: list[object] = [p, q, s, t, u, w]
+    parts += [sf.Stimulus(cells, sf.Step(0.3 * nA)) for cells in (p, w)]
+    parts += [sf.Stimulus(cells, sf.Step(3 * uA / cm**2)) for cells in (q, u)]
+    spiking = 0
+    for name in sf.catalogue("synapses"):
         synapse = sf.load(name)
-        inputs = synapse.equations.inputs
-        if any(given.endswith("_pre") for given in inputs):
+        if any(given.endswith("_pre") for given in synapse.equations.inputs):
             continue
-        density = "I = " in str(synapse.equations) and "uA/cm**2" in str(synapse.equations)
-        network.append(
-            sf.Projection(
-                s, q if density else p, synapse, sf.FixedProbability(0.3), delay=0.5 * ms, name=name
-            )
-        )
-        names.append(name)
-    assert len(names) >= 34
-    whole = sf.Network(*network)
-    record = [p.spikes, q.spikes, s.spikes, p["v"].every(1 * ms), q["v"].every(1 * ms)]
-    bounds = [{"P": (0, 32), "S": (0, 24)}, {"P": (32, 45), "Q": (0, 29)}]
-    one = check(whole, 30 * ms, bounds, **keywords(record=record))
-    assert all(len(one[f"{name}.spikes"].times) for name in "PQS")
+        text = str(synapse.equations)
+        density = "I = " in text and "uA/cm**2" in text
+        rest = {"connector": sf.FixedProbability(0.3), "delay": 0.5 * ms, "name": name}
+        projection = sf.Projection(s, q if density else p, synapse, **rest)
+        if goes_by_spikes(projection, 0.1):
+            spiking += 1
+        else:
+            projection = sf.Projection(t, u if density else w, synapse, **rest)
+        parts.append(projection)
+    assert spiking >= 29
+    record = [cells.spikes for cells in (p, q, s, u, w)]
+    record += [cells["v"].every(1 * ms) for cells in (p, q, u, w)]
+    held = {"T": (0, 7), "U": (0, 13), "W": (0, 11)}
+    bounds = [{"P": (0, 32), "S": (0, 24)}, {"P": (32, 45), "Q": (0, 29)} | held]
+    network = sf.Network(*parts)
+    assert {n for tie in together(network, record, 0.1) for n in tie.names} == set(held)
+    one = check(network, 20 * ms, bounds, **keywords(record=record, dtype="float32"))
+    assert all(len(one[f"{name}.spikes"].times) for name in "PQSUW")
 
 
 def noisy() -> sf.Network:
@@ -209,15 +222,12 @@ def noisy() -> sf.Network:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_noise_in_equations_has_the_bits_of_one(dtype: str) -> None:
+def test_noise_in_equations_has_the_bits_of_one() -> None:
     network = noisy()
     e, i = network.populations
-    record = [e.spikes, i.spikes, e.event("up"), e["v"].every(1 * ms), e["w"].mean().every(1 * ms)]
-    record = record[: 4 if dtype == "float32" else 5]
-    bounds = cut(network, 5) if dtype == "float32" else 2
-    asks = keywords(record=record, dtype=dtype, solver=sf.EulerMaruyama())
-    one = check(network, 20 * ms, bounds, **asks)
+    record = [e.spikes, i.spikes, e.event("up"), e["v"].every(1 * ms)]
+    asks = keywords(record=record, dtype="float32", solver=sf.EulerMaruyama())
+    one = check(network, 20 * ms, cut(network, 5), **asks)
     assert min(len(one[key].times) for key in ("E.spikes", "I.spikes", "E.up")) > 5
 
 
@@ -226,21 +236,19 @@ def test_a_run_goes_on_with_another_number_of_shares() -> None:
     network = plastic()
     e = network.population("E")
     record = [e.spikes, e["v"].every(1 * ms), network.projection("learn")["w"].every(2 * ms)]
-    asks = keywords(record=record)
+    asks = keywords(record=record, solver=sf.RK4())
     one = sf.simulate(network, 10 * ms, progress=False, **asks)
     three = shared(asked(network, 10 * ms, **asks), cut(network, 3))
     assert not differences(one, three, record)
     n = len(network.projection("learn").connections())
+    weights, potentials = np.linspace(0, 1, n) * nS, np.linspace(-65, -51, 75) * mV
 
     def edited(state: sf.FinalState) -> sf.FinalState:
-        weights = np.linspace(0, 1, n) * nS
-        return state.with_(E={"v": np.linspace(-65, -51, 75) * mV}, learn={"w": weights})
+        return state.with_(E={"v": potentials}, learn={"w": weights})
 
-    for change in (lambda state: state, edited):
-        asks["initial"] = change(one.final)
-        after = sf.simulate(network, 10 * ms, progress=False, **asks)
-        two = shared(asked(network, 10 * ms, **asks | {"initial": change(three.final)}), 2)
-        assert not differences(after, two, record)
+    after = sf.simulate(network, 10 * ms, progress=False, initial=edited(one.final), **asks)
+    job = asked(network, 10 * ms, initial=edited(three.final), **asks)
+    assert not differences(after, shared(job, 2), record)
 
 
 def plastic() -> sf.Network:
@@ -278,6 +286,55 @@ def contents(store: Path) -> dict[Path, bytes]:
     """Return all that is recorded in a store."""
     files = [f for f in store.rglob("*") if f.is_file() and f.parent != store]
     return {f.relative_to(store): f.read_bytes() for f in files}
+
+
+@pytest.mark.slow
+def test_more_spikes_than_are_heard_at_once_and_means_over_synapses() -> None:
+    e = sf.Population("E", 40, lif(v=sf.Uniform(-60 * mV, -52 * mV)), "v > -55*mV", "v += 0.001*mV")
+    i = sf.Population("I", 20, lif(), "v > -58*mV", "v = -60*mV")
+    network = sf.Network(
+        *(e, i),
+        sf.Projection(e, e, J, sf.FixedProbability(0.2), weight=0.01 * nA, delay=2 * ms),
+        sf.Projection(e, i, sf.load("stdp_pair_all_to_all"), delay=2 * ms, name="learn"),
+    )
+    learn = network.projection("learn")
+    record = [e.spikes, i.spikes, e["v"].every(1 * ms), learn["w"].mean().every(1 * ms)]
+    record.append(learn["x"].sum().every(1 * ms))
+    asks = keywords(record=record)
+    one = check(network, 10 * ms, bounds_of(asked(network, 10 * ms, **asks), 2), **asks)
+    # Some cells spike in each of the 20 steps between two exchanges.
+    assert len(one["E.spikes"].times) > 5 * room_of(network, 20)
+
+
+def test_what_meets_within_a_step_is_whole_in_one_share() -> None:
+    cells = {
+        name: sf.Population(name, 40, lif(), "v > -50*mV", "v = -60*mV") for name in "ABCDEFGHK"
+    }
+    a, b, c, d, e, f, g, h, k = cells.values()
+    wired = {"weight": 0.1 * nA}
+    varied = sf.Uniform(1 * ms, 2 * ms)
+    network = sf.Network(
+        *cells.values(),
+        sf.Projection(a, b, sf.load("gap_junction"), sf.OneToOne()),
+        sf.Projection(b, c, J, **wired, delay=1 * ms),
+        sf.Projection(c, d, J, **wired),
+        sf.Projection(e, f, J, **wired, delay=varied),
+        sf.Projection(f, g, J, **wired, delay=0.1 * ms),
+        sf.Projection(h, k, J, **wired, delay=1 * ms, name="h_to_k"),
+    )
+    sets = {frozenset(tie.names) for tie in together(network, [], 0.1)}
+    assert sets == {frozenset("AB"), frozenset("CD"), frozenset("EF")}
+    # A delay below half a step is none.
+    assert frozenset("FGE") in {frozenset(tie.names) for tie in together(network, [], 0.25)}
+    record = [g["v"].mean().every(1 * ms), network.projection("h_to_k")["J"].sum().every(1 * ms)]
+    sets |= {frozenset("G"), frozenset("K")}
+    assert {frozenset(tie.names) for tie in together(network, record, 0.1)} == sets
+    bounds = shares(network, 3, [sorted(names) for names in sets])
+    for name in cells:
+        own = [share[name] for share in bounds if name in share]
+        assert len(own) == 1 or name == "H"
+        assert [begin for begin, _ in own] == [0, *(end for _, end in own[:-1])]
+        assert own[-1][1] == 40
 
 
 @pytest.mark.slow

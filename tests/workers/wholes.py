@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import somaflow as sf
-from somaflow.network.shares import Bounds
+from somaflow.network.shares import BLOCK, Bounds
 from somaflow.running.arguments import read
 from somaflow.running.job import Job, job_of
 from somaflow.storage.sinks import MemorySink
@@ -25,23 +25,19 @@ def lif(drive: str = "nA", **values: Any) -> sf.Equations:
     return sf.Equations.parse(text, **({"v": -60 * mV} | values))
 
 
-def cut(network: sf.Network, count: int, whole: Sequence[str] = ()) -> list[Bounds]:
-    """Return unequal ranges: every other population is absent from the first or the last share."""
+def cut(network: sf.Network, count: int) -> list[Bounds]:
+    """Return unequal ranges of cells; of three shares or more one has none of a population."""
     bounds: list[dict[str, tuple[int, int]]] = [{} for _ in range(count)]
     for place, population in enumerate(network.populations):
-        name, size = population.name, population.size
-        if name in whole:
-            bounds[place % count if name not in whole[1:] else 0][name] = 0, size
-            continue
         chosen = list(range(count))
-        if count > 2 and place % 3:
-            del chosen[0 if place % 3 == 1 else -1]
+        if count > 2:
+            del chosen[(0, -1, 1)[place % 3]]
         weights = np.cumsum([3, 1, 5, 2, 4][: len(chosen)])
-        ends = [0, *np.rint(weights * size / weights[-1] / 16).astype(int) * 16]
-        ends[-1] = size
+        ends = np.rint(weights * population.size / weights[-1] / BLOCK).astype(int) * BLOCK
+        ends = np.minimum([0, *ends[:-1], population.size], population.size)
         for k, begin, end in zip(chosen, ends[:-1], ends[1:], strict=True):
-            if min(end, size) > begin:
-                bounds[k][name] = int(begin), int(min(end, size))
+            if end > begin:
+                bounds[k][population.name] = int(begin), int(end)
     return [dict(own) for own in bounds]
 
 

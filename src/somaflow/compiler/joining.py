@@ -19,6 +19,7 @@ from somaflow.compiler.pulsed import PulsedCoupling
 from somaflow.compiler.share import Share
 from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.equations.equations import Equations
+from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network import forms, groups
 from somaflow.network.delayed import check_delay
@@ -110,7 +111,7 @@ class Joining:
             form=form,
             source=self.place[name_of_sender(first)],
             initial=initial,
-            lowered=Lowered(equations, self._changing(first, form)),
+            lowered=self._lowered(first, form),
             delay=delay,
             place=place,
             nodes=self.nodes,
@@ -122,10 +123,11 @@ class Joining:
             group.begun = self.before.begun(group, group.before)
         return group
 
-    @staticmethod
-    def _changing(synaptic: Synaptic, form: Form) -> frozenset[str]:
-        """Return what differs between synapses or within a run, beside the states."""
-        return frozenset({*synaptic.equations.inputs, synaptic.weight_name or "", *form.draws})
+    def _lowered(self, synaptic: Synaptic, form: Form, keep: tuple[Node, ...] = ()) -> Lowered:
+        # What differs between synapses or within a run, beside the states.
+        changing = {*synaptic.equations.inputs, synaptic.weight_name or "", *form.draws}
+        single = self.dtype == np.float32
+        return Lowered(synaptic.equations, frozenset(changing), keep, single)
 
     def _add_route(self, group: Group, projection: Projection, form: Form) -> None:
         target = self.place[projection.post.population.name]
@@ -139,7 +141,7 @@ class Joining:
         """Return the way from the sums of a projection or Poisson input to its cells."""
         chords = chords_of(synaptic.equations, form.post)
         keep = (*form.post, *(slope for chord in chords.values() for slope in chord.slopes))
-        lowered = Lowered(synaptic.equations, self._changing(synaptic, form), keep)
+        lowered = self._lowered(synaptic, form, keep)
         into = synaptic.into
         return Route(str(synaptic.name), target, into, columns, form.post, chords, lowered)
 
@@ -198,7 +200,7 @@ class Joining:
             form=form,
             source=target,
             initial={s: float(np.asarray(v)) for s, v in starts.items()},
-            lowered=Lowered(equations, self._changing(given, form)),
+            lowered=self._lowered(given, form),
             delay=0,
             place=forms.place_of(given),
             routes=[self._route(given, form, target, slice(0, weights.width))],

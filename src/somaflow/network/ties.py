@@ -104,7 +104,7 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
     Args:
         network: The network.
         recorders: What is recorded: what is reduced over the cells of a population holds it
-            together.
+            together, and what is over the synapses of a projection those that it reaches.
         dt: The step in ms.
     """
     home = {p.name: p.name for p in network.populations}
@@ -130,9 +130,11 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         if population.equations.rules:
             join(population.name, population.name, "there are rules at intervals", population.name)
     for recorder in recorders:
-        if recorder.owner in home and recorder.reduction is not None and not recorder.of_spikes:
-            where = recorder.key
-            join(recorder.owner, recorder.owner, "all cells are recorded as one", where)
+        if recorder.reduction is not None and not recorder.of_spikes:
+            owner = recorder.owner
+            if recorder.of_projection:
+                owner = network.projection(owner).post.population.name
+            join(owner, owner, "all cells are recorded as one", recorder.key)
     reasons: dict[str, dict[str, list[str]]] = {}
     for name, reason, where in ties:
         reasons.setdefault(root(name), {}).setdefault(reason, []).append(where)

@@ -75,7 +75,7 @@ def own_recorders(
             continue
         projection = network.projection(recorder.owner)
         target = projection.post.population.name
-        if recorder.owner in whole:
+        if recorder.owner in whole or recorder.reduction is not None:
             found += [Own(recorder, None)] if target in own else []
             continue
         axis = axis_of(network, recorder)

@@ -78,7 +78,9 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
         own = [array[..., : end - begin] for array, (begin, end) in ends if end > begin]
         return _filled(np.concatenate(own, axis=-1), told.sizes[name])
     if kind == "spikes" and name in told.sizes:
-        return _filled(first[..., : told.sizes[name]], told.sizes[name])
+        # A share keeps as many steps as its own synapses wait for; the longest has all.
+        longest = max((array for _, array in known), key=len)
+        return _filled(longest[..., : told.sizes[name]], told.sizes[name])
     key, part = told.group_of(path)
     if not key or not told.groups[key].members:
         return first
