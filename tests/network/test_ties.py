@@ -67,11 +67,13 @@ def test_links_rules_and_reductions_hold_too():
 def test_a_division_is_told_and_so_is_that_it_gains_little():
     held = Held(("A", "B"), ("delays are shorter than a step in on",))
     fair = Division(({"A": 8, "B": 8}, {"C": 16}), 10, 1.0, (held,))
+    assert "32 cells" in fair.doubt() and "sf.sweep" in fair.doubt()
+    many = Division(({"A": 80_000}, {"C": 80_000}), 10, 1.0, ())
+    assert many.doubt() == ""
     lines = str(fair).splitlines()
     assert [line.split(maxsplit=2)[-1] for line in lines[:2]] == ["A 8, B 8", "C 16"]
     assert lines[2].endswith("10 steps, 1 ms")
     assert lines[3].endswith(f"A, B: {held.reasons[0]}")
-    assert fair.doubt() == ""
     all_in_one = Division(({"A": 80, "B": 8}, {}), 10, 1.0, (held,))
     for words in ("of 2 workers one has all cells", held.reasons[0], "sf.sweep"):
         assert words in all_in_one.doubt()

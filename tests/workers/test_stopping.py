@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import Interrupted, MissingValueError
+from somaflow.errors import Interrupted, SomaflowWarning, MissingValueError
 from somaflow.units import ms, nA
 from somaflow.workers.found import find
 
@@ -36,7 +36,8 @@ def test_a_signal_stops_all_workers_with_a_checkpoint(number: int, tmp_path: Pat
 
     threading.Thread(target=stop, daemon=True).start()
     asked = {"dt": 0.1 * ms, "record": [cells.spikes], "sink": store}
-    with pytest.raises(Interrupted, match="somaflow resume") as caught:
+    few = pytest.warns(SomaflowWarning, match="64 cells to share")
+    with few, pytest.raises(Interrupted, match="somaflow resume") as caught:
         sf.simulate(network, 10_000_000 * ms, **asked, workers=2, progress=False)
     assert (caught.value.path, caught.value.signal) == (str(store), number)
     assert caught.value.time > 0

@@ -12,6 +12,7 @@ from somaflow.network.shares import BLOCK
 
 _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
+_FEW = 64_000  # cells, the most that were measured: two workers took as long as one
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ class Division:
         counts = [sum(own.values()) for own in self.cells]
         most = max(counts) / sum(counts)
         if most <= _MOST:
-            return ""
+            if sum(counts) > _FEW:
+                return ""
+            return (
+                f"{len(counts)} workers have {sum(counts):,} cells to share, and an exchange every "
+                f"{self.interval_ms:,.6g} ms. Two workers were not faster than one with "
+                f"{_FEW:,} cells, and slower with fewer (docs/design/workers.md); for many runs "
+                "sf.sweep uses all cores."
+            )
         why = ". ".join(map(str, self.whole)) or f"cells are shared in blocks of {BLOCK}"
         share = "all cells" if most == 1 else f"{max(counts):,} of {sum(counts):,} cells"
         return (
