@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import somaflow as sf
-from somaflow.errors import Interrupted, SomaflowWarning, MissingValueError
+from somaflow.errors import Interrupted, MissingValueError, SomaflowWarning
 from somaflow.units import ms, nA
 from somaflow.workers.found import find
 
