@@ -22,8 +22,8 @@ from somaflow.simulation.loop import Advance, Samples
 from somaflow.simulation.system import Array, Carry, Source
 from somaflow.workers.recording import Own
 
-# Steps after which the first worker stores what the others have recorded.
-_STEPS = 10_000
+# Steps, and recorded numbers of one worker, after which the first worker stores what there is.
+_STEPS, _NUMBERS = 10_000, 4_000_000
 
 
 class Layout(NamedTuple):
@@ -184,21 +184,22 @@ class Gathered:
     ) -> None:
         self.mine, self.layout = mine, Layout.of(mine.job.network)
         self.looks, self.views = looks, views
-        self.chunks: list[Chunk] = []
-        self.spikes: list[Array] = []
+        self.forget()
 
     def take(self, chunk: Chunk, spikes: Array) -> None:
-        """Keep what a chunk leaves, without its state."""
-        self.chunks.append(replace(chunk, carry=None))
+        """Keep what a chunk leaves, without its state and what holds its table of crossings."""
+        samples = chunk.samples._replace(crossings=None)
+        self.chunks.append(replace(chunk, carry=None, samples=samples))
+        self.steps += chunk.steps
+        self.numbers += sum(values.size for values in chunk.samples.observed.values())
         if self.mine.k == 0:
             moved = spikes.copy()
             moved[0] += chunk.step - self.chunks[0].step
             self.spikes.append(moved)
 
     def is_full(self) -> bool:
-        """Tell whether it is time to store what there is: alike in all workers."""
-        steps = sum(chunk.steps for chunk in self.chunks)
-        return steps >= _STEPS
+        """Tell whether there is so much that the first worker had better store it."""
+        return self.numbers >= _NUMBERS or self.steps >= _STEPS
 
     def given(self) -> dict[str, Array]:
         """Return what is recorded of states, for the first worker."""
@@ -220,7 +221,7 @@ class Gathered:
     def merged(self, told: Sequence[bytes]) -> Chunk:
         """Return what all have recorded, as one process would have, and forget it."""
         parts = [pickle.loads(data) for data in told]
-        first, steps = self.chunks[0], sum(chunk.steps for chunk in self.chunks)
+        first, steps = self.chunks[0], self.steps
         observed: dict[str, Array] = {}
         for k, part in enumerate(parts):
             for key, values in part.items():
@@ -241,4 +242,6 @@ class Gathered:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.chunks, self.spikes = [], []
+        self.chunks: list[Chunk] = []
+        self.spikes: list[Array] = []
+        self.steps = self.numbers = 0

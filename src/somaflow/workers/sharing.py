@@ -45,14 +45,14 @@ from somaflow.workers.states import merged, taken
 
 # Numbers of the list of crossings of an interval; longer ones are made of several.
 _MOST = 4_000_000
-# Steps, and numbers, after which the first worker stores what the others have recorded.
-_STEPS, _NUMBERS = 10_000, 4_000_000
+# Steps from one exchange to the next at most.
+_STEPS = 10_000
 # Methods that compute each cell by itself; others iterate until all have arrived.
 _CELLWISE = (
     *(ExplicitRungeKutta, ExponentialEuler, ExponentialMidpoint, Map),
     *(EulerMaruyama, StochasticHeun, RosenbrockW),
 )
-_GOES_ON, _STOPS, _FAILED = b"0", b"1", b"2"
+_GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
 
 
 def interval_of(job: Job) -> int:
@@ -360,7 +360,8 @@ def computed(
     while chunk is not None or failed:
         said = hears.said(chunk) if chunk is not None else pickle.dumps(failed[0])
         stops = run is not None and run.stop is not None
-        flag = _FAILED if chunk is None else _STOPS if stops else _GOES_ON
+        flag = _FULL if gathered.is_full() else _GOES_ON
+        flag = _FAILED if chunk is None else _STOPS if stops else flag
         heard = yield Message(flag + said)
         for data in heard:
             if data[:1] == _FAILED:
@@ -370,9 +371,10 @@ def computed(
         gathered.take(chunk, hears.spikes)
         done = chunk.step + chunk.steps
         stopped = any(data[:1] == _STOPS for data in heard)
+        full = any(data[:1] == _FULL for data in heard)
         at_border = border is not None and done % border == 0
         over = done == job.n_steps
-        if over or stopped or at_border or gathered.is_full():
+        if over or stopped or at_border or full:
             told = yield Message(pickle.dumps(gathered.given()), to_all=False)
             if run is not None:
                 run.take(gathered.merged(told))
@@ -398,9 +400,11 @@ def _own(carry: Carry) -> Carry:
 def _next(
     steps: Generator[Chunk, Carry | None], carry: Carry | None, failed: list[SomaflowError]
 ) -> Chunk | None:
-    """Return the next chunk; None where it failed, and why is put into a list."""
+    """Return the next chunk; None where it failed, and why is put into a list, or there is none."""
     try:
         return steps.send(carry)
+    except StopIteration:
+        return None
     except SomaflowError as error:
         failed.append(error)
         return None
