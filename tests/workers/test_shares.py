@@ -363,3 +363,48 @@ def test_a_batch_is_refused() -> None:
     asks = {"record": [e["v"].every(1 * ms)], "dt": 0.1 * ms}
     with pytest.raises(sf.errors.RunError, match="batch axes"):
         shared(asked(sf.Network(e), 1 * ms, **asks), 2)
+
+
+@pytest.mark.slow
+def test_spikes_arrive_in_time_where_nothing_else_is_exchanged() -> None:
+    # All that waits for spikes is whole in one share, so nothing says how often to exchange.
+    a = sf.Population("A", 20, sf.SpikeSourcePoisson(60 * Hz))
+    b = sf.Population("B", 20, lif(), threshold=RATES[0])
+    free = sf.Population("F", 32, lif(), threshold=RATES[0], reset=RATES[1])
+    gaba = sf.Projection(a, b, sf.load("gaba_b"), sf.FixedProbability(0.5), delay=1 * ms)
+    drive = sf.Stimulus(free, sf.Step(0.2 * nA))
+    network = sf.Network(a, b, free, gaba, drive)
+    assert not goes_by_spikes(gaba, 0.1)
+    record = [a.spikes, b.spikes, free.spikes, b["v"].every(1 * ms)]
+    bounds = [{"A": (0, 20), "B": (0, 20)}, {"F": (0, 32)}]
+    whole = check(network, 40 * ms, bounds, **keywords(record=record))
+    assert float(whole["B.v"].std()) > 0
+
+
+@pytest.mark.slow
+def test_all_cells_spike_at_once_in_float32() -> None:
+    # More than a list of crossings has room for in one process, where it ends the chunk.
+    cells = sf.Population("E", 2400, lif(), threshold=RATES[0], reset=RATES[1])
+    recurrent = sf.Projection(
+        cells, cells, J, sf.FixedInDegree(3), weight=-0.01 * nA, delay=1 * ms, name="recurrent"
+    )
+    network = sf.Network(cells, recurrent, sf.Stimulus(cells, sf.Step(1 * nA)))
+    record = [cells.spikes]
+    bounds = [{"E": (0, 1600)}, {"E": (1600, 2400)}]
+    whole = check(network, 12 * ms, bounds, **keywords(record=record, dtype="float32"))
+    assert len(whole["E.spikes"].times) >= 2400
+
+
+@pytest.mark.slow
+def test_cells_without_a_reset_that_some_spikes_reach_go_on_as_in_one_process() -> None:
+    cells = sf.Population("H", 64, lif(v=sf.Uniform(-55 * mV, -45 * mV)), threshold=RATES[0])
+    source = sf.Population("S", 20, sf.SpikeSourcePoisson(100 * Hz))
+    wired = sf.Projection(source, cells[40:], J, sf.FixedProbability(0.3), 0.05 * nA, 1 * ms)
+    noise = sf.Stimulus(cells, sf.OrnsteinUhlenbeck(0.1 * nA, sd=0.05 * nA, tau=5 * ms))
+    network = sf.Network(cells, source, wired, noise)
+    bounds = [{"H": (0, 32), "S": (0, 20)}, {"H": (32, 64)}]
+    record = [cells.spikes]
+    first = check(network, 10 * ms, bounds, **keywords(record=record))
+    louder = sf.Stimulus(cells, sf.OrnsteinUhlenbeck(0.1 * nA, sd=0.08 * nA, tau=5 * ms))
+    changed = sf.Network(cells, source, wired, louder)
+    check(changed, 10 * ms, bounds, **keywords(record=record, initial=first.final))

@@ -159,7 +159,11 @@ class Joining:
                 n_pre = share.width(self.populations[group.source].name)
         before = group.before
         if before is not None and (group.delay is None) == (before.delay is None):
-            same = {route.projection for route in group.routes} == before.members.keys()
+            routes = {route.projection for route in group.routes}
+            # Others of the group may be in other shares.
+            same = routes == before.members.keys() or (
+                share is not None and routes <= before.members.keys()
+            )
             chosen = chosen._replace(form=before.sums) if same else chosen
         counts = None if share is None else share.counts(group.key)
         wiring = Wiring(

@@ -57,9 +57,11 @@ class NetworkJump:
                 self._reset(k, states[self._whole.owners[k]], crossed > 0, context, constants)
             key = f"spikes {self._whole.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
-                # Before any is read; in a share between compiled calls, with those of others.
-                alone = self._whole.tables.share is None
-                event.spikes[key] = with_step(past, tick.step, crossed) if alone else past
+                # Before any is read. In a share that has some of the cells alone, what it hears of
+                # all of them is put there between compiled calls.
+                share, name = self._whole.tables.share, self._whole.populations[k].name
+                here = share is None or share.has_all(name)
+                event.spikes[key] = with_step(past, tick.step, crossed) if here else past
         event.above.update(self._above(since, new, states, context, constants))
         for c, (coupling, numbers) in enumerate(
             zip(self._whole.couplings, constants.sums, strict=True)

@@ -4,7 +4,7 @@ Such a cell spikes as it crosses. Where only the solver moves it, its crossing i
 step; else it has to be known whether it was above before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ def lifted(
     spiking: Sequence[Spiking],
     couplings: Iterable[AnyCoupling],
     edited: Iterable[str],
+    reached: Collection[str] = (),
 ) -> tuple[set[int], list[bool]]:
     """Return which cells a reset changes, and which may be lifted where their crossing matters.
 
@@ -37,6 +38,7 @@ def lifted(
         spiking: The threshold, reset and refractory period of each.
         couplings: What spikes do.
         edited: Names of populations whose states are changed between two steps.
+        reached: Names of populations that spikes reach in other shares of a whole.
 
     Returns:
         The places of the populations that a reset changes; and for each whether it has a threshold
@@ -48,6 +50,7 @@ def lifted(
         for route in coupling.group.routes
         if coupling.group.form.acts
     }
+    struck |= {k for k, p in enumerate(populations) if p.name in reached}
     shaken = {owner for owner, one in zip(owners, spiking, strict=True) if one.resets}
     struck |= shaken | {k for k, owner in enumerate(owners) if k != owner}
     names = set(edited)

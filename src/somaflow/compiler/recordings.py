@@ -144,7 +144,7 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     sides = {"pre": projection.pre.cells, "post": projection.post.cells}
     first = tables.populations[route.target].first
     if tables.share is not None:
-        sides["post"] = tables.share.reached(projection)
+        sides["post"] = tables.share.post_cells(projection)
     if name in projection.equations.states:
         location = coupling.variable(name, route)
     else:

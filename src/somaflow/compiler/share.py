@@ -18,6 +18,7 @@ from somaflow.compiler.wiring import one_weight
 from somaflow.network import groups
 from somaflow.network.choice import Degrees
 from somaflow.network.connections import Connections
+from somaflow.network.forms import take_apart
 from somaflow.network.groups import Drawn, Grouping
 from somaflow.network.network import Network
 from somaflow.network.projection import Projection
@@ -65,6 +66,11 @@ class Share:
     synapses: Mapping[str, Drawn]
     degrees: Mapping[str, Degrees]
 
+    def has_all(self, sender: str) -> bool:
+        """Tell whether all cells of a population, or all its events, are here."""
+        owner = sender.partition(".")[0]
+        return self.own.get(owner) == (0, self.whole.population(owner).size)
+
     def width(self, sender: str) -> int:
         """Return the number of cells of a sender in the whole, padding included."""
         return padded(sizes(self.whole)[sender])
@@ -77,7 +83,7 @@ class Share:
             for key, h in histories.items()
         }
 
-    def reached(self, projection: Projection) -> Array:
+    def post_cells(self, projection: Projection) -> Array:
         """Return the postsynaptic cells of a projection that are here, as the whole counts them."""
         begin, end = self.own[projection.post.population.name]
         cells = projection.post.cells
@@ -104,6 +110,16 @@ class Share:
         group = next(g for g in self.every if g.key == key)
         return all(one_weight(projection) is not None for projection in group.projections)
 
+    def reached(self) -> set[str]:
+        """Return the populations on whose cells arriving spikes act, here or elsewhere."""
+        found = {
+            projection.post.population.name
+            for group in self.every
+            for projection, form in zip(group.projections, group.forms, strict=True)
+            if form.acts
+        }
+        return found | {p.post.population.name for p in self.whole.inputs if take_apart(p).acts}
+
     def groupings(self) -> list[Grouping]:
         """Return the groups of projections that reach own cells."""
         return own_groupings(self.every, self.own)
@@ -116,7 +132,9 @@ def sizes(whole: Network) -> dict[str, int]:
 
 
 def own_groupings(every: Sequence[Grouping], own: Bounds) -> list[Grouping]:
-    """Return the groups of projections that reach cells of a share; each has its key of the whole.
+    """Return the groups of projections onto populations of which a share has cells.
+
+    Each has its key of the whole.
 
     Args:
         every: The groups of the whole.
@@ -125,17 +143,12 @@ def own_groupings(every: Sequence[Grouping], own: Bounds) -> list[Grouping]:
     found = []
     for grouping in every:
         pairs = zip(grouping.projections, grouping.forms, strict=True)
-        mine = [(projection, form) for projection, form in pairs if _reaches(projection, own)]
+        # Also where no cell that it reaches is here: what a cell gets is the same sum everywhere.
+        mine = [(p, form) for p, form in pairs if p.post.population.name in own]
         if mine:
             projections, forms = map(list, zip(*mine, strict=True))
             found.append(Grouping(grouping.key, grouping.form, projections, forms))
     return found
-
-
-def _reaches(projection: Projection, own: Bounds) -> bool:
-    begin, end = own.get(projection.post.population.name, (0, 0))
-    cells = projection.post.cells
-    return bool(np.any((cells >= begin) & (cells < end)))
 
 
 def drawn(projections: Sequence[Projection], own: Bounds) -> Drawn:
@@ -148,6 +161,7 @@ def _drawn(projection: Projection, bounds: tuple[int, int]) -> Iterator[Connecti
     cells = projection.post.cells
     places = np.flatnonzero((cells >= begin) & (cells < end))
     if not len(places):
+        yield _within(projection.connections((0, 1)), (0, 0))
         return
     first, last = int(places[0]), int(places[-1]) + 1
     whole = len(places) == last - first

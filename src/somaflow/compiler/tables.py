@@ -128,7 +128,8 @@ class Tables:
             self.delays[source] = max(self.delays[source], late)
         self.past = Past(self.couplings, self.populations, nodes)
         self.shaken, self.struck = lifted(
-            self.populations, self.owners, self.spiking, self.couplings, self._edited(between)
+            *(self.populations, self.owners, self.spiking, self.couplings, self._edited(between)),
+            reached=() if share is None else share.reached(),
         )
         self.links = Links(network.links, self.populations, self.dtype)
         for k in self.links.lifting(self.spiking):

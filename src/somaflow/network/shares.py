@@ -191,14 +191,16 @@ def _of_cells(thing: object, places: NDArray[np.int64]) -> Any:
 def _view(
     view: PopulationView, cells: Mapping[str, Population], own: Bounds
 ) -> tuple[PopulationView | None, NDArray[np.int64]]:
-    """Return the cells of a view that are here, and their places in it."""
+    """Return the cells of a view that are here, perhaps none, and their places in it.
+
+    Where there is no cell of its population it is None. Where there are, what reaches none of them
+    is there too: the terms of a sum are then the same everywhere.
+    """
     name = view.population.name
     if name not in own:
         return None, np.zeros(0, np.int64)
     begin, end = own[name]
     places = np.flatnonzero((view.cells >= begin) & (view.cells < end))
-    if not len(places):
-        return None, places
     return PopulationView(cells[name], view.cells[places] - begin), places
 
 
@@ -227,6 +229,12 @@ def _input(part: PoissonInput, cells: Mapping[str, Population], own: Bounds) -> 
     if view is None:
         return None
     several = isinstance(part.n, np.ndarray)
+    if not len(places):  # it has a cell, and no spike
+        one = np.zeros(1, np.int64)
+        rate, weight = (_of_cells(thing, one) for thing in (part.rate, part.weight))
+        return replace(
+            part, post=PopulationView(view.population, one), n=0, rate=rate, weight=weight
+        )
     return replace(
         part,
         post=view,

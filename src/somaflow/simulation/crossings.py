@@ -131,6 +131,7 @@ class List:
         values: How many values are kept with each.
         dtype: Their type.
         since: Type of the times since crossings.
+        every: Whether there is room for all sources in all steps, so that no chunk ends early.
     """
 
     def __init__(
@@ -140,12 +141,13 @@ class List:
         values: int = 0,
         dtype: tf.DType = tf.float64,
         since: tf.DType = _SINCE,
+        every: bool = False,
     ) -> None:
         self.shape, self.sources, self.values, self.dtype = shape, math.prod(shape), values, dtype
         self.since = since
-        # In one step all may spike. What ends a chunk for some workers would end it for all.
+        # In one step all may spike.
         few = self.sources + steps * self.sources // _SELDOM
-        self.room = few if since == _SINCE else self.sources * steps
+        self.room = self.sources * steps if every else few
 
     @property
     def bytes(self) -> int:
@@ -185,6 +187,7 @@ def keeping(
     values: int = 0,
     dtype: tf.DType = tf.float64,
     since: tf.DType = _SINCE,
+    every: bool = False,
 ) -> Keeping:
     """Return how to keep the crossings of sources in a shape, in a chunk of so many steps.
 
@@ -194,9 +197,10 @@ def keeping(
         values: How many values are kept with each, for which a table would be too wide.
         dtype: Their type.
         since: Type of the times since crossings.
+        every: Whether there is to be room for all sources in all steps.
     """
     if values or math.prod(shape) > _FEW:
-        return List(shape, steps, values, dtype, since)
+        return List(shape, steps, values, dtype, since, every)
     return Table(shape, steps, since)
 
 

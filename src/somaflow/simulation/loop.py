@@ -142,8 +142,10 @@ def _keeping(system: System, schedule: Schedule, dtype: tf.DType) -> Keeping | N
     """Return how a system's crossings are kept; None for one without events."""
     if system.crossings is None:
         return None
-    since = dtype if system.receive is not None else tf.float32
-    return keeping(system.crossings, schedule.steps, system.alongside, dtype, since)
+    # What others hear of has the times of the run, and ends no chunk: it would end it for all.
+    told = system.receive is not None
+    kinds = dtype, dtype if told else tf.float32
+    return keeping(system.crossings, schedule.steps, system.alongside, *kinds, every=told)
 
 
 def _chunk(

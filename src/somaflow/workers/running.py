@@ -118,6 +118,7 @@ def again(errand: Rest, count: int) -> Part[Solution]:
         return whole
     with claimed(sink.beside):
         stopped = find(sink, errand.changes)
+        refuse(stopped.job, errand.progress)
         tell_of_damage(stopped)
         meta, snapshot = marked(stopped, errand.exact), stopped.checkpoint
         state = state_of(snapshot, stopped.job.begin, stopped.job.dt)

@@ -38,6 +38,7 @@ from somaflow.solvers.map import Map
 from somaflow.solvers.rosenbrock import RosenbrockW
 from somaflow.solvers.runge_kutta import ExplicitRungeKutta
 from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
+from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, room_of
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
@@ -126,11 +127,14 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     }
     counts = {str(p.name): counts.get(str(p.name), 0) for p in network.projections}
     whole = frozenset(str(p.name) for p in network.projections if not goes_by_spikes(p, job.dt))
+    for recorder in job.recorders:
+        check_places(recorder, network, whole, heard)
     records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
     span = interval_of(job)
     initial: Mapping[str, Mapping[str, object]] | FinalState
     final = job.initial
     if isinstance(final, FinalState):
+        check_same(final, network)
         ends = {name: (offsets[name], offsets[name] + counts[name]) for name in counts}
         alone, initial = local(network, own, {}), taken(final, network, k, bounds, ends)
     else:
@@ -206,22 +210,9 @@ def share(
     if k:
         return Ready(mine, gathered, None)
     if isinstance(job.initial, FinalState):
-        _check_synapses(job.initial, merged(job.network, start.parts, bounds, groupings_of(job)))
+        check_synapses(job.initial, merged(job.network, start.parts, bounds, groupings_of(job)))
     choices = {key: choice for known, _ in told for key, choice in known.items()}
     return Ready(mine, gathered, _whole(mine, choices, views, start))
-
-
-def _check_synapses(final: FinalState, now: FinalState) -> None:
-    """Refuse a state of other synapses: each share has seen its own alone.
-
-    Raises:
-        RunError: They join other cells, or begin with other weights.
-    """
-    for group in now.groups.values():
-        name = next(iter(group.members))
-        old = final.groups.get(final.group_of.get(name, ""))
-        if old is not None:
-            old.check(name, group.wired or "", group.began or "")
 
 
 def _own_of(values: Array, places: Array | None) -> Array:
@@ -365,6 +356,8 @@ def computed(
         heard = yield Message(flag + said)
         for data in heard:
             if data[:1] == _FAILED:
+                if gathered.steps:  # all that was computed before is kept
+                    yield from _stored(gathered, run)
                 raise pickle.loads(data[1:])
         assert chunk is not None
         carry = hears.hear(chunk, heard, advance)
@@ -375,10 +368,7 @@ def computed(
         at_border = border is not None and done % border == 0
         over = done == job.n_steps
         if over or stopped or at_border or full:
-            told = yield Message(pickle.dumps(gathered.given()), to_all=False)
-            if run is not None:
-                run.take(gathered.merged(told))
-            gathered.forget()
+            yield from _stored(gathered, run)
         state = None
         if over or stopped or at_border:
             state = yield from _state(mine, hears.settled(carry), job.begin + done, gathered)
@@ -390,6 +380,14 @@ def computed(
             return state
         chunk = _next(steps, carry, failed)
     return None if run is None else run.initial  # of a run that is over
+
+
+def _stored(gathered: Gathered, run: Run | None) -> Part[None]:
+    """Have the first worker store what all have recorded."""
+    told = yield Message(pickle.dumps(gathered.given()), to_all=False)
+    if run is not None:
+        run.take(gathered.merged(told))
+    gathered.forget()
 
 
 def _own(carry: Carry) -> Carry:

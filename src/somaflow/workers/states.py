@@ -22,6 +22,7 @@ from somaflow.network.stimuli import labels
 from somaflow.simulation.system import Array
 
 _POST = ("sum", "sums", "post")  # parts of what a group keeps, by postsynaptic cells
+_NOISE = "stimuli/"
 _CELLS = ("refractory", "above")  # what populations keep, with padding
 
 
@@ -119,6 +120,7 @@ def taken(
         synapses: The range of its synapses among those of each projection.
     """
     own, told = bounds[k], _Whole(whole, bounds, final.groups)
+    final = replace(final, events=_with_noises(final.events, told))
     sizes = {name: 1 for name in told.sizes}  # a silent source in the place of a population
     sizes |= {n: e - b for n in told.sizes for b, e in [told.own(k, n)] if e > b}
     groups = {key: _own_group(group, told, k) for key, group in final.groups.items()}
@@ -155,6 +157,23 @@ def taken(
         edits=edits,
         before=before,
     )
+
+
+def _with_noises(events: Mapping[str, Array], told: "_Whole") -> dict[str, Array]:
+    """Return what is kept, of each noise under the name that it has in the network that goes on.
+
+    It has the state of the same, or of the one that took its place: of one of its kind, which a
+    name tells before the last space.
+    """
+    known = {name: array for name, array in events.items() if name.startswith(_NOISE)}
+    rest = {name: array for name, array in events.items() if name not in known}
+    names = [f"{_NOISE}{name}" for name in told.noises]
+    found = {name: known.pop(name) for name in names if name in known}
+    for name in names:
+        alike = [k for k in known if k.rpartition(" ")[0] == name.rpartition(" ")[0]]
+        if name not in found and alike:
+            found[name] = known.pop(alike[0])
+    return rest | found
 
 
 def _own_group(group: KeptGroup, told: "_Whole", k: int) -> KeptGroup:
