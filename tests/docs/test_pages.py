@@ -238,7 +238,8 @@ def test_the_page_on_workers_runs_and_has_the_bits_of_one_process(
         pytest.skip(str(error))
     monkeypatch.chdir(tmp_path)
     page = DOCS / "howto/workers.md"
-    names: dict[str, Any] = run(page)
+    with pytest.warns(sf.errors.SomaflowWarning, match="1,600 cells to share"):
+        names: dict[str, Any] = run(page)
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"^```text\n(.*?)^```", text, re.M | re.S)[0] in capsys.readouterr().out
     given = {"dt": 0.1 * sf.units.ms, "record": names["record"]}

@@ -14,7 +14,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from somaflow.compiler.ode import BlockFunction, OdeModel
 from somaflow.errors import RunError
-from somaflow.numerics.device import compiled
+from somaflow.numerics.device import compiled, written_out
 from somaflow.numerics.memory import available_bytes, in_words
 from somaflow.numerics.types import Nest, Tensor
 from somaflow.solvers.base import Solver
@@ -132,7 +132,9 @@ def pattern(over: BlockFunction, n: int, spec: tuple[Tensor, Tensor, Nest]) -> P
         The pattern; None where the operations do not tell, or where most components depend on most.
     """
     like = tf.nest.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), spec)
-    traced = tf.function(over, autograph=False).get_concrete_function(*like)
+
+    with written_out():
+        traced = tf.function(over, autograph=False).get_concrete_function(*like)
     definition = traced.graph.as_graph_def()
     eager = tf.config.functions_run_eagerly()  # there is no graph to change then
     if eager or definition.library.function or not _passing(definition):

@@ -131,6 +131,8 @@ class Spiking:
 
         With them is the number of the cell, where it is asked for.
         """
+        if keys is None and not self._counted:
+            return {}
         cells = tf.range(self.first, self.first + self.width)
         known = {CELL: tf.cast(cells, self.dtype)} if self._counted else {}
         if keys is None:

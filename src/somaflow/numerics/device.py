@@ -2,7 +2,8 @@
 
 import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeGuard, TypeVar, TypeVarTuple
 
 import numpy as np
@@ -70,6 +71,22 @@ def recording() -> bool:
 _MOST_SHAPES = 64  # of what is traced once
 
 
+class _Written:
+    """Whether what is traced once is written out at each call."""
+
+    out = False
+
+
+@contextmanager
+def written_out() -> Iterator[None]:
+    """Have graphs hold the operations of what is traced once, for who reads them."""
+    _Written.out = True
+    try:
+        yield
+    finally:
+        _Written.out = False
+
+
 def traced_once(function: Callable[..., Result]) -> Callable[..., Result]:
     """Return a function of tensors that is traced once for each shape of its arguments.
 
@@ -86,7 +103,7 @@ def traced_once(function: Callable[..., Result]) -> Callable[..., Result]:
     @tf.autograph.experimental.do_not_convert
     def call(*arguments: Tensor) -> Result:
         known = all(item.shape.is_fully_defined() for item in arguments)
-        if not known or tf.executing_eagerly() or recording():
+        if not known or tf.executing_eagerly() or recording() or _Written.out:
             return function(*arguments)
         key = tuple((item.dtype, tuple(item.shape)) for item in arguments)
         if key not in traced:
