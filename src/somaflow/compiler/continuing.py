@@ -5,7 +5,7 @@ not by their place. What is new begins as it would at time 0, what is gone vanis
 differ in a way that leaves open what is meant, the run is refused.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -376,14 +376,24 @@ class Continuing:
         A key is what a noise has in common with itself under other parameters, and behind the
         last space what tells it from others of that kind.
         """
-        known = _below(self.final.events, "stimuli")
-        numbers = {key: known.pop(key) for key in initial if key in known}
-        for key, value in initial.items():
-            if key in numbers:
-                continue
-            alike = [k for k in known if k.rpartition(" ")[0] == key.rpartition(" ")[0]]
-            numbers[key] = known.pop(alike[0]) if alike else value
-        return {key: numbers[key] for key in initial}
+        known = taken_over(initial, _below(self.final.events, "stimuli"))
+        return {key: known.get(key, value) for key, value in initial.items()}
+
+
+def taken_over(names: Collection[str], known: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the states that noises take over: of the same, or of one of the same kind.
+
+    Args:
+        names: The noises that go on; before the last space a name tells the kind.
+        known: The states by the names of those that were.
+    """
+    left = dict(known)
+    found = {name: left.pop(name) for name in names if name in left}
+    for name in names:
+        alike = [k for k in left if k.rpartition(" ")[0] == name.rpartition(" ")[0]]
+        if name not in found and alike:
+            found[name] = left.pop(alike[0])
+    return found
 
 
 def _below(events: Mapping[str, Array], key: str) -> dict[str, Array]:

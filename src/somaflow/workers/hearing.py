@@ -128,7 +128,7 @@ class Hearing:
         if told is None:  # more than there is room for: the compiled function hears of nothing
             self.heard = _tensors(self._told(chunk, self.spikes.shape[1]))
             carry = self.settled(carry)
-            told = self._nothing()
+            told = self.mine.compiled.system.parameters.heard
         self.heard = _tensors(told)
         advance.parameters = advance.parameters._replace(heard=self.heard)
         return carry
@@ -137,13 +137,6 @@ class Hearing:
         """Return the state at the end of a chunk with what was heard of it."""
         assert self.receive is not None
         return self.receive(carry, self.mine.compiled.system.parameters._replace(heard=self.heard))
-
-    def _nothing(self) -> dict[str, Heard]:
-        none = np.zeros(0, np.int64)
-        return {
-            key: heard_of(none, none, np.zeros(0, self.kind), (0, 0), slots, self.room)
-            for key, slots in self.slots.items()
-        }
 
     def _told(self, chunk: Chunk, room: int) -> dict[str, Heard] | None:
         """Return what is heard of each history; None where there is no room."""
@@ -219,7 +212,7 @@ class Gathered:
         whole.setdefault(key, np.zeros(shape, values.dtype))[..., places] = values
 
     def merged(self, told: Sequence[bytes]) -> Chunk:
-        """Return what all have recorded, as one process would have, and forget it."""
+        """Return what all have recorded, as one process would have."""
         parts = [pickle.loads(data) for data in told]
         first, steps = self.chunks[0], self.steps
         observed: dict[str, Array] = {}

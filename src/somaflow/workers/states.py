@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from somaflow.compiler.continuing import taken_over
 from somaflow.compiler.drives import noise_names
 from somaflow.compiler.final import FinalState, KeptGroup
 from somaflow.compiler.layout import padded
@@ -160,20 +161,10 @@ def taken(
 
 
 def _with_noises(events: Mapping[str, Array], told: "_Whole") -> dict[str, Array]:
-    """Return what is kept, of each noise under the name that it has in the network that goes on.
-
-    It has the state of the same, or of the one that took its place: of one of its kind, which a
-    name tells before the last space.
-    """
+    """Return what is kept, of each noise under the name that it has in the network that goes on."""
     known = {name: array for name, array in events.items() if name.startswith(_NOISE)}
     rest = {name: array for name, array in events.items() if name not in known}
-    names = [f"{_NOISE}{name}" for name in told.noises]
-    found = {name: known.pop(name) for name in names if name in known}
-    for name in names:
-        alike = [k for k in known if k.rpartition(" ")[0] == name.rpartition(" ")[0]]
-        if name not in found and alike:
-            found[name] = known.pop(alike[0])
-    return rest | found
+    return rest | taken_over([f"{_NOISE}{name}" for name in told.noises], known)
 
 
 def _own_group(group: KeptGroup, told: "_Whole", k: int) -> KeptGroup:
