@@ -21,7 +21,7 @@ from somaflow.compiler.tables import Tables
 from somaflow.description import Description
 from somaflow.errors import SomaflowError
 from somaflow.numerics import programs
-from somaflow.numerics.device import traced
+from somaflow.numerics.device import traced, written_out
 from somaflow.running.job import Job
 from somaflow.running.preparing import prepare
 from somaflow.simulation import loop
@@ -256,7 +256,8 @@ class Traced:
         # Numbers of functions have eight digits then, as none else has.
         while ops.uid() < 10_000_000:
             pass
-        concrete: Any = traced(self.function, *self.arguments)
+        with written_out():
+            concrete: Any = traced(self.function, *self.arguments)
         made = concrete.graph.as_graph_def()
         found = {
             f.signature.name.encode(): f.SerializeToString(deterministic=True)

@@ -248,7 +248,8 @@ class Equations(Description):
         Raises:
             EquationError, UnitError, UnknownNameError: As for equations.
         """
-        if self._tables.get((text, known)) is (node := parse(text)):
+        node = parse(text)
+        if self._tables.get((text, known)) is node:
             return node  # it was checked, and no other values can change that
         check_names(node, self._own, known, text)
         noise.refuse(node, self.definitions, "a threshold", text)
