@@ -241,7 +241,7 @@ class Traced:
         self.prepared = prepare(job)
         system, schedule = self.prepared.compiled.system, self.prepared.schedule
         dtype = tf.as_dtype(job.dtype)
-        self.function = loop._chunk(system, job.solver, DT, schedule, dtype)
+        self.function = loop.chunk_of(system, job.solver, DT, schedule, dtype)
         advance = loop.build(system, job.solver, DT, schedule, dtype, "none")
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
         self.arguments = advance._arguments(carry, job.begin, 0, 0, False)

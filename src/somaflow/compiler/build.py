@@ -20,7 +20,7 @@ from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.rows import refusal
 from somaflow.compiler.rules import Rules
-from somaflow.compiler.share import Share
+from somaflow.compiler.share import Receiving, Share
 from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
@@ -130,8 +130,6 @@ def compile_network(
     start = start._replace(kept=recordings.initial())
     rules = Rules(dynamics)
     parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
-    if share is not None:
-        parameters = parameters._replace(heard=share.nothing(start.event.spikes))
     start = begun(dynamics, parameters, start, begin)
     if isinstance(initial, FinalState) and initial.before:
         start = risen(dynamics, parameters, start, initial, begin)
@@ -142,6 +140,9 @@ def compile_network(
         for layout, p in zip(tables.layouts, tables.populations, strict=True)
         if p.spiking
     )
+    histories = {} if share is None else share.histories(start.event.spikes)
+    own = {key: past for key, past in start.event.spikes.items() if key not in histories}
+    start = start._replace(event=start.event._replace(spikes=own))
     noisy = any(population.equations.noises for population in tables.populations)
     diffusion = Diffusion(dynamics) if noisy else None
     around = diffusion or dynamics
@@ -166,7 +167,8 @@ def compile_network(
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,
-        receive=None if share is None else dynamics.received,
+        receive=None if share is None else Receiving(histories).received,
+        histories=histories,
         until=None if ending is None else Stopping(dynamics, ending).holds,
     )
     return Compiled(

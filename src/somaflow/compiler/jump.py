@@ -57,11 +57,7 @@ class NetworkJump:
                 self._reset(k, states[self._whole.owners[k]], crossed > 0, context, constants)
             key = f"spikes {self._whole.populations[k].name}"
             if (past := before.event.spikes.get(key)) is not None:
-                # Before any is read. In a share that has some of the cells alone, what it hears of
-                # all of them is put there between compiled calls.
-                share, name = self._whole.tables.share, self._whole.populations[k].name
-                here = share is None or share.has_all(name)
-                event.spikes[key] = with_step(past, tick.step, crossed) if here else past
+                event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
         event.above.update(self._above(since, new, states, context, constants))
         for c, (coupling, numbers) in enumerate(
             zip(self._whole.couplings, constants.sums, strict=True)
@@ -76,7 +72,7 @@ class NetworkJump:
             after = since[group.routes[0].target] if group.form.learns else None
             if c in each:
                 assert isinstance(numbers, GeneralConstants)
-                history = event.spikes.get(f"spikes {self._whole.populations[group.source].name}")
+                history = self._history(group.source, event, constants)
                 begun = constants.begun.get(group.key)
                 arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
                 if after is not None:
@@ -182,8 +178,14 @@ class NetworkJump:
         """Return the spikes of a group's population that arrive in this step after its delay."""
         if not (group.delay and group.form.waits):
             return since[group.source]
-        past = event.spikes[f"spikes {self._whole.populations[group.source].name}"]
+        past = self._history(group.source, event, constants)
+        assert past is not None
         return at_step(past, tick.step - group.delay, constants.begun.get(group.key))
+
+    def _history(self, source: int, event: EventState, constants: Constants) -> Tensor | None:
+        """Return the last spikes of a population, of all its cells in the whole."""
+        key = f"spikes {self._whole.populations[source].name}"
+        return event.spikes.get(key, dict(constants.heard).get(key))
 
     def _free(self, event: EventState, k: int, state: str, change: Tensor) -> Tensor:
         """Return a change of a state, 0 for cells that are refractory."""

@@ -38,7 +38,7 @@ from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
 from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
-from somaflow.numerics.device import cast, spread, stored
+from somaflow.numerics.device import cast, row_of, rows_of, spread, stored
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -318,15 +318,15 @@ class PlasticCoupling:
 
             def block(b: Tensor, state: tuple[Tensors, Tensor]) -> tuple[Tensors, Tensor]:
                 variables, total = state
-                target = arrays["other"][b]
+                target = row_of(arrays["other"], b)
                 cells = tf.minimum(target, self.wiring.width - 1)
                 values = fixed | {name: tf.gather(v, cells) for name, v in given.items()}
                 if post is not None:
                     values |= post.at(cells, since)
                 start = b * self.width
-                values |= {s: tf.slice(v, start[None], [self.width]) for s, v in variables.items()}
+                values |= {s: rows_of(v, start, self.width) for s, v in variables.items()}
                 if self.weight is not None and self.weight not in variables:
-                    values[self.weight] = arrays["weight"][b]
+                    values[self.weight] = row_of(arrays["weight"], b)
                 jumps, added, done = {}, {}, None
                 for assignment, then in zip(form.on_spike, snapshots, strict=True):
                     name = assignment.name
@@ -400,8 +400,8 @@ class PlasticCoupling:
             snapshots = [{s: v[i] for s, v in then.items()} for then in post.seen]
 
             def block(b: Tensor, variables: Tensors) -> Tensors:
-                place = arrays["in place"][b]
-                cells = tf.minimum(arrays["in other"][b], self.wiring.n_pre - 1)
+                place = row_of(arrays["in place"], b)
+                cells = tf.minimum(row_of(arrays["in other"], b), self.wiring.n_pre - 1)
                 values = fixed | {name: tf.gather(v, cells) for name, v in pre.ports.items()}
                 values |= pre.at(cells, since)
                 values |= {s: tf.gather(v, place) for s, v in variables.items()}

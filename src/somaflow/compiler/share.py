@@ -8,12 +8,12 @@ others, in the order of all cells.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.layout import padded
+from somaflow.compiler.states import Parameters
 from somaflow.compiler.wiring import one_weight
 from somaflow.network import groups
 from somaflow.network.choice import Degrees
@@ -24,24 +24,9 @@ from somaflow.network.network import Network
 from somaflow.network.projection import Projection
 from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
+from somaflow.numerics.device import stored
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.system import Array
-
-
-class Heard(NamedTuple):
-    """The spikes of a population in the last steps, as arguments of the compiled function.
-
-    Attributes:
-        clear: Which slots of its history are of those steps, bool `[n_slots]`.
-        slots: The slot of each spike, int32 `[room]`; what is left of the room is of time 0.
-        cells: Its cell, int32 `[room]`.
-        since: The time from it to the end of its step, `[room]`.
-    """
-
-    clear: Tensor
-    slots: Tensor
-    cells: Tensor
-    since: Tensor
+from somaflow.simulation.system import Array, Carry, Heard
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,6 @@ class Share:
         whole: The whole network.
         every: The groups of its projections.
         own: The cells that are computed here.
-        room: How many spikes of a sender may be heard of at once.
         synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
         degrees: Of each group how many synapses reach cells in the whole.
     """
@@ -62,7 +46,6 @@ class Share:
     whole: Network
     every: Sequence[Grouping]
     own: Bounds
-    room: int
     synapses: Mapping[str, Drawn]
     degrees: Mapping[str, Degrees]
 
@@ -75,12 +58,14 @@ class Share:
         """Return the number of cells of a sender in the whole, padding included."""
         return padded(sizes(self.whole)[sender])
 
-    def nothing(self, histories: Mapping[str, Array]) -> dict[str, Heard]:
-        """Return what is heard of histories where nothing is."""
-        none = np.zeros(0, np.int64)
+    def histories(self, spikes: Mapping[str, Array]) -> dict[str, Array]:
+        """Return of the last spikes of populations those of which more cells are elsewhere.
+
+        Args:
+            spikes: By `spikes NAME`.
+        """
         return {
-            key: heard_of(none, none, np.zeros(0, h.dtype), (0, 0), len(h), self.room)
-            for key, h in histories.items()
+            key: past for key, past in spikes.items() if not self.has_all(key.partition(" ")[2])
         }
 
     def post_cells(self, projection: Projection) -> Array:
@@ -192,32 +177,47 @@ def most_and_all(synapses: Drawn) -> tuple[int, int]:
     return most, sum(map(len, parts))
 
 
-def received(history: Tensor, heard: Heard) -> Tensor:
-    """Return the last spikes of a population with those that were heard of."""
-    zero = tf.zeros([], history.dtype)
-    shape = [-1] + [1] * (history.shape.rank - 1)
-    kept = tf.where(tf.reshape(heard.clear, shape), zero, history)
-    places = tf.stack([heard.slots, heard.cells], axis=-1)
-    return tf.tensor_scatter_nd_max(kept, places, heard.since)
-
-
-def heard_of(
-    steps: Array, cells: Array, since: Array, chunk: tuple[int, int], slots: int, room: int
-) -> Heard:
-    """Return spikes in the steps of a chunk as the compiled function takes them.
+class Histories:
+    """Where spikes stand among the histories of some senders, one after another and flat.
 
     Args:
-        steps: The step of each, from the run's time 0.
-        cells: Its cell.
-        since: The time from it to the end of its step.
-        chunk: The first step of the chunk and the one behind its last.
-        slots: How many the history has.
-        room: How many spikes there may be.
+        shapes: Of each, `[n_steps, n_cells]`.
     """
-    first, last = chunk
-    clear = np.zeros(slots, np.bool_)
-    clear[np.arange(max(first, last - slots), last) % slots] = True
-    places, values = np.zeros((2, room), np.int32), np.zeros(room, since.dtype)
-    n = len(steps)
-    places[0, :n], places[1, :n], values[:n] = steps % slots, cells, since
-    return Heard(clear, places[0], places[1], values)
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.shapes = {key: (int(slots), int(width)) for key, (slots, width) in shapes.items()}
+        ends = np.cumsum([0, *(slots * width for slots, width in self.shapes.values())])
+        self.begin = dict(zip(self.shapes, map(int, ends[:-1]), strict=True))
+        self.size = int(ends[-1])
+
+
+class Receiving:
+    """What a share does with the spikes that it has heard of.
+
+    Args:
+        histories: The last spikes of each sender of which more is elsewhere.
+    """
+
+    unseen = ()
+
+    def __init__(self, histories: Mapping[str, Array]) -> None:
+        self.histories = Histories({key: past.shape for key, past in histories.items()})
+
+    def received(
+        self, carry: Carry, parameters: Parameters, heard: Heard
+    ) -> tuple[Carry, Parameters]:
+        """Return the state and the parameters of a chunk with what was heard."""
+        places = self.histories
+        if not places.size:
+            return carry, parameters
+
+        def put(k: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
+            since = tf.gather(heard.since, k)
+            return k + 1, stored(flat, since[None], tf.gather(heard.places, k))
+
+        start = tf.constant(0), tf.zeros([places.size], heard.since.dtype)
+        _, flat = tf.while_loop(lambda k, _: k < heard.count, put, start)
+        parts = tf.split(flat, [slots * width for slots, width in places.shapes.values()])
+        pairs = zip(places.shapes.items(), parts, strict=True)
+        past = {key: tf.reshape(part, shape) for (key, shape), part in pairs}
+        return carry, parameters._replace(heard=past)

@@ -126,7 +126,8 @@ class Parameters(NamedTuple):
         recordings: What recorders need.
         links: Which cells are read, int32, by link.
         rules: What each text with rules at intervals needs.
-        heard: Of a share of a network what is heard of each history of spikes.
+        heard: Of a share of a network the last spikes of senders that are not whole here, once
+            they have come.
     """
 
     cells: list[Tensors]
@@ -138,7 +139,7 @@ class Parameters(NamedTuple):
     recordings: RecordingParameters
     links: Tensors
     rules: Sequence[Tensors] = ()
-    heard: Any = ()
+    heard: Tensors | tuple[()] = ()
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -192,6 +193,7 @@ class Constants(NamedTuple):
         nodes: Fractions of the step at which the solver asks for currents.
         noise: Keys of the white noises of each population.
         rules: As in `Parameters`.
+        heard: Likewise.
     """
 
     cells: list[Tensors]
@@ -206,6 +208,7 @@ class Constants(NamedTuple):
     nodes: tuple[float, ...]
     noise: Sequence[list[Key]] = ()
     rules: Sequence[Tensors] = ()
+    heard: Tensors | tuple[()] = ()
 
 
 # -------------------------------------------------------------------- context of a step

@@ -10,7 +10,6 @@ from somaflow.compiler.arrivals import Arrivals
 from somaflow.compiler.coupling import with_definitions
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
-from somaflow.compiler.share import received
 from somaflow.compiler.single import GeneralConstants, GeneralSums
 from somaflow.compiler.states import (
     Constants,
@@ -95,13 +94,8 @@ class NetworkDynamics:
             parameters.links,
             nodes,
             rules=parameters.rules,
+            heard=parameters.heard,
         )
-
-    def received(self, carry: Carry, parameters: Parameters) -> Carry:
-        """Return the state at a chunk's start with the spikes that a share has heard of."""
-        event, heard = carry.event, parameters.heard
-        spikes = {key: received(past, heard[key]) for key, past in event.spikes.items()}
-        return carry._replace(event=event._replace(spikes=spikes))
 
     def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:
         """Compute what events have opened at each node and at the end, and who is refractory."""

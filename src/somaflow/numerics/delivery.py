@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from somaflow.numerics.device import row_of
 from somaflow.numerics.types import Tensor
 
 Indices = NDArray[np.integer]
@@ -262,12 +263,12 @@ def over_blocks(
 ) -> State:
     """Run `(block, state) -> state` over the blocks of a cell that has some."""
     if single:
-        return body(tf.gather(first, cell), state)
-    end = first[cell + 1]
+        return body(row_of(first, cell), state)
+    end = row_of(first, cell + 1)
     _, state = tf.while_loop(
         lambda block, _: block < end,
         lambda block, state: (block + 1, body(block, state)),
-        (first[cell], state),
+        (row_of(first, cell), state),
     )
     return state
 
@@ -318,12 +319,13 @@ def deliver_values(
     """
     stride = n_post + 1
     if height > _ROWS:
-        add, empty = _to_table(lambda b: lists["other"][b]), tf.zeros([stride, height], dtype)
+        add = _to_table(lambda b: row_of(lists["other"], b))
+        empty = tf.zeros([stride, height], dtype)
         return tf.transpose(_visit(lists, single, sending, value, empty, add))[:, :n_post]
 
     # Rows behind each other, which need not be transposed.
     def rows(b: Tensor) -> list[Tensor]:
-        return [lists["other"][b] + row * stride for row in range(height)]
+        return [row_of(lists["other"], b) + row * stride for row in range(height)]
 
     total = tf.zeros([height * stride], dtype)
     total = _visit(lists, single, sending, value, total, _to_vector(rows))
@@ -334,7 +336,7 @@ def columns_of(x: Tensor) -> tuple[Tensor, Value, int]:
     """Return which columns of `[..., n]` hold anything, what takes one out, and its length."""
     rows: Tensor = tf.reshape(x, [-1, x.shape[-1]])
     columns = tf.transpose(rows)
-    return tf.reduce_any(rows != 0, axis=0), lambda j: columns[j], rows.shape[0]
+    return tf.reduce_any(rows != 0, axis=0), lambda j: row_of(columns, j), rows.shape[0]
 
 
 def deliver_later(
@@ -364,8 +366,8 @@ def deliver_later(
     n_slots = ring.shape[0] // stride
 
     def targets(b: Tensor) -> Tensor:
-        slot = tf.math.floormod(now + lists["delay"][b], n_slots)
-        return slot * stride + lists["other"][b]
+        slot = tf.math.floormod(now + row_of(lists["delay"], b), n_slots)
+        return slot * stride + row_of(lists["other"], b)
 
     height = ring.shape[1]
     if height > _ROWS:
@@ -394,7 +396,7 @@ def _visit(
         column = value(j)
 
         def block(b: Tensor, total: Tensor) -> Tensor:
-            return add(b, lists["weight"][b], column, total)
+            return add(b, row_of(lists["weight"], b), column, total)
 
         return over_blocks(lists["first"], single, j, block, total)
 

@@ -198,6 +198,23 @@ def spread(value: Tensor, shape: tf.TensorShape | tuple[int, ...]) -> Tensor:
     return value if value.shape == shape else tf.broadcast_to(value, shape)
 
 
+def rows_of(table: Tensor, start: Tensor, count: int) -> Tensor:
+    """Return some rows of a table from a place on that a loop finds.
+
+    Of a plain slice TensorFlow takes all arguments that lead to the place for constants, and
+    compiles anew for other numbers in them. XLA's own operation is known to compiled code only.
+    """
+    if tf.executing_eagerly():
+        return table[start : start + count]
+    first = tf.stack([start, *[tf.zeros_like(start)] * (table.shape.rank - 1)])
+    return xla.dynamic_slice(table, first, [count, *table.shape[1:]])
+
+
+def row_of(table: Tensor, place: Tensor) -> Tensor:
+    """Return one row of a table likewise."""
+    return tf.reshape(rows_of(table, place, 1), table.shape[1:])
+
+
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:
     """Return a buffer with one row replaced."""
     return stored(buffer, value[None], row)
@@ -295,6 +312,17 @@ def traced(
     finally:
         if collects:
             gc.enable()
+
+
+def called_flat(program: Callable[..., Any]) -> Callable[[Sequence[Tensor]], Sequence[Tensor]]:
+    """Return a function that `traced` has made as one from flat tensors to flat tensors.
+
+    That spares looking at each argument, which takes longer than a short run of the function.
+    """
+    known: Any = program
+    captured = list(known.captured_inputs)
+    call = known.inference_fn.call_flat  # no public way leads around the check of each argument
+    return lambda tensors: call(*tensors, *captured)
 
 
 def compiled(function: Callable[[*Arguments], Result]) -> Callable[[*Arguments], Result]:

@@ -138,23 +138,45 @@ def _stepper(
     return one_step
 
 
-def _keeping(system: System, schedule: Schedule, dtype: tf.DType) -> Keeping | None:
-    """Return how a system's crossings are kept; None for one without events."""
+def keeping_of(
+    system: System, schedule: Schedule, dtype: tf.DType, every: bool = False
+) -> Keeping | None:
+    """Return how a system's crossings are kept; None for one without events.
+
+    Args:
+        system: The system.
+        schedule: Sizes of the buffers.
+        dtype: Of the run.
+        every: Whether there is room for all, so that no chunk ends early.
+    """
     if system.crossings is None:
         return None
-    # What others hear of has the times of the run, and ends no chunk: it would end it for all.
-    told = system.receive is not None
-    kinds = dtype, dtype if told else tf.float32
-    return keeping(system.crossings, schedule.steps, system.alongside, *kinds, every=told)
+    # What others hear of has the times of the run.
+    kinds = dtype, tf.float32 if system.receive is None else dtype
+    return keeping(system.crossings, schedule.steps, system.alongside, *kinds, every=every)
 
 
-def _chunk(
-    system: System, solver: Solver, dt: float, schedule: Schedule, dtype: tf.DType
+def chunk_of(
+    system: System,
+    solver: Solver,
+    dt: float,
+    schedule: Schedule,
+    dtype: tf.DType,
+    every: bool = False,
 ) -> Program:
-    """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
+    """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`.
+
+    Args:
+        system: The model.
+        solver: A fixed-step method.
+        dt: The step.
+        schedule: Sizes of the buffers.
+        dtype: Of the run.
+        every: Whether there is room for all crossings.
+    """
     stages = Stages(solver, dt)
     one_step = _stepper(system, solver, dt, stages)
-    keeps = _keeping(system, schedule, dtype)
+    keeps = keeping_of(system, schedule, dtype, every)
 
     def chunk(
         carry: Carry,
@@ -166,7 +188,6 @@ def _chunk(
     ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
-        carry = carry if system.receive is None else system.receive(carry, parameters)
         unpack = _pack(prepared, dtype)
 
         kept = () if keeps is None else keeps.empty()
@@ -270,6 +291,10 @@ class Advance:
         self._program: Program | None = None
         self.fresh = False
 
+    def opened(self, carry: Carry) -> Carry:
+        """Return a state as the functions of the system take it."""
+        return carry
+
     def __call__(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
@@ -288,7 +313,7 @@ class Advance:
         carry, made, kept, out = self._program(*arguments)
         # Views, where `.numpy()` would copy: tables are as long as of the longest chunk.
         observed = {key: np.asarray(memoryview(value))[:n_rows] for key, value in out.items()}
-        steps, keeps = int(made), _keeping(self._system, self._schedule, self._dtype)
+        steps, keeps = int(made), keeping_of(self._system, self._schedule, self._dtype)
         *kept, ended = kept if self._system.until is not None else (*kept, False)
         crossings = None if keeps is None else cache(partial(keeps.found, tuple(kept), steps))
         return carry, Samples(observed, steps, crossings, bool(ended))
@@ -298,27 +323,27 @@ class Advance:
     ) -> Arguments:
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
         tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
-        drive = Inputs(*(self._whole(table) for table in tables))
+        drive = Inputs(*(tf.constant(self._table(table), self._dtype) for table in tables))
         counts = tf.constant([n_steps, n_rows, int(lead)], tf.int32)
         start = tf.constant(step * self._dt, self._dtype)
         return carry, self.parameters, drive, tf.constant(step, tf.int64), start, counts
 
-    def _whole(self, table: Array) -> Tensor:
+    def _table(self, table: Array) -> Array:
         """Return a table of inputs in the length of the longest chunk."""
-        if len(table) <= self._schedule.steps:
-            whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]))
-            whole[: len(table)] = table
-            table = whole
-        return tf.constant(table, self._dtype)
+        if len(table) > self._schedule.steps:
+            return table
+        whole = np.zeros((self._schedule.steps + 1, *table.shape[1:]))
+        whole[: len(table)] = table
+        return whole
 
     def _compiled(self, arguments: Arguments) -> Program:
         parts = self._system, self._solver, self._dt, self._schedule, self._dtype
         if self._key is None or tf.config.functions_run_eagerly():
             self.fresh = True
-            return compiled(_chunk(*parts))
+            return compiled(chunk_of(*parts))
         shapes = tf.nest.map_structure(lambda leaf: (leaf.dtype, tuple(leaf.shape)), arguments)
         key = "loop", self._key, repr(shapes), self._dt, self._schedule, self._dtype
-        program, self.fresh = programs.kept(key, lambda: traced(_chunk(*parts), *arguments))
+        program, self.fresh = programs.kept(key, lambda: traced(chunk_of(*parts), *arguments))
         return program
 
 

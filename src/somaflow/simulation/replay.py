@@ -106,9 +106,10 @@ def _replay(
         count = good[0] - back
         known = states[-1] if states[-1][0] <= count else states[0]
         states[1:] = [(count, after(count, known))]
-        return states[-1][1]
+        return advance.opened(states[-1][1])
 
-    return Failure(good[1], after(bad, good), step + good[0], dt, earlier, good[0])
+    before, end = advance.opened(good[1]), advance.opened(after(bad, good))
+    return Failure(before, end, step + good[0], dt, earlier, good[0])
 
 
 def _plain(system: System, failure: Failure) -> str:

@@ -8,8 +8,8 @@ end comes a jump. One step, in this order:
 3. threshold, 4. reset, 5. emit: `jump` finds crossings, resets cells and updates the event state.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -72,6 +72,21 @@ class Jump(NamedTuple):
     event: Any
     since: Tensor | None
     kept: Tensor | None = None
+
+
+class Heard(NamedTuple):
+    """Spikes that have come from elsewhere.
+
+    Attributes:
+        count: How many, int32.
+        places: Where each stands among the histories of all senders, one after another and flat,
+            int32 `[room]`.
+        since: The time from it to the end of its step, `[room]`.
+    """
+
+    count: Tensor
+    places: Tensor
+    since: Tensor
 
 
 Field = Callable[[int, Tensor, Blocks, Tensor, Context, Prepared], Blocks]
@@ -147,8 +162,10 @@ class System(Generic[Parameters, Prepared, Context]):
             step after it, before the jump; None where nobody asks what it was.
         until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
             `since` being its crossings and all else as for `follow`; None where it does not.
-        receive: `(carry, parameters) -> carry`, puts what has come from elsewhere into the state
-            at the start of a chunk; None where nothing comes.
+        receive: `(carry, parameters, heard) -> (carry, parameters)`, takes at the start of a chunk
+            what has come from elsewhere; None where nothing comes.
+        histories: Of a share of a network the last spikes of all cells of each sender of which
+            more is elsewhere, `[n_steps, n_cells]`, as they were at step 0.
     """
 
     initial: Carry
@@ -170,4 +187,5 @@ class System(Generic[Parameters, Prepared, Context]):
     passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
     alongside: int = 0
     until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None
-    receive: Callable[[Carry, Parameters], Carry] | None = None
+    receive: Callable[[Carry, Parameters, Heard], tuple[Carry, Parameters]] | None = None
+    histories: Mapping[str, Array] = field(default_factory=dict)

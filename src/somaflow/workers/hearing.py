@@ -11,14 +11,15 @@ import tensorflow as tf
 from somaflow.compiler.build import Compiled
 from somaflow.compiler.layout import padded
 from somaflow.compiler.recordings import View
-from somaflow.compiler.share import Heard, heard_of
+from somaflow.compiler.share import Histories
 from somaflow.network.network import Network
 from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
 from somaflow.running.job import Job
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
-from somaflow.simulation.loop import Advance, Samples
+from somaflow.simulation.interval import Interval
+from somaflow.simulation.loop import Samples
 from somaflow.simulation.system import Array, Carry, Source
 from somaflow.workers.recording import Own
 
@@ -70,30 +71,23 @@ class Mine:
     alongside: int
 
 
-def room_of(network: Network, span: int) -> int:
-    """Return of how many spikes of a sender a compiled function hears at once."""
-    largest = max(p.size for p in network.populations)
-    return largest + largest * span // 32
-
-
 class Hearing:
     """What a share says of its spikes, and what it hears.
 
     Args:
         mine: The share.
+        advance: Its compiled loop, which is given what was heard.
+        step: Steps made before the run and in it.
 
     Attributes:
         spikes: Those of all shares in the last chunk: the step, the place among all sources, the
             time to the step's end and what is kept, float64 `[3 + n_values, n_spikes]`.
     """
 
-    def __init__(self, mine: Mine) -> None:
-        self.mine, self.layout = mine, Layout.of(mine.job.network)
+    def __init__(self, mine: Mine, advance: Interval, step: int) -> None:
+        self.mine, self.advance, self.layout = mine, advance, Layout.of(mine.job.network)
         system, own = mine.compiled.system, mine.bounds[mine.k]
-        self.receive, self.heard = system.receive, _tensors(system.parameters.heard)
-        self.slots = {key: len(history) for key, history in system.initial.event.spikes.items()}
         self.kind = tf.as_dtype(mine.job.dtype).as_numpy_dtype
-        self.room = room_of(mine.job.network, mine.span)
         self.spikes = np.zeros((3 + mine.alongside, 0))
         # Of each place among the crossings of the share that among those of the whole.
         self.places = np.full(system.crossings[-1] if system.crossings else 0, -1)
@@ -103,6 +97,27 @@ class Hearing:
                 begin, end = own[owner]
                 there = self.layout.sources[source.name].start + np.arange(begin, end)
                 self.places[source.start : source.start + end - begin] = there
+        self._waiting(step)
+
+    def _waiting(self, step: int) -> None:
+        """Note where the spikes of each cell stand, and those that synapses wait for now."""
+        found = self.mine.compiled.system.histories
+        self.histories = Histories({key: past.shape for key, past in found.items()})
+        # Of each cell: where its spike in the first slot stands, how far the next slot is from
+        # there, and how many there are; none where no synapse waits for it.
+        self.where = np.zeros((3, self.layout.width), np.int64)
+        recent = [np.zeros((3, 0))]
+        for key, (slots, width) in self.histories.shapes.items():
+            source = self.layout.sources[key.partition(" ")[2]]
+            here = slice(source.start, source.start + source.size)
+            self.where[0, here] = self.histories.begin[key] + np.arange(source.size)
+            self.where[1, here], self.where[2, here] = width, slots
+            slot, cells = np.nonzero(found[key][:, : source.size])
+            since, last = found[key][slot, cells], step - 1
+            known = [last - (last - slot) % slots, source.start + cells, since]
+            recent.append(np.array(known, np.float64))
+        self.recent = np.concatenate(recent, axis=1)
+        self._tell()
 
     def said(self, chunk: Chunk) -> bytes:
         """Return the spikes of a chunk for the others."""
@@ -118,48 +133,39 @@ class Hearing:
             spikes[3 : 3 + crossings.kept.shape[1]] = crossings.kept[here].T
         return spikes.tobytes()
 
-    def hear(self, chunk: Chunk, heard: Sequence[bytes], advance: Advance) -> Carry:
-        """Take what all have said of a chunk; return the state to go on from."""
+    def hear(self, chunk: Chunk, heard: Sequence[bytes]) -> None:
+        """Take what all have said of a chunk."""
         height = 3 + self.mine.alongside
-        parts = [np.frombuffer(data[1:]).reshape(height, -1) for data in heard]
-        spikes = np.concatenate(parts, axis=1)
-        self.spikes = spikes[:, np.lexsort((spikes[1], spikes[0]))]
-        told, carry = self._told(chunk, self.room), chunk.carry
-        if told is None:  # more than there is room for: the compiled function hears of nothing
-            self.heard = _tensors(self._told(chunk, self.spikes.shape[1]))
-            carry = self.settled(carry)
-            told = self.mine.compiled.system.parameters.heard
-        self.heard = _tensors(told)
-        advance.parameters = advance.parameters._replace(heard=self.heard)
-        return carry
+        parts = [np.frombuffer(data, offset=1).reshape(height, -1) for data in heard]
+        self.spikes = np.concatenate(parts, axis=1)
+        known = np.concatenate([self.recent, self.spikes[:3]], axis=1)
+        known[0, self.recent.shape[1] :] += chunk.start + chunk.step
+        # Spikes that no synapse waits for any more have lost their slot.
+        slots = self.where[2, known[1].astype(np.int64)]
+        self.recent = known[:, known[0] >= chunk.start + chunk.step + chunk.steps - slots]
+        self._tell()
+
+    def _tell(self) -> None:
+        """Give the compiled loop what was heard."""
+        steps, cells = self.recent[:2].astype(np.int64)
+        first, width, slots = self.where[:, cells]
+        self.advance.heard = first + steps % slots * width, self.recent[2].astype(self.kind)
 
     def settled(self, carry: Carry) -> Carry:
-        """Return the state at the end of a chunk with what was heard of it."""
-        assert self.receive is not None
-        return self.receive(carry, self.mine.compiled.system.parameters._replace(heard=self.heard))
-
-    def _told(self, chunk: Chunk, room: int) -> dict[str, Heard] | None:
-        """Return what is heard of each history; None where there is no room."""
-        first = chunk.start + chunk.step
-        steps, places = first + self.spikes[0].astype(np.int64), self.spikes[1].astype(np.int64)
-        found = {}
-        for key, slots in self.slots.items():
-            source = self.layout.sources[key.removeprefix("spikes ")]
-            begin = source.start
-            one = np.flatnonzero((places >= begin) & (places < begin + source.size))
-            # Spikes that no synapse waits for any more have lost their slot.
-            one = one[steps[one] >= first + chunk.steps - slots]
-            if len(one) > room:
-                return None
-            since = self.spikes[2, one].astype(self.kind)
-            cells = places[one] - begin
-            ends = first, first + chunk.steps
-            found[key] = heard_of(steps[one], cells, since, ends, slots, room)
-        return found
+        """Return the state at the end of a chunk, with what was heard of it."""
+        carry, (places, since) = self.advance.opened(carry), self.advance.heard
+        flat = np.zeros(self.histories.size, self.kind)
+        flat[places] = since
+        shapes = self.histories.shapes.items()
+        ends = ((key, self.histories.begin[key], shape) for key, shape in shapes)
+        past = {key: flat[at : at + n * width].reshape(n, width) for key, at, (n, width) in ends}
+        return with_histories(carry, past)
 
 
-def _tensors(heard: object) -> Any:
-    return tf.nest.map_structure(tf.constant, heard)
+def with_histories(carry: Carry, past: Mapping[str, Array]) -> Carry:
+    """Return the state of a share with the last spikes of senders that are not whole in it."""
+    event = carry.event
+    return carry._replace(event=event._replace(spikes={**event.spikes, **past}))
 
 
 class Gathered:
@@ -186,9 +192,8 @@ class Gathered:
         self.steps += chunk.steps
         self.numbers += sum(values.size for values in chunk.samples.observed.values())
         if self.mine.k == 0:
-            moved = spikes.copy()
-            moved[0] += chunk.step - self.chunks[0].step
-            self.spikes.append(moved)
+            spikes[0] += chunk.step - self.chunks[0].step
+            self.spikes.append(spikes)
 
     def is_full(self) -> bool:
         """Tell whether there is so much that the first worker had better store it."""
@@ -220,6 +225,7 @@ class Gathered:
             for key, values in part.items():
                 self.put(observed, k, key, values)
         spikes = np.concatenate(self.spikes, axis=1)
+        spikes = spikes[:, np.lexsort((spikes[1], spikes[0]))]
 
         def crossings() -> Crossings:
             return Crossings(

@@ -30,8 +30,8 @@ from somaflow.running.preparing import Prepared, prepared_of
 from somaflow.running.progress import Progress
 from somaflow.simulation import chunks
 from somaflow.simulation.chunks import Chunk
-from somaflow.simulation.loop import Schedule, build
-from somaflow.simulation.replay import finite
+from somaflow.simulation.interval import Interval
+from somaflow.simulation.loop import Schedule
 from somaflow.simulation.system import Array, Carry
 from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
 from somaflow.solvers.map import Map
@@ -40,7 +40,7 @@ from somaflow.solvers.runge_kutta import ExplicitRungeKutta
 from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
 from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
-from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, room_of
+from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, with_histories
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
 from somaflow.workers.states import merged, taken
 
@@ -140,7 +140,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     else:
         alone = local(network, own, _first(job))
         initial = alone.initial
-    share = Share(network, every, own, room_of(network, span), synapses, degrees)
+    share = Share(network, every, own, synapses, degrees)
     compiled = compile_network(
         alone.network,
         job.dt,
@@ -206,7 +206,9 @@ def share(
         }
         initial = system.initial._replace(kept=own)
         mine.compiled = replace(mine.compiled, system=replace(system, initial=initial))
-    start = yield from _state(mine, mine.compiled.system.initial, job.begin, gathered)
+    system = mine.compiled.system
+    begun = with_histories(system.initial, system.histories)
+    start = yield from _state(mine, begun, job.begin, gathered)
     if k:
         return Ready(mine, gathered, None)
     if isinstance(job.initial, FinalState):
@@ -334,20 +336,18 @@ def computed(
     schedule = Schedule(job.stride, rows, span)
     dtype = tf.as_dtype(job.dtype)
     key = "share", mine.compiled.structure, signature(job.solver)
-    carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
-    advance = build(system, job.solver, job.dt, schedule, dtype, key)
+    advance = Interval(system, job.solver, job.dt, schedule, dtype, key)
+    hears = Hearing(mine, advance, job.begin + done)
+    carry = advance.packed(system.initial)
     advance(carry, 0, 0, 0, False)
-    hears = Hearing(mine)
-    hears.settled(carry)  # so that it is compiled before the run begins
     started = time.perf_counter()
     border = None if job.every is None else -(-job.every // job.stride) * job.stride
     steps = chunks.run(
-        *(system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border),
-        watch=lambda carry: finite(_own(carry)),
+        system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border
     )
-    chunk = _next(steps, None, failed)
+    chunk = _next(steps, failed)
     while chunk is not None or failed:
         said = hears.said(chunk) if chunk is not None else pickle.dumps(failed[0])
         stops = run is not None and run.stop is not None
@@ -360,7 +360,7 @@ def computed(
                     yield from _stored(gathered, run)
                 raise pickle.loads(data[1:])
         assert chunk is not None
-        carry = hears.hear(chunk, heard, advance)
+        hears.hear(chunk, heard)
         gathered.take(chunk, hears.spikes)
         done = chunk.step + chunk.steps
         stopped = any(data[:1] == _STOPS for data in heard)
@@ -371,14 +371,15 @@ def computed(
             yield from _stored(gathered, run)
         state = None
         if over or stopped or at_border:
-            state = yield from _state(mine, hears.settled(carry), job.begin + done, gathered)
+            settled = hears.settled(chunk.carry)
+            state = yield from _state(mine, settled, job.begin + done, gathered)
         if run is not None:
             run.compiled = advance.fresh
             run.seconds["compile_seconds"] = started - begin
             run.keep(state, time.perf_counter() - started, show)
         if over or stopped:
             return state
-        chunk = _next(steps, carry, failed)
+        chunk = _next(steps, failed)
     return None if run is None else run.initial  # of a run that is over
 
 
@@ -390,17 +391,10 @@ def _stored(gathered: Gathered, run: Run | None) -> Part[None]:
     gathered.forget()
 
 
-def _own(carry: Carry) -> Carry:
-    """Return a state without the spikes of all cells, which are times and as many as there are."""
-    return carry._replace(event=carry.event._replace(spikes={}))
-
-
-def _next(
-    steps: Generator[Chunk, Carry | None], carry: Carry | None, failed: list[SomaflowError]
-) -> Chunk | None:
+def _next(steps: Generator[Chunk, Carry | None], failed: list[SomaflowError]) -> Chunk | None:
     """Return the next chunk; None where it failed, and why is put into a list, or there is none."""
     try:
-        return steps.send(carry)
+        return next(steps)
     except StopIteration:
         return None
     except SomaflowError as error:

@@ -1,0 +1,146 @@
+"""Interval: the compiled loop of a share of a network, called once from exchange to exchange.
+
+Such calls are short and many, so what goes in and comes out is packed.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache, partial
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.numerics import programs
+from somaflow.numerics.device import called_flat, traced
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.loop import Advance, Samples, Schedule, chunk_of, keeping_of
+from somaflow.simulation.packing import Packing
+from somaflow.simulation.system import Array, Carry, Heard, Inputs, System
+from somaflow.solvers.base import Solver
+from somaflow.solvers.stages import nodes_of
+
+_COUNTS = 5  # the step, steps, samples, whether the first is taken before them, spikes heard of
+
+Few = Sequence[Tensor]
+Program = tuple[Callable[[Few], Few], Packing]
+
+
+class Interval(Advance):
+    """The compiled loop of a share, with what it has heard of.
+
+    The states that it takes and returns are packed ones.
+
+    Attributes:
+        heard: Places and times of spikes of all cells, as `System.receive` takes them.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        solver: Solver,
+        dt: float,
+        schedule: Schedule,
+        dtype: tf.DType,
+        key: Hashable,
+    ) -> None:
+        super().__init__(system, solver, dt, schedule, dtype, key)
+        start = system.initial
+        self._states, self._kept = Packing((start.flow, start.event)), Packing(start.kept)
+        self._fixed = Packing(self.parameters)
+        self._given = self._fixed.packed(self.parameters)
+        # As if each cell had spiked once; a longer one is compiled when more have.
+        cells = sum(past.shape[-1] for past in system.histories.values())
+        self._room, self._every = max(cells, 1), False
+        self._programs: dict[tuple[int, bool], Program] = {}
+        self.heard: tuple[Array, Array] = np.zeros(0, np.int64), np.zeros(0)
+
+    def packed(self, carry: Carry) -> Carry:
+        """Return a state as this takes it."""
+        return Carry(
+            self._states.packed((carry.flow, carry.event)), (), self._kept.packed(carry.kept)
+        )
+
+    def opened(self, carry: Carry) -> Carry:
+        """Return a state as the functions of the system take it."""
+        flow, event = self._states.unpacked(carry.flow)
+        return Carry(flow, event, self._kept.unpacked(carry.kept))
+
+    def __call__(
+        self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
+    ) -> tuple[Carry, Samples]:
+        """Go on from a packed state; see `Advance`."""
+        while self._room < len(self.heard[0]):
+            self._room *= 2
+        counts = step, n_steps, n_rows, lead
+        after, samples = self._made(carry, *counts)
+        if samples.steps < n_steps:  # there was no room for more crossings
+            self._every = True  # others go on, so this must too
+            after, samples = self._made(carry, *counts)
+        return after, samples
+
+    def _made(
+        self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
+    ) -> tuple[Carry, Samples]:
+        places, since = self.heard
+        numbers = np.zeros(_COUNTS + self._room, np.int64)
+        numbers[:_COUNTS] = step, n_steps, n_rows, lead, len(places)
+        numbers[_COUNTS : _COUNTS + len(places)] = places
+        times = np.zeros(self._room)
+        times[: len(since)] = since
+        steps = step + np.arange(n_steps + 1, dtype=np.int64)
+        tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
+        rows = [self._table(table) for table in tables]
+        parts = [step * self._dt], times, *(table.reshape(-1) for table in rows)
+        values = tf.constant(np.concatenate(parts), self._dtype)
+        every = *carry.flow, *carry.kept, *self._given, tf.constant(numbers), values
+        program, results = self._program_of([table.shape for table in rows], every)
+        few = program(every)
+        carry, few = self._carry(few)
+        made, found, out = results.views(few)
+        made = int(made)
+        keeps = keeping_of(self._system, self._schedule, self._dtype, self._every)
+        crossings = None if keeps is None else cache(partial(keeps.found, found, made))
+        observed = {name: table[:n_rows] for name, table in out.items()}
+        return carry, Samples(observed, made, crossings)
+
+    def _carry(self, few: Few) -> tuple[Carry, Few]:
+        """Return a packed state that stands before other tensors, and those."""
+        end = self._states.count + self._kept.count
+        flow, kept = tuple(few[: self._states.count]), tuple(few[self._states.count : end])
+        return Carry(flow, (), kept), few[end:]
+
+    def _program_of(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
+        known = self._room, self._every
+        if known not in self._programs:
+            kinds = [(tensor.dtype, tuple(tensor.shape)) for tensor in every]
+            parts = self._key, repr(kinds), repr(shapes), self._dt, self._schedule, self._dtype
+            self._programs[known], fresh = programs.kept(
+                ("interval", *parts, *known), lambda: self._traced(shapes, every)
+            )
+            self.fresh = self.fresh or fresh
+        return self._programs[known]
+
+    def _traced(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
+        parts = self._system, self._solver, self._dt, self._schedule, self._dtype
+        chunk, room, results = chunk_of(*parts, self._every), self._room, []
+        receive = self._system.receive
+        assert receive is not None
+
+        def interval(*every: Tensor) -> Few:
+            carry, (*given, numbers, values) = self._carry(every)
+            carry, parameters = self.opened(carry), self._fixed.unpacked(tuple(given))
+            ends = np.cumsum([1, room, *map(math.prod, shapes)])
+            since, *rows = (values[a:b] for a, b in itertools.pairwise(ends))
+            drive = (tf.reshape(row, shape) for row, shape in zip(rows, shapes, strict=True))
+            count = tf.cast(numbers[_COUNTS - 1], tf.int32)
+            heard = Heard(count, tf.cast(numbers[_COUNTS:], tf.int32), since)
+            carry, parameters = receive(carry, parameters, heard)
+            counts = tf.cast(numbers[1 : _COUNTS - 1], tf.int32)
+            first, start = numbers[0], values[0]
+            carry, *left = chunk(carry, parameters, Inputs(*drive), first, start, counts)
+            results[:] = [Packing(left)]
+            after = self.packed(carry)
+            return *after.flow, *after.kept, *results[0].packed(left)
+
+        return called_flat(traced(interval, *every)), results[0]
