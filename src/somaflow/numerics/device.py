@@ -285,6 +285,33 @@ def choose_threads(variables: int) -> None:
             return  # too late to choose: something has run in this process before
 
 
+def choose_gpu(number: int) -> None:
+    """Let this process use one of the machine's GPUs alone, and of its memory what it needs.
+
+    Args:
+        number: Of this process among those of the machine; with fewer GPUs some share one.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        chosen = gpus[number % len(gpus)]
+        try:
+            tf.config.set_visible_devices([chosen], "GPU")
+            tf.config.experimental.set_memory_growth(chosen, True)
+        except RuntimeError:
+            return  # too late to choose: something has run in this process before
+
+
+def device_of(number: int) -> str:
+    """Return the device on which a process computes: its GPU, else one of its CPU's devices.
+
+    Args:
+        number: As for `choose_gpu`, which is called before. A CPU is one device, unless it was
+            divided by `tf.config.set_logical_device_configuration`.
+    """
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return devices[number % len(devices)].name
+
+
 def is_tensor(value: object) -> TypeGuard[Tensor]:
     """Tell whether a value is a tensor or a variable, of Keras included."""
     return isinstance(value, (tf.Tensor, tf.Variable)) or (

@@ -31,6 +31,15 @@ class Interval(Advance):
 
     The states that it takes and returns are packed ones.
 
+    Args:
+        system: The share.
+        solver: A fixed-step method.
+        dt: The step.
+        schedule: Sizes of the buffers.
+        dtype: `tf.float64` or `tf.float32`.
+        key: As for `build`.
+        device: The device of this worker, as TensorFlow names it.
+
     Attributes:
         heard: Places and times of spikes of all cells, as `System.receive` takes them.
     """
@@ -43,12 +52,14 @@ class Interval(Advance):
         schedule: Schedule,
         dtype: tf.DType,
         key: Hashable,
+        device: str,
     ) -> None:
         super().__init__(system, solver, dt, schedule, dtype, key)
         start = system.initial
         self._states, self._kept = Packing((start.flow, start.event)), Packing(start.kept)
-        self._fixed = Packing(self.parameters)
-        self._given = self._fixed.packed(self.parameters)
+        self._fixed, self._device = Packing(self.parameters), device
+        with tf.device(device):
+            self._given = self._fixed.packed(self.parameters)
         # As if each cell had spiked once; a longer one is compiled when more have.
         cells = sum(past.shape[-1] for past in system.histories.values())
         self._room, self._every = max(cells, 1), False
@@ -57,9 +68,9 @@ class Interval(Advance):
 
     def packed(self, carry: Carry) -> Carry:
         """Return a state as this takes it."""
-        return Carry(
-            self._states.packed((carry.flow, carry.event)), (), self._kept.packed(carry.kept)
-        )
+        with tf.device(None if tf.inside_function() else self._device):
+            state = self._states.packed((carry.flow, carry.event))
+            return Carry(state, (), self._kept.packed(carry.kept))
 
     def opened(self, carry: Carry) -> Carry:
         """Return a state as the functions of the system take it."""
@@ -92,10 +103,11 @@ class Interval(Advance):
         tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
         rows = [self._table(table) for table in tables]
         parts = [step * self._dt], times, *(table.reshape(-1) for table in rows)
-        values = tf.constant(np.concatenate(parts), self._dtype)
-        every = *carry.flow, *carry.kept, *self._given, tf.constant(numbers), values
-        program, results = self._program_of([table.shape for table in rows], every)
-        few = program(every)
+        with tf.device(self._device):
+            values = tf.constant(np.concatenate(parts), self._dtype)
+            every = *carry.flow, *carry.kept, *self._given, tf.constant(numbers), values
+            program, results = self._program_of([table.shape for table in rows], every)
+            few = program(every)
         carry, few = self._carry(few)
         made, found, out = results.views(few)
         made = int(made)
@@ -116,7 +128,7 @@ class Interval(Advance):
             kinds = [(tensor.dtype, tuple(tensor.shape)) for tensor in every]
             parts = self._key, repr(kinds), repr(shapes), self._dt, self._schedule, self._dtype
             self._programs[known], fresh = programs.kept(
-                ("interval", *parts, *known), lambda: self._traced(shapes, every)
+                ("interval", self._device, *parts, *known), lambda: self._traced(shapes, every)
             )
             self.fresh = self.fresh or fresh
         return self._programs[known]

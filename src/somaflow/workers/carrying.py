@@ -42,6 +42,10 @@ _STARTED = (
 )
 
 
+# The number among the workers of one machine, by the same launchers.
+_STARTED_HERE = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
+
+
 class Line(Protocol):
     """What a worker hears the others by.
 
@@ -95,6 +99,26 @@ def here(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
         if both[0].isdigit() and both[1].isdigit():
             return int(both[0]), int(both[1])
     return 0, 1
+
+
+def local_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the number of this worker among those of its machine, by what it was told.
+
+    Args:
+        environment: The environment of this process.
+
+    Returns:
+        0 where nobody told it.
+    """
+    rank, size = of_cluster(environment)
+    if size > 1:
+        told = json.loads(environment[_CLUSTER])["cluster"]
+        hosts = [
+            name.rpartition(":")[0] for kind in ("chief", "worker") for name in told.get(kind, ())
+        ]
+        return hosts[:rank].count(hosts[rank])
+    known = (environment.get(name, "") for name in _STARTED_HERE)
+    return next((int(number) for number in known if number.isdigit()), 0)
 
 
 def of_cluster(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:

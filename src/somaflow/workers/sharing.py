@@ -23,7 +23,7 @@ from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping
 from somaflow.network.shares import Bounds, local, shares
 from somaflow.network.ties import Division, Held, goes_by_spikes, together
-from somaflow.numerics.device import begin_computing, choose_threads
+from somaflow.numerics.device import begin_computing, choose_gpu, choose_threads, device_of
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
 from somaflow.running.preparing import Prepared, prepared_of
@@ -38,6 +38,7 @@ from somaflow.solvers.map import Map
 from somaflow.solvers.rosenbrock import RosenbrockW
 from somaflow.solvers.runge_kutta import ExplicitRungeKutta
 from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
+from somaflow.workers.carrying import local_rank
 from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, with_histories
@@ -184,6 +185,7 @@ def share(
     """
     begin_computing()
     choose_threads(0)
+    choose_gpu(local_rank())
     mine = yield from prepared(job, k, bounds)
     reason = ""
     if mine.compiled.batch:
@@ -338,7 +340,8 @@ def computed(
     key = "share", mine.compiled.structure, signature(job.solver)
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
-    advance = Interval(system, job.solver, job.dt, schedule, dtype, key)
+    device = device_of(local_rank())
+    advance = Interval(system, job.solver, job.dt, schedule, dtype, key, device)
     hears = Hearing(mine, advance, job.begin + done)
     carry = advance.packed(system.initial)
     advance(carry, 0, 0, 0, False)
