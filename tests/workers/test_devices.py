@@ -32,7 +32,7 @@ def _made(self, *given):
     used.add(tuple(dict.fromkeys(tensor.device for tensor in carry.flow)))
     return carry, samples
 Interval._made = _made
-one = sf.Population("one", 64, wholes.lif(v=sf.Uniform(-60 * mV, -49 * mV)), *wholes.RATES)
+one = sf.Population("one", 64, wholes.lif(v=sf.Uniform(-60 * mV, -45 * mV)), *wholes.RATES)
 current = sf.load("exponential_current")
 wired = sf.Projection(one, one, current, sf.FixedProbability(0.2), 0.1 * nA, 2 * ms)
 network, asks = sf.Network(one, wired), dict(dt=0.1 * ms, record=[one.spikes])
@@ -67,8 +67,10 @@ def test_of_a_cluster_those_on_one_machine_are_counted(index: int, number: int) 
 @pytest.mark.slow
 def test_each_share_is_computed_on_the_device_of_its_number() -> None:
     script = SCRIPT.format(here=str(HERE))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     count, *devices = done.stdout.split()
-    assert int(count) > 10
+    assert int(count) > 20
     assert devices == ["0", "1"]
