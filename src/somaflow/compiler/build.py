@@ -131,7 +131,9 @@ def compile_network(
     rules = Rules(dynamics)
     parameters = tables.parameters(recordings.parameters())._replace(rules=rules.parameters())
     if share is not None:
-        parameters = parameters._replace(heard=share.nothing(start.event.spikes))
+        senders = [name for c, _ in tables.heard for name in tables.senders(c)]
+        heard = share.nothing(start.event.spikes, senders, tables.dtype)
+        parameters = parameters._replace(heard=heard)
     start = begun(dynamics, parameters, start, begin)
     if isinstance(initial, FinalState) and initial.before:
         start = risen(dynamics, parameters, start, initial, begin)

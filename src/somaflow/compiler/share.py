@@ -6,7 +6,7 @@ in between compiled calls, so that a share does with its own spikes what it does
 others, in the order of all cells.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,16 +29,16 @@ from somaflow.simulation.system import Array
 
 
 class Heard(NamedTuple):
-    """The spikes of a population in the last steps, as arguments of the compiled function.
+    """The spikes of a population in the steps of a chunk, as arguments of the compiled function.
 
     Attributes:
-        clear: Which slots of its history are of those steps, bool `[n_slots]`.
+        steps: The first step of the chunk and the one behind its last, int64 `[2]`.
         slots: The slot of each spike, int32 `[room]`; what is left of the room is of time 0.
         cells: Its cell, int32 `[room]`.
         since: The time from it to the end of its step, `[room]`.
     """
 
-    clear: Tensor
+    steps: Tensor
     slots: Tensor
     cells: Tensor
     since: Tensor
@@ -52,6 +52,7 @@ class Share:
         whole: The whole network.
         every: The groups of its projections.
         own: The cells that are computed here.
+        span: Steps from one exchange to the next.
         room: How many spikes of a sender may be heard of at once.
         synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
         degrees: Of each group how many synapses reach cells in the whole.
@@ -62,6 +63,7 @@ class Share:
     whole: Network
     every: Sequence[Grouping]
     own: Bounds
+    span: int
     room: int
     synapses: Mapping[str, Drawn]
     degrees: Mapping[str, Degrees]
@@ -75,12 +77,21 @@ class Share:
         """Return the number of cells of a sender in the whole, padding included."""
         return padded(sizes(self.whole)[sender])
 
-    def nothing(self, histories: Mapping[str, Array]) -> dict[str, Heard]:
-        """Return what is heard of histories where nothing is."""
-        none = np.zeros(0, np.int64)
+    def nothing(
+        self, histories: Mapping[str, Array], senders: Iterable[str], dtype: np.dtype
+    ) -> dict[str, Heard]:
+        """Return what is heard where nothing is.
+
+        Args:
+            histories: The last spikes of populations, by `spikes NAME`.
+            senders: Populations of which spikes are heard of whether or not any are kept.
+            dtype: NumPy type of the run.
+        """
+        none, slots = np.zeros(0, np.int64), {f"spikes {name}": self.span for name in senders}
+        slots |= {key: len(history) for key, history in histories.items()}
         return {
-            key: heard_of(none, none, np.zeros(0, h.dtype), (0, 0), len(h), self.room)
-            for key, h in histories.items()
+            key: heard_of(none, none, np.zeros(0, dtype), (0, 0), count, self.room)
+            for key, count in slots.items()
         }
 
     def post_cells(self, projection: Projection) -> Array:
@@ -194,9 +205,12 @@ def most_and_all(synapses: Drawn) -> tuple[int, int]:
 
 def received(history: Tensor, heard: Heard) -> Tensor:
     """Return the last spikes of a population with those that were heard of."""
+    first, last = tf.unstack(heard.steps)
+    slots = tf.range(history.shape[0], dtype=last.dtype)
+    clear = tf.math.floormod(last - 1 - slots, history.shape[0]) < last - first
     zero = tf.zeros([], history.dtype)
     shape = [-1] + [1] * (history.shape.rank - 1)
-    kept = tf.where(tf.reshape(heard.clear, shape), zero, history)
+    kept = tf.where(tf.reshape(clear, shape), zero, history)
     places = tf.stack([heard.slots, heard.cells], axis=-1)
     return tf.tensor_scatter_nd_max(kept, places, heard.since)
 
@@ -214,10 +228,7 @@ def heard_of(
         slots: How many the history has.
         room: How many spikes there may be.
     """
-    first, last = chunk
-    clear = np.zeros(slots, np.bool_)
-    clear[np.arange(max(first, last - slots), last) % slots] = True
     places, values = np.zeros((2, room), np.int32), np.zeros(room, since.dtype)
     n = len(steps)
     places[0, :n], places[1, :n], values[:n] = steps % slots, cells, since
-    return Heard(clear, places[0], places[1], values)
+    return Heard(np.array(chunk, np.int64), places[0], places[1], values)

@@ -10,6 +10,7 @@ from somaflow.compiler.arrivals import Arrivals
 from somaflow.compiler.coupling import with_definitions
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
+from somaflow.compiler.sending import under_way
 from somaflow.compiler.share import received
 from somaflow.compiler.single import GeneralConstants, GeneralSums
 from somaflow.compiler.states import (
@@ -97,11 +98,18 @@ class NetworkDynamics:
             rules=parameters.rules,
         )
 
-    def received(self, carry: Carry, parameters: Parameters) -> Carry:
-        """Return the state at a chunk's start with the spikes that a share has heard of."""
+    def received(self, carry: Carry, parameters: Parameters, step: Tensor) -> Carry:
+        """Return the state at a chunk's start with the spikes that a share has heard of.
+
+        Args:
+            carry: The state.
+            parameters: The arguments of the compiled functions.
+            step: The number of steps made before.
+        """
         event, heard = carry.event, parameters.heard
         spikes = {key: received(past, heard[key]) for key, past in event.spikes.items()}
-        return carry._replace(event=event._replace(spikes=spikes))
+        event = event._replace(spikes=spikes)
+        return carry._replace(event=under_way(self.tables, event, parameters, step))
 
     def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:
         """Compute what events have opened at each node and at the end, and who is refractory."""

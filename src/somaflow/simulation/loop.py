@@ -166,7 +166,7 @@ def _chunk(
     ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
-        carry = carry if system.receive is None else system.receive(carry, parameters)
+        carry = carry if system.receive is None else system.receive(carry, parameters, first)
         unpack = _pack(prepared, dtype)
 
         kept = () if keeps is None else keeps.empty()

@@ -147,8 +147,9 @@ class System(Generic[Parameters, Prepared, Context]):
             step after it, before the jump; None where nobody asks what it was.
         until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
             `since` being its crossings and all else as for `follow`; None where it does not.
-        receive: `(carry, parameters) -> carry`, puts what has come from elsewhere into the state
-            at the start of a chunk; None where nothing comes.
+        receive: `(carry, parameters, step) -> carry`, puts what has come from elsewhere into the
+            state at the start of a chunk, `step` being the number of steps made before; None where
+            nothing comes.
     """
 
     initial: Carry
@@ -170,4 +171,4 @@ class System(Generic[Parameters, Prepared, Context]):
     passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
     alongside: int = 0
     until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None
-    receive: Callable[[Carry, Parameters], Carry] | None = None
+    receive: Callable[[Carry, Parameters, Tensor], Carry] | None = None

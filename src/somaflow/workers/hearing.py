@@ -1,7 +1,7 @@
 """Hearing: the spikes that a share says and hears, and what it has recorded for the first one."""
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from somaflow.compiler.share import Heard, heard_of
 from somaflow.network.network import Network
 from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
+from somaflow.numerics.device import compiled
+from somaflow.numerics.types import Tensor
 from somaflow.running.job import Job
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
@@ -81,17 +83,22 @@ class Hearing:
 
     Args:
         mine: The share.
+        advance: Its compiled loop.
 
     Attributes:
         spikes: Those of all shares in the last chunk: the step, the place among all sources, the
             time to the step's end and what is kept, float64 `[3 + n_values, n_spikes]`.
     """
 
-    def __init__(self, mine: Mine) -> None:
+    def __init__(self, mine: Mine, advance: Advance) -> None:
         self.mine, self.layout = mine, Layout.of(mine.job.network)
+        self.parameters = advance.parameters
         system, own = mine.compiled.system, mine.bounds[mine.k]
         self.receive, self.heard = system.receive, _tensors(system.parameters.heard)
-        self.slots = {key: len(history) for key, history in system.initial.event.spikes.items()}
+        histories = system.initial.event.spikes
+        # Of whom no history is kept, what is heard of a chunk is sent on at once.
+        self.slots = {key: len(histories.get(key, range(mine.span))) for key in self.heard}
+        self.programs: dict[int, Callable[[Carry, Any, Tensor], Carry]] = {}
         self.kind = tf.as_dtype(mine.job.dtype).as_numpy_dtype
         self.room = room_of(mine.job.network, mine.span)
         self.spikes = np.zeros((3 + mine.alongside, 0))
@@ -126,7 +133,10 @@ class Hearing:
         self.spikes = spikes[:, np.lexsort((spikes[1], spikes[0]))]
         told, carry = self._told(chunk, self.room), chunk.carry
         if told is None:  # more than there is room for: the compiled function hears of nothing
-            self.heard = _tensors(self._told(chunk, self.spikes.shape[1]))
+            most = self.room  # of few sizes, as each is compiled
+            while most < self.spikes.shape[1]:
+                most *= 2
+            self.heard = _tensors(self._told(chunk, most))
             carry = self.settled(carry)
             told = self.mine.compiled.system.parameters.heard
         self.heard = _tensors(told)
@@ -136,7 +146,11 @@ class Hearing:
     def settled(self, carry: Carry) -> Carry:
         """Return the state at the end of a chunk with what was heard of it."""
         assert self.receive is not None
-        return self.receive(carry, self.mine.compiled.system.parameters._replace(heard=self.heard))
+        if not self.heard:
+            return carry
+        one = next(iter(self.heard.values()))
+        program = self.programs.setdefault(one.cells.shape[0], compiled(self.receive))
+        return program(carry, self.parameters._replace(heard=self.heard), one.steps[1])
 
     def _told(self, chunk: Chunk, room: int) -> dict[str, Heard] | None:
         """Return what is heard of each history; None where there is no room."""
