@@ -41,12 +41,14 @@ class Division:
         interval_steps: Steps from one exchange to the next.
         interval_ms: The same in biological ms.
         whole: What is whole in one worker, and why.
+        at_least: Whether the interval may turn out to be longer, once delays are drawn.
     """
 
     cells: tuple[dict[str, int], ...]
     interval_steps: int
     interval_ms: float
     whole: tuple[Held, ...]
+    at_least: bool = False
 
     def __str__(self) -> str:
         lines = []
@@ -54,7 +56,8 @@ class Division:
             said = ", ".join(f"{name} {count:,}" for name, count in own.items())
             lines.append(f"{f'worker {k}':<25} {said or 'no cells'}")
         steps = f"{self.interval_steps:,} step{'s' * (self.interval_steps > 1)}"
-        lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms")
+        or_more = ", or more" if self.at_least else ""
+        lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms{or_more}")
         lines += [f"{'whole in one worker':<25} {held}" for held in self.whole]
         return "\n".join(lines)
 

@@ -101,7 +101,8 @@ def division_of(job: Job, count: int) -> Division:
     """Return how some workers share a run."""
     cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds_of(job, count))
     steps = min(interval_of(job), job.n_steps)
-    return Division(cells, steps, steps * job.dt, tuple(held_of(job)))
+    longer = steps < min(interval_of(job, _STEPS), job.n_steps)
+    return Division(cells, steps, steps * job.dt, tuple(held_of(job)), longer)
 
 
 def groupings_of(job: Job) -> list[Grouping]:
