@@ -74,7 +74,7 @@ def test_delays_of_every_kind_have_the_bits_of_one(count: int, dtype: str, solve
     assert not differences(
         one, shared(asked(network, 15 * ms, **asks), cut(network, count)), record
     )
-    assert all(len(one[f"{name}.spikes"].times) > 20 for name in "EIS")
+    assert all(len(one[f"{name}.spikes"].times) > 3 for name in "EIS")
 
 
 @pytest.mark.slow
@@ -112,6 +112,7 @@ def test_an_exchange_is_due_after_the_smallest_delay() -> None:
     for delay, steps in [
         (sf.Uniform(0.5 * ms, 4 * ms), 5),
         (clipped, 2),
+        (sf.Normal(1.5 * ms, 0.75 * ms, low=0.05 * ms), 1),  # no drawn one is rounded to none
         (np.linspace(0.7, 4, 1600).reshape(40, 40) * ms, 7),
         ("0.4*ms + 0.1*ms*abs(i - j)", 4),
     ]:

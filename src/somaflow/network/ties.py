@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from somaflow.equations.drawing import Distribution
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping, group
 from somaflow.network.network import Network
@@ -99,7 +100,9 @@ def shortest_delay(projection: Projection, dt: float) -> int:
         projection: The projection.
         dt: The step in ms.
     """
-    return round(min(max(projection.shortest_delay, 0) / dt, _LONGEST))
+    steps = min(max(projection.shortest_delay, 0) / dt, _LONGEST)
+    # What is drawn is above the bound, not at it, so half a step is rounded up.
+    return int(steps + 0.5) if isinstance(projection.delay, Distribution) else round(steps)
 
 
 def _tie(projection: Projection, dt: float) -> str:

@@ -152,6 +152,11 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         check_places(recorder, network, whole, heard)
     records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
     span = interval_of(job, min(least for *_, least in heard))
+    if not span:
+        raise RunError(
+            "several workers cannot compute this run: a delay that was drawn is half a step of "
+            f"{job.dt:g} ms or less, and acts at once; give the delays a bound that is higher."
+        )
     initial: Mapping[str, Mapping[str, object]] | FinalState
     final = job.initial
     if isinstance(final, FinalState):
