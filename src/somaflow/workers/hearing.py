@@ -97,7 +97,7 @@ class Hearing:
         self.receive, self.heard = system.receive, _tensors(system.parameters.heard)
         histories = system.initial.event.spikes
         # Of whom no history is kept, what is heard of a chunk is sent on at once.
-        self.slots = {key: len(histories.get(key, range(mine.span))) for key in self.heard}
+        self.slots = {k: len(histories[k]) if k in histories else mine.span for k in self.heard}
         self.programs: dict[int, Callable[[Carry, Any, Tensor], Carry]] = {}
         self.kind = tf.as_dtype(mine.job.dtype).as_numpy_dtype
         self.room = room_of(mine.job.network, mine.span)
