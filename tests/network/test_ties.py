@@ -34,7 +34,14 @@ def test_spikes_that_arrive_a_step_later_hold_nothing_together():
     [
         ({"delay": 0 * ms}, "delays are shorter than a step in on"),
         ({"delay": 0.04 * ms}, "delays are shorter than a step in on"),
-        ({"delay": sf.Uniform(1 * ms, 2 * ms)}, "delays differ in on"),
+        (
+            {"delay": sf.Uniform(0.04 * ms, 2 * ms)},
+            "delays differ and may be shorter than a step in on",
+        ),
+        (
+            {"delay": sf.LogNormal(2 * ms, 1 * ms)},
+            "delays differ and may be shorter than a step in on",
+        ),
         (
             {"model": GAP, "weight": None, "delay": None},
             "presynaptic variables are read in on",
@@ -51,6 +58,22 @@ def test_what_meets_within_a_step_is_held_together_and_it_is_said_by_what(more, 
     (held,) = together(network, [], DT)
     assert held.names == ("A", "B")
     assert held.reasons[0].startswith(reason)  # and its way back
+
+
+def test_projections_whose_delays_differ_are_shared_with_all_that_wait_for_the_same_spikes():
+    far = joined(name="far", post=C, delay=sf.Uniform(1 * ms, 2 * ms))
+    assert goes_by_spikes(far, DT)
+    assert together(sf.Network(A, C, far), [], DT) == []
+    near = joined(delay=sf.Uniform(0 * ms, 2 * ms))
+    (held,) = together(sf.Network(A, B, C, near, far), [], DT)
+    assert held.names == ("A", "B", "C")
+    assert held.reasons == (
+        "delays differ and may be shorter than a step in on",
+        "delays differ, and others of the same synapse are not shared in far",
+    )
+    other = joined(SYNAPSES.exponential_current(tau=9 * ms), "far", A, C, delay=far.delay)
+    (held,) = together(sf.Network(A, B, C, near, other), [], DT)
+    assert held.names == ("A", "B")
 
 
 def test_links_rules_and_reductions_hold_too():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-from wholes import RATES, asked, cut, differences, different_states, lif, shared
+from wholes import RATES, asked, contents, cut, differences, different_states, lif, shared
 
 import somaflow as sf
 from somaflow.network.shares import shares
@@ -281,12 +281,6 @@ def test_a_store_goes_on_with_another_number_of_shares(tmp_path: Path) -> None:
     assert contents(one) == contents(parts)
 
 
-def contents(store: Path) -> dict[Path, bytes]:
-    """Return all that is recorded in a store."""
-    files = [f for f in store.rglob("*") if f.is_file() and f.parent != store]
-    return {f.relative_to(store): f.read_bytes() for f in files}
-
-
 @pytest.mark.slow
 def test_more_spikes_than_are_heard_at_once_and_means_over_synapses() -> None:
     e = sf.Population("E", 40, lif(v=sf.Uniform(-60 * mV, -52 * mV)), "v > -55*mV", "v += 0.001*mV")
@@ -312,7 +306,7 @@ def test_what_meets_within_a_step_is_whole_in_one_share() -> None:
     }
     a, b, c, d, e, f, g, h, k = cells.values()
     wired = {"weight": 0.1 * nA}
-    varied = sf.Uniform(1 * ms, 2 * ms)
+    varied = sf.Uniform(0.04 * ms, 2 * ms)
     network = sf.Network(
         *cells.values(),
         sf.Projection(a, b, sf.load("gap_junction"), sf.OneToOne()),

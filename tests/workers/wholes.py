@@ -1,6 +1,7 @@
 """Networks that several shares compute, and what makes two runs the same."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,9 @@ def real(state: sf.FinalState, path: str, array: np.ndarray) -> np.ndarray:
         assert state.network is not None
         return array[..., : state.network.projection(next(iter(members))).pre.population.size]
     return array
+
+
+def contents(store: Path) -> dict[Path, bytes]:
+    """Return all that is recorded in a store."""
+    files = [f for f in store.rglob("*") if f.is_file() and f.parent != store]
+    return {f.relative_to(store): f.read_bytes() for f in files}

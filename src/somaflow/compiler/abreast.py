@@ -15,12 +15,12 @@ import numpy as np
 
 from somaflow.compiler.coupling import AnyCoupling, Group, Route
 from somaflow.compiler.jumping import JumpingCoupling, JumpingState
+from somaflow.compiler.ring import of_length, slots_of
 from somaflow.compiler.wiring import Member, Wiring
 from somaflow.network.groups import kinetics
 from somaflow.numerics.delivery import Part, out_lists
 from somaflow.numerics.sums import block_sums
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.system import Array
 
 # Synapses of groups that are joined. With more, a step costs more than what stands before the
 # first, and each group then is asked by itself whether there is anything to do.
@@ -92,7 +92,7 @@ def abreast(
     """Join groups of one kind.
 
     Args:
-        couplings: Of all groups. Rings of those that are joined become of one length.
+        couplings: Of all groups.
         dt: The step in ms.
         dtype: NumPy type of the run.
 
@@ -131,7 +131,8 @@ def _kind(coupling: JumpingCoupling) -> tuple[object, ...] | None:
         return None
     latest = coupling.wiring.latest  # alike, or short rings would be as long as long ones
     longest = None if latest is None else latest.bit_length()
-    return kinetics(group.members[0].projection, coupling.form), longest, form, shape
+    alike = longest, form, shape, group.heard
+    return kinetics(group.members[0].projection, coupling.form), *alike
 
 
 # Of couplings that can be joined, what says which of them are.
@@ -157,8 +158,6 @@ def _joined(parts: Sequence[JumpingCoupling], dt: float, dtype: np.dtype) -> Jum
     group: Group = replace(parts[0].group, members=members, routes=routes)
     width = routes[0].columns.stop - routes[0].columns.start
     wiring = AbreastWiring([part.wiring for part in parts], width, dtype)
-    for part in parts:
-        part.wiring.latest = wiring.latest
     coupling = JumpingCoupling(group, wiring, dtype)
     first = members[0].projection.equations.parameters
     coupling.check({name: p.value.astype(dtype) for name, p in first.items()}, dt)
@@ -166,32 +165,37 @@ def _joined(parts: Sequence[JumpingCoupling], dt: float, dtype: np.dtype) -> Jum
 
 
 def together(
-    events: Mapping[str, object], made_of: Sequence[tuple[AnyCoupling, ...]]
+    events: Mapping[str, object], made_of: Sequence[tuple[AnyCoupling, ...]], step: int
 ) -> dict[str, object]:
-    """Return what is kept of groups, by their keys, with the groups that are joined as one."""
+    """Return what is kept of groups, by their keys, with the groups that are joined as one.
+
+    Args:
+        events: What is kept. Rings of groups that are joined become as long as the longest.
+        made_of: Of each coupling that is computed those that it was made of.
+        step: Steps made before.
+    """
     events = dict(events)
     for parts in made_of:
         if len(parts) > 1:
             states = [events.pop(part.group.key) for part in parts]
-            events[parts[0].group.key] = _concatenated(states)  # pyright: ignore
+            events[parts[0].group.key] = _concatenated(states, step)  # pyright: ignore
     return events
 
 
 def apart(
-    events: Mapping[str, object], made_of: Sequence[tuple[AnyCoupling, ...]]
+    events: Mapping[str, object], made_of: Sequence[tuple[AnyCoupling, ...]], step: int
 ) -> dict[str, object]:
     """Return what is kept of each group by itself: the other way of `together`."""
     events = dict(events)
     for parts in made_of:
         if len(parts) > 1:
             whole: JumpingState = events.pop(parts[0].group.key)  # pyright: ignore
-            widths = [part.wiring.width for part in parts]
-            for part, state in zip(parts, _split(whole, widths), strict=True):
+            for part, state in zip(parts, _split(whole, parts, step), strict=True):
                 events[part.group.key] = state
     return events
 
 
-def _concatenated(states: Sequence[JumpingState]) -> JumpingState:
+def _concatenated(states: Sequence[JumpingState], step: int) -> JumpingState:
     sums = {
         name: np.concatenate([np.asarray(state.sums[name]) for state in states], axis=-1)
         for name in states[0].sums
@@ -199,25 +203,22 @@ def _concatenated(states: Sequence[JumpingState]) -> JumpingState:
     if isinstance(states[0].late, tuple):
         return JumpingState(sums, {})
     widths = [next(iter(state.sums.values())).shape[-1] for state in states]
-    slots = [_slots(state.late, width) for state, width in zip(states, widths, strict=True)]
+    slots = [slots_of(state.late, width) for state, width in zip(states, widths, strict=True)]
+    longest = max(map(len, slots))
+    slots = [of_length(slot, longest, step) for slot in slots]
     ring = np.concatenate([*(slot[:, :-1] for slot in slots), slots[0][:, -1:]], axis=1)
     return JumpingState(sums, {}, ring.reshape(-1, ring.shape[-1]))
 
 
-def _split(whole: JumpingState, widths: Sequence[int]) -> Iterator[JumpingState]:
-    end = 0
-    for width in widths:
-        begin, end = end, end + width
+def _split(whole: JumpingState, parts: Sequence[AnyCoupling], step: int) -> Iterator[JumpingState]:
+    end, width = 0, sum(part.wiring.width for part in parts)
+    for part in parts:
+        begin, end = end, end + part.wiring.width
         sums = {name: np.asarray(total)[..., begin:end] for name, total in whole.sums.items()}
         late = ()
-        if not isinstance(whole.late, tuple):
-            slots = _slots(whole.late, sum(widths))
+        if part.wiring.latest is not None:
+            slots = slots_of(np.asarray(whole.late), width)
             ring = np.concatenate([slots[:, begin:end], slots[:, -1:]], axis=1)
+            ring = of_length(ring, part.wiring.latest + 2, step)
             late = ring.reshape(-1, ring.shape[-1])
         yield JumpingState(sums, {}, late)
-
-
-def _slots(ring: Array, width: int) -> Array:
-    """Return a ring as `[n_slots, width + 1, height]`; the last column takes what leads nowhere."""
-    array = np.asarray(ring)
-    return array.reshape(-1, width + 1, array.shape[-1])

@@ -20,7 +20,8 @@ from somaflow.compiler.reach import check_gaps, decay_reach
 from somaflow.compiler.recordings import View
 from somaflow.compiler.rows import refusal
 from somaflow.compiler.rules import Rules
-from somaflow.compiler.share import Receiving, Share
+from somaflow.compiler.sending import Receiving
+from somaflow.compiler.share import Share
 from somaflow.compiler.step import NetworkDynamics
 from somaflow.compiler.stopping import Stopping
 from somaflow.compiler.tables import Tables
@@ -140,8 +141,10 @@ def compile_network(
         for layout, p in zip(tables.layouts, tables.populations, strict=True)
         if p.spiking
     )
-    histories = {} if share is None else share.histories(start.event.spikes)
-    own = {key: past for key, past in start.event.spikes.items() if key not in histories}
+    senders = [name for c, _ in tables.heard for name in tables.senders(c)]
+    spikes = start.event.spikes
+    histories = {} if share is None else share.histories(spikes, senders, tables.dtype)
+    own = {key: past for key, past in spikes.items() if key not in histories}
     start = start._replace(event=start.event._replace(spikes=own))
     noisy = any(population.equations.noises for population in tables.populations)
     diffusion = Diffusion(dynamics) if noisy else None
@@ -167,7 +170,7 @@ def compile_network(
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,
-        receive=None if share is None else Receiving(histories).received,
+        receive=None if share is None else Receiving(tables, histories).received,
         histories=histories,
         until=None if ending is None else Stopping(dynamics, ending).holds,
     )

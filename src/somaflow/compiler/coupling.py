@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -92,6 +92,9 @@ class Group:
             Spikes that were sent earlier do not arrive. None where all do.
         counted: Where it is a Poisson input, which has no projection and no presynaptic cells: its
             number. `source` is then the population that it reaches.
+        heard: Of a share, whether delays differ and some of the presynaptic cells are elsewhere:
+            what spikes send is put under way by `Coupling.sent` once all cells' are heard of, and
+            not in their step.
     """
 
     unseen = ("members", "before", "begun", "initial")
@@ -109,6 +112,7 @@ class Group:
     members: list[Member] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     counted: int | None = None
+    heard: bool = False
 
     @property
     def kind(self) -> str:
@@ -313,6 +317,19 @@ class Coupling(Protocol[StateT, ConstantsT, ContextT, SumsT]):
 
 # A coupling whose own types the place does not know: it hands back what the coupling gave.
 AnyCoupling = Coupling[Any, Any, Any, Any]
+
+
+class Sending(Coupling[Any, Any, Any, Any], Protocol):
+    """How a group is computed whose delays differ between synapses that go by spikes."""
+
+    def sent(self, event: Any, spikes: Spikes, tick: Tick, prepared: Any) -> Any:
+        """Return the event state with what the spikes of a step send, which arrives later."""
+        ...
+
+
+def is_heard(coupling: AnyCoupling) -> TypeGuard[Sending]:
+    """Tell whether what spikes send is put under way once all are heard of (`Group.heard`)."""
+    return coupling.group.heard
 
 
 def check_numbers(group: Group, parameters: dict[str, Array]) -> None:

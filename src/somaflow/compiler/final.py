@@ -43,6 +43,11 @@ class KeptGroup:
     places: tuple[float, ...] = ()
     began: str | None = ""
 
+    @property
+    def width(self) -> int:
+        """Number of columns of its sums."""
+        return max(end for _, _, end in self.members.values())
+
     def check(self, name: str, wired: str, began: str) -> None:
         """Refuse synapses with variables of their own that are others now.
 

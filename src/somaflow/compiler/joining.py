@@ -106,15 +106,17 @@ class Joining:
         if type(form) in KINDS:  # elsewhere, each synapse has its own
             values = equations.initial_values({}, first.synapse_name)
             initial = {s: float(np.asarray(v)) for s, v in values.items()}
+        sender, share = name_of_sender(first), self.share
         group = Group(
             key=grouping.key,
             form=form,
-            source=self.place[name_of_sender(first)],
+            source=self.place[sender],
             initial=initial,
             lowered=self._lowered(first, form),
             delay=delay,
             place=place,
             nodes=self.nodes,
+            heard=share is not None and delay is None and not share.has_all(sender),
         )
         for projection, own in zip(grouping.projections, grouping.forms, strict=True):
             self._add_route(group, projection, own)
@@ -155,7 +157,7 @@ class Joining:
         else:
             synapses = share.synapses[group.key]
             chosen = groups.chosen(grouping, share.degrees[group.key], self.dtype.itemsize)
-            if group.delay:  # its spikes are those of all cells of the whole
+            if group.delay or group.heard:  # its spikes are those of all cells of the whole
                 n_pre = share.width(self.populations[group.source].name)
         before = group.before
         if before is not None and (group.delay is None) == (before.delay is None):

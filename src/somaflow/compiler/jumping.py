@@ -175,9 +175,14 @@ class JumpingCoupling:
             sums = (end + part for end, part in zip(ends, rows, strict=False))
             return (*sums, *rows[len(ends) :])
 
+        if self.wiring.latest is not None:
+            kept = event if self.group.heard else self.sent(event, spikes, tick, prepared)
+            arrived, late = self._ring(since).take(kept.late, tick.step)
+            sums, charge, added = finished(self.linear, self.ports, grown_by(tf.unstack(arrived)))
+            return Effect(JumpingState(sums, kept.pre, late), charge, {}, added)
+
         def traces(now: Tensors) -> tuple[Tensor, ...]:
-            jumped = self.traces.linear.advance(prepared.pre, now, since) if now else {}
-            return tuple(tf.where(hit, jumped[s], calm[s]) for s in form.pre_states)
+            return self._traced(now, since, calm, prepared)
 
         sending, some = None, tf.reduce_any(hit)
         if self.wiring.choice.form == "loop":
@@ -203,20 +208,40 @@ class JumpingCoupling:
             nothing = tf.zeros([*since.shape[:-1], self.wiring.width], since.dtype)
             return *ends, *[nothing] * (self.height - len(ends)), *still
 
-        rest = ()
-        if sending is not None and self.wiring.latest is not None:
-            jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, still, traces)
-            ring = Ring(self.wiring, self.height, tuple(since.shape[:-1]))
-            one = self._of_one(jumps, added, since, prepared)
-            late = ring.add_values(event.late, arrays, sending, one, tick.step)
-            arrived, rest = ring.take(late, tick.step)
-            rows, some = grown_by(tf.unstack(arrived)), None
-        else:
-            every = tf.cond(some, delivered, quiet)
-            rows, traced = every[: self.height], every[self.height :]
-        sums, charge, added = finished(self.linear, self.ports, rows)
-        states = dict(zip(form.pre_states, traced, strict=True))
-        return Effect(JumpingState(sums, states, rest), charge, {}, added, some=some)
+        every = tf.cond(some, delivered, quiet)
+        sums, charge, added = finished(self.linear, self.ports, every[: self.height])
+        states = dict(zip(form.pre_states, every[self.height :], strict=True))
+        return Effect(JumpingState(sums, states), charge, {}, added, some=some)
+
+    def sent(
+        self, event: JumpingState, spikes: Spikes, tick: Tick, prepared: JumpingConstants
+    ) -> JumpingState:
+        """Put what the spikes of a step will deliver into the ring, and move the traces on."""
+        since, form, arrays = spikes.pre, self.form, prepared.arrays
+        calm = self.traces.later(prepared.pre, event.pre, tick.dt)
+        still = tuple(calm[s] for s in form.pre_states)
+
+        def traces(now: Tensors) -> tuple[Tensor, ...]:
+            return self._traced(now, since, calm, prepared)
+
+        mask = tf.reduce_any(tf.reshape(since > 0, [-1, since.shape[-1]]), axis=0)
+        sending = senders(arrays["first"], mask)
+        # Traces move also of cells without synapses.
+        some = tf.reduce_any(since > 0) if form.pre_states else sending.some
+        jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, still, traces)
+        one = self._of_one(jumps, added, since, prepared)
+        late = self._ring(since).add_values(event.late, arrays, sending, one, tick.step)
+        return JumpingState(event.sums, dict(zip(form.pre_states, traced, strict=True)), late)
+
+    def _ring(self, since: Tensor) -> Ring:
+        return Ring(self.wiring, self.height, tuple(since.shape[:-1]))
+
+    def _traced(
+        self, now: Tensors, since: Tensor, calm: Tensors, prepared: JumpingConstants
+    ) -> tuple[Tensor, ...]:
+        """Return the traces at the step's end, given those behind the spikes."""
+        jumped = self.traces.linear.advance(prepared.pre, now, since) if now else {}
+        return tuple(tf.where(since > 0, jumped[s], calm[s]) for s in self.form.pre_states)
 
     def _sizes(
         self,

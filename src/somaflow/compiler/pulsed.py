@@ -4,6 +4,7 @@ Between pulses a gate only decays, and so does the sum of the gates over the syn
 with one rate. So the sum is a state, and synapses are visited only while a pulse lasts somewhere.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -181,55 +182,68 @@ class PulsedCoupling:
 
     def arrive(self, event: PulsedState, tick: Tick, prepared: PulsedConstants) -> PulsedContext:
         """Return the sums at each node and at the end, and the gates at the end."""
-        decays, rates = prepared.decays, prepared.rates
+        decays = prepared.decays
         parts = tick.fractions
         gate, remaining, arrays = event.gate, event.remaining, prepared.arrays
         opened = list(tf.unstack(at_all_times(decays, event.sum)))
-        later = self.wiring.latest is not None
+        if self.wiring.latest is not None:
+            kept = event if self.group.heard else self._open(event, tick, prepared)
+            arrived, late = self._ring(event, len(parts)).take(kept.late, tick.step)
+            opened = [a + arrived[k] for k, a in enumerate(opened)]
+            sums = self._at(tick, event, opened)
+            return PulsedContext(*sums, kept.gate, kept.remaining, late)
 
-        # Outside pulses a conductance only decays. Within them it gains what the gates gain over
-        # decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
-        # zero changes no bit.
-        def gains() -> tuple[list[Tensor], Tensor]:
-            grown, end = [], gate
-            for c, decay in zip(parts, tf.unstack(decays), strict=True):
-                later_gate = after(gate, remaining, c * tick.dt, rates)
-                # Selected, not subtracted to zero: a product and a difference may be contracted,
-                # and leave a rounding residue where 0 is meant.
-                grown.append(
-                    tf.where(remaining > 0, later_gate - gate * decay, tf.zeros_like(gate))
-                )
-                end = tf.where(remaining > 0, later_gate, gate * decay)
-            return grown, end
+        def pulsing() -> tuple[Tensor, ...]:
+            grown, end = self._gains(event, tick, prepared)
+            added = [self.wiring.sum(arrays, gain) for gain in grown]
+            total = [a + b for a, b in zip(opened, added, strict=True)]
+            return (*total, end, tf.maximum(remaining - tick.dt, 0))
 
-        if not later:
+        def silent() -> tuple[Tensor, ...]:
+            return (*opened, gate * decays[-1], remaining)
 
-            def pulsing() -> tuple[Tensor, ...]:
-                grown, end = gains()
-                added = [self.wiring.sum(arrays, gain) for gain in grown]
-                total = [a + b for a, b in zip(opened, added, strict=True)]
-                return (*total, end, tf.maximum(remaining - tick.dt, 0))
+        *opened, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing, silent)
+        return PulsedContext(*self._at(tick, event, opened), end, left)
 
-            def silent() -> tuple[Tensor, ...]:
-                return (*opened, gate * decays[-1], remaining)
+    def _gains(
+        self, event: PulsedState, tick: Tick, prepared: PulsedConstants
+    ) -> tuple[list[Tensor], Tensor]:
+        """Return what gates gain over decay at each node, and the gates at the end.
 
-            *opened, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing, silent)
-            return PulsedContext(*self._at(tick, event, opened), end, left)
-        ring = Ring(self.wiring, len(parts), tuple(gate.shape[:-1]))
+        Outside pulses a conductance only decays. Within them it gains what the gates gain over
+        decay: zero for a cell outside a pulse, so that leaving the sum out where all terms are
+        zero changes no bit.
+        """
+        gate, remaining = event.gate, event.remaining
+        grown, end = [], gate
+        for c, decay in zip(tick.fractions, tf.unstack(prepared.decays), strict=True):
+            later = after(gate, remaining, c * tick.dt, prepared.rates)
+            # Selected, not subtracted to zero: a product and a difference may be contracted,
+            # and leave a rounding residue where 0 is meant.
+            grown.append(tf.where(remaining > 0, later - gate * decay, tf.zeros_like(gate)))
+            end = tf.where(remaining > 0, later, gate * decay)
+        return grown, end
 
-        # A ring passes no conditional: XLA would copy it in both branches.
-        def pulsing_later() -> tuple[Tensor, ...]:
-            grown, end = gains()
+    def _ring(self, event: PulsedState, height: int) -> Ring:
+        return Ring(self.wiring, height, tuple(event.gate.shape[:-1]))
+
+    def _open(self, event: PulsedState, tick: Tick, prepared: PulsedConstants) -> PulsedState:
+        """Put what gates gain in a step into the ring, and move the gates on, without its spikes.
+
+        A ring passes no conditional: XLA would copy it in both branches.
+        """
+        gate, remaining, n = event.gate, event.remaining, len(tick.fractions)
+
+        def pulsing() -> tuple[Tensor, ...]:
+            grown, end = self._gains(event, tick, prepared)
             return tf.stack(grown), end, tf.maximum(remaining - tick.dt, 0)
 
-        def silent_later() -> tuple[Tensor, ...]:
-            return tf.zeros([len(parts), *gate.shape], gate.dtype), gate * decays[-1], remaining
+        def silent() -> tuple[Tensor, ...]:
+            return tf.zeros([n, *gate.shape], gate.dtype), gate * prepared.decays[-1], remaining
 
-        grown, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing_later, silent_later)
-        late = ring.add(event.late, arrays, grown, tick.step)
-        arrived, late = ring.take(late, tick.step)
-        opened = [a + arrived[k] for k, a in enumerate(opened)]
-        return PulsedContext(*self._at(tick, event, opened), end, left, late)
+        grown, end, left = tf.cond(tf.reduce_any(event.busy > 0), pulsing, silent)
+        late = self._ring(event, n).add(event.late, prepared.arrays, grown, tick.step)
+        return event._replace(gate=end, remaining=left, late=late)
 
     @staticmethod
     def _at(tick: Tick, event: PulsedState, opened: list[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -267,40 +281,90 @@ class PulsedCoupling:
         prepared: PulsedConstants,
     ) -> Effect[PulsedState, list[Tensor]] | None:
         """Begin the pulses of the cells whose spikes arrive, each at its crossing."""
-        since, rates, arrays = spikes.pre, prepared.rates, prepared.arrays
-        gate, remaining = event.gate, event.remaining
+        since, arrays = spikes.pre, prepared.arrays
+        if self.wiring.latest is not None:
+            kept = event
+            if not self.group.heard:
+                ended = event._replace(gate=context.gate, remaining=context.remaining)
+                kept = self._begin(event, ended, since, tick, prepared)
+            added, late_end = self._ring(event, 2).take(kept.late_end, tick.step)
+            total = context.end + added[0]
+            state = kept._replace(sum=total, late=context.late, late_end=late_end)
+            return Effect(state, [added[1]], {}, {})
+
+        def deliver(gain: Tensor) -> Tensor:
+            return self.wiring.sum(arrays, gain)
+
+        nothing = tf.zeros_like(context.end)
+        opened, left, busy, *added = self._pulses(
+            event, context, since, tick, prepared, deliver, nothing
+        )
+        state = PulsedState(context.end + added[0], opened, left, busy)
+        return Effect(state, [added[1]], {}, {})
+
+    def _pulses(
+        self,
+        event: PulsedState,
+        ended: PulsedState | PulsedContext,
+        since: Tensor,
+        tick: Tick,
+        prepared: PulsedConstants,
+        deliver: Callable[[Tensor], Tensor],
+        nothing: Tensor,
+    ) -> Sequence[Tensor]:
+        """Return what spikes leave of gates: these, their pulses, and what they add.
+
+        Args:
+            event: What was kept at the step's start.
+            ended: The gates at its end without its spikes, and their pulses.
+            since: The time from each spike to the step's end.
+            tick: The step.
+            prepared: What `prepare` returned.
+            deliver: What is made of what is added at the step's end, and of its charge.
+            nothing: What is made of nothing.
+        """
+        gate, remaining, rates = event.gate, event.remaining, prepared.rates
         hit, waited = since > 0, tf.maximum(event.busy - 1, 0)
-        later = self.wiring.latest is not None
-        ring = Ring(self.wiring, 2, tuple(gate.shape[:-1])) if later else None
 
         def pulsed() -> tuple[Tensor, ...]:
             crossing = after(gate, remaining, tick.dt - since, rates)
             rest = tf.maximum(remaining - (tick.dt - since), 0)
             whole = tf.zeros_like(since) + rates.duration
             opened = after(crossing, whole, since, rates)
-            gain = tf.where(hit, opened - context.gate, tf.zeros_like(gate))
-            left = tf.where(hit, tf.maximum(whole - since, 0), context.remaining)
+            gain = tf.where(hit, opened - ended.gate, tf.zeros_like(gate))
+            left = tf.where(hit, tf.maximum(whole - since, 0), ended.remaining)
             more = swept(crossing, whole, since, rates) - swept(crossing, rest, since, rates)
             area = tf.where(hit, more, tf.zeros_like(gate))
-            if ring is not None:
-                added = (gain, area)
-            else:
-                added = (self.wiring.sum(arrays, gain), self.wiring.sum(arrays, area))
             begun = tf.where(tf.reduce_any(hit, axis=-1), prepared.busy, waited)
-            return (context.gate + gain, left, begun, *added)
+            return (ended.gate + gain, left, begun, deliver(gain), deliver(area))
 
         def quiet() -> tuple[Tensor, ...]:
-            nothing = tf.zeros_like(context.end if ring is None else gate)
-            return (context.gate, context.remaining, waited, nothing, nothing)
+            return (ended.gate, ended.remaining, waited, nothing, nothing)
 
-        opened, left, busy, *added = tf.cond(tf.reduce_any(hit), pulsed, quiet)
-        rest = ()
-        if ring is not None:
-            late = ring.add(event.late_end, arrays, tf.stack(added), tick.step)
-            added, rest = ring.take(late, tick.step)
-        total = context.end + added[0]
-        state = PulsedState(total, opened, left, busy, context.late, rest)
-        return Effect(state, [added[1]], {}, {})
+        return tf.cond(tf.reduce_any(hit), pulsed, quiet)
+
+    def _begin(
+        self,
+        event: PulsedState,
+        ended: PulsedState,
+        since: Tensor,
+        tick: Tick,
+        prepared: PulsedConstants,
+    ) -> PulsedState:
+        """Begin pulses, and put what spikes have added by the step's end into the ring."""
+        opened, left, busy, *added = self._pulses(
+            event, ended, since, tick, prepared, lambda gain: gain, tf.zeros_like(event.gate)
+        )
+        ring = self._ring(event, 2)
+        late_end = ring.add(event.late_end, prepared.arrays, tf.stack(added), tick.step)
+        return ended._replace(gate=opened, remaining=left, busy=busy, late_end=late_end)
+
+    def sent(
+        self, event: PulsedState, spikes: Spikes, tick: Tick, prepared: PulsedConstants
+    ) -> PulsedState:
+        """Put what gates do in a step into the rings, its spikes with them."""
+        ended = self._open(event, tick, prepared)
+        return self._begin(event, ended, spikes.pre, tick, prepared)
 
     def variable(self, name: str, route: Route) -> Location[PulsedState]:
         """Return what reads the gate, which each presynaptic cell has once."""

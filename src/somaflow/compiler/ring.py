@@ -7,6 +7,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from somaflow.compiler.wiring import Wiring
 from somaflow.numerics.delivery import Places, Value, columns_of, senders
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array
 
 
 class Ring:
@@ -61,3 +62,22 @@ def replaced(table: Tensor, rows: Tensor, start: Tensor) -> Tensor:
         places = start + tf.range(rows.shape[0])
         return tf.tensor_scatter_nd_update(table, places[:, None], rows)
     return xla.dynamic_update_slice(table, rows, tf.stack([start, tf.zeros_like(start)]))
+
+
+def slots_of(ring: Array, width: int) -> Array:
+    """Return a ring as `[n_slots, width + 1, height]`; the last column takes what leads nowhere."""
+    return ring.reshape(-1, width + 1, ring.shape[-1])
+
+
+def of_length(slots: Array, length: int, step: int) -> Array:
+    """Return a ring, as `slots_of` does, with another number of slots.
+
+    Args:
+        slots: The ring. What arrives later than the new one can hold is nothing.
+        length: How many slots there are to be.
+        step: Steps made before.
+    """
+    known = step - 1 + np.arange(min(len(slots), length) - 1)  # what has just arrived, and the rest
+    found = np.zeros((length, *slots.shape[1:]), slots.dtype)
+    found[known % length] = slots[known % len(slots)]
+    return found

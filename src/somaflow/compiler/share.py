@@ -6,14 +6,13 @@ in between compiled calls, so that a share does with its own spikes what it does
 others, in the order of all cells.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from somaflow.compiler.layout import padded
-from somaflow.compiler.states import Parameters
 from somaflow.compiler.wiring import one_weight
 from somaflow.network import groups
 from somaflow.network.choice import Degrees
@@ -26,7 +25,7 @@ from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
 from somaflow.numerics.device import stored
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.system import Array, Carry, Heard
+from somaflow.simulation.system import Array, Heard
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Share:
         whole: The whole network.
         every: The groups of its projections.
         own: The cells that are computed here.
+        span: Steps from one exchange to the next.
         synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
         degrees: Of each group how many synapses reach cells in the whole.
     """
@@ -46,6 +46,7 @@ class Share:
     whole: Network
     every: Sequence[Grouping]
     own: Bounds
+    span: int
     synapses: Mapping[str, Drawn]
     degrees: Mapping[str, Degrees]
 
@@ -58,15 +59,24 @@ class Share:
         """Return the number of cells of a sender in the whole, padding included."""
         return padded(sizes(self.whole)[sender])
 
-    def histories(self, spikes: Mapping[str, Array]) -> dict[str, Array]:
-        """Return of the last spikes of populations those of which more cells are elsewhere.
+    def histories(
+        self, spikes: Mapping[str, Array], senders: Iterable[str], dtype: np.dtype
+    ) -> dict[str, Array]:
+        """Return the last spikes of populations of which more cells are elsewhere.
 
         Args:
-            spikes: By `spikes NAME`.
+            spikes: Those that are part of the state, by `spikes NAME`.
+            senders: Populations whose spikes are put under way once they are heard of; where the
+                state has none of them, those of the last interval are `sent NAME`.
+            dtype: NumPy type of the run.
         """
-        return {
+        found = {
             key: past for key, past in spikes.items() if not self.has_all(key.partition(" ")[2])
         }
+        for name in senders:
+            if f"spikes {name}" not in found:
+                found[f"sent {name}"] = np.zeros((self.span, self.width(name)), dtype)
+        return found
 
     def post_cells(self, projection: Projection) -> Array:
         """Return the postsynaptic cells of a projection that are here, as the whole counts them."""
@@ -191,33 +201,15 @@ class Histories:
         self.size = int(ends[-1])
 
 
-class Receiving:
-    """What a share does with the spikes that it has heard of.
+def put(histories: Histories, heard: Heard) -> dict[str, Tensor]:
+    """Return the histories with what was heard of."""
 
-    Args:
-        histories: The last spikes of each sender of which more is elsewhere.
-    """
+    def one(k: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
+        since = tf.gather(heard.since, k)
+        return k + 1, stored(flat, since[None], tf.gather(heard.places, k))
 
-    unseen = ()
-
-    def __init__(self, histories: Mapping[str, Array]) -> None:
-        self.histories = Histories({key: past.shape for key, past in histories.items()})
-
-    def received(
-        self, carry: Carry, parameters: Parameters, heard: Heard
-    ) -> tuple[Carry, Parameters]:
-        """Return the state and the parameters of a chunk with what was heard."""
-        places = self.histories
-        if not places.size:
-            return carry, parameters
-
-        def put(k: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
-            since = tf.gather(heard.since, k)
-            return k + 1, stored(flat, since[None], tf.gather(heard.places, k))
-
-        start = tf.constant(0), tf.zeros([places.size], heard.since.dtype)
-        _, flat = tf.while_loop(lambda k, _: k < heard.count, put, start)
-        parts = tf.split(flat, [slots * width for slots, width in places.shapes.values()])
-        pairs = zip(places.shapes.items(), parts, strict=True)
-        past = {key: tf.reshape(part, shape) for (key, shape), part in pairs}
-        return carry, parameters._replace(heard=past)
+    start = tf.constant(0), tf.zeros([histories.size], heard.since.dtype)
+    _, flat = tf.while_loop(lambda k, _: k < heard.count, one, start)
+    parts = tf.split(flat, [slots * width for slots, width in histories.shapes.values()])
+    pairs = zip(histories.shapes.items(), parts, strict=True)
+    return {key: tf.reshape(part, shape) for (key, shape), part in pairs}

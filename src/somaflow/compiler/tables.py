@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from somaflow import description
 from somaflow.compiler.abreast import abreast, apart, together
 from somaflow.compiler.continuing import Continuing
-from somaflow.compiler.coupling import AnyCoupling, Route
+from somaflow.compiler.coupling import AnyCoupling, Route, is_heard
 from somaflow.compiler.drives import Drives, noise_names
 from somaflow.compiler.final import FinalState, KeptGroup, flattened
 from somaflow.compiler.first import first_values
@@ -62,6 +62,8 @@ class Tables:
             their threshold, where the crossing matters: cells without a reset, and events.
         links: What the equations of cells read of other cells.
         delays: The longest delay in steps of the spikes of each population; 0 where none is kept.
+        heard: The couplings whose spikes are put under way once all are heard of, each with its
+            place.
         past: What synapses read with a delay.
         each: The couplings that compute each synapse by itself, with their places among all.
         flowing: Those with a block of the flow state, behind those of the populations.
@@ -126,6 +128,7 @@ class Tables:
         for _, coupling in self.each:
             source, late = coupling.group.source, coupling.longest * coupling.form.waits
             self.delays[source] = max(self.delays[source], late)
+        self.heard = [(c, known) for c, known in enumerate(self.couplings) if is_heard(known)]
         self.past = Past(self.couplings, self.populations, nodes)
         self.shaken, self.struck = lifted(
             *(self.populations, self.owners, self.spiking, self.couplings, self._edited(between)),
@@ -156,6 +159,10 @@ class Tables:
                 if read & known.keys():
                     seen.setdefault(source, set()).update(read & known.keys())
         return {source: sorted(names) for source, names in seen.items()}
+
+    def senders(self, c: int) -> list[str]:
+        """Return the populations whose spikes a coupling gets, one behind the other."""
+        return [self.populations[part.group.source].name for part in self.made_of[c]]
 
     def shape(self, k: int) -> tuple[int, ...]:
         """Return the shape of a variable of a population, padding included."""
@@ -277,9 +284,10 @@ class Tables:
             block = np.stack([pad(row, layout.size) for row in held])
             blocks.append(block.astype(self.dtype))
         event = self._initial_events()
+        begun = 0
         if self.before is not None:
-            event = self.before.events(event, self.apart)
-        groups = together(event.groups, self.made_of)
+            event, begun = self.before.events(event, self.apart), self.before.clocks.now
+        groups = together(event.groups, self.made_of, begun)
         event = event._replace(noise=self.drives.numbered(event.noise), groups=groups)
         for _, coupling in self.each:
             kept = event.groups[coupling.group.key]
@@ -349,7 +357,7 @@ class Tables:
         groups = {coupling.group.key: self._kept(coupling) for coupling in self.apart}
         event = carry.event._replace(
             noise=self.drives.named(carry.event.noise),
-            groups=apart(carry.event.groups, self.made_of),
+            groups=apart(carry.event.groups, self.made_of, steps),
             past=self.past.of_cells(carry.event.past),
         )
         for coupling in self.apart:

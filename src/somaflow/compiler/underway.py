@@ -7,6 +7,7 @@ import numpy as np
 
 from somaflow.compiler.coupling import AnyCoupling, Group
 from somaflow.compiler.final import FinalState, KeptGroup
+from somaflow.compiler.ring import slots_of
 from somaflow.compiler.spiking import LEAST
 from somaflow.errors import RunError
 from somaflow.simulation.system import Array
@@ -131,8 +132,7 @@ def due(ring: Array, steps: int, group: Group, old: KeptGroup) -> Array:
         group: The group that they are in now, in whose columns it is returned.
         old: The group that they were in.
     """
-    stride = 1 + max(end for _, _, end in old.members.values())
-    slots = ring.reshape(-1, stride, ring.shape[-1])
+    slots = slots_of(ring, old.width)
     order = (steps + np.arange(len(slots) - 2)) % len(slots)
     arrivals = np.zeros((len(order), group.width, ring.shape[-1]), ring.dtype)
     for here, there in columns(group, old):

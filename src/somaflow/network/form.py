@@ -24,6 +24,7 @@ class Form(ABC):
         learns: Whether it knows the postsynaptic cell's spikes.
         waits: Whether presynaptic spikes have something to do.
         draws: Names of what is drawn at spikes.
+        traces: States that are one for each presynaptic cell and follow from its spikes alone.
         reason: Why no rewrite applies, as a sentence that begins with the synapse; empty for a
             rewrite.
     """
@@ -34,6 +35,7 @@ class Form(ABC):
     learns: bool = False
     waits: bool = True
     draws: Collection[str] = ()
+    traces: Collection[str] = ()
     reason: str = ""
 
     @classmethod

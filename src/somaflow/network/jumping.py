@@ -63,6 +63,11 @@ class Jumping(Form):
         return cls(found.pre_states, found.sums, found.on_spike, found.current, found.amplitudes)
 
     @property
+    def traces(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """States of presynaptic cells."""
+        return self.pre_states
+
+    @property
     def post(self) -> tuple[Node, ...]:
         """The current."""
         return () if self.current is None else (self.current,)

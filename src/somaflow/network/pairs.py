@@ -17,6 +17,7 @@ from somaflow.network.wiring import Indices
 from somaflow.units import Dimensions, Parameter
 
 _AXES = "xyz"
+_MOST_PAIRS = 20_000_000  # that are looked through for the lowest value: about a second
 _COUNTS = {"i": "1", "j": "1", "N_pre": "1", "N_post": "1"}
 _PLACES = {f"{axis}_{side}": "um" for axis in _AXES for side in ("pre", "post")}
 _KNOWN = {"d": "um", **_COUNTS, **_PLACES}
@@ -145,6 +146,22 @@ class OfPair(Description):
                 f"{self.text!r} is not finite for i = {int(pre[bad])}, j = {int(post[bad])}."
             )
         return values
+
+    def lowest(self, sizes: tuple[int, int], apart: Distances | None) -> float:
+        """Return a number in the coherent system that no value is below; none for too many pairs.
+
+        Args:
+            sizes: How many cells the two sides have.
+            apart: As for `at`.
+        """
+        if sizes[0] * sizes[1] > _MOST_PAIRS:
+            return -np.inf
+        pre = np.arange(sizes[0])
+        try:
+            rows = (self.at(pre, np.full_like(pre, j), sizes, apart) for j in range(sizes[1]))
+            return float(min((row.min(initial=np.inf) for row in rows), default=np.inf))
+        except NetworkError:  # of a pair that no synapse may join
+            return -np.inf
 
     def __str__(self) -> str:
         return repr(self.text)

@@ -249,6 +249,16 @@ class Projection(Synaptic, Described, Description):
             return float(self.delay.value)
         return None
 
+    @cached_property
+    def shortest_delay(self) -> float:
+        """A number of ms that no delay is below; infinite where there is no synapse."""
+        if isinstance(self.delay, OfPair):
+            apart = self.sides.apart if self.delay.needs_positions else None
+            return self.delay.lowest((len(self.pre), len(self.post)), apart)
+        if isinstance(self.delay, Distribution):
+            return self.delay.lowest
+        return float(self.delay.value.min(initial=np.inf))
+
     def _checked_delay(self) -> PerSynapse:
         delay = self._checked(self.delay, "ms", "delay")
         lowest = 0.0

@@ -44,6 +44,11 @@ class Pulsed(Form):
         return cls(state, terms[0][1], duration, rate)
 
     @property
+    def traces(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The gate."""
+        return (self.state,)
+
+    @property
     def post(self) -> tuple[Node, ...]:
         """The factor that the postsynaptic cell gives."""
         return (self.factor,)

@@ -1,8 +1,8 @@
 """Shares: the cells of a network that each of several workers computes, as a network by itself.
 
 Populations that meet within a step are whole in one share: those that a graded synapse or a gap
-junction joins, one that reads variables of another, and those whose spikes act without a delay. All
-others are cut into ranges of cells. Spikes alone go from one share to another.
+junction joins, one that reads variables of another, and those whose spikes may act without a
+delay. All others are cut into ranges of cells. Spikes alone go from one share to another.
 """
 
 import warnings

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from somaflow.equations.drawing import Distribution
 from somaflow.network.forms import take_apart
-from somaflow.network.junctions import both_ways
+from somaflow.network.groups import Grouping, group
 from somaflow.network.network import Network
 from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
@@ -12,6 +13,7 @@ from somaflow.network.shares import BLOCK
 
 _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
+_LONGEST = 1 << 30  # steps, in place of the delay of no synapse
 _FEW = 64_000  # cells, the most that were measured: two workers took as long as one
 
 
@@ -40,12 +42,14 @@ class Division:
         interval_steps: Steps from one exchange to the next.
         interval_ms: The same in biological ms.
         whole: What is whole in one worker, and why.
+        at_least: Whether the interval may turn out to be longer, once delays are drawn.
     """
 
     cells: tuple[dict[str, int], ...]
     interval_steps: int
     interval_ms: float
     whole: tuple[Held, ...]
+    at_least: bool = False
 
     def __str__(self) -> str:
         lines = []
@@ -53,7 +57,8 @@ class Division:
             said = ", ".join(f"{name} {count:,}" for name, count in own.items())
             lines.append(f"{f'worker {k}':<25} {said or 'no cells'}")
         steps = f"{self.interval_steps:,} step{'s' * (self.interval_steps > 1)}"
-        lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms")
+        or_more = ", or more" if self.at_least else ""
+        lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms{or_more}")
         lines += [f"{'whole in one worker':<25} {held}" for held in self.whole]
         return "\n".join(lines)
 
@@ -88,9 +93,21 @@ def goes_by_spikes(projection: Projection, dt: float) -> bool:
     return not _tie(projection, dt)
 
 
+def shortest_delay(projection: Projection, dt: float) -> int:
+    """Return the smallest delay that a synapse of a projection may have, in steps.
+
+    Args:
+        projection: The projection.
+        dt: The step in ms.
+    """
+    steps = min(max(projection.shortest_delay, 0) / dt, _LONGEST)
+    # What is drawn is above the bound, not at it, so half a step is rounded up.
+    return int(steps + 0.5) if isinstance(projection.delay, Distribution) else round(steps)
+
+
 def _tie(projection: Projection, dt: float) -> str:
     """Return why the cells of a projection meet within a step; empty where they do not."""
-    form, delay = take_apart(projection), projection.one_delay
+    form = take_apart(projection)
     if any(name.endswith("_pre") for name in projection.equations.inputs):
         return "presynaptic variables are read"
     if form.reason:
@@ -99,9 +116,10 @@ def _tie(projection: Projection, dt: float) -> str:
         return "synapses have rules at intervals"
     if not (form.waits and form.events):
         return "synapses act at all times"
-    if delay is None:
-        return "delays differ"
-    return "" if round(delay / dt) >= 1 else "delays are shorter than a step"
+    if shortest_delay(projection, dt) >= 1:
+        return ""
+    may_be = "are" if projection.one_delay is not None else "differ and may be"
+    return f"delays {may_be} shorter than a step"
 
 
 def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list[Held]:
@@ -127,8 +145,8 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         ties.append((one, reason, where))
         home[root(one)] = root(other)
 
-    for projection in both_ways(network.projections):
-        if reason := _tie(projection, dt):
+    for grouping in group(network.projections):
+        for projection, reason in _of_group(grouping, dt):
             ends = projection.pre.population.name, projection.post.population.name
             join(*ends, reason, str(projection.name))
     for link in network.links:
@@ -143,6 +161,13 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
             if recorder.of_projection:
                 owner = network.projection(owner).post.population.name
             join(owner, owner, "all cells are recorded as one", recorder.key)
+        if recorder.of_projection:
+            projection = network.projection(recorder.owner)
+            if projection.one_delay is None and recorder.variable in take_apart(projection).traces:
+                # It moves with the spikes as they are sent, and a share hears of these later.
+                ends = projection.pre.population.name, projection.post.population.name
+                reason = "delays differ and what presynaptic cells keep is recorded"
+                join(*ends, reason, recorder.key)
     reasons: dict[str, dict[str, list[str]]] = {}
     for name, reason, where in ties:
         reasons.setdefault(root(name), {}).setdefault(reason, []).append(where)
@@ -153,6 +178,16 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         )
         for key, found in reasons.items()
     ]
+
+
+def _of_group(grouping: Grouping, dt: float) -> list[tuple[Projection, str]]:
+    """Return the projections of a group that tie populations, each with why."""
+    found = [(projection, _tie(projection, dt)) for projection in grouping.projections]
+    if grouping.projections[0].one_delay is None and any(reason for _, reason in found):
+        # What spikes send is under way for all of them together.
+        with_others = "delays differ, and others of the same synapse are not shared"
+        return [(projection, reason or with_others) for projection, reason in found]
+    return [(projection, reason) for projection, reason in found if reason]
 
 
 def _listed(places: list[str]) -> str:

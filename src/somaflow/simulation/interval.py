@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,10 +21,28 @@ from somaflow.simulation.system import Array, Carry, Heard, Inputs, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import nodes_of
 
-_COUNTS = 5  # the step, steps, samples, whether the first is taken before them, spikes heard of
+# The step, steps, samples, whether the first is taken before them, since when spikes are new, and
+# how many there are.
+_COUNTS = 6
 
 Few = Sequence[Tensor]
 Program = tuple[Callable[[Few], Few], Packing]
+
+
+class Told(NamedTuple):
+    """Spikes that a share has heard of.
+
+    Attributes:
+        places: Where each stands, as in `Heard`.
+        since: The time from each to the end of its step.
+        first: The first step of the last interval.
+        last: The step behind its last.
+    """
+
+    places: Array
+    since: Array
+    first: int
+    last: int
 
 
 class Interval(Advance):
@@ -41,7 +60,7 @@ class Interval(Advance):
         device: The device of this worker, as TensorFlow names it.
 
     Attributes:
-        heard: Places and times of spikes of all cells, as `System.receive` takes them.
+        heard: Spikes of all cells.
     """
 
     def __init__(
@@ -64,7 +83,7 @@ class Interval(Advance):
         cells = sum(past.shape[-1] for past in system.histories.values())
         self._room, self._every = max(cells, 1), False
         self._programs: dict[tuple[int, bool], Program] = {}
-        self.heard: tuple[Array, Array] = np.zeros(0, np.int64), np.zeros(0)
+        self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
 
     def packed(self, carry: Carry) -> Carry:
         """Return a state as this takes it."""
@@ -81,7 +100,7 @@ class Interval(Advance):
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
         """Go on from a packed state; see `Advance`."""
-        while self._room < len(self.heard[0]):
+        while self._room < len(self.heard.places):
             self._room *= 2
         counts = step, n_steps, n_rows, lead
         after, samples = self._made(carry, *counts)
@@ -93,9 +112,11 @@ class Interval(Advance):
     def _made(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
-        places, since = self.heard
+        places, since, first, last = self.heard
+        # From where a fault is looked for within an interval, nothing is new.
+        first = first if step == last else step
         numbers = np.zeros(_COUNTS + self._room, np.int64)
-        numbers[:_COUNTS] = step, n_steps, n_rows, lead, len(places)
+        numbers[:_COUNTS] = step, n_steps, n_rows, lead, first, len(places)
         numbers[_COUNTS : _COUNTS + len(places)] = places
         times = np.zeros(self._room)
         times[: len(since)] = since
@@ -146,10 +167,11 @@ class Interval(Advance):
             since, *rows = (values[a:b] for a, b in itertools.pairwise(ends))
             drive = (tf.reshape(row, shape) for row, shape in zip(rows, shapes, strict=True))
             count = tf.cast(numbers[_COUNTS - 1], tf.int32)
-            heard = Heard(count, tf.cast(numbers[_COUNTS:], tf.int32), since)
-            carry, parameters = receive(carry, parameters, heard)
-            counts = tf.cast(numbers[1 : _COUNTS - 1], tf.int32)
+            places, new = tf.cast(numbers[_COUNTS:], tf.int32), numbers[_COUNTS - 2]
             first, start = numbers[0], values[0]
+            heard = Heard(count, places, since, new)
+            carry, parameters = receive(carry, parameters, heard, first)
+            counts = tf.cast(numbers[1:4], tf.int32)
             carry, *left = chunk(carry, parameters, Inputs(*drive), first, start, counts)
             results[:] = [Packing(left)]
             after = self.packed(carry)

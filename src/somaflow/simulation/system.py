@@ -82,11 +82,14 @@ class Heard(NamedTuple):
         places: Where each stands among the histories of all senders, one after another and flat,
             int32 `[room]`.
         since: The time from it to the end of its step, `[room]`.
+        first: The step from which on they are new, int64; those of steps before were heard of at
+            an earlier time.
     """
 
     count: Tensor
     places: Tensor
     since: Tensor
+    first: Tensor
 
 
 Field = Callable[[int, Tensor, Blocks, Tensor, Context, Prepared], Blocks]
@@ -162,8 +165,9 @@ class System(Generic[Parameters, Prepared, Context]):
             step after it, before the jump; None where nobody asks what it was.
         until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
             `since` being its crossings and all else as for `follow`; None where it does not.
-        receive: `(carry, parameters, heard) -> (carry, parameters)`, takes at the start of a chunk
-            what has come from elsewhere; None where nothing comes.
+        receive: `(carry, parameters, heard, step) -> (carry, parameters)`, takes at the start of a
+            chunk what has come from elsewhere, `step` being the number of steps made before; None
+            where nothing comes.
         histories: Of a share of a network the last spikes of all cells of each sender of which
             more is elsewhere, `[n_steps, n_cells]`, as they were at step 0.
     """
@@ -187,5 +191,5 @@ class System(Generic[Parameters, Prepared, Context]):
     passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
     alongside: int = 0
     until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None
-    receive: Callable[[Carry, Parameters, Heard], tuple[Carry, Parameters]] | None = None
+    receive: Callable[[Carry, Parameters, Heard, Tensor], tuple[Carry, Parameters]] | None = None
     histories: Mapping[str, Array] = field(default_factory=dict)

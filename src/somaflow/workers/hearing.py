@@ -18,7 +18,7 @@ from somaflow.network.shares import Bounds
 from somaflow.running.job import Job
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.crossings import Crossings
-from somaflow.simulation.interval import Interval
+from somaflow.simulation.interval import Interval, Told
 from somaflow.simulation.loop import Samples
 from somaflow.simulation.system import Array, Carry, Source
 from somaflow.workers.recording import Own
@@ -117,7 +117,7 @@ class Hearing:
             known = [last - (last - slot) % slots, source.start + cells, since]
             recent.append(np.array(known, np.float64))
         self.recent = np.concatenate(recent, axis=1)
-        self._tell()
+        self._tell(step, step)
 
     def said(self, chunk: Chunk) -> bytes:
         """Return the spikes of a chunk for the others."""
@@ -139,22 +139,25 @@ class Hearing:
         parts = [np.frombuffer(data, offset=1).reshape(height, -1) for data in heard]
         self.spikes = np.concatenate(parts, axis=1)
         known = np.concatenate([self.recent, self.spikes[:3]], axis=1)
-        known[0, self.recent.shape[1] :] += chunk.start + chunk.step
+        first = chunk.start + chunk.step
+        known[0, self.recent.shape[1] :] += first
+        last = first + chunk.steps
         # Spikes that no synapse waits for any more have lost their slot.
-        slots = self.where[2, known[1].astype(np.int64)]
-        self.recent = known[:, known[0] >= chunk.start + chunk.step + chunk.steps - slots]
-        self._tell()
+        self.recent = known[:, known[0] >= last - self.where[2, known[1].astype(np.int64)]]
+        self._tell(first, last)
 
-    def _tell(self) -> None:
-        """Give the compiled loop what was heard."""
+    def _tell(self, first: int, last: int) -> None:
+        """Give the compiled loop what was heard; new is what is of the steps of an interval."""
         steps, cells = self.recent[:2].astype(np.int64)
-        first, width, slots = self.where[:, cells]
-        self.advance.heard = first + steps % slots * width, self.recent[2].astype(self.kind)
+        begin, width, slots = self.where[:, cells]
+        since = self.recent[2].astype(self.kind)
+        self.advance.heard = Told(begin + steps % slots * width, since, first, last)
 
     def settled(self, carry: Carry) -> Carry:
         """Return the state at the end of a chunk, with what was heard of it."""
-        carry, (places, since) = self.advance.opened(carry), self.advance.heard
-        flat = np.zeros(self.histories.size, self.kind)
+        places, since, _, last = self.advance.heard
+        carry, _ = self.advance(carry, last, 0, 0, False)  # with what spikes have put under way
+        carry, flat = self.advance.opened(carry), np.zeros(self.histories.size, self.kind)
         flat[places] = since
         shapes = self.histories.shapes.items()
         ends = ((key, self.histories.begin[key], shape) for key, shape in shapes)
@@ -165,7 +168,8 @@ class Hearing:
 def with_histories(carry: Carry, past: Mapping[str, Array]) -> Carry:
     """Return the state of a share with the last spikes of senders that are not whole in it."""
     event = carry.event
-    return carry._replace(event=event._replace(spikes={**event.spikes, **past}))
+    kept = {key: spikes for key, spikes in past.items() if key.startswith("spikes ")}
+    return carry._replace(event=event._replace(spikes={**event.spikes, **kept}))
 
 
 class Gathered:

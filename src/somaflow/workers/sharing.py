@@ -20,9 +20,10 @@ from somaflow.network import groups
 from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
-from somaflow.network.groups import Grouping
+from somaflow.network.groups import Drawn, Grouping
+from somaflow.network.projection import Projection
 from somaflow.network.shares import Bounds, local, shares
-from somaflow.network.ties import Division, Held, goes_by_spikes, together
+from somaflow.network.ties import Division, Held, goes_by_spikes, shortest_delay, together
 from somaflow.numerics.device import begin_computing, choose_gpu, choose_threads, device_of
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
@@ -57,16 +58,31 @@ _CELLWISE = (
 _GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
 
 
-def interval_of(job: Job) -> int:
-    """Return in how many steps no spike arrives in another share: the smallest delay."""
+def interval_of(job: Job, drawn: int | None = None) -> int:
+    """Return in how many steps no spike arrives in another share: the smallest delay.
+
+    Args:
+        job: The run.
+        drawn: The smallest of the delays that differ between synapses, in steps; None where they
+            are not drawn yet, and may be as short as their distribution says.
+    """
     network, dt = job.network, job.dt
     delays = [
-        round(p.one_delay / dt)
+        shortest_delay(p, dt)
         for p in network.projections
-        if goes_by_spikes(p, dt) and p.one_delay is not None
+        if goes_by_spikes(p, dt) and (drawn is None or p.one_delay is not None)
     ]
     cells = sum(p.size for p in network.populations)
-    return min([*delays, max(1, _MOST // cells), _STEPS])
+    known = [] if drawn is None else [drawn]
+    return min([*delays, *known, max(1, _MOST // cells), _STEPS])
+
+
+def _shortest(projections: Sequence[Projection], synapses: Drawn, dt: float) -> int:
+    """Return the smallest of the delays that differ between synapses, in steps."""
+    pairs = zip(projections, synapses, strict=True)
+    varied = [parts for p, parts in pairs if p.one_delay is None and goes_by_spikes(p, dt)]
+    delays = [p.delay.min() for parts in varied for p in parts if len(p)]
+    return round(min([*delays, _STEPS * dt]) / dt)
 
 
 def held_of(job: Job) -> list[Held]:
@@ -86,7 +102,8 @@ def division_of(job: Job, count: int) -> Division:
     """Return how some workers share a run."""
     cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds_of(job, count))
     steps = min(interval_of(job), job.n_steps)
-    return Division(cells, steps, steps * job.dt, tuple(held_of(job)))
+    longer = steps < min(interval_of(job, _STEPS), job.n_steps)
+    return Division(cells, steps, steps * job.dt, tuple(held_of(job)), longer)
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -113,7 +130,11 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         for p, parts in zip(g.projections, synapses[g.key], strict=True)
     }
     found = {key: most_and_all(made) for key, made in synapses.items()}
-    heard = [pickle.loads(data) for data in (yield Message(pickle.dumps((found, counts))))]
+    least = min(
+        (_shortest(g.projections, synapses[g.key], job.dt) for g in groupings), default=_STEPS
+    )
+    told = found, counts, least
+    heard = [pickle.loads(data) for data in (yield Message(pickle.dumps(told)))]
     degrees = {
         g.key: Degrees(
             sum(p.post.population.size for p in g.projections),
@@ -131,7 +152,12 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     for recorder in job.recorders:
         check_places(recorder, network, whole, heard)
     records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
-    span = interval_of(job)
+    span = interval_of(job, min(least for *_, least in heard))
+    if not span:
+        raise RunError(
+            "several workers cannot compute this run: a delay that was drawn is half a step of "
+            f"{job.dt:g} ms or less, and acts at once; give the delays a bound that is higher."
+        )
     initial: Mapping[str, Mapping[str, object]] | FinalState
     final = job.initial
     if isinstance(final, FinalState):
@@ -141,7 +167,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     else:
         alone = local(network, own, _first(job))
         initial = alone.initial
-    share = Share(network, every, own, synapses, degrees)
+    share = Share(network, every, own, span, synapses, degrees)
     compiled = compile_network(
         alone.network,
         job.dt,

@@ -10,10 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from somaflow.compiler.continuing import taken_over
+from somaflow.compiler.coupling import RINGS
 from somaflow.compiler.drives import noise_names
 from somaflow.compiler.final import FinalState, KeptGroup
 from somaflow.compiler.layout import padded
 from somaflow.compiler.poisson import COUNTS
+from somaflow.compiler.ring import of_length, slots_of
 from somaflow.compiler.wiring import tallied
 from somaflow.network.groups import Grouping
 from somaflow.network.network import Network
@@ -88,11 +90,12 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
         return first
     if part == "own" and len(known) > 1:
         return np.concatenate([array for _, array in known], axis=-1)
+    if part in RINGS:
+        return _joined_rings(key, parts, known, told)
     if part not in _POST:
         return first
     columns = told.groups[key].members.values()
-    width = max(end for _, _, end in columns)
-    values = np.zeros((*first.shape[:-1], width), first.dtype)
+    values = np.zeros((*first.shape[:-1], told.groups[key].width), first.dtype)
     for k, array in known:
         for projection, (target, here, _) in parts[k].groups[key].members.items():
             start = told.groups[key].members[projection][1]
@@ -102,6 +105,23 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
         size = told.sizes[target]
         values[..., start + size : end] = values[..., start + size - 1 : start + size]
     return values
+
+
+def _joined_rings(
+    key: str, parts: Sequence[FinalState], known: Sequence[tuple[int, Array]], told: "_Whole"
+) -> Array:
+    """Return a ring of the whole, as long as the longest, from those of its shares."""
+    rings = [(k, slots_of(array, parts[k].groups[key].width)) for k, array in known]
+    length, _, height = max((ring for _, ring in rings), key=len).shape
+    whole = told.groups[key]
+    values = np.zeros((length, whole.width + 1, height), rings[0][1].dtype)
+    for k, ring in rings:
+        slots = of_length(ring, length, parts[k].steps)
+        for projection, (target, here, _) in parts[k].groups[key].members.items():
+            start = whole.members[projection][1]
+            begin, end = told.own(k, target)
+            values[:, start + begin : start + end] = slots[:, here : here + end - begin]
+    return values.reshape(-1, height)
 
 
 def taken(
@@ -211,9 +231,18 @@ def _part(
     if part == "own" and old.wired:
         (name,) = old.members
         return array[..., slice(*synapses.get(name, (0, None)))]
+    if part in RINGS:
+        slots = slots_of(array, old.width)
+        values = np.zeros((len(slots), new.width + 1, slots.shape[-1]), array.dtype)
+        for name, (target, start, _) in new.members.items():
+            first, last = told.own(k, target)
+            there = old.members[name][1]
+            here = slice(start, start + last - first)
+            values[:, here] = slots[:, there + first : there + last]
+        return values.reshape(-1, slots.shape[-1])
     if part not in _POST:
         return array
-    values = np.zeros((*array.shape[:-1], max(e for *_, e in new.members.values())), array.dtype)
+    values = np.zeros((*array.shape[:-1], new.width), array.dtype)
     for name, (target, start, end) in new.members.items():
         first, last = told.own(k, target)
         there = old.members[name][1]

@@ -306,7 +306,7 @@ class _Case:
     def _events(self) -> str:
         """Report synapses whose state alone is not finite."""
         tables = self.dynamics.tables
-        groups = apart(self.failure.after.event.groups, tables.made_of)
+        groups = apart(self.failure.after.event.groups, tables.made_of, self.failure.step + 1)
         for coupling in tables.apart:
             leaves = map(np.asarray, tf.nest.flatten(groups.get(coupling.group.key, ())))
             numbers = [leaf for leaf in leaves if np.issubdtype(leaf.dtype, np.floating)]

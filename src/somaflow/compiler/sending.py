@@ -1,0 +1,83 @@
+"""Sending: in a share, what the spikes that were heard of put under way where delays differ.
+
+One process puts what a spike delivers into a ring in the spike's step. A share does so between two
+chunks, once it has heard the spikes of all cells, step by step and in the order of all cells: by
+the same functions, and before anything of it arrives, since no delay is shorter than a chunk.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from somaflow.compiler.coupling import Spikes
+from somaflow.compiler.history import at_step
+from somaflow.compiler.share import Histories, put
+from somaflow.compiler.states import EventState, Parameters, Tensors, Tick
+from somaflow.compiler.tables import Tables
+from somaflow.numerics.device import following
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Array, Carry, Heard
+
+
+class Receiving:
+    """What a share does with the spikes that it has heard of.
+
+    Args:
+        tables: Of its network.
+        histories: The last spikes of each sender of which more is elsewhere.
+    """
+
+    def __init__(self, tables: Tables, histories: Mapping[str, Array]) -> None:
+        self.tables = tables
+        self.histories = Histories({key: past.shape for key, past in histories.items()})
+        self.spikes = {name: key for key in histories for name in [key.partition(" ")[2]]}
+
+    def received(
+        self, carry: Carry, parameters: Parameters, heard: Heard, step: Tensor
+    ) -> tuple[Carry, Parameters]:
+        """Return the state and the parameters of a chunk with what was heard.
+
+        Args:
+            carry: The state.
+            parameters: The arguments of the compiled functions.
+            heard: What was heard.
+            step: The number of steps made before.
+        """
+        if not self.histories.size:
+            return carry, parameters
+        parameters = parameters._replace(heard=put(self.histories, heard))
+        if self.tables.heard:
+            carry = carry._replace(event=self._under_way(carry.event, parameters, heard, step))
+        return carry, parameters
+
+    def _under_way(
+        self, event: EventState, parameters: Parameters, heard: Heard, step: Tensor
+    ) -> EventState:
+        """Return the event state with what spikes send that were heard of."""
+        tables, past = self.tables, dict(parameters.heard)
+        sent = {c: [self.spikes[name] for name in tables.senders(c)] for c, _ in tables.heard}
+        constants = {c: _prepared(tables, c, parameters) for c in sent}
+        # None of them reads variables of presynaptic cells.
+        cells = [{} for _ in tables.populations]
+
+        def one(step: Tensor, groups: dict[str, Tensors]) -> tuple[Tensor, dict[str, Tensors]]:
+            after = {}
+            for c, coupling in tables.heard:
+                key, tick = coupling.group.key, Tick(step, tables.dt, coupling.group.nodes)
+                since = tf.concat([at_step(past[name], step, None) for name in sent[c]], axis=-1)
+                spikes = Spikes(since, None, cells, cells)
+                after[key] = coupling.sent(groups[key], spikes, tick, constants[c])
+            return following(step, tf.nest.flatten(after)), after
+
+        kept = {
+            coupling.group.key: event.groups[coupling.group.key] for _, coupling in tables.heard
+        }
+        _, kept = tf.while_loop(lambda at, _: at < step, one, (heard.first, kept))
+        return event._replace(groups={**event.groups, **kept})
+
+
+def _prepared(tables: Tables, c: int, parameters: Parameters) -> object:
+    """Return what a coupling has for a chunk."""
+    coupling = tables.couplings[c]
+    table = parameters.synapses[coupling.group.routes[0].projection]
+    return coupling.prepare(parameters.sums[c], table, tables.dt, coupling.group.nodes)
