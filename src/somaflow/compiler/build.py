@@ -170,8 +170,7 @@ def compile_network(
         diffusion=None if diffusion is None else diffusion.field,
         increments=None if diffusion is None else diffusion.increments,
         passed=dynamics.passed if tables.past.readers else None,
-        receive=None if share is None else Receiving(tables, histories).received,
-        histories=histories,
+        elsewhere=None if share is None else Receiving(tables, histories),
         until=None if ending is None else Stopping(dynamics, ending).holds,
     )
     return Compiled(
@@ -192,7 +191,7 @@ def _functions(system: System) -> tuple[object, ...]:
     return (
         *(system.prepare, system.arrive, system.vector_field, system.local),
         *(system.jump, system.observe, system.follow, system.crossings),
-        *(system.diffusion, system.increments, system.passed, system.until, system.receive),
+        *(system.diffusion, system.increments, system.passed, system.until, system.elsewhere),
     )
 
 

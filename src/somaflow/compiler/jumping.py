@@ -177,7 +177,10 @@ class JumpingCoupling:
 
         if self.wiring.latest is not None:
             kept = event if self.group.heard else self.sent(event, spikes, tick, prepared)
-            arrived, late = self._ring(since).take(kept.late, tick.step)
+            ring, late = self._ring(since), kept.late
+            if not self.group.heard:
+                late = ring.emptied(late, tick.step)
+            arrived = ring.arriving(late, tick.step)
             sums, charge, added = finished(self.linear, self.ports, grown_by(tf.unstack(arrived)))
             return Effect(JumpingState(sums, kept.pre, late), charge, {}, added)
 
@@ -230,7 +233,10 @@ class JumpingCoupling:
         some = tf.reduce_any(since > 0) if form.pre_states else sending.some
         jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, still, traces)
         one = self._of_one(jumps, added, since, prepared)
-        late = self._ring(since).add_values(event.late, arrays, sending, one, tick.step)
+        ring, late = self._ring(since), event.late
+        if self.group.heard:
+            late = ring.emptied(late, tick.step)
+        late = ring.add_values(late, arrays, sending, one, tick.step)
         return JumpingState(event.sums, dict(zip(form.pre_states, traced, strict=True)), late)
 
     def _ring(self, since: Tensor) -> Ring:

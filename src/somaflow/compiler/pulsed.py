@@ -188,7 +188,10 @@ class PulsedCoupling:
         opened = list(tf.unstack(at_all_times(decays, event.sum)))
         if self.wiring.latest is not None:
             kept = event if self.group.heard else self._open(event, tick, prepared)
-            arrived, late = self._ring(event, len(parts)).take(kept.late, tick.step)
+            ring, late = self._ring(event, len(parts)), kept.late
+            if not self.group.heard:
+                late = ring.emptied(late, tick.step)
+            arrived = ring.arriving(late, tick.step)
             opened = [a + arrived[k] for k, a in enumerate(opened)]
             sums = self._at(tick, event, opened)
             return PulsedContext(*sums, kept.gate, kept.remaining, late)
@@ -287,7 +290,10 @@ class PulsedCoupling:
             if not self.group.heard:
                 ended = event._replace(gate=context.gate, remaining=context.remaining)
                 kept = self._begin(event, ended, since, tick, prepared)
-            added, late_end = self._ring(event, 2).take(kept.late_end, tick.step)
+            ring, late_end = self._ring(event, 2), kept.late_end
+            if not self.group.heard:
+                late_end = ring.emptied(late_end, tick.step)
+            added = ring.arriving(late_end, tick.step)
             total = context.end + added[0]
             state = kept._replace(sum=total, late=context.late, late_end=late_end)
             return Effect(state, [added[1]], {}, {})
@@ -363,6 +369,10 @@ class PulsedCoupling:
         self, event: PulsedState, spikes: Spikes, tick: Tick, prepared: PulsedConstants
     ) -> PulsedState:
         """Put what gates do in a step into the rings, its spikes with them."""
+        if self.group.heard:
+            late = self._ring(event, len(tick.fractions)).emptied(event.late, tick.step)
+            late_end = self._ring(event, 2).emptied(event.late_end, tick.step)
+            event = event._replace(late=late, late_end=late_end)
         ended = self._open(event, tick, prepared)
         return self._begin(event, ended, spikes.pre, tick, prepared)
 

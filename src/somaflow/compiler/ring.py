@@ -39,18 +39,21 @@ class Ring:
         """Add what each of some cells sends, `value(j)` `[height*batch]`."""
         return self.wiring.later(arrays, sending, value, self._slot(step), ring)
 
-    def take(self, ring: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what arrives in a step, `[height, ..., width]`, and the ring.
+    def emptied(self, ring: Tensor, step: Tensor) -> Tensor:
+        """Return a ring without what has arrived in the step before a step.
 
-        Emptied is the slot of the step before, and then this step's slot is read: were it read and
-        emptied at once, XLA would copy the whole ring in each step.
+        That slot is emptied, and then the step's own is read: were it read and emptied at once, XLA
+        would copy the whole ring in each step.
         """
         old = self._slot(step - 1) * self.stride
-        ring = replaced(ring, tf.zeros([self.stride, ring.shape[1]], ring.dtype), old)
+        return replaced(ring, tf.zeros([self.stride, ring.shape[1]], ring.dtype), old)
+
+    def arriving(self, ring: Tensor, step: Tensor) -> Tensor:
+        """Return what arrives in a step, `[height, ..., width]`."""
         # A slice at a place that an argument gives would be compiled anew for each chunk.
         slots = tf.reshape(ring, [self.slots, self.stride, ring.shape[1]])
         part = tf.gather(slots, self._slot(step))
-        return tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width]), ring
+        return tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width])
 
     def _slot(self, step: Tensor) -> Tensor:
         return tf.cast(tf.math.floormod(step, self.slots), tf.int32)

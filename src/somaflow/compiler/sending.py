@@ -6,6 +6,7 @@ the same functions, and before anything of it arrives, since no delay is shorter
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,6 +19,10 @@ from somaflow.numerics.device import following
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array, Carry, Heard
 
+_SUMS = ("sum", "sums")  # parts of what a group keeps that change in each step
+
+Resting = dict[str, dict[str, Any]]  # by group and part
+
 
 class Receiving:
     """What a share does with the spikes that it has heard of.
@@ -28,9 +33,28 @@ class Receiving:
     """
 
     def __init__(self, tables: Tables, histories: Mapping[str, Array]) -> None:
-        self.tables = tables
-        self.histories = Histories({key: past.shape for key, past in histories.items()})
+        self.tables, self.histories = tables, histories
+        self.places = Histories({key: past.shape for key, past in histories.items()})
         self.spikes = {name: key for key in histories for name in [key.partition(" ")[2]]}
+
+    def split(self, carry: Carry) -> tuple[Carry, Resting]:
+        """Return a state without what changes only where spikes are heard of, and that."""
+        resting, groups = {}, dict(carry.event.groups)
+        for _, coupling in self.tables.heard:
+            key = coupling.group.key
+            state: Any = groups[key]
+            parts = {name: getattr(state, name) for name in state._fields if name not in _SUMS}
+            resting[key] = parts
+            groups[key] = state._replace(**dict.fromkeys(parts, ()))
+        return carry._replace(event=carry.event._replace(groups=groups)), resting
+
+    def joined(self, carry: Carry, resting: Resting) -> Carry:
+        """Return the whole state again: the other way of `split`."""
+        groups = dict(carry.event.groups)
+        for key, parts in resting.items():
+            state: Any = groups[key]
+            groups[key] = state._replace(**parts)
+        return carry._replace(event=carry.event._replace(groups=groups))
 
     def received(
         self, carry: Carry, parameters: Parameters, heard: Heard, step: Tensor
@@ -43,9 +67,9 @@ class Receiving:
             heard: What was heard.
             step: The number of steps made before.
         """
-        if not self.histories.size:
+        if not self.places.size:
             return carry, parameters
-        parameters = parameters._replace(heard=put(self.histories, heard))
+        parameters = parameters._replace(heard=put(self.places, heard))
         if self.tables.heard:
             carry = carry._replace(event=self._under_way(carry.event, parameters, heard, step))
         return carry, parameters

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -74,27 +74,41 @@ class Interval(Advance):
         device: str,
     ) -> None:
         super().__init__(system, solver, dt, schedule, dtype, key)
-        start = system.initial
+        assert system.elsewhere is not None
+        self._elsewhere = system.elsewhere
+        start, resting = self._elsewhere.split(system.initial)
         self._states, self._kept = Packing((start.flow, start.event)), Packing(start.kept)
         self._fixed, self._device = Packing(self.parameters), device
         with tf.device(device):
             self._given = self._fixed.packed(self.parameters)
+            # Large, and the same throughout an interval: as arguments they would be copied.
+            self._resting = tf.nest.map_structure(tf.Variable, resting)
         # As if each cell had spiked once; a longer one is compiled when more have.
-        cells = sum(past.shape[-1] for past in system.histories.values())
+        cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
         self._room, self._every = max(cells, 1), False
         self._programs: dict[tuple[int, bool], Program] = {}
         self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
+        self._taken = -1  # the step at which it was
 
-    def packed(self, carry: Carry) -> Carry:
-        """Return a state as this takes it."""
-        with tf.device(None if tf.inside_function() else self._device):
-            state = self._states.packed((carry.flow, carry.event))
-            return Carry(state, (), self._kept.packed(carry.kept))
+    def begun(self) -> Carry:
+        """Return the state of the share at its start, packed."""
+        start, _ = self._elsewhere.split(self._system.initial)
+        with tf.device(self._device):
+            return self._packed(start)
+
+    def _packed(self, carry: Carry) -> Carry:
+        states = self._states.packed((carry.flow, carry.event))
+        return Carry(states, (), self._kept.packed(carry.kept))
+
+    def _unpacked(self, carry: Carry, resting: Any) -> Carry:
+        flow, event = self._states.unpacked(carry.flow)
+        carry = Carry(flow, event, self._kept.unpacked(carry.kept))
+        return self._elsewhere.joined(carry, resting)
 
     def opened(self, carry: Carry) -> Carry:
         """Return a state as the functions of the system take it."""
-        flow, event = self._states.unpacked(carry.flow)
-        return Carry(flow, event, self._kept.unpacked(carry.kept))
+        values = tf.nest.map_structure(lambda variable: variable.read_value(), self._resting)
+        return self._unpacked(carry, values)
 
     def __call__(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
@@ -113,8 +127,10 @@ class Interval(Advance):
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
         places, since, first, last = self.heard
-        # From where a fault is looked for within an interval, nothing is new.
-        first = first if step == last else step
+        # From another step on, as where a fault is looked for, and a second time nothing is new.
+        if step != last or last == self._taken:
+            first = step
+        self._taken = last if step == last else self._taken
         numbers = np.zeros(_COUNTS + self._room, np.int64)
         numbers[:_COUNTS] = step, n_steps, n_rows, lead, first, len(places)
         numbers[_COUNTS : _COUNTS + len(places)] = places
@@ -128,7 +144,7 @@ class Interval(Advance):
             values = tf.constant(np.concatenate(parts), self._dtype)
             every = *carry.flow, *carry.kept, *self._given, tf.constant(numbers), values
             program, results = self._program_of([table.shape for table in rows], every)
-            few = program(every)
+            few = program([*every, *(variable.handle for variable in self._at_rest())])
         carry, few = self._carry(few)
         made, found, out = results.views(few)
         made = int(made)
@@ -136,6 +152,9 @@ class Interval(Advance):
         crossings = None if keeps is None else cache(partial(keeps.found, found, made))
         observed = {name: table[:n_rows] for name, table in out.items()}
         return carry, Samples(observed, made, crossings)
+
+    def _at_rest(self) -> list[tf.Variable]:
+        return tf.nest.flatten(self._resting)
 
     def _carry(self, few: Few) -> tuple[Carry, Few]:
         """Return a packed state that stands before other tensors, and those."""
@@ -157,24 +176,28 @@ class Interval(Advance):
     def _traced(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
         parts = self._system, self._solver, self._dt, self._schedule, self._dtype
         chunk, room, results = chunk_of(*parts, self._every), self._room, []
-        receive = self._system.receive
-        assert receive is not None
+        count = len(self._at_rest())
 
-        def interval(*every: Tensor) -> Few:
-            carry, (*given, numbers, values) = self._carry(every)
-            carry, parameters = self.opened(carry), self._fixed.unpacked(tuple(given))
+        def interval(*every: Any) -> Few:
+            few, variables = every[: len(every) - count], every[len(every) - count :]
+            carry, (*given, numbers, values) = self._carry(few)
+            resting = [variable.read_value() for variable in variables]
+            carry = self._unpacked(carry, tf.nest.pack_sequence_as(self._resting, resting))
+            parameters = self._fixed.unpacked(tuple(given))
             ends = np.cumsum([1, room, *map(math.prod, shapes)])
             since, *rows = (values[a:b] for a, b in itertools.pairwise(ends))
             drive = (tf.reshape(row, shape) for row, shape in zip(rows, shapes, strict=True))
-            count = tf.cast(numbers[_COUNTS - 1], tf.int32)
+            many = tf.cast(numbers[_COUNTS - 1], tf.int32)
             places, new = tf.cast(numbers[_COUNTS:], tf.int32), numbers[_COUNTS - 2]
-            first, start = numbers[0], values[0]
-            heard = Heard(count, places, since, new)
-            carry, parameters = receive(carry, parameters, heard, first)
-            counts = tf.cast(numbers[1:4], tf.int32)
+            first, start, counts = numbers[0], values[0], tf.cast(numbers[1:4], tf.int32)
+            heard = Heard(many, places, since, new)
+            carry, parameters = self._elsewhere.received(carry, parameters, heard, first)
+            leaves = tf.nest.flatten(self._elsewhere.split(carry)[1])
+            for variable, leaf in zip(variables, leaves, strict=True):
+                variable.assign(leaf)
             carry, *left = chunk(carry, parameters, Inputs(*drive), first, start, counts)
             results[:] = [Packing(left)]
-            after = self.packed(carry)
+            after = self._packed(self._elsewhere.split(carry)[0])
             return *after.flow, *after.kept, *results[0].packed(left)
 
-        return called_flat(traced(interval, *every)), results[0]
+        return called_flat(traced(interval, *every, *self._at_rest())), results[0]

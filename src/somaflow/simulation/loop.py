@@ -152,7 +152,7 @@ def keeping_of(
     if system.crossings is None:
         return None
     # What others hear of has the times of the run.
-    kinds = dtype, tf.float32 if system.receive is None else dtype
+    kinds = dtype, tf.float32 if system.elsewhere is None else dtype
     return keeping(system.crossings, schedule.steps, system.alongside, *kinds, every=every)
 
 

@@ -9,8 +9,8 @@ end comes a jump. One step, in this order:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,39 @@ class Heard(NamedTuple):
     first: Tensor
 
 
+class Elsewhere(Protocol):
+    """What a share of a network does with the spikes that have come from elsewhere.
+
+    Attributes:
+        histories: The last spikes of all cells of each sender of which more is elsewhere,
+            `[n_steps, n_cells]`, as they were at step 0.
+    """
+
+    @property
+    def histories(self) -> Mapping[str, Array]: ...
+
+    def received(
+        self, carry: Carry, parameters: Any, heard: Heard, step: Tensor
+    ) -> tuple[Carry, Any]:
+        """Return the state and the parameters of a chunk with what was heard.
+
+        Args:
+            carry: The state.
+            parameters: The arguments of the compiled functions.
+            heard: What was heard.
+            step: The number of steps made before.
+        """
+        ...
+
+    def split(self, carry: Carry) -> tuple[Carry, Any]:
+        """Return a state without what changes only in `received`, and that, a nest."""
+        ...
+
+    def joined(self, carry: Carry, resting: Any) -> Carry:
+        """Return the whole state again: the other way of `split`."""
+        ...
+
+
 Field = Callable[[int, Tensor, Blocks, Tensor, Context, Prepared], Blocks]
 
 
@@ -165,11 +198,7 @@ class System(Generic[Parameters, Prepared, Context]):
             step after it, before the jump; None where nobody asks what it was.
         until: `(carry, since, step, drive, prepared) -> bool`, whether the run ends with a step,
             `since` being its crossings and all else as for `follow`; None where it does not.
-        receive: `(carry, parameters, heard, step) -> (carry, parameters)`, takes at the start of a
-            chunk what has come from elsewhere, `step` being the number of steps made before; None
-            where nothing comes.
-        histories: Of a share of a network the last spikes of all cells of each sender of which
-            more is elsewhere, `[n_steps, n_cells]`, as they were at step 0.
+        elsewhere: Of a share of a network what it does with what has come from elsewhere.
     """
 
     initial: Carry
@@ -191,5 +220,4 @@ class System(Generic[Parameters, Prepared, Context]):
     passed: Callable[[Sequence[Blocks], Tensor, Context, Prepared], Context] | None = None
     alongside: int = 0
     until: Callable[[Carry, Tensor, Tensor, Inputs, Prepared], Tensor] | None = None
-    receive: Callable[[Carry, Parameters, Heard, Tensor], tuple[Carry, Parameters]] | None = None
-    histories: Mapping[str, Array] = field(default_factory=dict)
+    elsewhere: Elsewhere | None = None

@@ -101,7 +101,7 @@ class Hearing:
 
     def _waiting(self, step: int) -> None:
         """Note where the spikes of each cell stand, and those that synapses wait for now."""
-        found = self.mine.compiled.system.histories
+        found = _histories(self.mine)
         self.histories = Histories({key: past.shape for key, past in found.items()})
         # Of each cell: where its spike in the first slot stands, how far the next slot is from
         # there, and how many there are; none where no synapse waits for it.
@@ -162,10 +162,20 @@ class Hearing:
         shapes = self.histories.shapes.items()
         ends = ((key, self.histories.begin[key], shape) for key, shape in shapes)
         past = {key: flat[at : at + n * width].reshape(n, width) for key, at, (n, width) in ends}
-        return with_histories(carry, past)
+        return _with(carry, past)
 
 
-def with_histories(carry: Carry, past: Mapping[str, Array]) -> Carry:
+def _histories(mine: Mine) -> Mapping[str, Array]:
+    elsewhere = mine.compiled.system.elsewhere
+    return {} if elsewhere is None else elsewhere.histories
+
+
+def begun(mine: Mine) -> Carry:
+    """Return the state with which a share begins."""
+    return _with(mine.compiled.system.initial, _histories(mine))
+
+
+def _with(carry: Carry, past: Mapping[str, Array]) -> Carry:
     """Return the state of a share with the last spikes of senders that are not whole in it."""
     event = carry.event
     kept = {key: spikes for key, spikes in past.items() if key.startswith("spikes ")}

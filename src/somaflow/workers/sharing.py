@@ -42,7 +42,7 @@ from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
 from somaflow.workers.carrying import local_rank
 from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
-from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, with_histories
+from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, begun
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
 from somaflow.workers.states import merged, taken
 
@@ -234,9 +234,7 @@ def share(
         }
         initial = system.initial._replace(kept=own)
         mine.compiled = replace(mine.compiled, system=replace(system, initial=initial))
-    system = mine.compiled.system
-    begun = with_histories(system.initial, system.histories)
-    start = yield from _state(mine, begun, job.begin, gathered)
+    start = yield from _state(mine, begun(mine), job.begin, gathered)
     if k:
         return Ready(mine, gathered, None)
     if isinstance(job.initial, FinalState):
@@ -369,7 +367,7 @@ def computed(
     device = device_of(local_rank())
     advance = Interval(system, job.solver, job.dt, schedule, dtype, key, device)
     hears = Hearing(mine, advance, job.begin + done)
-    carry = advance.packed(system.initial)
+    carry = advance.begun()
     advance(carry, 0, 0, 0, False)
     started = time.perf_counter()
     border = None if job.every is None else -(-job.every // job.stride) * job.stride
