@@ -124,3 +124,11 @@ def test_the_unit_of_an_expression_is_named_in_the_size_that_was_written() -> No
     assert OfPair("3*nS*exp(-d/(1*mm))").unit == "nS"
     assert OfPair("3*ms").unit == "ms"
     assert project(2 * nS, delay=1 * ms).connections().unit == "uS"
+
+
+def test_the_lowest_value_of_all_pairs_is_known_where_they_are_not_too_many() -> None:
+    made = project(1 * nS, delay="1*ms + d/(0.3*um/ms)")
+    assert made.shortest_delay == made.connections().delay.min() > 1
+    assert OfPair("2*ms + 1*ms*abs(i - 1.5)").lowest((3, 4), None) == 2.5
+    assert OfPair("1*ms/i").lowest((3, 4), None) == -np.inf  # of a pair that has none
+    assert OfPair("1*ms*i").lowest((10**5, 10**5), None) == -np.inf

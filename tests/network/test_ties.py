@@ -93,6 +93,9 @@ def test_a_division_is_told_and_so_is_that_it_gains_little():
     assert "32 cells" in fair.doubt() and "sf.sweep" in fair.doubt()
     many = Division(({"A": 80_000}, {"C": 80_000}), 10, 1.0, ())
     assert many.doubt() == ""
+    often = Division(({"A": 80_000}, {"C": 80_000}), 1, 0.1, (), at_least=True)
+    assert "every 10 steps" in often.doubt()
+    assert str(often).endswith("1 step, 0.1 ms, or more")
     lines = str(fair).splitlines()
     assert [line.split(maxsplit=2)[-1] for line in lines[:2]] == ["A 8, B 8", "C 16"]
     assert lines[2].endswith("10 steps, 1 ms")

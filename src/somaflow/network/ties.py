@@ -15,6 +15,7 @@ _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
 _LONGEST = 1 << 30  # steps, in place of the delay of no synapse
 _FEW = 64_000  # cells, the most that were measured: two workers took as long as one
+_STEPS = 10  # from exchange to exchange, as it was measured
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ class Division:
         counts = [sum(own.values()) for own in self.cells]
         most = max(counts) / sum(counts)
         if most <= _MOST:
-            if sum(counts) > _FEW:
+            if sum(counts) > _FEW and self.interval_steps >= _STEPS:
                 return ""
             return (
                 f"{len(counts)} workers have {sum(counts):,} cells to share, and an exchange every "
                 f"{self.interval_ms:,.6g} ms. Two workers were not faster than one with "
-                f"{_FEW:,} cells, and slower with fewer (docs/design/workers.md); for many runs "
-                "sf.sweep uses all cores."
+                f"{_FEW:,} cells and an exchange every {_STEPS} steps, and slower with fewer of "
+                "either (docs/design/workers.md); for many runs sf.sweep uses all cores."
             )
         why = ". ".join(map(str, self.whole)) or f"cells are shared in blocks of {BLOCK}"
         share = "all cells" if most == 1 else f"{max(counts):,} of {sum(counts):,} cells"
