@@ -248,8 +248,7 @@ class Equations(Description):
         Raises:
             EquationError, UnitError, UnknownNameError: As for equations.
         """
-        node = parse(text)
-        if self._tables.get((text, known)) is node:
+        if (node := parse(text)) is self._tables.get((text, known)):
             return node  # it was checked, and no other values can change that
         check_names(node, self._own, known, text)
         noise.refuse(node, self.definitions, "a threshold", text)
