@@ -322,6 +322,10 @@ AnyCoupling = Coupling[Any, Any, Any, Any]
 class Sending(Coupling[Any, Any, Any, Any], Protocol):
     """How a group is computed whose delays differ between synapses that go by spikes."""
 
+    def emptied(self, event: Any, step: Tensor) -> Any:
+        """Return the event state without what has arrived in the step before a step."""
+        ...
+
     def sent(self, event: Any, spikes: Spikes, tick: Tick, prepared: Any) -> Any:
         """Return the event state with what the spikes of a step send, which arrives later."""
         ...

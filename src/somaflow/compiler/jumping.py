@@ -216,6 +216,13 @@ class JumpingCoupling:
         states = dict(zip(form.pre_states, every[self.height :], strict=True))
         return Effect(JumpingState(sums, states), charge, {}, added, some=some)
 
+    def emptied(self, event: JumpingState, step: Tensor) -> JumpingState:
+        """Return the event state without what has arrived in the step before a step."""
+        batch = next(iter(event.sums.values())).shape[:-1]
+        return event._replace(
+            late=Ring(self.wiring, self.height, tuple(batch)).emptied(event.late, step)
+        )
+
     def sent(
         self, event: JumpingState, spikes: Spikes, tick: Tick, prepared: JumpingConstants
     ) -> JumpingState:
@@ -233,10 +240,7 @@ class JumpingCoupling:
         some = tf.reduce_any(since > 0) if form.pre_states else sending.some
         jumps, added, traced = self._sizes(event, spikes, tick, prepared, some, still, traces)
         one = self._of_one(jumps, added, since, prepared)
-        ring, late = self._ring(since), event.late
-        if self.group.heard:
-            late = ring.emptied(late, tick.step)
-        late = ring.add_values(late, arrays, sending, one, tick.step)
+        late = self._ring(since).add_values(event.late, arrays, sending, one, tick.step)
         return JumpingState(event.sums, dict(zip(form.pre_states, traced, strict=True)), late)
 
     def _ring(self, since: Tensor) -> Ring:

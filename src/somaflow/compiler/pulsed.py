@@ -365,14 +365,17 @@ class PulsedCoupling:
         late_end = ring.add(event.late_end, prepared.arrays, tf.stack(added), tick.step)
         return ended._replace(gate=opened, remaining=left, busy=busy, late_end=late_end)
 
+    def emptied(self, event: PulsedState, step: Tensor) -> PulsedState:
+        """Return the event state without what has arrived in the step before a step."""
+        late = self._ring(event, len(self.places)).emptied(event.late, step)
+        return event._replace(
+            late=late, late_end=self._ring(event, 2).emptied(event.late_end, step)
+        )
+
     def sent(
         self, event: PulsedState, spikes: Spikes, tick: Tick, prepared: PulsedConstants
     ) -> PulsedState:
         """Put what gates do in a step into the rings, its spikes with them."""
-        if self.group.heard:
-            late = self._ring(event, len(tick.fractions)).emptied(event.late, tick.step)
-            late_end = self._ring(event, 2).emptied(event.late_end, tick.step)
-            event = event._replace(late=late, late_end=late_end)
         ended = self._open(event, tick, prepared)
         return self._begin(event, ended, spikes.pre, tick, prepared)
 

@@ -6,8 +6,9 @@ Such calls are short and many, so what goes in and comes out is packed.
 import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +18,16 @@ from somaflow.numerics.device import called_flat, traced
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.loop import Advance, Samples, Schedule, chunk_of, keeping_of
 from somaflow.simulation.packing import Packing
-from somaflow.simulation.system import Array, Carry, Heard, Inputs, System
+from somaflow.simulation.system import Array, Blocks, Carry, Heard, Inputs, Jump, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import nodes_of
 
 # The step, steps, samples, whether the first is taken before them, since when spikes are new, and
 # how many there are.
 _COUNTS = 6
+_AHEAD = 500  # steps of which inputs are computed at once
 
+Result = TypeVar("Result")
 Few = Sequence[Tensor]
 Program = tuple[Callable[[Few], Few], Packing]
 
@@ -58,6 +61,7 @@ class Interval(Advance):
         dtype: `tf.float64` or `tf.float32`.
         key: As for `build`.
         device: The device of this worker, as TensorFlow names it.
+        end: The last step of the run, from time 0.
 
     Attributes:
         heard: Spikes of all cells.
@@ -72,6 +76,7 @@ class Interval(Advance):
         dtype: tf.DType,
         key: Hashable,
         device: str,
+        end: int,
     ) -> None:
         super().__init__(system, solver, dt, schedule, dtype, key)
         assert system.elsewhere is not None
@@ -89,6 +94,8 @@ class Interval(Advance):
         self._programs: dict[tuple[int, bool], Program] = {}
         self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
         self._taken = -1  # the step at which it was
+        self._end = end
+        self._known: tuple[int, Inputs] = 0, Inputs(*(np.zeros((0, 0)) for _ in range(2)))
 
     def begun(self) -> Carry:
         """Return the state of the share at its start, packed."""
@@ -136,9 +143,7 @@ class Interval(Advance):
         numbers[_COUNTS : _COUNTS + len(places)] = places
         times = np.zeros(self._room)
         times[: len(since)] = since
-        steps = step + np.arange(n_steps + 1, dtype=np.int64)
-        tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
-        rows = [self._table(table) for table in tables]
+        rows = [self._table(table) for table in self._inputs(step, n_steps + 1)]
         parts = [step * self._dt], times, *(table.reshape(-1) for table in rows)
         with tf.device(self._device):
             values = tf.constant(np.concatenate(parts), self._dtype)
@@ -155,6 +160,15 @@ class Interval(Advance):
 
     def _at_rest(self) -> list[tf.Variable]:
         return tf.nest.flatten(self._resting)
+
+    def _inputs(self, step: int, count: int) -> list[Array]:
+        """Return what is known beforehand of some steps; of many more it takes as long."""
+        first, tables = self._known
+        if not first <= step <= step + count <= first + len(tables[0]):
+            steps = np.arange(step, min(max(self._end + 1, step + count), step + count + _AHEAD))
+            tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
+            first, self._known = step, (step, tables)
+        return [table[step - first : step - first + count] for table in tables]
 
     def _carry(self, few: Few) -> tuple[Carry, Few]:
         """Return a packed state that stands before other tensors, and those."""
@@ -173,9 +187,33 @@ class Interval(Advance):
             self.fresh = self.fresh or fresh
         return self._programs[known]
 
+    def _with(self, resting: Any) -> System:
+        """Return the system of states without what rests, which no loop carries: it is not copied.
+
+        Args:
+            resting: That.
+        """
+        system, elsewhere = self._system, self._elsewhere
+
+        def jump(before: Carry, flow: Blocks, context: Any, prepared: Any) -> Jump:
+            jump = system.jump(elsewhere.joined(before, resting), flow, context, prepared)
+            after, _ = elsewhere.split(Carry(jump.flow, jump.event))
+            return jump._replace(event=after.event)
+
+        def given(function: Callable[..., Result]) -> Callable[..., Result]:
+            return lambda carry, *more: function(elsewhere.joined(carry, resting), *more)
+
+        return replace(
+            system,
+            arrive=given(system.arrive),
+            jump=jump,
+            observe=given(system.observe),
+            follow=None if system.follow is None else given(system.follow),
+        )
+
     def _traced(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
-        parts = self._system, self._solver, self._dt, self._schedule, self._dtype
-        chunk, room, results = chunk_of(*parts, self._every), self._room, []
+        parts = self._solver, self._dt, self._schedule, self._dtype
+        room, results = self._room, []
         count = len(self._at_rest())
 
         def interval(*every: Any) -> Few:
@@ -192,12 +230,13 @@ class Interval(Advance):
             first, start, counts = numbers[0], values[0], tf.cast(numbers[1:4], tf.int32)
             heard = Heard(many, places, since, new)
             carry, parameters = self._elsewhere.received(carry, parameters, heard, first)
-            leaves = tf.nest.flatten(self._elsewhere.split(carry)[1])
-            for variable, leaf in zip(variables, leaves, strict=True):
+            carry, resting = self._elsewhere.split(carry)
+            for variable, leaf in zip(variables, tf.nest.flatten(resting), strict=True):
                 variable.assign(leaf)
+            chunk = chunk_of(self._with(resting), *parts, self._every)
             carry, *left = chunk(carry, parameters, Inputs(*drive), first, start, counts)
             results[:] = [Packing(left)]
-            after = self._packed(self._elsewhere.split(carry)[0])
+            after = self._packed(carry)
             return *after.flow, *after.kept, *results[0].packed(left)
 
         return called_flat(traced(interval, *every, *self._at_rest())), results[0]

@@ -365,7 +365,8 @@ def computed(
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
     device = device_of(local_rank())
-    advance = Interval(system, job.solver, job.dt, schedule, dtype, key, device)
+    end = job.begin + job.n_steps
+    advance = Interval(system, job.solver, job.dt, schedule, dtype, key, device, end)
     hears = Hearing(mine, advance, job.begin + done)
     carry = advance.begun()
     advance(carry, 0, 0, 0, False)
