@@ -218,10 +218,8 @@ class JumpingCoupling:
 
     def emptied(self, event: JumpingState, step: Tensor) -> JumpingState:
         """Return the event state without what has arrived in the step before a step."""
-        batch = next(iter(event.sums.values())).shape[:-1]
-        return event._replace(
-            late=Ring(self.wiring, self.height, tuple(batch)).emptied(event.late, step)
-        )
+        ring = Ring(self.wiring, self.height, ())  # to empty it no batch matters
+        return event._replace(late=ring.emptied(event.late, step))
 
     def sent(
         self, event: JumpingState, spikes: Spikes, tick: Tick, prepared: JumpingConstants
