@@ -131,7 +131,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer `--part k/n`, the k-th of n parts of the tests, and `--kills n`."""
     parser.addoption("--part", default="1/1", help="run the k-th of n parts: k/n")
     parser.addoption(
-        "--kills", type=int, default=5, help="how often the run to be killed is killed"
+        "--kills", type=int, default=3, help="how often the run to be killed is killed"
     )
 
 
