@@ -84,6 +84,7 @@ def same(one: sf.Solution, other: sf.Solution) -> None:
 KINDS = ["matrix", "matrix of conductances", "loop", "ring"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_groups_of_one_kind_give_the_bits_of_each_by_itself(
     kind: str, monkeypatch: pytest.MonkeyPatch

@@ -157,6 +157,7 @@ def test_the_drive_makes_what_is_tested(pair: tuple) -> None:
     assert np.ptp(plain.v["b"]) > 10
 
 
+@pytest.mark.slow
 def test_a_refined_step_converges_to_the_pulse_at_the_crossing_itself() -> None:
     """Without recurrence the visibility one step late is all that separates dt from the limit."""
     text = "dv/dt = (g*(E - v) + I_stim)/C : mV\nI_stim : uA/cm**2"

@@ -282,6 +282,7 @@ def test_what_cannot_be_a_row_is_run_by_itself() -> None:
     same(run_together([asked], 4)[0], alone(parts, 0, 3.0, initial=batch, **given))
 
 
+@pytest.mark.slow
 def test_cells_that_spikes_reach_are_run_by_themselves() -> None:
     jobs = [job(spiking(k), k, 10.0) for k in range(3)]
     assert [rows_of(one) for one in jobs] == [1, 1, 1]
