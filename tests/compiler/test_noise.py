@@ -133,6 +133,7 @@ def test_a_number_belongs_to_its_seed_names_step_and_cell() -> None:
         np.testing.assert_allclose(found, np.cumsum(moves, axis=0), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_chunks_recorders_parts_sizes_and_rows(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

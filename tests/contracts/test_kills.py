@@ -16,7 +16,7 @@ import pytest
 from somaflow.storage import checkpoint
 from somaflow.storage.folder import beside
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=40)
 SCRIPT = Path(__file__).with_name("killed_run.py")
 EACH, SHORT = 10_000, 6_000  # ms, for each kill: two seconds of computing; and one second
 

@@ -226,7 +226,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.npz")):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 def test_a_saved_network_gives_the_same_bits_in_a_fresh_process(
     networks: dict[str, sf.Network], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=80)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it finds workers in /proc")
 def test_a_sweep_whose_workers_and_parent_are_killed_and_whose_disk_fills() -> None:
     asked = ["--members", "30", "--workers", "4", "--parents", "3", "--fills", "1", "--seed", "7"]
