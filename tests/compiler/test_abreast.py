@@ -100,6 +100,7 @@ def test_groups_of_one_kind_give_the_bits_of_each_by_itself(
     same(joined, simulate(given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matrix", "ring"])
 def test_a_run_goes_on_with_the_bits_of_one_long_run(kind: str) -> None:
     given = network(kind)
@@ -112,6 +113,7 @@ def test_a_run_goes_on_with_the_bits_of_one_long_run(kind: str) -> None:
         np.testing.assert_array_equal(value, rest.final.events[key], err_msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matrix", "loop", "ring"])
 def test_rows_of_a_batch_are_runs_alone(kind: str) -> None:
     given = network(kind)

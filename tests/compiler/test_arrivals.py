@@ -267,6 +267,7 @@ def test_a_number_that_is_0_by_0_is_refused_where_it_is_made() -> None:
         ran(sf.Network(source, cell, good, bad), cell)
 
 
+@pytest.mark.slow
 def test_what_the_input_does_to_a_cell_may_depend_on_the_time() -> None:
     """An explicit method looks at the pull of synapses, which is then one of the time too."""
     model = sf.Equations.parse(

@@ -81,6 +81,7 @@ def test_the_length_of_chunks_changes_no_bit(
     assert bits(recorded(True)) == bits(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [None, 20, 50])
 def test_sample_k_is_the_state_at_k_intervals(
     most: int | None, whole: sf.Solution, monkeypatch: pytest.MonkeyPatch
