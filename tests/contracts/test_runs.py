@@ -95,15 +95,10 @@ RECORDINGS: dict[str, Callable[[Any, Any], list]] = {
 }
 
 
-QUICK = ("over time", "a definition", "some cells, in another order", "means")
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
-    [
-        pytest.param(choice, id=name, marks=() if name in QUICK else pytest.mark.slow)
-        for name, choice in RECORDINGS.items()
-    ],
+    [pytest.param(choice, id=name) for name, choice in RECORDINGS.items()],
 )
 def test_no_recording_changes_a_bit(choice: Callable, full: sf.Solution) -> None:
     network = coupled()
