@@ -131,7 +131,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer `--part k/n`, the k-th of n parts of the tests, and `--kills n`."""
     parser.addoption("--part", default="1/1", help="run the k-th of n parts: k/n")
     parser.addoption(
-        "--kills", type=int, default=5, help="how often the run to be killed is killed"
+        "--kills", type=int, default=3, help="how often the run to be killed is killed"
     )
 
 
@@ -145,8 +145,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have most slow tests, so that no process waits for the last."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    """Begin with the files that take longest, so that no process waits for the last."""
+    slow: Counter[Path] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("slow"):
+            slow[item.path] += mark.kwargs.get("seconds", 4)
     items.sort(key=lambda item: -slow[item.path])
 
 

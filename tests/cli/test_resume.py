@@ -253,7 +253,7 @@ def somaflow(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_run_is_stopped_watched_and_gone_on_with(tmp_path):
     out = tmp_path / "out"

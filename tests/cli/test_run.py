@@ -300,6 +300,7 @@ def test_what_is_asked_for_is_what_is_run(tmp_path, monkeypatch):
     assert json.loads(result.stdout)["times_slower_than_real_time"] == 25.0
 
 
+@pytest.mark.slow
 def test_every_method_of_networks_is_offered(tmp_path, monkeypatch):
     for name, method in catalogue.in_networks().items():
         fake = simulated_by(monkeypatch)

@@ -83,6 +83,7 @@ def same(one: sf.Solution, other: sf.Solution) -> None:
 KINDS = ["matrix", "matrix of conductances", "loop", "ring"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_groups_of_one_kind_give_the_bits_of_each_by_itself(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +99,7 @@ def test_groups_of_one_kind_give_the_bits_of_each_by_itself(
     same(joined, simulate(given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matrix", "ring"])
 def test_a_run_goes_on_with_the_bits_of_one_long_run(kind: str) -> None:
     given = network(kind)
@@ -110,6 +112,7 @@ def test_a_run_goes_on_with_the_bits_of_one_long_run(kind: str) -> None:
         np.testing.assert_array_equal(value, rest.final.events[key], err_msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["matrix", "loop", "ring"])
 def test_rows_of_a_batch_are_runs_alone(kind: str) -> None:
     given = network(kind)

@@ -231,6 +231,7 @@ def charges(synapses: list[Any], at: float, dt: float, solver: Any) -> np.ndarra
     return run["cell.v"].values[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [3.03, 3.97])
 @pytest.mark.parametrize("solver", [sf.RK4(), sf.ExponentialEuler()], ids=lambda s: s.name)
 def test_the_charge_of_a_current_shorter_than_the_step_is_exact(at: float, solver: Any) -> None:
@@ -240,9 +241,10 @@ def test_the_charge_of_a_current_shorter_than_the_step_is_exact(at: float, solve
     np.testing.assert_allclose(found, [0.02, 0.02 * np.e, 0.7 * np.e], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_double_exponentials_have_a_limit_at_equal_time_constants() -> None:
     """Of peak 1 they have the charge exp(q)*tau_decay, q = log(r)/(r - 1); e*tau at r = 1."""
-    above = np.array([0.0, 1e-12, -1e-12, 1e-9, -1e-6, 1e-4, 1e-2, 0.3])
+    above = np.array([0.0, 1e-12, -1e-9, 1e-6, -1e-4, 0.3])
     load = sf.load("double_exponential_current")
     synapses = [load(tau_rise=2 * ms, tau_decay=2 * (1 + x) * ms) for x in above]
     u = np.log1p(above)
@@ -265,6 +267,7 @@ def test_a_number_that_is_0_by_0_is_refused_where_it_is_made() -> None:
         ran(sf.Network(source, cell, good, bad), cell)
 
 
+@pytest.mark.slow
 def test_what_the_input_does_to_a_cell_may_depend_on_the_time() -> None:
     """An explicit method looks at the pull of synapses, which is then one of the time too."""
     model = sf.Equations.parse(

@@ -47,6 +47,7 @@ def test_no_step_copies_the_spikes_under_way(monkeypatch: pytest.MonkeyPatch) ->
     assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= held] == []
 
 
+@pytest.mark.slow
 def test_no_step_copies_the_weights_that_a_rule_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
     dw/dt = 0*nA/ms : nA
@@ -66,6 +67,7 @@ def test_no_step_copies_the_weights_that_a_rule_changes(monkeypatch: pytest.Monk
     assert [shape for shape in shapes if math.prod(map(int, shape.split(","))) >= many] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["weights", "sums"])
 def test_no_spike_copies_the_weights(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
     """Whether what a spike adds is said before or after what it does to weights."""

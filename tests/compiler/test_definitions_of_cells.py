@@ -44,6 +44,7 @@ def both(solver: Any, dtype: Any = "float64") -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [sf.RK4(), sf.ExponentialEuler(), sf.Rosenbrock()])
 def test_it_is_what_it_is_made_of(solver: Any) -> None:
     read, out = both(solver)

@@ -48,6 +48,7 @@ def run(made: sf.Projection, *record: Any, **given: Any) -> sf.Solution:
     return sf.simulate(sf.Network(CELLS, DRIVE, made), DURATION, dt=DT, record=record, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_projection_without_a_synapse_gives_nothing(
     name: str, alone: sf.Solution, tmp_path: Path

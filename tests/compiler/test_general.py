@@ -90,6 +90,7 @@ def released(made: Any, name: str, samples: np.ndarray) -> tuple[Any, Any]:
     return g, u
 
 
+@pytest.mark.slow
 def test_chance_delays_and_parameters_of_each_synapse() -> None:
     network = releasing()
     p = network.projection("p")
@@ -149,6 +150,7 @@ def both_cells() -> tuple[sf.Network, Callable[[float, Any], Any], Any]:
     return network, slope, np.concatenate([REST + np.arange(3.0), [REST, REST + 2], s])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "solver", [sf.RK4(), sf.Heun(), sf.ExponentialMidpoint(), sf.Rosenbrock()], ids=repr
 )

@@ -62,6 +62,7 @@ def end_of(network: sf.Network, duration: float, **given: Any) -> np.ndarray:
     return np.concatenate([states["excite"]["r"], states["inhibit"]["h"]], axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "order"), ORDERS, ids=[s.name for s, _ in ORDERS])
 def test_a_method_keeps_its_order(solver: Any, order: int) -> None:
     wanted = exact(40.0)
@@ -82,6 +83,7 @@ def test_the_mean_inhibits_as_in_scipy() -> None:
 # --------------------------------------------------------- one to one, as one population
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", METHODS[:2], ids=lambda solver: solver.name)
 def test_pairs_are_a_population_of_two_variables(solver: Any) -> None:
     size = 37
@@ -324,6 +326,7 @@ THREE_FACTORS = sf.Equations.parse(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_dopamine_gates_plasticity() -> None:
     """Each spike adds to its weights what D is then, as where each cell has a D of its own."""
     times, cells = np.array([4.0, 9.0, 15.0, 22.0]), np.array([0, 1, 0, 1])

@@ -60,6 +60,7 @@ def from_spike_to_spike() -> np.ndarray:
     return y
 
 
+@pytest.mark.slow
 def test_gates_that_saturate_are_right_to_second_order() -> None:
     network, cells, made = saturating()
     wanted, errors = from_spike_to_spike(), []

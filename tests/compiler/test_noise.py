@@ -133,6 +133,7 @@ def test_a_number_belongs_to_its_seed_names_step_and_cell() -> None:
         np.testing.assert_allclose(found, np.cumsum(moves, axis=0), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_chunks_recorders_parts_sizes_and_rows(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -228,6 +229,7 @@ def by_method() -> list[tuple[Any, sf.Solution]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_factor_may_depend_on_what_drives_the_cell(by_method: Any) -> None:
     for solver, run in by_method:
         moves = increments(5, "driven", "xi", 20, 3) * 2 / 5 * [1, 0, 2]
@@ -238,6 +240,7 @@ def test_a_factor_may_depend_on_what_drives_the_cell(by_method: Any) -> None:
         np.testing.assert_allclose(run["driven.v"].values[1:], wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_methods_differ_by_what_they_say_and_the_order_shows(by_method: Any) -> None:
     """x(T) is exp(s*W - s**2*T/2) for Ito, exp(s*W) for Stratonovich."""
     brownian = increments(5, "cells", "xi", 20, 200).sum(axis=0)

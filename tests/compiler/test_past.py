@@ -31,6 +31,7 @@ def error(solver: Any, n: int, delay: Any) -> float:
     return float(np.abs(x - series(np.arange(len(x)) / n)).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "order", "delay"),
     [

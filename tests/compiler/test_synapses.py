@@ -133,6 +133,7 @@ def test_voltages_equal_those_of_one_state_a_synapse(pair: tuple) -> None:
         assert np.abs(found - wanted).max() < 1e-12 * np.abs(wanted).max()
 
 
+@pytest.mark.slow
 def test_spikes_equal_those_of_one_state_a_synapse(pair: tuple) -> None:
     run, plain = pair
     for key in "ab":
@@ -157,6 +158,7 @@ def test_the_drive_makes_what_is_tested(pair: tuple) -> None:
     assert np.ptp(plain.v["b"]) > 10
 
 
+@pytest.mark.slow
 def test_a_refined_step_converges_to_the_pulse_at_the_crossing_itself() -> None:
     """Without recurrence the visibility one step late is all that separates dt from the limit."""
     text = "dv/dt = (g*(E - v) + I_stim)/C : mV\nI_stim : uA/cm**2"
@@ -180,6 +182,7 @@ def test_a_refined_step_converges_to_the_pulse_at_the_crossing_itself() -> None:
     assert abs(ends[1] - ends[0]) < 0.3
 
 
+@pytest.mark.slow
 def test_projections_of_other_kinetics_keep_gates_of_their_own() -> None:
     text = "dv/dt = (g*(E - v) + I_stim)/C : mV\nI_stim : nA"
     numbers: dict[str, Any] = {"E": -60 * mV, "g": 10 * nS, "C": 0.2 * nF, "v": -60}

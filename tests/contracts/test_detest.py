@@ -160,7 +160,10 @@ def errors(name: str, solver: Any) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(FAST))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in ("A3", "B4") else pytest.mark.slow) for n in sorted(FAST)],
+)
 def test_one_of_each_class(name: str) -> None:
     assert max(errors(name, sf.Tsitouras())) < MULTIPLES[5][name[0]]
 

@@ -78,6 +78,7 @@ def test_samples_on_both_sides_of_a_change_are_of_their_own_side() -> None:
     np.testing.assert_allclose(run["v"], [-speed, LOSS * speed], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
 def test_a_direction_is_that_along_the_way(backwards: bool) -> None:
     """The state starts on the event, which is none; a change of sign on the way is one."""
@@ -147,6 +148,7 @@ def test_events_that_pile_up_end_the_solve(given: dict[str, Any]) -> None:
     assert np.isnan(run["h"].values[run.time > rest]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"dt": 1 / 49}, {}],
@@ -183,6 +185,7 @@ dv/dt = (E_L - v + R*I)/tau : mV
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"rtol": 1e-9}, {"dt": 0.5 * ms}], ids=["adaptive", "fixed"])
 def test_spikes_of_text_equations_come_at_the_closed_intervals(given: dict[str, Any]) -> None:
     lif = sf.Equations.parse(
@@ -236,6 +239,7 @@ def test_events_that_come_together_all_happen(behind: float) -> None:
     np.testing.assert_allclose([run[name].values[-1] for name in "ab"], 0.5, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [{}, {"dt": 0.1}], ids=["adaptive", "fixed"])
 def test_an_event_beside_a_reset_is_noted(steps: dict) -> None:
     events = {
@@ -257,6 +261,7 @@ def test_a_solve_goes_on_behind_its_last_sample(steps: dict) -> None:
     np.testing.assert_allclose(run["y"].values, [np.exp(-0.1)], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "wanted"),
     [("x > 1 and t > 2", 2.0), ("x > 1 or t > 2", 1.0), ("not (x < 3 or t < 2)", 3.0)],
@@ -274,6 +279,7 @@ def cubic(t: Any, y: Any) -> Any:
     return (t - 2) * (t - 9) + (t - 1) * (t - 9) + (t - 1) * (t - 2) + 0 * y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"dt": 10.0}], ids=["adaptive", "fixed"])
 def test_of_several_crossings_in_a_step_the_first_counts(given: dict[str, Any]) -> None:
     events = {"zero": sf.Event(lambda t, y: y, terminal=True)}
@@ -282,6 +288,7 @@ def test_of_several_crossings_in_a_step_the_first_counts(given: dict[str, Any]) 
     np.testing.assert_allclose(run.events["zero"].times, [1.0], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", [{}, pytest.param({"dt": 10.0}, marks=pytest.mark.slow)], ids=["adaptive", "fixed"]
 )
@@ -307,6 +314,7 @@ def test_all_crossings_in_a_step_are_noted_and_have_derivatives(given: dict[str,
     np.testing.assert_allclose(found, [-(np.array([1, 2, 4]) / slopes).sum(), 0], rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"dt": 0.1}, {"dt": 0.5}, {}], ids=str)
 def test_a_margin_of_zero_at_a_steps_end_does_not_lose_the_next_crossing(given: Any) -> None:
     """(t - 0.5)(0.6 - t) is exactly 0 at 0.5, where it goes up."""

@@ -122,7 +122,10 @@ def test_explain_says_which_variable_takes_the_rosenbrock_form() -> None:
     assert "exact" in w
 
 
-@pytest.mark.parametrize("method", FAMILIES)
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=() if m.startswith("Exp") else pytest.mark.slow) for m in FAMILIES],
+)
 def test_a_refractory_condition_that_never_holds_changes_nothing(method: str) -> None:
     """It is asked before a method differentiates, which must see what was looked at."""
     model = sf.Equations.parse(

@@ -34,6 +34,7 @@ def smooth(solver: Any, dt: float, **settings: Any) -> sf.Solution:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "coarsest"), [(AdamsBashforth2, 0.05), (Heun3, 0.2), (ThreeTimesRK4, 0.4)]
 )
@@ -86,6 +87,7 @@ def delayed(solver: Any, duration: float, **settings: Any) -> sf.Solution:
     return sf.simulate(net, duration * ms, dt=0.1 * ms, solver=solver, **chosen | settings)
 
 
+@pytest.mark.slow
 def test_delays_and_pulses_are_computed_at_the_nodes_of_any_method() -> None:
     wanted = delayed(sf.RK4(), 30)["cells.spikes"].times
     assert len(wanted) > 6
@@ -101,6 +103,7 @@ def test_two_parts_give_the_bits_of_one(own: Callable[[], Any]) -> None:
     np.testing.assert_array_equal(found, whole["cells.v"].values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", OWN)
 def test_a_run_with_a_method_of_the_user_is_resumed(
     own: Callable[[], Any], tmp_path: Path, stopping: Callable, bytes_of: Callable

@@ -168,6 +168,7 @@ def test_recordings_over_time_change_no_bit(solver: Any, dtype: str) -> None:
             assert found.tobytes() == wanted.tobytes(), key
 
 
+@pytest.mark.slow
 def test_recordings_over_cells_and_counts_are_what_numpy_makes_of_all_cells(
     full: sf.Solution, monkeypatch: pytest.MonkeyPatch
 ) -> None:

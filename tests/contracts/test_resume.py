@@ -49,6 +49,7 @@ def test_what_was_compiled_before_it_stopped_is_not_needed(
     assert bytes_of(stopped) == bytes_of(whole)
 
 
+@pytest.mark.slow
 def test_a_small_run_goes_on_in_another_process(
     stopped: Path, whole: Path, bytes_of: Callable
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_stopped_run_can_be_made_shorter_or_longer(
     assert bytes_of(stopped) == bytes_of(whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_began_at_the_end_of_another_goes_on(
     small: Any, stopping: Callable, tmp_path: Path, bytes_of: Callable
 ) -> None:

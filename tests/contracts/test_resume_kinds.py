@@ -93,7 +93,7 @@ KINDS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_stopped_and_goes_on_is_what_never_stopped(
     kind: str,

@@ -239,6 +239,7 @@ def _acts_of(
     return len(made)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_replaced_leaves_no_checkpoint_at_any_moment(
     small: Any, stopped: Path, tmp_path: Path, bytes_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,15 +95,10 @@ RECORDINGS: dict[str, Callable[[Any, Any], list]] = {
 }
 
 
-QUICK = ("over time", "a definition", "some cells, in another order", "means")
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
-    [
-        pytest.param(choice, id=name, marks=() if name in QUICK else pytest.mark.slow)
-        for name, choice in RECORDINGS.items()
-    ],
+    [pytest.param(choice, id=name) for name, choice in RECORDINGS.items()],
 )
 def test_no_recording_changes_a_bit(choice: Callable, full: sf.Solution) -> None:
     network = coupled()
@@ -226,7 +221,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.npz")):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 def test_a_saved_network_gives_the_same_bits_in_a_fresh_process(
     networks: dict[str, sf.Network], tmp_path: Path
 ) -> None:

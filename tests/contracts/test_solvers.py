@@ -322,10 +322,8 @@ def test_the_length_of_a_compiled_call_changes_no_bit(name: str, in_pieces: Any)
     np.testing.assert_array_equal(values(pieces), values(whole))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["Rosenbrock", pytest.param("Tsitouras", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Rosenbrock", "Tsitouras"])
 def test_the_length_of_a_compiled_call_changes_no_bit_of_an_adaptive_solve(
     name: str, in_pieces: Any
 ) -> None:
@@ -362,7 +360,7 @@ FIXED, ADAPTED = {"dt": 0.25}, {"rtol": 1e-5}
 AGAIN = {"fixed": (FIXED, {"dt": 0.125}), "adaptive": (ADAPTED, {"rtol": 1e-8, "atol": 1e-9})}
 
 
-@pytest.mark.parametrize("kind", AGAIN)
+@pytest.mark.parametrize("kind", ["fixed", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_other_arguments_ends_and_tolerances_do_not_compile_again(kind: str) -> None:
     traces = count()
 
@@ -574,13 +572,8 @@ def test_the_way_backwards_is_that_of_the_function_that_is_given() -> None:
 # ---------------------------------------------------------------------- both loops
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ("RK4", "Tsitouras") else pytest.mark.slow)
-        for name in FAMILIES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_steps_together_and_steps_of_its_own_give_the_same(name: str) -> None:
     y0 = {"w": np.linspace(-1, 1, 3), "x": np.linspace(0.5, 1.5, 3)}
     given: dict[str, Any] = {"t1": 3.0, "dt": 1 / 16, "batch": 1, "solver": SOLVERS[name]()}

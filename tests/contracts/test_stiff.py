@@ -168,7 +168,13 @@ def test_a_band_gives_what_the_full_matrix_gives(solver: Any) -> None:
         np.testing.assert_allclose(band, full, rtol=1e-9, atol=1e-11)
 
     def ends(p: float) -> Any:
-        run = sf.solve(wave, FRONT, args=p, t1=2.0, dt=0.25, at=[2.0], solver=solver)
+        args, start = tf.Variable(p, dtype=tf.float64), tf.Variable(FRONT["u"])
+        with tf.GradientTape():  # so that it is what was compiled above
+            run = sf.solve(
+                wave, {"u": start, "v": FRONT["v"]}, args=args, t1=2.0, dt=0.25, at=[2.0],
+                solver=solver,
+            )  # fmt: skip
+        assert not run.statistics["compiled"]
         return (run["u"].values[-1] * np.cos(PLACES)).sum()
 
     slope = (ends(9.0 + 1e-4) - ends(9.0 - 1e-4)) / 2e-4

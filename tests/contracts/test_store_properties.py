@@ -16,7 +16,7 @@ from somaflow.storage import checkpoint, store
 from somaflow.storage.folder import beside
 from somaflow.units import ms, mV
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow(seconds=25)]
 STEPS = 600
 # Each recorder is in one; every set of them would be a model to compile.
 RECORDED = [(0, 1, 4), (2, 3, 5)]

@@ -51,7 +51,7 @@ def decided(run: sf.Solution) -> np.ndarray:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_the_page_on_a_decision_decides_as_in_brian2() -> None:
     names: dict[str, Any] = run(DOCS / "models/decision.md")
     found = [decided(names["run"])]

@@ -58,6 +58,7 @@ def test_the_page_on_partial_differential_equations_runs_and_its_numbers_hold() 
     assert names["period"] == pytest.approx(3.061, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_page_on_writing_a_solver_runs_and_its_orders_hold() -> None:
     names = run(DOCS / "howto/write-a-solver.md")
     assert names["third"] == pytest.approx(3, abs=0.2)

@@ -213,6 +213,7 @@ def rewarded(pre: np.ndarray, post: np.ndarray, p: dict[str, float], end: float)
     return [c, s, added]
 
 
+@pytest.mark.slow
 def test_dopamine_turns_eligibility_into_weight_as_from_event_to_event() -> None:
     p, end, dt, rng = numbers("stdp_reward"), 800.0, 0.1, np.random.default_rng(12)
     pre = [30.33 + np.sort(rng.uniform(0, 700, 9)).round(1) for _ in range(3)]
@@ -260,6 +261,7 @@ def tsodyks(train: np.ndarray, end: float, u_0: float, rec: float, facil: float)
     return [u, r]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["conductance", "current_density"])
 def test_each_synapse_facilitates_and_depresses_by_numbers_of_its_own(name: str) -> None:
     train, end = np.sort(np.random.default_rng(13).uniform(1, 290, 12)), 300.0

@@ -70,7 +70,7 @@ def bits(run: sf.Solution, *keys: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "most", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 214, 215)), 100]
+    "most", [100, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7, 214, 215))]
 )
 def test_the_length_of_chunks_changes_no_bit(
     most: int, whole: sf.Solution, monkeypatch: pytest.MonkeyPatch
@@ -81,6 +81,7 @@ def test_the_length_of_chunks_changes_no_bit(
     assert bits(recorded(True)) == bits(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [None, 20, 50])
 def test_sample_k_is_the_state_at_k_intervals(
     most: int | None, whole: sf.Solution, monkeypatch: pytest.MonkeyPatch

@@ -124,6 +124,7 @@ def test_a_solve_forwards_and_backwards():
         np.testing.assert_array_equal(found, run["x"].sel(time=found.time))
 
 
+@pytest.mark.slow
 def test_a_solve_that_is_kept_at_one_time_only():
     run = sf.solve(lambda t, y: -y, 1.0, t1=1.0, at=[0.5])
     np.testing.assert_allclose(run["y"].values, [np.exp(-0.5)], rtol=1e-6)

@@ -39,7 +39,7 @@ AT_THE_START = frozenset({RAND, CELL})
 NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)?"
 _DERIVATIVE = re.compile(rf"\s*d({NAME})\s*/\s*dt\s*=(?!=)(.*)$")
 _MAP = re.compile(rf"\s*({NAME})\s*\[\s*n\s*\+\s*1\s*\]\s*=(?!=)(.*)$")
-_NOW = re.compile(rf"({NAME})\s*\[\s*n\s*\]")  # in a map: the value before the iteration
+_NOW = re.compile(rf"(?<!\w)({NAME})\s*\[\s*n\s*\]")  # of a map; a long word is searched once
 _DEFINITION = re.compile(rf"\s*({NAME})\s*=(?!=)(.*)$")
 _INPUT = re.compile(rf"\s*({NAME})\s*:(\s*\S.*)$")
 # Where a statement goes on in the next line: what it ends with, or what that one begins with.
