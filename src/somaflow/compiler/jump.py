@@ -49,6 +49,7 @@ class NetworkJump:
                 for s, at in zip(self._whole.spiking, crossings, strict=True)
             ]
         )
+        sent = self._sent(since, context)
         for k, (spiking, crossed) in enumerate(zip(self._whole.spiking, since, strict=True)):
             if spiking.waits:
                 waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
@@ -69,8 +70,13 @@ class NetworkJump:
             group = coupling.group
             if group.counted is None:
                 parts = (part.group for part in self._whole.tables.made_of[c])
-                sent = [self._delayed(part, since, event, tick, constants) for part in parts]
-                arriving = sent[0] if len(sent) == 1 else tf.concat(sent, axis=-1)
+                came = [
+                    self._delayed(
+                        part, since if part.here is not None else sent, event, tick, constants
+                    )
+                    for part in parts
+                ]
+                arriving = came[0] if len(came) == 1 else tf.concat(came, axis=-1)
             else:
                 arriving = outside.counts[group.counted]
             after = since[group.routes[0].target] if group.form.learns else None
@@ -102,6 +108,23 @@ class NetworkJump:
         )
         kept = self._kept(since, new, context, constants)
         return Jump(blocks, event, tf.concat(since, axis=-1), kept)
+
+    def _sent(self, since: list[Tensor], context: Context) -> list[Tensor]:
+        """Return the spikes of a step that others get in it: in a share, of all cells.
+
+        Args:
+            since: The crossings of own cells, by population.
+            context: What holds in the step.
+        """
+        share, populations = self._whole.tables.share, self._whole.populations
+        if context.told is None or share is None or not share.told:
+            return since
+        names = [p.name for p in populations]
+        asked = {names[c.group.source] for c in self._whole.tables.apart if c.group.here is None}
+        own = {(n,): since[names.index(n)] for n in share.told if share.has_some(n)}
+        wanted = {(n,): share.width(n) for n in share.told if n in asked}
+        every = context.told.of_all(own, wanted)
+        return [every.get((n,), here) for n, here in zip(names, since, strict=True)]
 
     def _above(
         self,

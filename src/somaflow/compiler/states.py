@@ -7,6 +7,7 @@ own, and gets back what it gave.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from somaflow.compiler.told import Told
 from somaflow.numerics.random import Key
 from somaflow.numerics.types import Tensor
 
@@ -113,6 +114,18 @@ class RecordingParameters(NamedTuple):
     start: Tensor
 
 
+class Seen(NamedTuple):
+    """What a share is told within a step, a vector for each point at which it is told something.
+
+    Attributes:
+        step: In a step, from its beginning on.
+        look: Where somebody looks between two steps.
+    """
+
+    step: tuple[Tensor, ...] = ()
+    look: tuple[Tensor, ...] = ()
+
+
 class Parameters(NamedTuple):
     """The arguments of the compiled functions: numbers of the network, of its drives and recorders.
 
@@ -127,6 +140,7 @@ class Parameters(NamedTuple):
         links: Which cells are read, int32, by link.
         rules: What each text with rules at intervals needs.
         heard: Of a share of a network what is heard of each history of spikes.
+        seen: Of a share that is told something within a step: what it is told.
     """
 
     cells: list[Tensors]
@@ -139,6 +153,7 @@ class Parameters(NamedTuple):
     links: Tensors
     rules: Sequence[Tensors] = ()
     heard: Any = ()
+    seen: Seen = Seen()
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -192,6 +207,7 @@ class Constants(NamedTuple):
         nodes: Fractions of the step at which the solver asks for currents.
         noise: Keys of the white noises of each population.
         rules: As in `Parameters`.
+        seen: Likewise.
     """
 
     cells: list[Tensors]
@@ -206,6 +222,7 @@ class Constants(NamedTuple):
     nodes: tuple[float, ...]
     noise: Sequence[list[Key]] = ()
     rules: Sequence[Tensors] = ()
+    seen: Seen = Seen()
 
 
 # -------------------------------------------------------------------- context of a step
@@ -240,6 +257,7 @@ class Context(NamedTuple):
         past: What synapses with a delay read at each node, by group (`Past.read`).
         passed: What they will read of this step, by ring (`Past.passed`); empty within the step.
         increments: Those of the white noise of each population, by the name of the noise.
+        told: What tells a share of cells of others; None where nothing does.
     """
 
     tick: Tick
@@ -251,6 +269,7 @@ class Context(NamedTuple):
     past: Mapping[str, Sequence[States]]
     passed: Tensors
     increments: Sequence[Tensors] = ()
+    told: Told | None = None
 
 
 # ------------------------------------------------------------------------------ events

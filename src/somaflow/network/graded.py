@@ -65,6 +65,11 @@ class Graded(Form):
         return self.duration is not None or bool(self.on_spike)
 
     @property
+    def shown(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether sums are of what presynaptic cells give, and spikes add nothing at once."""
+        return not self.on_spike
+
+    @property
     def acts(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether arriving spikes move postsynaptic cells at once."""
         return bool(self.on_spike)

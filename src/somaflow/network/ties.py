@@ -1,6 +1,6 @@
 """Ties: what holds populations together in one share of a network, and a division in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from somaflow.network.forms import take_apart
@@ -8,7 +8,7 @@ from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
-from somaflow.network.shares import BLOCK
+from somaflow.network.shares import BLOCK, Bounds
 
 _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
@@ -78,6 +78,12 @@ class Division:
         )
 
 
+def leaves_little(bounds: Sequence[Bounds]) -> bool:
+    """Tell whether one of some workers has nearly all cells."""
+    counts = [sum(end - begin for begin, end in own.values()) for own in bounds]
+    return max(counts) > _MOST * sum(counts)
+
+
 def goes_by_spikes(projection: Projection, dt: float) -> bool:
     """Tell whether all that a projection carries are spikes that arrive a step later or more.
 
@@ -86,6 +92,37 @@ def goes_by_spikes(projection: Projection, dt: float) -> bool:
         dt: The step in ms.
     """
     return not _tie(projection, dt)
+
+
+def told_within(projection: Projection, dt: float) -> bool:
+    """Tell whether workers can tell each other within a step what a projection carries.
+
+    Args:
+        projection: The projection.
+        dt: The step in ms.
+    """
+    form, delay = take_apart(projection), projection.one_delay
+    if form.reason or projection.equations.rules or delay is None or round(delay / dt) >= 1:
+        return False
+    reads = any(name.endswith("_pre") for name in projection.equations.inputs)
+    return form.shown or (form.waits and form.events and not reads)
+
+
+def shown_states(projection: Projection) -> tuple[str, ...]:
+    """Return the states of a synapse that are kept with the presynaptic cells themselves."""
+    return tuple(projection.equations.states) if take_apart(projection).shown else ()
+
+
+def currents_of(network: Network, recorder: Recorder) -> str | None:
+    """Return the population whose currents a recorder may look at; None where it does not."""
+    if recorder.of_spikes:
+        return None
+    if recorder.of_projection:
+        projection = network.projection(recorder.owner)
+        states, owner = projection.equations.states, projection.post.population.name
+    else:
+        states, owner = network.population(recorder.owner).equations.states, recorder.owner
+    return None if recorder.variable in states else owner
 
 
 def _tie(projection: Projection, dt: float) -> str:
@@ -104,7 +141,9 @@ def _tie(projection: Projection, dt: float) -> str:
     return "" if round(delay / dt) >= 1 else "delays are shorter than a step"
 
 
-def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list[Held]:
+def together(
+    network: Network, recorders: Iterable[Recorder], dt: float, staged: bool = False
+) -> list[Held]:
     """Return the populations that must be whole in one share, in sets that must be in the same.
 
     A population that nothing holds together is not among them.
@@ -114,6 +153,7 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         recorders: What is recorded: what is reduced over the cells of a population holds it
             together, and what is over the synapses of a projection those that it reaches.
         dt: The step in ms.
+        staged: Whether workers tell each other within a step what they can.
     """
     home = {p.name: p.name for p in network.populations}
     ties: list[tuple[str, str, str]] = []  # a population, what holds it, and where
@@ -127,9 +167,14 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         ties.append((one, reason, where))
         home[root(one)] = root(other)
 
+    recorders = list(recorders)
+    # Looked at after each step, when nobody is told anything.
+    followed = {currents_of(network, r) for r in recorders if r.over_time is not None}
     for projection in both_ways(network.projections):
-        if reason := _tie(projection, dt):
-            ends = projection.pre.population.name, projection.post.population.name
+        reason = _tie(projection, dt)
+        ends = projection.pre.population.name, projection.post.population.name
+        told = staged and told_within(projection, dt) and ends[1] not in followed
+        if reason and not told:
             join(*ends, reason, str(projection.name))
     for link in network.links:
         where = f"{link.target} ({link.read.key})"
@@ -141,7 +186,9 @@ def together(network: Network, recorders: Iterable[Recorder], dt: float) -> list
         if recorder.reduction is not None and not recorder.of_spikes:
             owner = recorder.owner
             if recorder.of_projection:
-                owner = network.projection(owner).post.population.name
+                projection = network.projection(owner)
+                own = staged and recorder.variable in shown_states(projection)
+                owner = (projection.pre if own else projection.post).population.name
             join(owner, owner, "all cells are recorded as one", recorder.key)
     reasons: dict[str, dict[str, list[str]]] = {}
     for name, reason, where in ties:

@@ -73,7 +73,7 @@ class Samples(NamedTuple):
     ended: bool = False
 
 
-def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
+def pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     """Put all scalars of a nest into one tensor, and return what takes them out again.
 
     A kernel's cost grows with the number of its arguments, and scalars are most of them.
@@ -100,7 +100,7 @@ def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     return unpack
 
 
-def _stepper(
+def stepper(
     system: System[Parameters, Prepared, Context], solver: Solver, dt: float, stages: Stages
 ) -> Callable[[Carry, Tensor, Inputs, Tensor, Prepared], Stepped]:
     """Return one step: `(carry, step, drive, t, prepared) -> (carry, since, kept)`."""
@@ -153,7 +153,7 @@ def _chunk(
 ) -> Program:
     """Return what is compiled: `(carry, parameters, drive, first, start, counts) -> ...`."""
     stages = Stages(solver, dt)
-    one_step = _stepper(system, solver, dt, stages)
+    one_step = stepper(system, solver, dt, stages)
     keeps = _keeping(system, schedule, dtype)
 
     def chunk(
@@ -167,7 +167,7 @@ def _chunk(
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
         carry = carry if system.receive is None else system.receive(carry, parameters)
-        unpack = _pack(prepared, dtype)
+        unpack = pack(prepared, dtype)
 
         kept = () if keeps is None else keeps.empty()
         most = len(kept)  # behind that is whether the run has ended
@@ -282,7 +282,7 @@ class Advance:
             n_rows: Samples to take, one after every `stride` steps.
             lead: Whether the first sample is taken before the first step.
         """
-        arguments = self._arguments(carry, step, n_steps, n_rows, lead)
+        arguments = self.arguments(carry, step, n_steps, n_rows, lead)
         if self._program is None:
             self._program = self._compiled(arguments)
         carry, made, kept, out = self._program(*arguments)
@@ -293,9 +293,10 @@ class Advance:
         crossings = None if keeps is None else cache(partial(keeps.found, tuple(kept), steps))
         return carry, Samples(observed, steps, crossings, bool(ended))
 
-    def _arguments(
+    def arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> Arguments:
+        """Return what the compiled function takes, given what a call does."""
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
         tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
         drive = Inputs(*(self._whole(table) for table in tables))

@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,8 +21,18 @@ from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping
+from somaflow.network.junctions import both_ways
+from somaflow.network.projection import Projection
 from somaflow.network.shares import Bounds, local, shares
-from somaflow.network.ties import Division, Held, goes_by_spikes, together
+from somaflow.network.ties import (
+    Division,
+    Held,
+    currents_of,
+    goes_by_spikes,
+    leaves_little,
+    together,
+    told_within,
+)
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
@@ -42,6 +52,7 @@ from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, room_of
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
+from somaflow.workers.stages import Stages
 from somaflow.workers.states import merged, taken
 
 # Numbers of the list of crossings of an interval; longer ones are made of several.
@@ -56,8 +67,15 @@ _CELLWISE = (
 _GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
 
 
-def interval_of(job: Job) -> int:
-    """Return in how many steps no spike arrives in another share: the smallest delay."""
+def interval_of(job: Job, staged: Collection[str] = ()) -> int:
+    """Return in how many steps no spike arrives in another share: the smallest delay.
+
+    Args:
+        job: The run.
+        staged: Projections whose cells are told something within each step.
+    """
+    if staged:
+        return 1
     network, dt = job.network, job.dt
     delays = [
         round(p.one_delay / dt)
@@ -68,24 +86,54 @@ def interval_of(job: Job) -> int:
     return min([*delays, max(1, _MOST // cells), _STEPS])
 
 
-def held_of(job: Job) -> list[Held]:
-    """Return the populations of a run that are whole in one share, and why."""
+def held_of(job: Job, staged: bool = False) -> list[Held]:
+    """Return the populations of a run that are whole in one share, and why.
+
+    Args:
+        job: The run.
+        staged: Whether workers tell each other within a step what they can.
+    """
     if type(job.solver) in _CELLWISE:
-        return together(job.network, job.recorders, job.dt)
+        return together(job.network, job.recorders, job.dt, staged)
     reason = f"{job.solver.name} computes all cells at once"
     return [Held(tuple(p.name for p in job.network.populations), (reason,))]
 
 
 def bounds_of(job: Job, count: int) -> list[Bounds]:
-    """Return the cells of each of some workers; all are the first one's where they must be."""
-    return shares(job.network, count, [held.names for held in held_of(job)])
+    """Return the cells of each of some workers; all are the first one's where they must be.
+
+    Cells that meet within a step are together, unless one worker had nearly all of them then.
+    """
+    for staged in (False, True):
+        bounds = shares(job.network, count, [held.names for held in held_of(job, staged)])
+        if not leaves_little(bounds):
+            break
+    return bounds
+
+
+def staged_of(job: Job, bounds: Sequence[Bounds]) -> frozenset[str]:
+    """Return the projections whose cells, in several shares, are told something within a step."""
+    whole = {p.name: (0, p.size) for p in job.network.populations}
+
+    def apart(projection: Projection) -> bool:
+        ends = projection.pre.population.name, projection.post.population.name
+        return not any(all(own.get(name) == whole[name] for name in ends) for own in bounds)
+
+    every = both_ways(job.network.projections)
+    return frozenset(
+        str(p.name)
+        for p in every
+        if not goes_by_spikes(p, job.dt) and told_within(p, job.dt) and apart(p)
+    )
 
 
 def division_of(job: Job, count: int) -> Division:
     """Return how some workers share a run."""
-    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds_of(job, count))
-    steps = min(interval_of(job), job.n_steps)
-    return Division(cells, steps, steps * job.dt, tuple(held_of(job)))
+    bounds = bounds_of(job, count)
+    staged = staged_of(job, bounds)
+    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds)
+    steps = min(interval_of(job, staged), job.n_steps)
+    return Division(cells, steps, steps * job.dt, tuple(held_of(job, bool(staged))))
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -126,11 +174,13 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         for p in network.projections
     }
     counts = {str(p.name): counts.get(str(p.name), 0) for p in network.projections}
+    staged = staged_of(job, bounds)
     whole = frozenset(str(p.name) for p in network.projections if not goes_by_spikes(p, job.dt))
+    whole -= staged
     for recorder in job.recorders:
         check_places(recorder, network, whole, heard)
     records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
-    span = interval_of(job)
+    span = interval_of(job, staged)
     initial: Mapping[str, Mapping[str, object]] | FinalState
     final = job.initial
     if isinstance(final, FinalState):
@@ -140,7 +190,10 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     else:
         alone = local(network, own, _first(job))
         initial = alone.initial
-    share = Share(network, every, own, room_of(network, span), synapses, degrees)
+    told = {g.key for g in every if any(str(p.name) in staged for p in g.projections)}
+    room = room_of(network, span)
+    looks = any(currents_of(network, recorder) is not None for recorder in job.recorders)
+    share = Share(network, every, own, room, synapses, degrees, frozenset(told), looks)
     compiled = compile_network(
         alone.network,
         job.dt,
@@ -154,7 +207,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         share=share,
     )
     most = max((len(kept_with(job.recorders, n)) for n in Layout.of(network).sources), default=0)
-    return Mine(job, k, bounds, compiled, records, span, most)
+    return Mine(job, k, bounds, compiled, records, span, most, bool(told))
 
 
 def _first(job: Job) -> dict[str, dict[str, Array]]:
@@ -338,6 +391,9 @@ def computed(
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
     advance = build(system, job.solver, job.dt, schedule, dtype, key)
+    stages = Stages(mine, advance)
+    if mine.staged:
+        yield from stages.built(carry)
     advance(carry, 0, 0, 0, False)
     hears = Hearing(mine)
     hears.settled(carry)  # so that it is compiled before the run begins
@@ -347,6 +403,7 @@ def computed(
         *(system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border),
         watch=lambda carry: finite(_own(carry)),
     )
+    yield from stages.told(carry, done)
     chunk = _next(steps, None, failed)
     while chunk is not None or failed:
         said = hears.said(chunk) if chunk is not None else pickle.dumps(failed[0])
@@ -360,6 +417,7 @@ def computed(
                     yield from _stored(gathered, run)
                 raise pickle.loads(data[1:])
         assert chunk is not None
+        chunk = yield from stages.seen(chunk)
         carry = hears.hear(chunk, heard, advance)
         gathered.take(chunk, hears.spikes)
         done = chunk.step + chunk.steps
@@ -378,6 +436,7 @@ def computed(
             run.keep(state, time.perf_counter() - started, show)
         if over or stopped:
             return state
+        yield from stages.told(carry, done)
         chunk = _next(steps, carry, failed)
     return None if run is None else run.initial  # of a run that is over
 

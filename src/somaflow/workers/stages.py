@@ -1,0 +1,165 @@
+"""Stages: what workers tell each other within a step, where the right-hand side reads it.
+
+A step has points at which all say what their cells show and hear of those of all: one for each time
+that the method looks at the right-hand side, and one at the step's end where spikes act at once.
+The share is compiled once for each of them, up to it (`simulation/stops.py`), and once for the
+whole step; so stages are made again for each point behind them, and the bits are those of one
+process.
+"""
+
+import pickle
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from somaflow.compiler.states import Seen
+from somaflow.errors import RunError
+from somaflow.numerics.device import compiled
+from somaflow.numerics.types import Tensor
+from somaflow.simulation.chunks import Chunk
+from somaflow.simulation.loop import Advance
+from somaflow.simulation.stops import Name, Point, Show
+from somaflow.simulation.system import Array, Carry
+from somaflow.workers.exchange import Message, Part
+from somaflow.workers.hearing import Mine
+
+_MOST = 64  # points of a step
+
+
+class Place(NamedTuple):
+    """A point of a step.
+
+    Attributes:
+        show: Returns what own cells show.
+        order: Of each number that is heard its place among those of all workers.
+    """
+
+    show: Show
+    order: Array
+
+
+class Stages:
+    """What a share says and hears within its steps.
+
+    Args:
+        mine: The share.
+        advance: Its compiled loop, of chunks of one step.
+
+    Attributes:
+        points: Those of a step.
+        looks: Those where somebody looks at a state; at most one.
+    """
+
+    def __init__(self, mine: Mine, advance: Advance) -> None:
+        self.mine, self.advance = mine, advance
+        self.kind = tf.as_dtype(mine.job.dtype)
+        self.nothing: tuple[Tensor, ...] = ()
+        self.points: list[Place] = []
+        self.looks: list[Place] = []
+
+    def built(self, carry: Carry) -> Part[None]:
+        """Find the points, and compile what is shown at each.
+
+        Args:
+            carry: A state.
+
+        Raises:
+            RunError: Shares do not have the same.
+        """
+        for look, places in ((False, self.points), (True, self.looks)):
+            vectors: list[Tensor] = []
+            while True:
+                point = Point(*self._parts(), look=look)
+                seen = Seen(*((), tuple(vectors)) if look else (tuple(vectors), ()))
+                self._tell(seen)
+                show = compiled(point.__call__)
+                show(*self.advance.arguments(carry, 0, 1, 0, False))
+                found = None if point.stop is None else (point.stop.own, point.stop.wanted)
+                heard = yield Message(pickle.dumps(found and found[0]))
+                every = [pickle.loads(data) for data in heard]
+                if len({own is None for own in every}) > 1 or len(places) >= _MOST:
+                    raise RunError(
+                        f"{self.mine.job.solver.name} looks at the right-hand side more often in "
+                        "some workers than in others, and they cannot tell each other what they "
+                        "need; leave workers out."
+                    )
+                if found is None:
+                    break
+                order = self._order(found[1], every)
+                places.append(Place(show, order))
+                vectors.append(tf.zeros([len(order)], self.kind))
+        self.nothing = self._zeros(self.looks)
+        self._tell(Seen(self._zeros(self.points), self.nothing))
+
+    def _zeros(self, places: list[Place]) -> tuple[Tensor, ...]:
+        return tuple(tf.zeros([len(place.order)], self.kind) for place in places)
+
+    def _parts(self):
+        job = self.mine.job
+        return self.mine.compiled.system, job.solver, job.dt, self.kind
+
+    def _tell(self, seen: Seen) -> None:
+        self.advance.parameters = self.advance.parameters._replace(seen=seen)
+
+    def _order(self, wanted: dict[Name, int], every: list[dict[Name, int]]) -> Array:
+        """Return of each number that is wanted its place among what all workers show."""
+        begins: dict[Name, list[Array]] = {}
+        begin = 0
+        for bounds, own in zip(self.mine.bounds, every, strict=True):
+            for name, width in own.items():
+                first, last = bounds[name[0].partition(".")[0]]
+                begins.setdefault(name, []).append(begin + np.arange(last - first))
+                begin += width
+        found = [np.zeros(0, np.int64)]
+        for name, width in wanted.items():
+            cells = np.concatenate(begins[name])
+            found.append(np.pad(cells, (0, width - len(cells)), mode="edge"))
+        return np.concatenate(found)
+
+    def told(self, carry: Carry, done: int) -> Part[None]:
+        """Have all told within the next step what they need.
+
+        Args:
+            carry: The state at its start.
+            done: Steps of the run made before; somebody looks at the state before the first too.
+        """
+        if not self.points or done == self.mine.job.n_steps:
+            return
+        step = self.mine.job.begin + done
+        look = self.nothing if done else (yield from self._looked(carry, step))
+        vectors: tuple[Tensor, ...] = ()
+        for place in self.points:
+            self._tell(Seen(vectors, ()))
+            vectors = (*vectors, (yield from self._heard(place, carry, step)))
+        self._tell(Seen(vectors, look))
+
+    def _looked(self, carry: Carry, step: int) -> Part[tuple[Tensor, ...]]:
+        """Have all told what who looks at a state needs, and return it."""
+        vectors: tuple[Tensor, ...] = ()
+        for place in self.looks:
+            self._tell(Seen((), vectors))
+            vectors = (*vectors, (yield from self._heard(place, carry, step)))
+        return vectors
+
+    def seen(self, chunk: Chunk) -> Part[Chunk]:
+        """Return a chunk with what is seen of the state at its end, where somebody looks."""
+        done = chunk.step + chunk.steps
+        if not self.looks or done % self.mine.job.stride:
+            return chunk
+        step, told = chunk.start + done, self.advance.parameters.seen
+        look = yield from self._looked(chunk.carry, step)
+        self._tell(told._replace(look=look))
+        _, samples = self.advance(chunk.carry, step, 0, 1, True)
+        observed = {
+            key: np.concatenate([values[:-1], samples.observed[key]])
+            for key, values in chunk.samples.observed.items()
+        }
+        return replace(chunk, samples=chunk.samples._replace(observed=observed))
+
+    def _heard(self, place: Place, carry: Carry, step: int) -> Part[Tensor]:
+        own = place.show(*self.advance.arguments(carry, step, 1, 0, False))
+        heard = yield Message(np.asarray(own).tobytes())
+        every = np.concatenate([np.frombuffer(data, self.kind.as_numpy_dtype) for data in heard])
+        return tf.constant(every[place.order])
