@@ -94,7 +94,7 @@ def antennal_lobe(pn_size: int = 40, ln_size: int = 36) -> sf.Network:
     )
     half = sf.FixedProbability(0.5, seed=1, self_connections=False)
     gaba = sf.Normal(0.1 * S, 0.01 * S, seed=3)
-    drives = np.linspace(0, 30, pn_size), np.linspace(0, 10, ln_size)
+    drives = np.linspace(0, 60, pn_size), np.linspace(0, 30, ln_size)
     return sf.Network(
         *(pn, ln),
         sf.Projection(pn, ln, synapses.nach(g=0.05 * S), half, name="ach"),

@@ -19,7 +19,7 @@ from somaflow.errors import RunError
 from somaflow.numerics.device import compiled
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.chunks import Chunk
-from somaflow.simulation.loop import Advance
+from somaflow.simulation.loop import Advance, Arguments
 from somaflow.simulation.stops import Name, Point, Show
 from somaflow.simulation.system import Array, Carry
 from somaflow.workers.exchange import Message, Part
@@ -127,20 +127,18 @@ class Stages:
         """
         if not self.points or done == self.mine.job.n_steps:
             return
-        step = self.mine.job.begin + done
-        look = self.nothing if done else (yield from self._looked(carry, step))
+        arguments = self.advance.arguments(carry, self.mine.job.begin + done, 1, 0, False)
+        look = self.nothing if done else (yield from self._looked(arguments))
         vectors: tuple[Tensor, ...] = ()
         for place in self.points:
-            self._tell(Seen(vectors, ()))
-            vectors = (*vectors, (yield from self._heard(place, carry, step)))
+            vectors = (*vectors, (yield from self._heard(place, arguments, Seen(vectors, ()))))
         self._tell(Seen(vectors, look))
 
-    def _looked(self, carry: Carry, step: int) -> Part[tuple[Tensor, ...]]:
+    def _looked(self, arguments: Arguments) -> Part[tuple[Tensor, ...]]:
         """Have all told what who looks at a state needs, and return it."""
         vectors: tuple[Tensor, ...] = ()
         for place in self.looks:
-            self._tell(Seen((), vectors))
-            vectors = (*vectors, (yield from self._heard(place, carry, step)))
+            vectors = (*vectors, (yield from self._heard(place, arguments, Seen((), vectors))))
         return vectors
 
     def seen(self, chunk: Chunk) -> Part[Chunk]:
@@ -149,7 +147,7 @@ class Stages:
         if not self.looks or done % self.mine.job.stride:
             return chunk
         step, told = chunk.start + done, self.advance.parameters.seen
-        look = yield from self._looked(chunk.carry, step)
+        look = yield from self._looked(self.advance.arguments(chunk.carry, step, 1, 0, False))
         self._tell(told._replace(look=look))
         _, samples = self.advance(chunk.carry, step, 0, 1, True)
         observed = {
@@ -158,8 +156,9 @@ class Stages:
         }
         return replace(chunk, samples=chunk.samples._replace(observed=observed))
 
-    def _heard(self, place: Place, carry: Carry, step: int) -> Part[Tensor]:
-        own = place.show(*self.advance.arguments(carry, step, 1, 0, False))
+    def _heard(self, place: Place, arguments: Arguments, seen: Seen) -> Part[Tensor]:
+        carry, parameters, *rest = arguments
+        own = place.show(carry, parameters._replace(seen=seen), *rest)
         heard = yield Message(np.asarray(own).tobytes())
         every = np.concatenate([np.frombuffer(data, self.kind.as_numpy_dtype) for data in heard])
         return tf.constant(every[place.order])
