@@ -1,16 +1,22 @@
 """Cells that read each other within a step, in several shares, have the bits of one process."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from wholes import RATES, asked, cut, differences, lif, shared
+from wholes import RATES, asked, cut, differences, different_states, lif, shared
 
 import somaflow as sf
+from somaflow.network.forms import Pulsed, take_apart
 from somaflow.network.shares import Bounds
+from somaflow.running.arguments import Changes
 from somaflow.units import cm, mS, ms, mV, nA, nS, uA, uF
-from somaflow.workers.sharing import staged_of
+from somaflow.workers.exchange import in_turn
+from somaflow.workers.running import Rest, again, other
+from somaflow.workers.sharing import division_of
+from somaflow.workers.stages import evaluations, staged_of
 
 GRADED = sf.load("graded_conductance")
 SOLVERS = (sf.RK4(), sf.ExponentialEuler())
@@ -73,7 +79,7 @@ def antennal_lobe(pn_size: int = 40, ln_size: int = 36) -> sf.Network:
             na=channels.na_traub1991(g=100 * S),
             k=k,
             ka=channels.ka(g=10 * S),
-            leak=channels.leak(g=0.15 * S, E=-55 * mV),
+            leak=channels.leak(g=np.linspace(0.13, 0.16, pn_size) * S, E=-55 * mV),
             kl=channels.leak(g=0.05 * S, E=-95 * mV),
         ),
         threshold="v > 0*mV",
@@ -117,3 +123,69 @@ def test_the_antennal_lobe(count: int) -> None:
     one = check(network, 6 * ms, [cut(network, count)], **asks)
     assert len(one["PN.spikes"].times) > 5 and len(one["LN.spikes"].times) > 5
     assert float(one["ach.o"].std()) > 0 and float(one["gaba.o"].std()) > 0
+
+
+def junctions() -> sf.Network:
+    """Return cells that gap junctions join, and spikes with a delay and without one."""
+    scatter = sf.Uniform(-60 * mV, -48 * mV)
+    a, b = (sf.Population(n, size, lif(v=scatter), *RATES) for n, size in (("A", 70), ("B", 45)))
+    gap, jump = sf.load("gap_junction"), sf.load("exponential_conductance")
+    some, few = sf.FixedProbability(0.1), {"weight": 1 * nS}
+    return sf.Network(
+        *(a, b),
+        sf.Projection(a, b, gap, some, weight=0.05 * nS, name="ab"),
+        sf.Projection(a, a, gap, sf.Mutual(sf.FixedProbability(0.05)), 0.05 * nS, name="aa"),
+        sf.Projection(b, a, jump, some, **few, name="at once"),
+        sf.Projection(a, b, jump, some, **few, delay=0.5 * ms, name="later"),
+        sf.Stimulus(a, sf.Step(0.15 * nA)),
+        sf.Stimulus(b, sf.OrnsteinUhlenbeck(0.12 * nA, 0.05 * nA, 5 * ms)),
+        seed=3,
+    )
+
+
+@pytest.mark.slow
+def test_gap_junctions_and_spikes_without_a_delay_and_a_run_that_goes_on() -> None:
+    network = junctions()
+    a, b = network.populations
+    of = network.projection
+    record = [a.spikes, b.spikes, a["v"].every(0.5 * ms), b["v"].every(1 * ms, "mean")]
+    record += [of("ab")["I"].every(0.5 * ms), of("at once")["G"].every(0.5 * ms)]
+    asks = {"dt": 0.1 * ms, "solver": sf.ExponentialEuler(), "record": record, "dtype": "float32"}
+    one = check(network, 4 * ms, [cut(network, 3)], **asks)
+    assert min(len(one[key].times) for key in ("A.spikes", "B.spikes")) > 5
+    check(network, 3 * ms, [cut(network, 2)], initial=one.final, **asks)
+
+
+@pytest.mark.slow
+def test_a_store_of_pulsing_gates_goes_on_with_another_number_of_shares(tmp_path: Path) -> None:
+    text = "ds/dt = 2*(1 - s)*pulse(0.8*ms)/ms - s/(3*ms) - 0.1*s**2/ms : 1\nI = w*s*(v_post) : nA"
+    equations = sf.Equations.parse(text + "\nv_post : mV", s=0.0, w=1 * nS)
+    network = pair()
+    a, b = network.populations
+    pulsing = sf.Projection(a, b, equations, sf.FixedProbability(0.3), 0.1 * nS, name="pulsing")
+    assert not isinstance(take_apart(pulsing), Pulsed) and take_apart(pulsing).shown
+    network = sf.Network(*network.populations, *network.projections, *network.stimuli, pulsing)
+    record = [a.spikes, b["v"].every(0.5 * ms), pulsing["s"].every(0.5 * ms)]
+    asks = {"dt": 0.1 * ms, "solver": sf.ExponentialEuler(), "record": record, "checkpoint": 2 * ms}
+    one, parts = tmp_path / "one.zarr", tmp_path / "parts.zarr"
+    sf.simulate(network, 4 * ms, progress=False, sink=one, **asks)
+    after = sf.resume(one, duration=6 * ms, progress=False)
+    job = asked(network, 4 * ms, sink=parts, **asks)
+    shared(job, cut(network, 3), sf.ZarrSink(parts))
+    rest = Rest(sf.ZarrSink(parts), Changes(duration=6 * ms), True, False)
+    run = in_turn([again(rest, 2), other(1)])[0]
+    assert float(after["pulsing.s"].std()) > 0 and not different_states(after.final, run.final)
+    assert np.array_equal(after["pulsing.s"], run["pulsing.s"])
+
+
+def test_methods_are_asked_how_often_they_look() -> None:
+    counts = {sf.RK4(): 4, sf.ExponentialEuler(): 1, sf.ExponentialMidpoint(): 2, sf.Heun(): 2}
+    assert {solver: evaluations(solver) for solver in counts} == counts
+    network = antennal_lobe()
+    job = asked(network, 5 * ms, dt=0.02 * ms, solver=sf.RK4())
+    division = division_of(job, 2)
+    assert division.told == ("ach", "gaba", "lateral")
+    assert division.exchanges == 6 and division.interval_steps == 1
+    assert (
+        division_of(asked(network, 5 * ms, dt=0.02 * ms, solver=sf.ImplicitEuler()), 2).told == ()
+    )

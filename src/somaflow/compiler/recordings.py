@@ -173,9 +173,9 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     owner = coupling.group.source if axis == "pre" else route.target
     width = tables.layouts[owner].padded
     share, group = tables.share, coupling.group
-    if share is not None and axis == "pre" and group.here is None:
-        if group.delay or group.key in share.staged:
-            width = share.width(tables.populations[owner].name)
+    every = share is not None and axis == "pre" and group.here is None
+    if share is not None and every and (group.delay or group.key in share.staged):
+        width = share.width(tables.populations[owner].name)
     # Cells have the numbers of the whole; what is computed here begins with the first that is here.
     if axis == "pre":
         first = 0 if coupling.group.here is None else tables.populations[owner].first

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrivals
 from somaflow.compiler.coupling import with_definitions
-from somaflow.compiler.graded import follows_cells
+from somaflow.compiler.graded import GradedConstants, follows_cells
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.share import received
@@ -261,14 +261,13 @@ class NetworkDynamics:
         for (coupling, numbers), own in zip(pairs, given, strict=True):
             key = coupling.group.key
             if told is not None and coupling.group.here is not None and follows_cells(coupling):
+                assert isinstance(numbers, GradedConstants)
                 sums.append(coupling.summed(told.get(key, {}), numbers))
             else:
                 sums.append(coupling.sums(own, context.groups[key], node, numbers))
         return sums
 
-    def _shown(
-        self, given: list[States], told: Told, constants: Constants
-    ) -> dict[str, Tensors]:
+    def _shown(self, given: list[States], told: Told, constants: Constants) -> dict[str, Tensors]:
         """Return what all presynaptic cells give to synapses, by group and text."""
         own: dict[Name, Tensor] = {}
         wanted: dict[Name, int] = {}
@@ -276,6 +275,7 @@ class NetworkDynamics:
             group = coupling.group
             if group.here is None or not follows_cells(coupling):
                 continue
+            assert isinstance(numbers, GradedConstants)
             sender = self.populations[group.source].name
             shown = coupling.shown(states, numbers) if group.here else {}
             own |= {(sender, group.key, text): x for text, x in shown.items()}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow.numerics.device import materialize
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.stops import Name, Stop
+from somaflow.simulation.stops import Name, Untold
 
 
 class Told:
@@ -25,9 +25,7 @@ class Told:
     def __init__(self, vectors: Sequence[Tensor], dtype: tf.DType) -> None:
         self.vectors, self.dtype, self.passed = vectors, dtype, 0
 
-    def of_all(
-        self, own: Mapping[Name, Tensor], wanted: Mapping[Name, int]
-    ) -> dict[Name, Tensor]:
+    def of_all(self, own: Mapping[Name, Tensor], wanted: Mapping[Name, int]) -> dict[Name, Tensor]:
         """Return what all cells show at the next point.
 
         Args:
@@ -38,13 +36,15 @@ class Told:
             Of each of `wanted` what all its cells show, `[width]`.
 
         Raises:
-            Stop: Nothing is told of this point.
+            Untold: Nothing is told of this point.
         """
         point = self.passed
         self.passed += 1
         if point == len(self.vectors):
             stored = [materialize(value) for value in own.values()]
             shown = tf.concat([tf.zeros([0], self.dtype), *stored], axis=0)
-            raise Stop(shown, {name: value.shape[-1] for name, value in own.items()}, dict(wanted))
+            raise Untold(
+                shown, {name: value.shape[-1] for name, value in own.items()}, dict(wanted)
+            )
         parts = tf.split(self.vectors[point], list(wanted.values())) if wanted else []
         return dict(zip(wanted, parts, strict=True))

@@ -13,6 +13,7 @@ from somaflow.network.shares import BLOCK, Bounds
 _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
 _FEW = 64_000  # cells, the most that were measured: two workers took as long as one
+_EACH = 2.0  # ms of a processor for each exchange within a step, as measured (design/workers.md)
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class Division:
         interval_steps: Steps from one exchange to the next.
         interval_ms: The same in biological ms.
         whole: What is whole in one worker, and why.
+        told: The projections whose cells are told something within each step.
+        exchanges: How many exchanges a step has for them, that of its spikes among them; 0 where
+            there is none within a step.
     """
 
     cells: tuple[dict[str, int], ...]
     interval_steps: int
     interval_ms: float
     whole: tuple[Held, ...]
+    told: tuple[str, ...] = ()
+    exchanges: int = 0
 
     def __str__(self) -> str:
         lines = []
@@ -54,12 +60,24 @@ class Division:
             lines.append(f"{f'worker {k}':<25} {said or 'no cells'}")
         steps = f"{self.interval_steps:,} step{'s' * (self.interval_steps > 1)}"
         lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms")
+        if self.told:
+            cost = f"{self.exchanges} exchanges, about {self.exchanges * _EACH:g} ms of a processor"
+            lines.append(f"{'in each step':<25} {cost}, for {_listed(self.told)}")
         lines += [f"{'whole in one worker':<25} {held}" for held in self.whole]
         return "\n".join(lines)
 
     def doubt(self) -> str:
         """Return why several workers gain little or nothing; empty where they do."""
         counts = [sum(own.values()) for own in self.cells]
+        if self.told:
+            return (
+                f"cells of different workers act on each other within a step by "
+                f"{_listed(self.told)}, so each step has {self.exchanges} exchanges, which take "
+                f"about {self.exchanges * _EACH:g} ms of a processor in each worker. An antennal "
+                "lobe of 830 cells took more than 50 times as long as in one process "
+                "(docs/design/workers.md). Leave workers out where memory allows; for many runs "
+                "sf.sweep uses all cores."
+            )
         most = max(counts) / sum(counts)
         if most <= _MOST:
             if sum(counts) > _FEW:
@@ -202,7 +220,7 @@ def together(
     ]
 
 
-def _listed(places: list[str]) -> str:
+def _listed(places: Sequence[str]) -> str:
     """Return some names, and how many more there are."""
     more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
     return f"{', '.join(places[:_SHOWN])}{more}"

@@ -19,7 +19,7 @@ Name = tuple[str, ...]  # who shows something, and what
 Show = Callable[[Carry, Nest, Inputs, Tensor, Tensor, Tensor], Tensor]
 
 
-class Stop(Exception):
+class Untold(Exception):  # noqa: N818 - no error
     """A trace has come to a point of which nothing is told.
 
     Attributes:
@@ -38,13 +38,14 @@ class Point:
 
     Args:
         system: The model.
-        solver: A fixed-step method; None for the point where somebody looks at a state.
+        solver: A fixed-step method.
         dt: The step.
         dtype: The type of the run.
-        nodes: The nodes of the method.
+        look: Whether it is where somebody looks at a state, and no point of a step.
 
     Attributes:
-        stop: What was found when the function was traced; None where there is no such point.
+        found: How many numbers of each name are shown here, and are to be told, as `Untold` has
+            them; known once it is traced. None where there is no such point.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Point:
         self.system, self.dt, self.dtype = system, dt, dtype
         self.stages = Stages(solver, dt)
         self.step = None if look else stepper(system, solver, dt, self.stages)
-        self.stop: Stop | None = None
+        self.found: tuple[dict[Name, int], dict[Name, int]] | None = None
 
     def __call__(
         self,
@@ -76,6 +77,7 @@ class Point:
         """
         system = self.system
         prepared = system.prepare(parameters, self.dt, self.stages.nodes)
+        prepared = tf.nest.map_structure(_stored, prepared)
         carry = carry if system.receive is None else system.receive(carry, parameters)
         unpack = pack(prepared, self.dtype)
         flow, event = tf.nest.map_structure(materialize, (carry.flow, carry.event))
@@ -87,8 +89,13 @@ class Point:
             else:
                 at = Inputs(materialize(drive.nodes[0]), materialize(drive.steps[0]))
                 self.step(carry, first, at, materialize(start), unpack())
-        except Stop as stop:
-            self.stop = stop
-            return stop.shown
-        self.stop = None
+        except Untold as untold:
+            self.found = untold.own, untold.wanted
+            return untold.shown
+        self.found = None
         return tf.zeros([0], self.dtype)
+
+
+def _stored(leaf: object) -> object:
+    """Return what a loop is given from outside of it, which no kernel in it computes again."""
+    return materialize(leaf) if isinstance(leaf, tf.Tensor) else leaf

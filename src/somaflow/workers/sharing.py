@@ -21,8 +21,6 @@ from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping
-from somaflow.network.junctions import both_ways
-from somaflow.network.projection import Projection
 from somaflow.network.shares import Bounds, local, shares
 from somaflow.network.ties import (
     Division,
@@ -31,7 +29,6 @@ from somaflow.network.ties import (
     goes_by_spikes,
     leaves_little,
     together,
-    told_within,
 )
 from somaflow.numerics.device import begin_computing, choose_threads
 from somaflow.running.execution import Run
@@ -52,7 +49,7 @@ from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, room_of
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
-from somaflow.workers.stages import Stages
+from somaflow.workers.stages import exchanges, staged_of, stages_of
 from somaflow.workers.states import merged, taken
 
 # Numbers of the list of crossings of an interval; longer ones are made of several.
@@ -111,29 +108,17 @@ def bounds_of(job: Job, count: int) -> list[Bounds]:
     return bounds
 
 
-def staged_of(job: Job, bounds: Sequence[Bounds]) -> frozenset[str]:
-    """Return the projections whose cells, in several shares, are told something within a step."""
-    whole = {p.name: (0, p.size) for p in job.network.populations}
-
-    def apart(projection: Projection) -> bool:
-        ends = projection.pre.population.name, projection.post.population.name
-        return not any(all(own.get(name) == whole[name] for name in ends) for own in bounds)
-
-    every = both_ways(job.network.projections)
-    return frozenset(
-        str(p.name)
-        for p in every
-        if not goes_by_spikes(p, job.dt) and told_within(p, job.dt) and apart(p)
-    )
-
-
 def division_of(job: Job, count: int) -> Division:
     """Return how some workers share a run."""
     bounds = bounds_of(job, count)
     staged = staged_of(job, bounds)
     cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds)
     steps = min(interval_of(job, staged), job.n_steps)
-    return Division(cells, steps, steps * job.dt, tuple(held_of(job, bool(staged))))
+    held = tuple(held_of(job, bool(staged)))
+    if not staged:
+        return Division(cells, steps, steps * job.dt, held)
+    count = exchanges(job, staged)
+    return Division(cells, steps, steps * job.dt, held, tuple(sorted(staged)), count)
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -391,9 +376,7 @@ def computed(
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
     advance = build(system, job.solver, job.dt, schedule, dtype, key)
-    stages = Stages(mine, advance)
-    if mine.staged:
-        yield from stages.built(carry)
+    stages = yield from stages_of(mine, advance, carry)
     advance(carry, 0, 0, 0, False)
     hears = Hearing(mine)
     hears.settled(carry)  # so that it is compiled before the run begins
@@ -417,9 +400,8 @@ def computed(
                     yield from _stored(gathered, run)
                 raise pickle.loads(data[1:])
         assert chunk is not None
-        chunk = yield from stages.seen(chunk)
         carry = hears.hear(chunk, heard, advance)
-        gathered.take(chunk, hears.spikes)
+        gathered.take((yield from stages.seen(chunk)), hears.spikes)
         done = chunk.step + chunk.steps
         stopped = any(data[:1] == _STOPS for data in heard)
         full = any(data[:1] == _FULL for data in heard)

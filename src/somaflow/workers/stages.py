@@ -8,24 +8,69 @@ process.
 """
 
 import pickle
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from somaflow.compiler.states import Seen
+from somaflow.compiler.states import Parameters, Seen
 from somaflow.errors import RunError
+from somaflow.network.forms import take_apart
+from somaflow.network.junctions import both_ways
+from somaflow.network.projection import Projection
+from somaflow.network.shares import Bounds
+from somaflow.network.ties import goes_by_spikes, told_within
 from somaflow.numerics.device import compiled
 from somaflow.numerics.types import Tensor
+from somaflow.running.job import Job
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.loop import Advance, Arguments
 from somaflow.simulation.stops import Name, Point, Show
 from somaflow.simulation.system import Array, Carry
+from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Mine
 
 _MOST = 64  # points of a step
+
+
+def staged_of(job: Job, bounds: Sequence[Bounds]) -> frozenset[str]:
+    """Return the projections whose cells, in several shares, are told something within a step."""
+    whole = {p.name: (0, p.size) for p in job.network.populations}
+
+    def apart(projection: Projection) -> bool:
+        ends = projection.pre.population.name, projection.post.population.name
+        return not any(all(own.get(name) == whole[name] for name in ends) for own in bounds)
+
+    return frozenset(str(p.name) for p in told_of(job) if apart(p))
+
+
+def told_of(job: Job) -> list[Projection]:
+    """Return the projections that workers can share if they tell each other within each step."""
+    every = both_ways(job.network.projections)
+    return [p for p in every if not goes_by_spikes(p, job.dt) and told_within(p, job.dt)]
+
+
+def exchanges(job: Job, staged: Collection[str]) -> int:
+    """Return how many exchanges a step has, given the projections for which it has some."""
+    at_end = any(not take_apart(p).shown for p in told_of(job) if str(p.name) in staged)
+    return evaluations(job.solver) + at_end + 1  # the last is of spikes for later steps
+
+
+def evaluations(solver: Solver) -> int:
+    """Return how often a method looks at the right-hand side in a step."""
+    seen: list[Time] = []
+
+    def f(t: Time, y: Tensor) -> Tensor:
+        seen.append(t)
+        return -y
+
+    y = tf.ones([1, 1], tf.float64)
+    problem = Problem(f, f, lambda t, y: tf.zeros_like(y))
+    solver.step(problem, 0.0, 1.0, y, solver.init(problem, 0.0, y), tf.zeros_like(y))
+    return len(seen)
 
 
 class Place(NamedTuple):
@@ -76,7 +121,7 @@ class Stages:
                 self._tell(seen)
                 show = compiled(point.__call__)
                 show(*self.advance.arguments(carry, 0, 1, 0, False))
-                found = None if point.stop is None else (point.stop.own, point.stop.wanted)
+                found = point.found
                 heard = yield Message(pickle.dumps(found and found[0]))
                 every = [pickle.loads(data) for data in heard]
                 if len({own is None for own in every}) > 1 or len(places) >= _MOST:
@@ -158,7 +203,22 @@ class Stages:
 
     def _heard(self, place: Place, arguments: Arguments, seen: Seen) -> Part[Tensor]:
         carry, parameters, *rest = arguments
+        assert isinstance(parameters, Parameters)
         own = place.show(carry, parameters._replace(seen=seen), *rest)
         heard = yield Message(np.asarray(own).tobytes())
         every = np.concatenate([np.frombuffer(data, self.kind.as_numpy_dtype) for data in heard])
         return tf.constant(every[place.order])
+
+
+def stages_of(mine: Mine, advance: Advance, carry: Carry) -> Part[Stages]:
+    """Return what a share says and hears within its steps, which may be nothing.
+
+    Args:
+        mine: The share.
+        advance: Its compiled loop.
+        carry: A state.
+    """
+    stages = Stages(mine, advance)
+    if mine.staged:
+        yield from stages.built(carry)
+    return stages
