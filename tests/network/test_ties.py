@@ -98,6 +98,7 @@ def test_of_many_projections_three_are_named():
         (joined(SYNAPSES.ampa, weight=1 * nS, delay=0 * ms), True),
         (joined(delay=sf.Uniform(1 * ms, 2 * ms)), False),
         (joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=1 * ms), False),
+        (joined(SYNAPSES.nmda_saturating, weight=1 * nS, delay=1 * ms), True),
         (joined(SYNAPSES.stdp_clopath, weight=1 * nS, delay=0 * ms), False),
     ],
 )
@@ -112,13 +113,13 @@ def test_what_can_be_told_within_a_step_holds_nothing_where_it_is(one, told):
 def test_currents_that_are_looked_at_after_each_step_hold_together_and_so_do_means_of_gates():
     one = joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=0 * ms)
     network = sf.Network(A, B, one)
-    over_time = [B["I"].every(1 * ms, "mean")], [one["I"].every(1 * ms, "max")]
+    over_time = [B["I_stim"].every(1 * ms, "mean")], [one["I"].every(1 * ms, "max")]
     for record in over_time:
         (held,) = together(network, record, DT, staged=True)
         assert held.names == ("A", "B")
     (held,) = together(network, [one["s"].mean()], DT, staged=True)
     assert held.names == ("A",)  # which have the gates
-    assert together(network, [B["v"].every(1 * ms, "mean"), B["I"]], DT, staged=True) == []
+    assert together(network, [B["v"].every(1 * ms, "mean"), B["I_stim"]], DT, staged=True) == []
 
 
 def test_exchanges_within_a_step_are_told_and_so_is_what_they_cost():

@@ -100,7 +100,10 @@ class GradedCoupling:
         }
         self.moved = None
         if form.on_spike:
-            self.moved = Moved(group, form, wiring.n_pre, wiring.width, dtype)
+            # What is told from share to share is summed once it is told.
+            n_cells = wiring.n_pre if group.here is None else group.here
+            width = wiring.width if group.here is None else n_cells
+            self.moved = Moved(group, form, n_cells, width, dtype)
 
     def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse numbers without a closed form where one is needed.
@@ -213,17 +216,13 @@ class GradedCoupling:
     ) -> Effect[GradedState | None, list[Tensor]] | None:
         """Begin the pulses of the cells whose spikes arrive, or move states, at the crossing."""
         since, duration = spikes.pre, prepared.duration
-        if self.moved is not None and prepared.moved is not None:
-            source = self.group.source
-            old, new = spikes.earlier[source], spikes.states[source]
+        if self.moved is not None:
 
             def total(part: Tensor) -> Tensor:
                 return self.wiring.sum(prepared.arrays, part)
 
-            numbers = prepared.moved
-            ends, charge = self.moved.by(since, old, new, self.names, tick, numbers, total)
-            moved: States = {self.names[state]: value for state, value in ends.items()}
-            return Effect(event, charge, moved, {})
+            rows, charge = self.moved_by(spikes, tick, prepared, total)
+            return Effect(event, charge, rows, {})
         if context is None or duration is None:
             return None
         hit = since > 0
@@ -241,6 +240,35 @@ class GradedCoupling:
             grown = within * exprel(tf.minimum(within * new(self.rates[state]), 0)) * more
             rows[row] = states[row] + tf.where(hit, grown, tf.zeros_like(since))
         return Effect(GradedState(remaining), None, rows, {})
+
+    def moved_by(
+        self,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: GradedConstants,
+        total: Callable[[Tensor], Tensor],
+    ) -> tuple[States, list[Tensor]]:
+        """Return rows that spikes have moved, and what they have changed in each term's integral.
+
+        Args:
+            spikes: They.
+            tick: The step.
+            prepared: What `prepare` returned.
+            total: What is made of the change of each term, of presynaptic cells.
+        """
+        assert self.moved is not None and prepared.moved is not None
+        source, numbers = self.group.source, prepared.moved
+        old, new = spikes.earlier[source], spikes.states[source]
+        ends, charge = self.moved.by(spikes.pre, old, new, self.names, tick, numbers, total)
+        return {self.names[state]: value for state, value in ends.items()}, charge
+
+    def charged(
+        self, rows: States, changes: list[Tensor], prepared: GradedConstants
+    ) -> Effect[None, list[Tensor]]:
+        """Return what spikes have done, given the change in each term of all presynaptic cells."""
+        some = tf.reduce_any(tf.stack(changes) != 0)
+        charge = [self.wiring.sum(prepared.arrays, change) for change in changes]
+        return Effect(None, charge, rows, {}, some=some)
 
     def variable(self, name: str, route: Route) -> Location[GradedState | None]:
         """Return what reads a state, which each presynaptic cell has once."""

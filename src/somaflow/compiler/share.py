@@ -81,6 +81,16 @@ class Share:
         every = (g for g in self.every if g.key in self.staged and not g.form.shown)
         return sorted({name_of_sender(g.projections[0]) for g in every})
 
+    @property
+    def moves(self) -> bool:
+        """Whether spikes move gates of presynaptic cells of which others are told."""
+        return any(g.key in self.staged and g.form.shown and g.form.acts for g in self.every)
+
+    def padded_cells(self, sender: str) -> Array:
+        """Return the cells of a population that are here, and copies of the last as padding."""
+        begin, end = self.own[sender.partition(".")[0]]
+        return np.minimum(begin + np.arange(padded(end - begin)), end - 1).astype(np.int32)
+
     def has_all(self, sender: str) -> bool:
         """Tell whether all cells of a population, or all its events, are here."""
         owner = sender.partition(".")[0]

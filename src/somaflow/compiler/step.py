@@ -31,7 +31,7 @@ from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, in_each_row, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.stops import Name
+from somaflow.simulation.stops import Label
 from somaflow.simulation.system import Carry, Inputs
 
 FlowState = tuple[Tensor, ...]  # blocks of populations with states, then of single synapses
@@ -269,8 +269,8 @@ class NetworkDynamics:
 
     def _shown(self, given: list[States], told: Told, constants: Constants) -> dict[str, Tensors]:
         """Return what all presynaptic cells give to synapses, by group and text."""
-        own: dict[Name, Tensor] = {}
-        wanted: dict[Name, int] = {}
+        own: dict[Label, Tensor] = {}
+        wanted: dict[Label, int] = {}
         for coupling, numbers, states in zip(self.couplings, constants.sums, given, strict=True):
             group = coupling.group
             if group.here is None or not follows_cells(coupling):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from somaflow.numerics.device import materialize
 from somaflow.numerics.types import Tensor
-from somaflow.simulation.stops import Name, Untold
+from somaflow.simulation.stops import Label, Untold
 
 
 class Told:
@@ -25,7 +25,9 @@ class Told:
     def __init__(self, vectors: Sequence[Tensor], dtype: tf.DType) -> None:
         self.vectors, self.dtype, self.passed = vectors, dtype, 0
 
-    def of_all(self, own: Mapping[Name, Tensor], wanted: Mapping[Name, int]) -> dict[Name, Tensor]:
+    def of_all(
+        self, own: Mapping[Label, Tensor], wanted: Mapping[Label, int]
+    ) -> dict[Label, Tensor]:
         """Return what all cells show at the next point.
 
         Args:

@@ -41,7 +41,7 @@ class Graded(Form):
     on_spike: tuple[Assignment, ...] = ()
     closed: tuple[str, ...] = ()
 
-    events = False
+    events, shown = False, True
 
     @classmethod
     def recognise(cls, projection: Synaptic) -> "Graded | None":
@@ -63,11 +63,6 @@ class Graded(Form):
     def waits(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether presynaptic spikes begin pulses, or move states."""
         return self.duration is not None or bool(self.on_spike)
-
-    @property
-    def shown(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether sums are of what presynaptic cells give, and spikes add nothing at once."""
-        return not self.on_spike
 
     @property
     def acts(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

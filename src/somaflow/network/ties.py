@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from somaflow.network.delayed import read_between_spikes
 from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
@@ -120,8 +121,10 @@ def told_within(projection: Projection, dt: float) -> bool:
         dt: The step in ms.
     """
     form, delay = take_apart(projection), projection.one_delay
-    if form.reason or projection.equations.rules or delay is None or round(delay / dt) >= 1:
+    if form.reason or projection.equations.rules or delay is None:
         return False
+    if round(delay / dt) >= 1:  # what is read late is kept for each step
+        return form.shown and form.waits and not read_between_spikes(projection)
     reads = any(name.endswith("_pre") for name in projection.equations.inputs)
     return form.shown or (form.waits and form.events and not reads)
 

@@ -15,7 +15,7 @@ from somaflow.simulation.system import Carry, Inputs, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import Stages
 
-Name = tuple[str, ...]  # who shows something, and what
+Label = tuple[str, ...]  # who shows something, and what
 Show = Callable[[Carry, Nest, Inputs, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -28,7 +28,7 @@ class Untold(Exception):  # noqa: N818 - no error
         wanted: How many numbers of each name, in this order, are to be told.
     """
 
-    def __init__(self, shown: Tensor, own: dict[Name, int], wanted: dict[Name, int]) -> None:
+    def __init__(self, shown: Tensor, own: dict[Label, int], wanted: dict[Label, int]) -> None:
         super().__init__("nothing is told of this point")
         self.shown, self.own, self.wanted = shown, own, wanted
 
@@ -54,7 +54,7 @@ class Point:
         self.system, self.dt, self.dtype = system, dt, dtype
         self.stages = Stages(solver, dt)
         self.step = None if look else stepper(system, solver, dt, self.stages)
-        self.found: tuple[dict[Name, int], dict[Name, int]] | None = None
+        self.found: tuple[dict[Label, int], dict[Label, int]] | None = None
 
     def __call__(
         self,

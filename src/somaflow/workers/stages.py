@@ -27,7 +27,7 @@ from somaflow.numerics.types import Tensor
 from somaflow.running.job import Job
 from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.loop import Advance, Arguments
-from somaflow.simulation.stops import Name, Point, Show
+from somaflow.simulation.stops import Label, Point, Show
 from somaflow.simulation.system import Array, Carry
 from somaflow.solvers.base import Problem, Solver, Time
 from somaflow.workers.exchange import Message, Part
@@ -55,7 +55,9 @@ def told_of(job: Job) -> list[Projection]:
 
 def exchanges(job: Job, staged: Collection[str]) -> int:
     """Return how many exchanges a step has, given the projections for which it has some."""
-    at_end = any(not take_apart(p).shown for p in told_of(job) if str(p.name) in staged)
+    every = [take_apart(p) for p in told_of(job) if str(p.name) in staged]
+    at_end = any(not form.shown for form in every)
+    at_end += any(form.shown and form.acts for form in every)
     return evaluations(job.solver) + at_end + 1  # the last is of spikes for later steps
 
 
@@ -148,9 +150,9 @@ class Stages:
     def _tell(self, seen: Seen) -> None:
         self.advance.parameters = self.advance.parameters._replace(seen=seen)
 
-    def _order(self, wanted: dict[Name, int], every: list[dict[Name, int]]) -> Array:
+    def _order(self, wanted: dict[Label, int], every: list[dict[Label, int]]) -> Array:
         """Return of each number that is wanted its place among what all workers show."""
-        begins: dict[Name, list[Array]] = {}
+        begins: dict[Label, list[Array]] = {}
         begin = 0
         for bounds, own in zip(self.mine.bounds, every, strict=True):
             for name, width in own.items():
