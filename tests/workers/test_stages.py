@@ -12,7 +12,7 @@ import somaflow as sf
 from somaflow.network.forms import take_apart
 from somaflow.network.shares import Bounds
 from somaflow.running.arguments import Changes
-from somaflow.units import cm, mS, ms, mV, nA, nS, uA, uF
+from somaflow.units import Hz, cm, mS, ms, mV, nA, nS, uA, uF
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
 from somaflow.workers.sharing import division_of
@@ -208,3 +208,37 @@ def test_methods_are_asked_how_often_they_look() -> None:
     assert (
         division_of(asked(network, 5 * ms, dt=0.02 * ms, solver=sf.ImplicitEuler()), 2).told == ()
     )
+
+
+def at_once() -> sf.Network:
+    """Return cells whose spikes and events act at once, by synapses of many kinds."""
+    scatter, some = sf.Uniform(-60 * mV, -48 * mV), sf.FixedProbability(0.2)
+    events = {"up": "v > -52*mV"}
+    a = sf.Population("A", 70, lif(v=scatter), *RATES, events=events, refractory=2 * ms)
+    b = sf.Population("B", 45, lif(v=scatter), threshold=RATES[0])
+    s = sf.Population("S", 33, sf.SpikeSourcePoisson(200 * Hz))
+    current, synapses = sf.load("exponential_current"), sf.catalogue("synapses")
+    return sf.Network(
+        *(a, b, s),
+        sf.Projection(s, a, current, some, weight=0.1 * nA, name="source"),
+        sf.Projection(a, b, current, some, weight=0.1 * nA, on="up", name="event"),
+        sf.Projection(b, a, synapses.delta, some, weight=0.5 * mV, name="delta"),
+        sf.Projection(a, a, synapses.stdp_pair_all_to_all, some, weight=1 * nS, name="learn"),
+        sf.Projection(a, b, synapses.tsodyks_markram_current, some, weight=0.1 * nA, name="tm"),
+        sf.Projection(s, b, synapses.ampa, some, weight=1 * nS, name="pulse"),
+        sf.Stimulus(a, sf.Step(0.15 * nA)),
+        seed=3,
+    )
+
+
+@pytest.mark.slow
+def test_spikes_of_all_kinds_that_act_at_once() -> None:
+    network = at_once()
+    a, b, s = network.populations
+    of = network.projection
+    record = [a.spikes, b.spikes, s.spikes, a.event("up"), a["v"].every(0.5 * ms)]
+    record += [b["v"].every(0.5 * ms), of("learn")["w"].every(1 * ms), of("tm")["u"].every(1 * ms)]
+    record += [of("learn")["x"].every(1 * ms), of("pulse")["o"].every(1 * ms)]
+    asks = {"dt": 0.1 * ms, "solver": sf.ExponentialEuler(), "record": record}
+    one = check(network, 4 * ms, [cut(network, 3)], **asks)
+    assert min(len(one[key].times) for key in ("A.spikes", "B.spikes", "S.spikes", "A.up")) > 3
