@@ -4,7 +4,7 @@ import pytest
 
 import somaflow as sf
 from somaflow.network.ties import Division, Held, goes_by_spikes, together, told_within
-from somaflow.units import ms, nA, nS
+from somaflow.units import ms, mV, nA, nS
 
 DT = 0.1
 SYNAPSES = sf.catalogue("synapses")
@@ -120,6 +120,18 @@ def test_currents_that_are_looked_at_after_each_step_hold_together_and_so_do_mea
     (held,) = together(network, [one["s"].mean()], DT, staged=True)
     assert held.names == ("A",)  # which have the gates
     assert together(network, [B["v"].every(1 * ms, "mean"), B["I_stim"]], DT, staged=True) == []
+
+
+def test_noise_that_is_driven_holds_together_what_could_be_told():
+    text = "dv/dt = -v/tau + (s + {})*xi : mV\nI : nA"
+    parts = []
+    for name, driven in (("R", "I*(1*Mohm/ms**0.5)"), ("T", "0*s")):
+        model = sf.Equations.parse(text.format(driven), tau=10 * ms, s=1 * mV / ms**0.5)
+        parts.append(sf.Population(name, 8, model, threshold="v > 1*mV", reset="v = 0*mV"))
+    loud, still = parts
+    for cells_, count in ((loud, 1), (still, 0)):
+        one = joined(pre=A, post=B, delay=0 * ms)
+        assert len(together(sf.Network(A, B, cells_, one), [], DT, staged=True)) == count
 
 
 def test_exchanges_within_a_step_are_told_and_so_is_what_they_cost():

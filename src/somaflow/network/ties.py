@@ -7,6 +7,7 @@ from somaflow.network.delayed import read_between_spikes
 from somaflow.network.forms import take_apart
 from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
+from somaflow.network.population import Population
 from somaflow.network.projection import Projection
 from somaflow.network.recorder import Recorder
 from somaflow.network.shares import BLOCK, Bounds
@@ -146,6 +147,17 @@ def currents_of(network: Network, recorder: Recorder) -> str | None:
     return None if recorder.variable in states else owner
 
 
+def _noise_is_driven(population: Population) -> bool:
+    """Tell whether the factor of a noise depends on what drives the cells.
+
+    A method then looks at what drives them more often, in those workers alone that have such cells.
+    """
+    equations = population.equations
+    inputs = equations.inputs.keys() - population.links.keys()
+    factors = (equations.drift_and_diffusion(state)[1] for state in equations.noises)
+    return any(equations.depends(tree) & inputs for own in factors for tree in own.values())
+
+
 def _tie(projection: Projection, dt: float) -> str:
     """Return why the cells of a projection meet within a step; empty where they do not."""
     form, delay = take_apart(projection), projection.one_delay
@@ -191,6 +203,7 @@ def together(
     recorders = list(recorders)
     # Looked at after each step, when nobody is told anything.
     followed = {currents_of(network, r) for r in recorders if r.over_time is not None}
+    staged = staged and not any(map(_noise_is_driven, network.populations))
     for projection in both_ways(network.projections):
         reason = _tie(projection, dt)
         ends = projection.pre.population.name, projection.post.population.name
