@@ -197,6 +197,18 @@ def test_a_store_of_gates_that_spikes_open_goes_on_with_another_number_of_shares
     assert not differences(after, run, record)
 
 
+def test_cells_that_meet_within_a_step_are_together_where_balance_allows() -> None:
+    network, free = pair(), sf.Population("F", 240, lif(), *RATES)
+    job = asked(network, 1 * ms, dt=0.1 * ms, solver=sf.RK4())
+    assert len(division_of(job, 2).told) == 3
+    parts = network.populations, network.projections, network.stimuli
+    more = sf.Network(*(part for kind in parts for part in kind), free)
+    division = division_of(asked(more, 1 * ms, dt=0.1 * ms, solver=sf.RK4()), 2)
+    assert division.told == () and division.whole[0].names == ("A", "B")
+    one_block = pair(9, 7)  # which cannot be cut
+    assert division_of(asked(one_block, 1 * ms, dt=0.1 * ms), 2).told == ()
+
+
 def test_methods_are_asked_how_often_they_look() -> None:
     counts = {sf.RK4(): 4, sf.ExponentialEuler(): 1, sf.ExponentialMidpoint(): 2, sf.Heun(): 2}
     assert {solver: evaluations(solver) for solver in counts} == counts

@@ -99,13 +99,13 @@ def held_of(job: Job, staged: bool = False) -> list[Held]:
 def bounds_of(job: Job, count: int) -> list[Bounds]:
     """Return the cells of each of some workers; all are the first one's where they must be.
 
-    Cells that meet within a step are together, unless one worker had nearly all of them then.
+    Cells that meet within a step are together, unless one worker has nearly all of them then.
     """
-    for staged in (False, True):
-        bounds = shares(job.network, count, [held.names for held in held_of(job, staged)])
-        if not leaves_little(bounds):
-            break
-    return bounds
+    whole, told = (
+        shares(job.network, count, [held.names for held in held_of(job, staged)])
+        for staged in (False, True)
+    )
+    return told if leaves_little(whole) and not leaves_little(told) else whole
 
 
 def division_of(job: Job, count: int) -> Division:
