@@ -254,3 +254,29 @@ def test_spikes_of_all_kinds_that_act_at_once() -> None:
     asks = {"dt": 0.1 * ms, "solver": sf.ExponentialEuler(), "record": record}
     one = check(network, 4 * ms, [cut(network, 3)], **asks)
     assert min(len(one[key].times) for key in ("A.spikes", "B.spikes", "S.spikes", "A.up")) > 3
+
+
+@pytest.mark.slow
+def test_a_state_that_is_not_finite_ends_all_shares() -> None:
+    text = "dv/dt = k*v**2/mV/ms + I*(1*Mohm)/ms : mV\nI : nA"
+    a = sf.Population("A", 40, sf.Equations.parse(text, v=1 * mV, k=[0.0] * 37 + [9] * 3))
+    b = sf.Population("B", 20, lif())
+    network = sf.Network(a, b, sf.Projection(a, b, GRADED, weight=1 * nS, name="ab"))
+    asks = {"record": [b["v"].every(1 * ms)], "dt": 0.1 * ms, "solver": sf.ExponentialEuler()}
+    for run in (
+        lambda: sf.simulate(network, 10 * ms, progress=False, **asks),
+        lambda: shared(asked(network, 10 * ms, **asks), [{"A": (0, 40)}, {"B": (0, 20)}]),
+    ):
+        with pytest.raises(sf.errors.NonFiniteState, match=r"A\.v\[37\]"):
+            run()
+
+
+@pytest.mark.slow
+def test_shares_that_look_more_often_than_others_are_refused() -> None:
+    text = "dv/dt = (-50*mV - v)/(10*ms) + (3*mV + I*(10*Mohm))/sqrt(20*ms)*xi : mV\nI : nA"
+    a = sf.Population("A", 32, sf.Equations.parse(text, v=-53 * mV), *RATES)
+    b = sf.Population("B", 32, lif(), *RATES)
+    network = sf.Network(a, b, sf.Projection(b, a, GRADED, weight=1 * nS))
+    asks = {"record": [a.spikes], "dt": 0.1 * ms, "solver": sf.EulerMaruyama()}
+    with pytest.raises(sf.errors.RunError, match="more often in some workers"):
+        shared(asked(network, 1 * ms, **asks), [{"A": (0, 32)}, {"B": (0, 32)}])
