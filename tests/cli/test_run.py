@@ -106,9 +106,7 @@ def test_the_request_is_kept_beside_the_results(finished):
 
 
 @pytest.mark.slow
-def test_two_workers_leave_the_numbers_of_one_process_and_say_that_they_gain_little(
-    finished, tmp_path
-):
+def test_two_workers_leave_the_numbers_of_one_process_and_say_what_they_cost(finished, tmp_path):
     try:
         find()
     except sf.errors.MissingValueError as error:
@@ -117,7 +115,7 @@ def test_two_workers_leave_the_numbers_of_one_process_and_say_that_they_gain_lit
     result = call(*arguments, "--workers", "2")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["steps"] == 200
-    for words in ("note: of 2 workers one has all cells", "are read in LN_to_PN", "sf.sweep"):
+    for words in ("note: cells of different workers act", "LN_to_PN", "exchanges", "sf.sweep"):
         assert words in result.stderr
     stores = (folder / "antennal-lobe.zarr" for folder in (finished[0], tmp_path / "out"))
     one, two = (xr.open_zarr(store, consolidated=False) for store in stores)

@@ -244,7 +244,7 @@ class Traced:
         self.function = loop.chunk_of(system, job.solver, DT, schedule, dtype)
         advance = loop.build(system, job.solver, DT, schedule, dtype, "none")
         carry = Carry(*tf.nest.map_structure(tf.constant, tuple(system.initial)))
-        self.arguments = advance._arguments(carry, job.begin, 0, 0, False)
+        self.arguments = advance.arguments(carry, job.begin, 0, 0, False)
 
     @property
     def key(self) -> Any:

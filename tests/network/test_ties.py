@@ -3,8 +3,8 @@
 import pytest
 
 import somaflow as sf
-from somaflow.network.ties import Division, Held, goes_by_spikes, together
-from somaflow.units import ms, nA, nS
+from somaflow.network.ties import Division, Held, goes_by_spikes, together, told_within
+from somaflow.units import ms, mV, nA, nS
 
 DT = 0.1
 SYNAPSES = sf.catalogue("synapses")
@@ -113,3 +113,56 @@ def test_of_many_projections_three_are_named():
     every = [joined(name=f"p{k}", delay=0 * ms) for k in range(5)]
     (held,) = together(sf.Network(A, B, *every), [], DT)
     assert held.reasons == ("delays are shorter than a step in p0, p1, p2 and 2 more",)
+
+
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (joined(delay=0 * ms), True),
+        (sf.Projection(A, B, GAP, name="on"), True),
+        (joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=0 * ms), True),
+        (joined(SYNAPSES.ampa, weight=1 * nS, delay=0 * ms), True),
+        (joined(delay=sf.Uniform(1 * ms, 2 * ms)), False),
+        (joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=1 * ms), False),
+        (joined(SYNAPSES.nmda_saturating, weight=1 * nS, delay=1 * ms), True),
+        (joined(SYNAPSES.stdp_clopath, weight=1 * nS, delay=0 * ms), False),
+    ],
+)
+def test_what_can_be_told_within_a_step_holds_nothing_where_it_is(one, told):
+    network = sf.Network(A, B, one)
+    assert not goes_by_spikes(one, DT)
+    assert told_within(one, DT) is told
+    assert together(network, [], DT)
+    assert bool(together(network, [], DT, staged=True)) is not told
+
+
+def test_currents_that_are_looked_at_after_each_step_hold_together_and_so_do_means_of_gates():
+    one = joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=0 * ms)
+    network = sf.Network(A, B, one)
+    over_time = [B["I_stim"].every(1 * ms, "mean")], [one["I"].every(1 * ms, "max")]
+    for record in over_time:
+        (held,) = together(network, record, DT, staged=True)
+        assert held.names == ("A", "B")
+    (held,) = together(network, [one["s"].mean()], DT, staged=True)
+    assert held.names == ("A",)  # which have the gates
+    assert together(network, [B["v"].every(1 * ms, "mean"), B["I_stim"]], DT, staged=True) == []
+
+
+def test_noise_that_is_driven_holds_together_what_could_be_told():
+    text = "dv/dt = -v/tau + (s + {})*xi : mV\nI : nA"
+    parts = []
+    for name, driven in (("R", "I*(1*Mohm/ms**0.5)"), ("T", "0*s")):
+        model = sf.Equations.parse(text.format(driven), tau=10 * ms, s=1 * mV / ms**0.5)
+        parts.append(sf.Population(name, 8, model, threshold="v > 1*mV", reset="v = 0*mV"))
+    loud, still = parts
+    for cells_, count in ((loud, 1), (still, 0)):
+        one = joined(pre=A, post=B, delay=0 * ms)
+        assert len(together(sf.Network(A, B, cells_, one), [], DT, staged=True)) == count
+
+
+def test_exchanges_within_a_step_are_told_and_so_is_what_they_cost():
+    division = Division(({"A": 8}, {"B": 8}), 1, 0.1, (), ("ab", "ba"), 6)
+    assert "6 exchanges" in str(division) and "for ab, ba" in str(division)
+    for words in ("6 exchanges", "ab, ba", "12 ms", "sf.sweep"):
+        assert words in division.doubt()
+    assert "within" not in str(Division(({"A": 8}, {"B": 8}), 1, 0.1, ()))

@@ -151,6 +151,7 @@ def compile_network(
     around = diffusion or dynamics
     width = sum(layout.padded for layout in tables.layouts)
     local = network.links or any(coupling.follows for coupling in tables.couplings)
+    local = local or (share is not None and share.staged)
     system = System(
         initial=start,
         parameters=parameters,

@@ -90,6 +90,8 @@ class Group:
         before: What the state at which another run ended tells of it; None where it is new.
         begun: Of a group that a network did not have from the beginning: the steps made before.
             Spikes that were sent earlier do not arrive. None where all do.
+        here: Where what its presynaptic cells give is told from share to share: how many of them
+            this share has, padding included; None elsewhere.
         counted: Where it is a Poisson input, which has no projection and no presynaptic cells: its
             number. `source` is then the population that it reaches.
         heard: Of a share, whether delays differ and some of the presynaptic cells are elsewhere:
@@ -111,6 +113,7 @@ class Group:
     begun: int | None = None
     members: list[Member] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    here: int | None = None
     counted: int | None = None
     heard: bool = False
 

@@ -21,7 +21,7 @@ from somaflow.compiler.single import GeneralConstants
 from somaflow.compiler.states import States, Tensors, Tick
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.affine import chord_in
-from somaflow.equations.expression import Node
+from somaflow.equations.expression import Node, render
 from somaflow.network.graded import Graded
 from somaflow.numerics.device import cast
 from somaflow.numerics.functions import exprel
@@ -90,7 +90,9 @@ class GradedCoupling:
         self.form = form
         several = len(form.rows) > 1
         self.names = {s: f"{group.key} {s}" if several else group.key for s in form.rows}
-        self.rows = {self.names[state]: group.initial[state] for state in form.rows}
+        # Where no presynaptic cell is here, others have them.
+        rows = form.rows if group.here != 0 else ()
+        self.rows = {self.names[state]: group.initial[state] for state in rows}
         equations = group.lowered.equations
         self.rates = {
             state: chord_in(state, equations.states[state].expression, equations.definitions)[0]
@@ -98,7 +100,10 @@ class GradedCoupling:
         }
         self.moved = None
         if form.on_spike:
-            self.moved = Moved(group, form, wiring.n_pre, wiring.width, dtype)
+            # What is told from share to share is summed once it is told.
+            n_cells = wiring.n_pre if group.here is None else group.here
+            width = wiring.width if group.here is None else n_cells
+            self.moved = Moved(group, form, n_cells, width, dtype)
 
     def check(self, parameters: dict[str, Array], dt: float) -> None:
         """Refuse numbers without a closed form where one is needed.
@@ -111,9 +116,10 @@ class GradedCoupling:
 
     def initial(self, batch: tuple[int, ...]) -> GradedState | None:
         """Return how much longer each cell's pulse lasts, if there are pulses."""
-        if self.form.duration is None:
+        if self.form.duration is None or self.group.here == 0:
             return None
-        return GradedState(np.zeros((*batch, self.wiring.n_pre), self.dtype))
+        n_cells = self.wiring.n_pre if self.group.here is None else self.group.here
+        return GradedState(np.zeros((*batch, n_cells), self.dtype))
 
     def prepare(
         self, arrays: Tensors, table: Tensors, dt: float, nodes: tuple[float, ...]
@@ -158,20 +164,27 @@ class GradedCoupling:
         self, states: States, context: GradedContext | None, node: int, prepared: GradedConstants
     ) -> list[Tensor]:
         """Return the sum of each term over the synapses of each postsynaptic cell."""
+        return self.summed(self.shown(states, prepared), prepared)
+
+    @property
+    def texts(self) -> dict[str, Node]:
+        """What presynaptic cells give that changes within a step, by its text."""
+        return {render(pre): pre for pre, _ in self.form.terms if self._changes(pre)}
+
+    def shown(self, states: States, prepared: GradedConstants) -> Tensors:
+        """Return what presynaptic cells give, by its text."""
         value = self._scope(states, 0.0, prepared)
         like = next(iter(states.values()))
-        by_text: dict[str, Tensor] = {}
-        sums = []
-        for k, (pre, _) in enumerate(self.form.terms):
-            if k in prepared.fixed:
-                sums.append(prepared.fixed[k])
-                continue
-            text = repr(pre)
-            if text not in by_text:
-                x = tf.broadcast_to(cast(value(pre), like.dtype), like.shape)
-                by_text[text] = self.wiring.sum(prepared.arrays, x)
-            sums.append(by_text[text])
-        return sums
+        return {
+            text: tf.broadcast_to(cast(value(pre), like.dtype), like.shape)
+            for text, pre in self.texts.items()
+        }
+
+    def summed(self, shown: Tensors, prepared: GradedConstants) -> list[Tensor]:
+        """Return the sum of each term, given what all presynaptic cells give."""
+        sums = {text: self.wiring.sum(prepared.arrays, x) for text, x in shown.items()}
+        terms = enumerate(pre for pre, _ in self.form.terms)
+        return [prepared.fixed[k] if k in prepared.fixed else sums[render(pre)] for k, pre in terms]
 
     def current(
         self,
@@ -203,17 +216,13 @@ class GradedCoupling:
     ) -> Effect[GradedState | None, list[Tensor]] | None:
         """Begin the pulses of the cells whose spikes arrive, or move states, at the crossing."""
         since, duration = spikes.pre, prepared.duration
-        if self.moved is not None and prepared.moved is not None:
-            source = self.group.source
-            old, new = spikes.earlier[source], spikes.states[source]
+        if self.moved is not None:
 
             def total(part: Tensor) -> Tensor:
                 return self.wiring.sum(prepared.arrays, part)
 
-            numbers = prepared.moved
-            ends, charge = self.moved.by(since, old, new, self.names, tick, numbers, total)
-            moved: States = {self.names[state]: value for state, value in ends.items()}
-            return Effect(event, charge, moved, {})
+            rows, charge = self.moved_by(spikes, tick, prepared, total)
+            return Effect(event, charge, rows, {})
         if context is None or duration is None:
             return None
         hit = since > 0
@@ -231,6 +240,35 @@ class GradedCoupling:
             grown = within * exprel(tf.minimum(within * new(self.rates[state]), 0)) * more
             rows[row] = states[row] + tf.where(hit, grown, tf.zeros_like(since))
         return Effect(GradedState(remaining), None, rows, {})
+
+    def moved_by(
+        self,
+        spikes: Spikes,
+        tick: Tick,
+        prepared: GradedConstants,
+        total: Callable[[Tensor], Tensor],
+    ) -> tuple[States, list[Tensor]]:
+        """Return rows that spikes have moved, and what they have changed in each term's integral.
+
+        Args:
+            spikes: They.
+            tick: The step.
+            prepared: What `prepare` returned.
+            total: What is made of the change of each term, of presynaptic cells.
+        """
+        assert self.moved is not None and prepared.moved is not None
+        source, numbers = self.group.source, prepared.moved
+        old, new = spikes.earlier[source], spikes.states[source]
+        ends, charge = self.moved.by(spikes.pre, old, new, self.names, tick, numbers, total)
+        return {self.names[state]: value for state, value in ends.items()}, charge
+
+    def charged(
+        self, rows: States, changes: list[Tensor], prepared: GradedConstants
+    ) -> Effect[None, list[Tensor]]:
+        """Return what spikes have done, given the change in each term of all presynaptic cells."""
+        some = tf.reduce_any(tf.stack(changes) != 0)
+        charge = [self.wiring.sum(prepared.arrays, change) for change in changes]
+        return Effect(None, charge, rows, {}, some=some)
 
     def variable(self, name: str, route: Route) -> Location[GradedState | None]:
         """Return what reads a state, which each presynaptic cell has once."""

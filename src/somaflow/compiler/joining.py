@@ -118,6 +118,10 @@ class Joining:
             nodes=self.nodes,
             heard=share is not None and delay is None and not share.has_all(sender),
         )
+        share = self.share
+        if share is not None and group.key in share.staged and form.shown:
+            source = self.populations[group.source]
+            group.here = padded(source.size) if share.has_some(source.name) else 0
         for projection, own in zip(grouping.projections, grouping.forms, strict=True):
             self._add_route(group, projection, own)
         if self.before is not None:
@@ -142,9 +146,12 @@ class Joining:
     def _route(self, synaptic: Synaptic, form: Form, target: int, columns: slice) -> Route:
         """Return the way from the sums of a projection or Poisson input to its cells."""
         chords = chords_of(synaptic.equations, form.post)
+        away = self.share is not None and not self.share.has_some(self.populations[target].name)
+        if away:  # the cells that it reaches are in other shares
+            chords = {}
         keep = (*form.post, *(slope for chord in chords.values() for slope in chord.slopes))
         lowered = self._lowered(synaptic, form, keep)
-        into = synaptic.into
+        into = None if away else synaptic.into
         return Route(str(synaptic.name), target, into, columns, form.post, chords, lowered)
 
     def _couple(self, group: Group, grouping: Grouping) -> AnyCoupling:
@@ -157,7 +164,8 @@ class Joining:
         else:
             synapses = share.synapses[group.key]
             chosen = groups.chosen(grouping, share.degrees[group.key], self.dtype.itemsize)
-            if group.delay or group.heard:  # its spikes are those of all cells of the whole
+            # What comes of its presynaptic cells is of all cells of the whole.
+            if group.delay or group.heard or group.key in share.staged:
                 n_pre = share.width(self.populations[group.source].name)
         before = group.before
         if before is not None and (group.delay is None) == (before.delay is None):

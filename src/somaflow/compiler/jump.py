@@ -1,11 +1,13 @@
 """The jump of a network at the end of a step: thresholds, resets, and what spikes do."""
 
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrival
-from somaflow.compiler.coupling import Group, Spikes
+from somaflow.compiler.coupling import Effect, Group, Spikes
+from somaflow.compiler.graded import GradedConstants, follows_cells
 from somaflow.compiler.history import at_step, with_step
 from somaflow.compiler.single import GeneralConstants
 from somaflow.compiler.states import Constants, Context, EventState, States, Tick
@@ -15,6 +17,7 @@ from somaflow.numerics.constants import number
 from somaflow.numerics.device import cast, held, spread
 from somaflow.numerics.rows import stacked
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.stops import Label
 from somaflow.simulation.system import Carry, Jump
 
 
@@ -49,6 +52,7 @@ class NetworkJump:
                 for s, at in zip(self._whole.spiking, crossings, strict=True)
             ]
         )
+        sent = self._sent(since, context)
         for k, (spiking, crossed) in enumerate(zip(self._whole.spiking, since, strict=True)):
             if spiking.waits:
                 waiting, steps = context.waiting[spiking.key], constants.refractory.get(spiking.key)
@@ -59,29 +63,18 @@ class NetworkJump:
             if (past := before.event.spikes.get(key)) is not None:
                 event.spikes[key] = with_step(past, tick.step, crossed)  # before any is read
         event.above.update(self._above(since, new, states, context, constants))
-        for c, (coupling, numbers) in enumerate(
-            zip(self._whole.couplings, constants.sums, strict=True)
-        ):
-            group = coupling.group
-            if group.counted is None:
-                parts = (part.group for part in self._whole.tables.made_of[c])
-                sent = [self._delayed(part, since, event, tick, constants) for part in parts]
-                arriving = sent[0] if len(sent) == 1 else tf.concat(sent, axis=-1)
-            else:
-                arriving = outside.counts[group.counted]
-            after = since[group.routes[0].target] if group.form.learns else None
-            if c in each:
-                assert isinstance(numbers, GeneralConstants)
-                history = self._history(group.source, event, constants)
-                begun = constants.begun.get(group.key)
-                arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
-                if after is not None:
-                    after = tf.gather(after, numbers.arrays["post"], axis=-1)
-            spikes = Spikes(arriving, after, *seen)
-            opened, kept = context.groups[group.key], before.event.groups.get(group.key)
-            effect = coupling.emit(kept, opened, spikes, tick, numbers)
+        couplings = list(zip(self._whole.couplings, constants.sums, strict=True))
+        spikes = [
+            Spikes(*self._arriving(c, since, sent, event, context, constants), *seen)
+            for c in range(len(couplings))
+        ]
+        moved = self._moved_by(spikes, context, constants)
+        for c, (coupling, numbers) in enumerate(couplings):
+            key, (arriving, after, *_) = coupling.group.key, spikes[c]
+            opened, kept = context.groups[key], before.event.groups.get(key)
+            effect = moved.get(c) or coupling.emit(kept, opened, spikes[c], tick, numbers)
             if effect is not None:
-                event.groups.update({} if effect.event is None else {group.key: effect.event})
+                event.groups.update({} if effect.event is None else {key: effect.event})
                 spiked = arriving if after is None or c not in each else tf.maximum(arriving, after)
                 arrived.append(Arrival(coupling, effect, spiked))
         free = partial(self._free, event)
@@ -98,6 +91,96 @@ class NetworkJump:
         )
         kept = self._kept(since, new, context, constants)
         return Jump(blocks, event, tf.concat(since, axis=-1), kept)
+
+    def _arriving(
+        self,
+        c: int,
+        since: list[Tensor],
+        sent: list[Tensor],
+        event: EventState,
+        context: Context,
+        constants: Constants,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the spikes that arrive by a coupling, and those of its postsynaptic cells.
+
+        Args:
+            c: The place of the coupling.
+            since: The crossings of own cells, by population.
+            sent: Likewise of all cells, where they are told.
+            event: The event state at the end.
+            context: What holds in the step.
+            constants: What is computed once a chunk.
+        """
+        coupling, tick, each = self._whole.couplings[c], context.tick, dict(self._whole.tables.each)
+        group, numbers = coupling.group, constants.sums[c]
+        if group.counted is None:
+            parts = (part.group for part in self._whole.tables.made_of[c])
+            came = [
+                self._delayed(part, sent if part.here is None else since, event, tick, constants)
+                for part in parts
+            ]
+            arriving = came[0] if len(came) == 1 else tf.concat(came, axis=-1)
+        else:
+            arriving = context.drives.counts[group.counted]
+        after = since[group.routes[0].target] if group.form.learns else None
+        if c in each:
+            assert isinstance(numbers, GeneralConstants)
+            history = event.spikes.get(f"spikes {self._whole.populations[group.source].name}")
+            begun = constants.begun.get(group.key)
+            arriving = each[c].arriving(arriving, history, tick.step, begun, numbers.arrays)
+            if after is not None:
+                after = tf.gather(after, numbers.arrays["post"], axis=-1)
+        return arriving, after
+
+    def _moved_by(
+        self, spikes: list[Spikes], context: Context, constants: Constants
+    ) -> dict[int, Effect[Any, Any]]:
+        """Return what spikes have done in shares that tell each other of it, by coupling.
+
+        Args:
+            spikes: Those of each coupling.
+            context: What holds in the step.
+            constants: What is computed once a chunk.
+        """
+        share, found = self._whole.tables.share, {}
+        if context.told is None or share is None or not share.moves:
+            return found
+        own: dict[Label, Tensor] = {}
+        wanted: dict[Label, int] = {}
+        for c, coupling in enumerate(self._whole.couplings):
+            group, numbers = coupling.group, constants.sums[c]
+            if group.here is None or not group.form.acts or not follows_cells(coupling):
+                continue
+            assert isinstance(numbers, GradedConstants)
+            sender, rows, changes = self._whole.populations[group.source].name, {}, []
+            names = [(sender, group.key, str(k)) for k in range(len(coupling.form.terms))]
+            if group.here:
+                rows, changes = coupling.moved_by(spikes[c], context.tick, numbers, tf.identity)
+            own |= dict(zip(names, changes, strict=False))
+            wanted |= dict.fromkeys(names, coupling.wiring.n_pre)
+            found[c] = coupling, rows, names, numbers
+        every = context.told.of_all(own, wanted)
+        return {
+            c: coupling.charged(rows, [every[name] for name in names], numbers)
+            for c, (coupling, rows, names, numbers) in found.items()
+        }
+
+    def _sent(self, since: list[Tensor], context: Context) -> list[Tensor]:
+        """Return the spikes of a step that others get in it: in a share, of all cells.
+
+        Args:
+            since: The crossings of own cells, by population.
+            context: What holds in the step.
+        """
+        share, populations = self._whole.tables.share, self._whole.populations
+        if context.told is None or share is None or not share.told:
+            return since
+        names = [p.name for p in populations]
+        asked = {names[c.group.source] for c in self._whole.tables.apart if c.group.here is None}
+        own = {(n,): since[names.index(n)] for n in share.told if share.has_some(n)}
+        wanted = {(n,): share.width(n) for n in share.told if n in asked}
+        every = context.told.of_all(own, wanted)
+        return [every.get((n,), here) for n, here in zip(names, since, strict=True)]
 
     def _above(
         self,
@@ -176,11 +259,15 @@ class NetworkJump:
         self, group: Group, since: list[Tensor], event: EventState, tick: Tick, constants: Constants
     ) -> Tensor:
         """Return the spikes of a group's population that arrive in this step after its delay."""
-        if not (group.delay and group.form.waits):
+        if not (group.delay and group.form.waits) or group.here == 0:
             return since[group.source]
-        past = self._history(group.source, event, constants)
+        past, share = self._history(group.source, event, constants), self._whole.tables.share
         assert past is not None
-        return at_step(past, tick.step - group.delay, constants.begun.get(group.key))
+        arrived = at_step(past, tick.step - group.delay, constants.begun.get(group.key))
+        if group.here is None or share is None:
+            return arrived
+        name = self._whole.populations[group.source].name
+        return tf.gather(arrived, share.padded_cells(name), axis=-1)
 
     def _history(self, source: int, event: EventState, constants: Constants) -> Tensor | None:
         """Return the last spikes of a population, of all its cells in the whole."""

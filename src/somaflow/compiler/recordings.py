@@ -144,7 +144,9 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
     sides = {"pre": projection.pre.cells, "post": projection.post.cells}
     first = tables.populations[route.target].first
     if tables.share is not None:
-        sides["post"] = tables.share.post_cells(projection)
+        sides["post"] = tables.share.cells(projection.post)
+        if coupling.group.here is not None:
+            sides["pre"] = tables.share.cells(projection.pre)
     if name in projection.equations.states:
         location = coupling.variable(name, route)
     else:
@@ -170,10 +172,14 @@ def _of_projection(tables: Tables, recorder: Recorder) -> View:
         return View(read, None, location.places, axis, labels, unit)
     owner = coupling.group.source if axis == "pre" else route.target
     width = tables.layouts[owner].padded
-    if tables.share is not None and axis == "pre" and coupling.group.delay:
-        width = tables.share.width(tables.populations[owner].name)
+    share, group = tables.share, coupling.group
+    every = share is not None and axis == "pre" and group.here is None
+    if share is not None and every and (group.delay or group.key in share.staged):
+        width = share.width(tables.populations[owner].name)
     # Cells have the numbers of the whole; what is computed here begins with the first that is here.
-    places = sides[axis] - (first if axis == "post" else 0)
+    if axis == "pre":
+        first = 0 if coupling.group.here is None else tables.populations[owner].first
+    places = sides[axis] - first
     return View(read, width, places, axis, {axis: sides[axis]}, unit)
 
 

@@ -67,6 +67,7 @@ class Receiving:
             heard: What was heard.
             step: The number of steps made before.
         """
+        parameters = parameters._replace(seen=heard.seen)
         if not self.places.size:
             return carry, parameters
         parameters = parameters._replace(heard=put(self.places, heard))

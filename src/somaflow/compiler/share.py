@@ -20,8 +20,9 @@ from somaflow.network.connections import Connections
 from somaflow.network.forms import take_apart
 from somaflow.network.groups import Drawn, Grouping
 from somaflow.network.network import Network
+from somaflow.network.population import PopulationView
 from somaflow.network.projection import Projection
-from somaflow.network.senders import with_happenings
+from somaflow.network.senders import name_of_sender, with_happenings
 from somaflow.network.shares import Bounds
 from somaflow.numerics.device import stored
 from somaflow.numerics.types import Tensor
@@ -39,6 +40,8 @@ class Share:
         span: Steps from one exchange to the next.
         synapses: Those that reach own cells, of each group by its key, as `drawn` makes them.
         degrees: Of each group how many synapses reach cells in the whole.
+        staged: The groups whose cells are told each other's states, or spikes, within a step.
+        looks: Whether somebody, here or elsewhere, looks at currents between steps.
     """
 
     unseen = ("synapses", "degrees")
@@ -49,6 +52,28 @@ class Share:
     span: int
     synapses: Mapping[str, Drawn]
     degrees: Mapping[str, Degrees]
+    staged: frozenset[str] = frozenset()
+    looks: bool = False
+
+    def has_some(self, sender: str) -> bool:
+        """Tell whether some cells of a population, or their events, are here."""
+        return sender.partition(".")[0] in self.own
+
+    @property
+    def told(self) -> list[str]:
+        """The senders whose spikes are told within a step, in one order everywhere."""
+        every = (g for g in self.every if g.key in self.staged and not g.form.shown)
+        return sorted({name_of_sender(g.projections[0]) for g in every})
+
+    @property
+    def moves(self) -> bool:
+        """Whether spikes move gates of presynaptic cells of which others are told."""
+        return any(g.key in self.staged and g.form.shown and g.form.acts for g in self.every)
+
+    def padded_cells(self, sender: str) -> Array:
+        """Return the cells of a population that are here, and copies of the last as padding."""
+        begin, end = self.own[sender.partition(".")[0]]
+        return np.minimum(begin + np.arange(padded(end - begin)), end - 1).astype(np.int32)
 
     def has_all(self, sender: str) -> bool:
         """Tell whether all cells of a population, or all its events, are here."""
@@ -78,11 +103,10 @@ class Share:
                 found[f"sent {name}"] = np.zeros((self.span, self.width(name)), dtype)
         return found
 
-    def post_cells(self, projection: Projection) -> Array:
-        """Return the postsynaptic cells of a projection that are here, as the whole counts them."""
-        begin, end = self.own[projection.post.population.name]
-        cells = projection.post.cells
-        return cells[(cells >= begin) & (cells < end)]
+    def cells(self, view: PopulationView) -> Array:
+        """Return the cells of a view that are here, as the whole counts them."""
+        begin, end = self.own.get(view.population.name, (0, 0))
+        return view.cells[(view.cells >= begin) & (view.cells < end)]
 
     def pairs(self, key: str, projection: Projection) -> Connections:
         """Return the synapses of a projection that are here, in the order of `connections()`.
@@ -140,6 +164,9 @@ def own_groupings(every: Sequence[Grouping], own: Bounds) -> list[Grouping]:
         pairs = zip(grouping.projections, grouping.forms, strict=True)
         # Also where no cell that it reaches is here: what a cell gets is the same sum everywhere.
         mine = [(p, form) for p, form in pairs if p.post.population.name in own]
+        if grouping.form.shown and (mine or grouping.projections[0].pre.population.name in own):
+            # What its presynaptic cells have and show is here, whoever gets it.
+            mine = list(zip(grouping.projections, grouping.forms, strict=True))
         if mine:
             projections, forms = map(list, zip(*mine, strict=True))
             found.append(Grouping(grouping.key, grouping.form, projections, forms))
@@ -148,7 +175,7 @@ def own_groupings(every: Sequence[Grouping], own: Bounds) -> list[Grouping]:
 
 def drawn(projections: Sequence[Projection], own: Bounds) -> Drawn:
     """Draw the synapses of projections that reach own cells."""
-    return [list(_drawn(p, own[p.post.population.name])) for p in projections]
+    return [list(_drawn(p, own.get(p.post.population.name, (0, 0)))) for p in projections]
 
 
 def _drawn(projection: Projection, bounds: tuple[int, int]) -> Iterator[Connections]:

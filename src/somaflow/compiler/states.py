@@ -7,8 +7,10 @@ own, and gets back what it gave.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from somaflow.compiler.told import Told
 from somaflow.numerics.random import Key
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.system import Seen
 
 Tensors = dict[str, Tensor]  # by name
 StateKey = str | tuple[str, str]  # a state's name; of single synapses the group and the name
@@ -128,6 +130,7 @@ class Parameters(NamedTuple):
         rules: What each text with rules at intervals needs.
         heard: Of a share of a network the last spikes of senders that are not whole here, once
             they have come.
+        seen: Of a share that is told something within a step: what it is told.
     """
 
     cells: list[Tensors]
@@ -140,6 +143,7 @@ class Parameters(NamedTuple):
     links: Tensors
     rules: Sequence[Tensors] = ()
     heard: Tensors | tuple[()] = ()
+    seen: Seen = Seen()
 
 
 # ------------------------------------------------------------------- constants of a chunk
@@ -194,6 +198,7 @@ class Constants(NamedTuple):
         noise: Keys of the white noises of each population.
         rules: As in `Parameters`.
         heard: Likewise.
+        seen: Likewise.
     """
 
     cells: list[Tensors]
@@ -209,6 +214,7 @@ class Constants(NamedTuple):
     noise: Sequence[list[Key]] = ()
     rules: Sequence[Tensors] = ()
     heard: Tensors | tuple[()] = ()
+    seen: Seen = Seen()
 
 
 # -------------------------------------------------------------------- context of a step
@@ -243,6 +249,7 @@ class Context(NamedTuple):
         past: What synapses with a delay read at each node, by group (`Past.read`).
         passed: What they will read of this step, by ring (`Past.passed`); empty within the step.
         increments: Those of the white noise of each population, by the name of the noise.
+        told: What tells a share of cells of others; None where nothing does.
     """
 
     tick: Tick
@@ -254,6 +261,7 @@ class Context(NamedTuple):
     past: Mapping[str, Sequence[States]]
     passed: Tensors
     increments: Sequence[Tensors] = ()
+    told: Told | None = None
 
 
 # ------------------------------------------------------------------------------ events

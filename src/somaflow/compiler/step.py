@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from somaflow.compiler.arrivals import Arrivals
 from somaflow.compiler.coupling import with_definitions
+from somaflow.compiler.graded import GradedConstants, follows_cells
 from somaflow.compiler.lower import Scope
 from somaflow.compiler.recordings import Frame, Recordings
 from somaflow.compiler.single import GeneralConstants, GeneralSums
@@ -22,12 +23,14 @@ from somaflow.compiler.states import (
     by_name,
 )
 from somaflow.compiler.tables import Tables
+from somaflow.compiler.told import Told
 from somaflow.network.alongside import kept_with
 from somaflow.network.recorder import Recorder
 from somaflow.network.stimuli import MEMBRANE
 from somaflow.numerics.device import cast, in_each_row, spread
 from somaflow.numerics.rows import rows_of, stacked
 from somaflow.numerics.types import Tensor
+from somaflow.simulation.stops import Label
 from somaflow.simulation.system import Carry, Inputs
 
 FlowState = tuple[Tensor, ...]  # blocks of populations with states, then of single synapses
@@ -95,7 +98,13 @@ class NetworkDynamics:
             nodes,
             rules=parameters.rules,
             heard=parameters.heard,
+            seen=parameters.seen,
         )
+
+    def _told(self, vectors: tuple[Tensor, ...]) -> Told | None:
+        share = self.tables.share
+        alone = share is None or not share.staged
+        return None if alone else Told(vectors, tf.as_dtype(self.tables.dtype))
 
     def arrive(self, carry: Carry, step: Tensor, given: Tensor, constants: Constants) -> Context:
         """Compute what events have opened at each node and at the end, and who is refractory."""
@@ -109,7 +118,8 @@ class NetworkDynamics:
         draws = [spiking.drawn(step, keys) for spiking, keys in pairs]
         times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
         past = self.tables.past.read(event.past, tick, constants.sums)
-        context = Context(tick, drives, groups, draws, {}, times, past, {})
+        told = self._told(constants.seen.step)
+        context = Context(tick, drives, groups, draws, {}, times, past, {}, told=told)
         for k, spiking in enumerate(self.spiking):
             if spiking.waits:
 
@@ -138,7 +148,8 @@ class NetworkDynamics:
 
         times = tuple(tf.cast(step + end, tf.float64) * self.dt for end in (0, 1))
         past = self.tables.past.read(event.past, tick, constants.sums)
-        return Context(tick, drives, Later(arrived), [], {}, times, past, {})
+        told = self._told(constants.seen.look)
+        return Context(tick, drives, Later(arrived), [], {}, times, past, {}, told=told)
 
     def between(
         self, k: int, states: States, end: int, context: Context, constants: Constants
@@ -233,15 +244,41 @@ class NetworkDynamics:
     def sums(
         self, states: list[States], context: Context, node: int, constants: Constants
     ) -> list[object]:
-        return [
-            coupling.sums(
-                self.tables.past.given(coupling, numbers, states, context, node),
-                context.groups[coupling.group.key],
-                node,
-                numbers,
-            )
-            for coupling, numbers in zip(self.couplings, constants.sums, strict=True)
+        """Return the sums of each coupling at a node; -1 is the start itself."""
+        pairs = list(zip(self.couplings, constants.sums, strict=True))
+        given = [
+            self.tables.past.given(coupling, numbers, states, context, node)
+            for coupling, numbers in pairs
         ]
+        told = None if context.told is None else self._shown(given, context.told, constants)
+        sums = []
+        for (coupling, numbers), own in zip(pairs, given, strict=True):
+            key = coupling.group.key
+            if told is not None and coupling.group.here is not None and follows_cells(coupling):
+                assert isinstance(numbers, GradedConstants)
+                sums.append(coupling.summed(told.get(key, {}), numbers))
+            else:
+                sums.append(coupling.sums(own, context.groups[key], node, numbers))
+        return sums
+
+    def _shown(self, given: list[States], told: Told, constants: Constants) -> dict[str, Tensors]:
+        """Return what all presynaptic cells give to synapses, by group and text."""
+        own: dict[Label, Tensor] = {}
+        wanted: dict[Label, int] = {}
+        for coupling, numbers, states in zip(self.couplings, constants.sums, given, strict=True):
+            group = coupling.group
+            if group.here is None or not follows_cells(coupling):
+                continue
+            assert isinstance(numbers, GradedConstants)
+            sender = self.populations[group.source].name
+            shown = coupling.shown(states, numbers) if group.here else {}
+            own |= {(sender, group.key, text): x for text, x in shown.items()}
+            names = ((sender, group.key, text) for text in coupling.texts)
+            wanted |= dict.fromkeys(names, coupling.wiring.n_pre)
+        by_group: dict[str, Tensors] = {}
+        for (_, key, text), x in told.of_all(own, wanted).items():
+            by_group.setdefault(key, {})[text] = x
+        return by_group
 
     def passed(
         self,
@@ -385,7 +422,10 @@ class NetworkDynamics:
 
     def observe(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders ask for."""
-        return self.recordings.observe(Frame(self, carry, step, drive, constants))
+        frame, share = Frame(self, carry, step, drive, constants), self.tables.share
+        if share is not None and share.staged and share.looks:
+            _ = frame.sums  # in all shares, whoever looks at them: all are told at one point
+        return self.recordings.observe(frame)
 
     def follow(self, carry: Carry, step: Tensor, drive: Inputs, constants: Constants) -> Tensors:
         """Return what the recorders keep after a step."""

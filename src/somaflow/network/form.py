@@ -23,6 +23,8 @@ class Form(ABC):
         acts: Whether arriving spikes move postsynaptic cells at once.
         learns: Whether it knows the postsynaptic cell's spikes.
         waits: Whether presynaptic spikes have something to do.
+        shown: Whether all that postsynaptic cells get are sums of what each presynaptic cell gives,
+            at all times, so that cells of other workers may be told it.
         draws: Names of what is drawn at spikes.
         traces: States that are one for each presynaptic cell and follow from its spikes alone.
         reason: Why no rewrite applies, as a sentence that begins with the synapse; empty for a
@@ -34,6 +36,7 @@ class Form(ABC):
     acts: bool = True
     learns: bool = False
     waits: bool = True
+    shown: bool = False
     draws: Collection[str] = ()
     traces: Collection[str] = ()
     reason: str = ""

@@ -41,7 +41,7 @@ class Graded(Form):
     on_spike: tuple[Assignment, ...] = ()
     closed: tuple[str, ...] = ()
 
-    events = False
+    events, shown = False, True
 
     @classmethod
     def recognise(cls, projection: Synaptic) -> "Graded | None":

@@ -18,7 +18,8 @@ from somaflow.numerics.device import called_flat, traced
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.loop import Advance, Samples, Schedule, chunk_of, keeping_of
 from somaflow.simulation.packing import Packing
-from somaflow.simulation.system import Array, Blocks, Carry, Heard, Inputs, Jump, System
+from somaflow.simulation.stops import Label, Point
+from somaflow.simulation.system import Array, Blocks, Carry, Heard, Inputs, Jump, Seen, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import nodes_of
 
@@ -29,7 +30,8 @@ _AHEAD = 500  # steps of which inputs are computed at once
 
 Result = TypeVar("Result")
 Few = Sequence[Tensor]
-Program = tuple[Callable[[Few], Few], Packing]
+Program = tuple[Callable[[Few], Few], Any]
+Found = tuple[dict[Label, int], dict[Label, int]] | None
 
 
 class Told(NamedTuple):
@@ -65,6 +67,7 @@ class Interval(Advance):
 
     Attributes:
         heard: Spikes of all cells.
+        seen: What is told within the next step, where anything is.
     """
 
     def __init__(
@@ -91,8 +94,9 @@ class Interval(Advance):
         # As if each cell had spiked once; a longer one is compiled when more have.
         cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
         self._room, self._every = max(cells, 1), False
-        self._programs: dict[tuple[int, bool], Program] = {}
+        self._programs: dict[tuple[bool | None, int, bool, int, int], Program] = {}
         self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
+        self.seen = Seen()
         self._taken = -1  # the step at which it was
         self._end = end
         self._known: tuple[int, Inputs] = 0, Inputs(*(np.zeros((0, 0)) for _ in range(2)))
@@ -133,23 +137,11 @@ class Interval(Advance):
     def _made(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
-        places, since, first, last = self.heard
-        # From another step on, as where a fault is looked for, and a second time nothing is new.
-        if step != last or last == self._taken:
-            first = step
-        self._taken = last if step == last else self._taken
-        numbers = np.zeros(_COUNTS + self._room, np.int64)
-        numbers[:_COUNTS] = step, n_steps, n_rows, lead, first, len(places)
-        numbers[_COUNTS : _COUNTS + len(places)] = places
-        times = np.zeros(self._room)
-        times[: len(since)] = since
-        rows = [self._table(table) for table in self._inputs(step, n_steps + 1)]
-        parts = [step * self._dt], times, *(table.reshape(-1) for table in rows)
+        every, shapes = self._arguments(carry, step, (n_steps, n_rows, lead), self.seen)
+        call, results = self._program_of(None, shapes, every, self.seen)
+        self._taken = step if step == self.heard.last else self._taken
         with tf.device(self._device):
-            values = tf.constant(np.concatenate(parts), self._dtype)
-            every = *carry.flow, *carry.kept, *self._given, tf.constant(numbers), values
-            program, results = self._program_of([table.shape for table in rows], every)
-            few = program([*every, *(variable.handle for variable in self._at_rest())])
+            few = call(every)
         carry, few = self._carry(few)
         made, found, out = results.views(few)
         made = int(made)
@@ -158,8 +150,45 @@ class Interval(Advance):
         observed = {name: table[:n_rows] for name, table in out.items()}
         return carry, Samples(observed, made, crossings)
 
-    def _at_rest(self) -> list[tf.Variable]:
-        return tf.nest.flatten(self._resting)
+    def shown(self, carry: Carry, step: int, seen: Seen, look: bool) -> tuple[Array, Found]:
+        """Return what own cells show at the first point of a step that nothing is told of.
+
+        Args:
+            carry: The state at the step's start.
+            step: Steps made before.
+            seen: What is told of the points before.
+            look: Whether it is where somebody looks at the state, and no point of a step.
+
+        Returns:
+            What they show, and how many numbers of each name that is and are to be told, as
+            `Point` finds them; None where there is no such point.
+        """
+        every, shapes = self._arguments(carry, step, (1, 0, False), seen)
+        call, found = self._program_of(look, shapes, every, seen)
+        with tf.device(self._device):
+            (own,) = call(every)
+        return np.asarray(memoryview(own)), found
+
+    def _arguments(
+        self, carry: Carry, step: int, counts: tuple[int, int, bool], seen: Seen
+    ) -> tuple[list[Tensor], list[tuple[int, ...]]]:
+        """Return what a program takes, and the shapes of the tables of inputs."""
+        places, since, first, last = self.heard
+        # From another step on, as where a fault is looked for, and a second time nothing is new.
+        if step != last or last == self._taken:
+            first = step
+        numbers = np.zeros(_COUNTS + self._room, np.int64)
+        numbers[:_COUNTS] = step, *counts, first, len(places)
+        numbers[_COUNTS : _COUNTS + len(places)] = places
+        times = np.zeros(self._room)
+        times[: len(since)] = since
+        rows = [self._table(table) for table in self._inputs(step, counts[0] + 1)]
+        parts = [step * self._dt], times, *(table.reshape(-1) for table in rows)
+        with tf.device(self._device):
+            values = tf.constant(np.concatenate(parts), self._dtype)
+            every = [*carry.flow, *carry.kept, *self._given, tf.constant(numbers), values]
+        every += [*seen.step, *seen.look, *(variable.handle for variable in self._at_rest())]
+        return every, [table.shape for table in rows]
 
     def _inputs(self, step: int, count: int) -> list[Array]:
         """Return what is known beforehand of some steps; of many more it takes as long."""
@@ -176,16 +205,22 @@ class Interval(Advance):
         flow, kept = tuple(few[: self._states.count]), tuple(few[self._states.count : end])
         return Carry(flow, (), kept), few[end:]
 
-    def _program_of(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
-        known = self._room, self._every
+    def _program_of(
+        self, look: bool | None, shapes: Sequence[tuple[int, ...]], every: Few, seen: Seen
+    ) -> tuple[Callable[[Few], Few], Any]:
+        """Return a program: of an interval, or if `look` is not None up to a point of a step."""
+        known = look, self._room, self._every, len(seen.step), len(seen.look)
         if known not in self._programs:
             kinds = [(tensor.dtype, tuple(tensor.shape)) for tensor in every]
             parts = self._key, repr(kinds), repr(shapes), self._dt, self._schedule, self._dtype
-            self._programs[known], fresh = programs.kept(
-                ("interval", self._device, *parts, *known), lambda: self._traced(shapes, every)
-            )
+            trace = partial(self._traced, look, shapes, every, seen)
+            key = "interval", self._device, *parts, *known
+            self._programs[known], fresh = programs.kept(key, trace)
             self.fresh = self.fresh or fresh
         return self._programs[known]
+
+    def _at_rest(self) -> list[tf.Variable]:
+        return tf.nest.flatten(self._resting)
 
     def _with(self, resting: Any) -> System:
         """Return the system of states without what rests, which no loop carries: it is not copied.
@@ -211,32 +246,39 @@ class Interval(Advance):
             follow=None if system.follow is None else given(system.follow),
         )
 
-    def _traced(self, shapes: Sequence[tuple[int, ...]], every: Few) -> Program:
-        parts = self._solver, self._dt, self._schedule, self._dtype
-        room, results = self._room, []
-        count = len(self._at_rest())
+    def _traced(
+        self, look: bool | None, shapes: Sequence[tuple[int, ...]], every: Few, seen: Seen
+    ) -> tuple[Callable[[Few], Few], Any]:
+        parts = self._solver, self._dt
+        room, left, handles = self._room, [], len(every) - len(self._at_rest())
+        ends = np.cumsum([1, room, *map(math.prod, shapes)])
 
         def interval(*every: Any) -> Few:
-            few, variables = every[: len(every) - count], every[len(every) - count :]
-            carry, (*given, numbers, values) = self._carry(few)
+            few, variables = every[:handles], every[handles:]
+            carry, few = self._carry(few)
+            given, (numbers, values, *told) = few[: self._fixed.count], few[self._fixed.count :]
             resting = [variable.read_value() for variable in variables]
             carry = self._unpacked(carry, tf.nest.pack_sequence_as(self._resting, resting))
-            parameters = self._fixed.unpacked(tuple(given))
-            ends = np.cumsum([1, room, *map(math.prod, shapes)])
             since, *rows = (values[a:b] for a, b in itertools.pairwise(ends))
-            drive = (tf.reshape(row, shape) for row, shape in zip(rows, shapes, strict=True))
-            many = tf.cast(numbers[_COUNTS - 1], tf.int32)
-            places, new = tf.cast(numbers[_COUNTS:], tf.int32), numbers[_COUNTS - 2]
+            drive = Inputs(*map(tf.reshape, rows, shapes))
             first, start, counts = numbers[0], values[0], tf.cast(numbers[1:4], tf.int32)
-            heard = Heard(many, places, since, new)
+            places, new = tf.cast(numbers[_COUNTS - 1 :], tf.int32), numbers[_COUNTS - 2]
+            known = Seen(tuple(told[: len(seen.step)]), tuple(told[len(seen.step) :]))
+            heard = Heard(places[0], places[1:], since, new, known)
+            parameters = self._fixed.unpacked(given)
             carry, parameters = self._elsewhere.received(carry, parameters, heard, first)
+            if look is not None:
+                point = Point(self._system, *parts, self._dtype, look)
+                shown = point(carry, parameters, drive, first, start)
+                left[:] = [point.found]
+                return (shown,)
             carry, resting = self._elsewhere.split(carry)
             for variable, leaf in zip(variables, tf.nest.flatten(resting), strict=True):
                 variable.assign(leaf)
-            chunk = chunk_of(self._with(resting), *parts, self._every)
-            carry, *left = chunk(carry, parameters, Inputs(*drive), first, start, counts)
-            results[:] = [Packing(left)]
+            chunk = chunk_of(self._with(resting), *parts, self._schedule, self._dtype, self._every)
+            carry, *results = chunk(carry, parameters, drive, first, start, counts)
+            left[:] = [Packing(results)]
             after = self._packed(carry)
-            return *after.flow, *after.kept, *results[0].packed(left)
+            return *after.flow, *after.kept, *left[0].packed(results)
 
-        return called_flat(traced(interval, *every, *self._at_rest())), results[0]
+        return called_flat(traced(interval, *every[:handles], *self._at_rest())), left[0]

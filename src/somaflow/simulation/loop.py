@@ -73,7 +73,7 @@ class Samples(NamedTuple):
     ended: bool = False
 
 
-def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
+def pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     """Put all scalars of a nest into one tensor, and return what takes them out again.
 
     A kernel's cost grows with the number of its arguments, and scalars are most of them.
@@ -100,7 +100,7 @@ def _pack(prepared: Packed, dtype: tf.DType) -> Callable[[], Packed]:
     return unpack
 
 
-def _stepper(
+def stepper(
     system: System[Parameters, Prepared, Context], solver: Solver, dt: float, stages: Stages
 ) -> Callable[[Carry, Tensor, Inputs, Tensor, Prepared], Stepped]:
     """Return one step: `(carry, step, drive, t, prepared) -> (carry, since, kept)`."""
@@ -175,7 +175,7 @@ def chunk_of(
         every: Whether there is room for all crossings.
     """
     stages = Stages(solver, dt)
-    one_step = _stepper(system, solver, dt, stages)
+    one_step = stepper(system, solver, dt, stages)
     keeps = keeping_of(system, schedule, dtype, every)
 
     def chunk(
@@ -188,7 +188,7 @@ def chunk_of(
     ) -> tuple[Carry, Tensor, Kept, dict[str, Tensor]]:
         n_steps, n_rows, lead = tf.unstack(counts)
         prepared = system.prepare(parameters, dt, stages.nodes)
-        unpack = _pack(prepared, dtype)
+        unpack = pack(prepared, dtype)
 
         kept = () if keeps is None else keeps.empty()
         most = len(kept)  # behind that is whether the run has ended
@@ -307,7 +307,7 @@ class Advance:
             n_rows: Samples to take, one after every `stride` steps.
             lead: Whether the first sample is taken before the first step.
         """
-        arguments = self._arguments(carry, step, n_steps, n_rows, lead)
+        arguments = self.arguments(carry, step, n_steps, n_rows, lead)
         if self._program is None:
             self._program = self._compiled(arguments)
         carry, made, kept, out = self._program(*arguments)
@@ -318,9 +318,10 @@ class Advance:
         crossings = None if keeps is None else cache(partial(keeps.found, tuple(kept), steps))
         return carry, Samples(observed, steps, crossings, bool(ended))
 
-    def _arguments(
+    def arguments(
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> Arguments:
+        """Return what the compiled function takes, given what a call does."""
         steps = step + np.arange(n_steps + 1, dtype=np.int64)
         tables = self._system.inputs(steps, nodes_of(self._solver), self._dt)
         drive = Inputs(*(tf.constant(self._table(table), self._dtype) for table in tables))

@@ -74,6 +74,18 @@ class Jump(NamedTuple):
     kept: Tensor | None = None
 
 
+class Seen(NamedTuple):
+    """What a share is told within a step, as arguments of the compiled function.
+
+    Attributes:
+        step: What all cells show at each point of the step that is known.
+        look: The same where somebody looks at a state.
+    """
+
+    step: tuple[Tensor, ...] = ()
+    look: tuple[Tensor, ...] = ()
+
+
 class Heard(NamedTuple):
     """Spikes that have come from elsewhere.
 
@@ -84,12 +96,15 @@ class Heard(NamedTuple):
         since: The time from it to the end of its step, `[room]`.
         first: The step from which on they are new, int64; those of steps before were heard of at
             an earlier time.
+        seen: What was told within the step, and of the state that is looked at, a tensor for each
+            point; nothing where nothing is told within steps.
     """
 
     count: Tensor
     places: Tensor
     since: Tensor
     first: Tensor
+    seen: Seen
 
 
 class Elsewhere(Protocol):

@@ -60,6 +60,7 @@ class Mine:
         records: What it records.
         span: Steps from one exchange to the next.
         alongside: How many values go with a spike.
+        staged: Whether cells are told something within a step.
     """
 
     job: Job
@@ -69,6 +70,7 @@ class Mine:
     records: list[Own]
     span: int
     alongside: int
+    staged: bool = False
 
 
 class Hearing:

@@ -11,6 +11,7 @@ from somaflow.network.forms import take_apart
 from somaflow.network.network import Network
 from somaflow.network.recorder import Recorder
 from somaflow.network.shares import Bounds
+from somaflow.network.ties import shown_states
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
@@ -75,17 +76,21 @@ def own_recorders(
             continue
         projection = network.projection(recorder.owner)
         target = projection.post.population.name
+        side, shown = projection.post, recorder.variable in shown_states(projection)
+        if recorder.owner not in whole and shown:
+            side = projection.pre
+            target = side.population.name
         if recorder.owner in whole or recorder.reduction is not None:
             found += [Own(recorder, None)] if target in own else []
             continue
-        axis = axis_of(network, recorder)
+        axis = "post" if shown else axis_of(network, recorder)
         if axis == "pre":
             first = next(
                 i for i, b in enumerate(bounds) if _reaches(projection.post.cells, b.get(target))
             )
             found += [Own(recorder, None)] if k == first else []
         elif axis == "post":
-            cells = projection.post.cells
+            cells = side.cells
             asked = np.arange(len(cells)) if recorder.cells is None else recorder.cells
             begin, end = own.get(target, (0, 0))
             mine = np.flatnonzero((cells[asked] >= begin) & (cells[asked] < end))

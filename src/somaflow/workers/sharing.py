@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,7 +23,15 @@ from somaflow.network.forms import take_apart
 from somaflow.network.groups import Drawn, Grouping
 from somaflow.network.projection import Projection
 from somaflow.network.shares import Bounds, local, shares
-from somaflow.network.ties import Division, Held, goes_by_spikes, shortest_delay, together
+from somaflow.network.ties import (
+    Division,
+    Held,
+    currents_of,
+    goes_by_spikes,
+    leaves_little,
+    shortest_delay,
+    together,
+)
 from somaflow.numerics.device import begin_computing, choose_gpu, choose_threads, device_of
 from somaflow.running.execution import Run
 from somaflow.running.job import Job
@@ -44,6 +52,7 @@ from somaflow.workers.checks import check_places, check_same, check_synapses
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, begun
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
+from somaflow.workers.stages import exchanges, staged_of, stages_of
 from somaflow.workers.states import merged, taken
 
 # Numbers of the list of crossings of an interval; longer ones are made of several.
@@ -58,14 +67,17 @@ _CELLWISE = (
 _GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
 
 
-def interval_of(job: Job, drawn: int | None = None) -> int:
+def interval_of(job: Job, staged: Collection[str] = (), drawn: int | None = None) -> int:
     """Return in how many steps no spike arrives in another share: the smallest delay.
 
     Args:
         job: The run.
+        staged: Projections whose cells are told something within each step.
         drawn: The smallest of the delays that differ between synapses, in steps; None where they
             are not drawn yet, and may be as short as their distribution says.
     """
+    if staged:
+        return 1
     network, dt = job.network, job.dt
     delays = [
         shortest_delay(p, dt)
@@ -85,25 +97,42 @@ def _shortest(projections: Sequence[Projection], synapses: Drawn, dt: float) -> 
     return round(min([*delays, _STEPS * dt]) / dt)
 
 
-def held_of(job: Job) -> list[Held]:
-    """Return the populations of a run that are whole in one share, and why."""
+def held_of(job: Job, staged: bool = False) -> list[Held]:
+    """Return the populations of a run that are whole in one share, and why.
+
+    Args:
+        job: The run.
+        staged: Whether workers tell each other within a step what they can.
+    """
     if type(job.solver) in _CELLWISE:
-        return together(job.network, job.recorders, job.dt)
+        return together(job.network, job.recorders, job.dt, staged)
     reason = f"{job.solver.name} computes all cells at once"
     return [Held(tuple(p.name for p in job.network.populations), (reason,))]
 
 
 def bounds_of(job: Job, count: int) -> list[Bounds]:
-    """Return the cells of each of some workers; all are the first one's where they must be."""
-    return shares(job.network, count, [held.names for held in held_of(job)])
+    """Return the cells of each of some workers; all are the first one's where they must be.
+
+    Cells that meet within a step are together, unless one worker has nearly all of them then.
+    """
+    whole, told = (
+        shares(job.network, count, [held.names for held in held_of(job, staged)])
+        for staged in (False, True)
+    )
+    return told if leaves_little(whole) and not leaves_little(told) else whole
 
 
 def division_of(job: Job, count: int) -> Division:
     """Return how some workers share a run."""
-    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds_of(job, count))
-    steps = min(interval_of(job), job.n_steps)
-    longer = steps < min(interval_of(job, _STEPS), job.n_steps)
-    return Division(cells, steps, steps * job.dt, tuple(held_of(job)), longer)
+    bounds = bounds_of(job, count)
+    staged = staged_of(job, bounds)
+    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds)
+    steps = min(interval_of(job, staged), job.n_steps)
+    longer = steps < min(interval_of(job, staged, _STEPS), job.n_steps)
+    held = tuple(held_of(job, bool(staged)))
+    many = exchanges(job, staged) if staged else 0
+    told = tuple(sorted(staged))
+    return Division(cells, steps, steps * job.dt, held, longer, told, many)
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -148,11 +177,13 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         for p in network.projections
     }
     counts = {str(p.name): counts.get(str(p.name), 0) for p in network.projections}
+    staged = staged_of(job, bounds)
     whole = frozenset(str(p.name) for p in network.projections if not goes_by_spikes(p, job.dt))
+    whole -= staged
     for recorder in job.recorders:
         check_places(recorder, network, whole, heard)
     records = own_recorders(network, job.recorders, bounds, k, whole, offsets, counts)
-    span = interval_of(job, min(least for *_, least in heard))
+    span = interval_of(job, staged, min(least for *_, least in heard))
     if not span:
         raise RunError(
             "several workers cannot compute this run: a delay that was drawn is half a step of "
@@ -167,7 +198,9 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     else:
         alone = local(network, own, _first(job))
         initial = alone.initial
-    share = Share(network, every, own, span, synapses, degrees)
+    told = {g.key for g in every if any(str(p.name) in staged for p in g.projections)}
+    looks = any(currents_of(network, recorder) is not None for recorder in job.recorders)
+    share = Share(network, every, own, span, synapses, degrees, frozenset(told), looks)
     compiled = compile_network(
         alone.network,
         job.dt,
@@ -181,7 +214,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
         share=share,
     )
     most = max((len(kept_with(job.recorders, n)) for n in Layout.of(network).sources), default=0)
-    return Mine(job, k, bounds, compiled, records, span, most)
+    return Mine(job, k, bounds, compiled, records, span, most, bool(told))
 
 
 def _first(job: Job) -> dict[str, dict[str, Array]]:
@@ -342,6 +375,19 @@ def _whole(
     return prepared_of(job, compiled, Schedule(job.stride, 1, mine.span))
 
 
+def _schedule(mine: Mine) -> Schedule:
+    stride, span = mine.job.stride, mine.span
+    return Schedule(stride, -(-span // stride) + 1, span)
+
+
+def _interval(mine: Mine) -> Interval:
+    """Return the compiled loop of a share."""
+    job, dtype = mine.job, tf.as_dtype(mine.job.dtype)
+    key = "share", mine.compiled.structure, signature(job.solver)
+    parts = mine.compiled.system, job.solver, job.dt, _schedule(mine), dtype, key
+    return Interval(*parts, device_of(local_rank()), job.begin + job.n_steps)
+
+
 def computed(
     ready: Ready, run: Run | None, show: Callable[[Progress], None], done: int = 0
 ) -> Part[Any]:
@@ -357,24 +403,19 @@ def computed(
         The states of all shares at the end; of another worker than the first none of them.
     """
     mine, gathered, _ = ready
-    job, system, span = mine.job, mine.compiled.system, mine.span
-    rows = -(-span // job.stride) + 1
-    schedule = Schedule(job.stride, rows, span)
-    dtype = tf.as_dtype(job.dtype)
-    key = "share", mine.compiled.structure, signature(job.solver)
+    job = mine.job
     failed: list[SomaflowError] = []
     begin = time.perf_counter()
-    device = device_of(local_rank())
-    end = job.begin + job.n_steps
-    advance = Interval(system, job.solver, job.dt, schedule, dtype, key, device, end)
+    advance = _interval(mine)
     hears = Hearing(mine, advance, job.begin + done)
     carry = advance.begun()
+    stages = yield from stages_of(mine, advance, carry)
     advance(carry, 0, 0, 0, False)
     started = time.perf_counter()
     border = None if job.every is None else -(-job.every // job.stride) * job.stride
-    steps = chunks.run(
-        system, advance, schedule, carry, job.n_steps, job.dt, job.begin, done, border
-    )
+    parts = mine.compiled.system, advance, _schedule(mine), carry
+    steps = chunks.run(*parts, job.n_steps, job.dt, job.begin, done, border)
+    yield from stages.told(carry, done)
     chunk = _next(steps, failed)
     while chunk is not None or failed:
         said = hears.said(chunk) if chunk is not None else pickle.dumps(failed[0])
@@ -389,7 +430,7 @@ def computed(
                 raise pickle.loads(data[1:])
         assert chunk is not None
         hears.hear(chunk, heard)
-        gathered.take(chunk, hears.spikes)
+        gathered.take((yield from stages.seen(chunk)), hears.spikes)
         done = chunk.step + chunk.steps
         stopped = any(data[:1] == _STOPS for data in heard)
         full = any(data[:1] == _FULL for data in heard)
@@ -407,6 +448,7 @@ def computed(
             run.keep(state, time.perf_counter() - started, show)
         if over or stopped:
             return state
+        yield from stages.told(chunk.carry, done)
         chunk = _next(steps, failed)
     return None if run is None else run.initial  # of a run that is over
 

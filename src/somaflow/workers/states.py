@@ -17,7 +17,9 @@ from somaflow.compiler.layout import padded
 from somaflow.compiler.poisson import COUNTS
 from somaflow.compiler.ring import of_length, slots_of
 from somaflow.compiler.wiring import tallied
+from somaflow.network.forms import take_apart
 from somaflow.network.groups import Grouping
+from somaflow.network.junctions import both_ways
 from somaflow.network.network import Network
 from somaflow.network.senders import with_happenings
 from somaflow.network.shares import Bounds
@@ -88,6 +90,10 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
     key, part = told.group_of(path)
     if not key or not told.groups[key].members:
         return first
+    if (owner := told.shown_by(key)) is not None:
+        ends = [(array, told.own(k, owner)) for k, array in known]
+        own = [array[..., : end - begin] for array, (begin, end) in ends if end > begin]
+        return _filled(np.concatenate(own, axis=-1), told.sizes[owner])
     if part == "own" and len(known) > 1:
         return np.concatenate([array for _, array in known], axis=-1)
     if part in RINGS:
@@ -144,7 +150,7 @@ def taken(
     final = replace(final, events=_with_noises(final.events, told))
     sizes = {name: 1 for name in told.sizes}  # a silent source in the place of a population
     sizes |= {n: e - b for n in told.sizes for b, e in [told.own(k, n)] if e > b}
-    groups = {key: _own_group(group, told, k) for key, group in final.groups.items()}
+    groups = {key: _own_group(key, group, told, k) for key, group in final.groups.items()}
     groups = {key: group for key, group in groups.items() if group.members}
     ranges = {name: slice(*told.own(k, name)) for name in final.states}
     states = {
@@ -187,13 +193,19 @@ def _with_noises(events: Mapping[str, Array], told: "_Whole") -> dict[str, Array
     return rest | taken_over([f"{_NOISE}{name}" for name in told.noises], known)
 
 
-def _own_group(group: KeptGroup, told: "_Whole", k: int) -> KeptGroup:
+def _own_group(key: str, group: KeptGroup, told: "_Whole", k: int) -> KeptGroup:
     """Return what is told of a group in a share: its columns are those of its cells there."""
     members, begin = {}, 0
+    ranges = {
+        name: told.own(k, target) if target in told.sizes else (0, 0)
+        for name, (target, *_) in group.members.items()
+    }
+    owner = told.shown_by(key)
+    every = owner is not None and any(e > b for b, e in (told.own(k, owner), *ranges.values()))
     for name, (target, *_) in group.members.items():
-        first, last = told.own(k, target) if target in told.sizes else (0, 0)
-        if last > first:
-            end = begin + padded(last - first)
+        first, last = ranges[name]
+        if last > first or every:  # of a population that is not here one silent cell is
+            end = begin + padded(max(last - first, 1))
             members[name] = target, begin, end
             begin = end
     # Which synapses there are is checked of the whole.
@@ -227,6 +239,9 @@ def _part(
         return array
     if key not in groups:
         return None
+    if (owner := told.shown_by(key)) is not None:
+        begin, end = told.own(k, owner)
+        return _filled(array[..., begin:end], end - begin) if end > begin else None
     old, new = told.groups[key], groups[key]
     if part == "own" and old.wired:
         (name,) = old.members
@@ -305,11 +320,20 @@ class _Whole:
         self.owner = {p.name: populations[k].name for p, k in zip(populations, owners, strict=True)}
         pairs = zip(whole.stimuli, labels(whole.stimuli), strict=True)
         called = noise_names(whole)
+        every = both_ways(whole.projections)
+        self.shown = {str(p.name) for p in every if take_apart(p).shown}
         self.noises = {called[label]: s.target for s, label in pairs if label in called}
 
     def own(self, k: int, name: str) -> tuple[int, int]:
         """Return the range of the cells of a population, or of its events, in a share."""
         return self.bounds[k].get(self.owner[name], (0, 0))
+
+    def shown_by(self, key: str) -> str | None:
+        """Return who has what a group keeps: its presynaptic cells; None where others have too."""
+        name = next(iter(self.groups[key].members), None)
+        if name not in self.shown:
+            return None
+        return self.groups[key].source
 
     def group_of(self, path: str) -> tuple[str, str]:
         """Return the group that keeps an array, and the part of what it keeps; "" for none."""
