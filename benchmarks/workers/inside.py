@@ -28,13 +28,14 @@ class Inside:
 
     def __call__(self, k: int, count: int) -> Any:
         """Return the part of a worker."""
-        from somaflow.simulation import loop  # noqa: PLC0415 - in the worker
+        from somaflow.simulation import interval  # noqa: PLC0415 - in the worker
         from somaflow.workers import hearing, mpi  # noqa: PLC0415
 
         parts: dict[str, list[float]] = {"call": [], "pack": [], "gather": [], "unpack": []}
         if k == 0:
             hears, line = hearing.Hearing, mpi._MpiLine
-            loop.Advance.__call__ = _timed(loop.Advance.__call__, parts["call"])
+            loop = interval.Interval
+            loop.__call__ = _timed(loop.__call__, parts["call"])
             hears.said = _timed(hears.said, parts["pack"])
             hears.hear = _timed(hears.hear, parts["unpack"])
             line.exchanged = _timed(line.exchanged, parts["gather"])
