@@ -12,9 +12,10 @@ from somaflow.network.ties import together
 from somaflow.running.arguments import Changes
 from somaflow.solvers.base import Solver
 from somaflow.units import Hz, ms, mV, nA
+from somaflow.workers.dividing import bounds_of, interval_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
-from somaflow.workers.sharing import bounds_of, interval_of, share
+from somaflow.workers.sharing import share
 
 J = sf.load("exponential_current")
 THIN = {"weight": 0.02 * nA, "connector": sf.FixedProbability(0.1)}

@@ -12,9 +12,9 @@ from somaflow.network.shares import shares
 from somaflow.network.ties import goes_by_spikes, together
 from somaflow.running.arguments import Changes
 from somaflow.units import Hz, cm, ms, mV, nA, nS, uA, um
+from somaflow.workers.dividing import bounds_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
-from somaflow.workers.sharing import bounds_of
 
 J, C = sf.load("exponential_current"), sf.load("exponential_conductance")
 

@@ -13,9 +13,9 @@ from somaflow.network.forms import take_apart
 from somaflow.network.shares import Bounds
 from somaflow.running.arguments import Changes
 from somaflow.units import Hz, cm, mS, ms, mV, nA, nS, uA, uF
+from somaflow.workers.dividing import division_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
-from somaflow.workers.sharing import division_of
 from somaflow.workers.stages import evaluations, staged_of
 
 GRADED = sf.load("graded_conductance")

@@ -12,9 +12,9 @@ from somaflow.running.arguments import read
 from somaflow.running.job import Job, job_of
 from somaflow.storage.sinks import MemorySink
 from somaflow.units import mV
+from somaflow.workers.dividing import bounds_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Errand, first, other
-from somaflow.workers.sharing import bounds_of
 
 RATES = ("v > -50*mV", "v = -60*mV")
 

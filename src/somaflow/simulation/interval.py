@@ -26,6 +26,7 @@ from somaflow.solvers.stages import nodes_of
 # The step, steps, samples, whether the first is taken before them, since when spikes are new, and
 # how many there are.
 _COUNTS = 6
+_SOME, _LEAST = 16, 1024  # cells of which one spikes, and that may all
 _AHEAD = 500  # steps of which inputs are computed at once
 
 Result = TypeVar("Result")
@@ -91,9 +92,9 @@ class Interval(Advance):
             self._given = self._fixed.packed(self.parameters)
             # Large, and the same throughout an interval: as arguments they would be copied.
             self._resting = tf.nest.map_structure(tf.Variable, resting)
-        # As if each cell had spiked once; a longer one is compiled when more have.
+        # As if one cell of some had spiked; a longer one is compiled when more have.
         cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
-        self._room, self._every = max(cells, 1), False
+        self._room, self._every = max(cells // _SOME, min(cells, _LEAST), 1), False
         self._programs: dict[tuple[bool | None, int, bool, int, int], Program] = {}
         self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
         self.seen = Seen()

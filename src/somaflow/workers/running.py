@@ -23,8 +23,9 @@ from somaflow.storage.claim import claimed
 from somaflow.storage.sinks import Resumable, Sink
 from somaflow.storage.solution import Solution
 from somaflow.workers.carrying import here
+from somaflow.workers.dividing import bounds_of, division_of
 from somaflow.workers.exchange import Message, Part
-from somaflow.workers.sharing import Ready, bounds_of, computed, division_of, share
+from somaflow.workers.sharing import Ready, computed, share
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,17 +20,11 @@ from somaflow.network import groups
 from somaflow.network.alongside import kept_with
 from somaflow.network.choice import Choice, Degrees
 from somaflow.network.forms import take_apart
-from somaflow.network.groups import Drawn, Grouping
-from somaflow.network.projection import Projection
-from somaflow.network.shares import Bounds, local, shares
+from somaflow.network.groups import Grouping
+from somaflow.network.shares import Bounds, local
 from somaflow.network.ties import (
-    Division,
-    Held,
     currents_of,
     goes_by_spikes,
-    leaves_little,
-    shortest_delay,
-    together,
 )
 from somaflow.numerics.device import begin_computing, choose_gpu, choose_threads, device_of
 from somaflow.running.execution import Run
@@ -42,97 +36,16 @@ from somaflow.simulation.chunks import Chunk
 from somaflow.simulation.interval import Interval
 from somaflow.simulation.loop import Schedule
 from somaflow.simulation.system import Array, Carry
-from somaflow.solvers.exponential import ExponentialEuler, ExponentialMidpoint
-from somaflow.solvers.map import Map
-from somaflow.solvers.rosenbrock import RosenbrockW
-from somaflow.solvers.runge_kutta import ExplicitRungeKutta
-from somaflow.solvers.stochastic import EulerMaruyama, StochasticHeun
 from somaflow.workers.carrying import local_rank
 from somaflow.workers.checks import check_places, check_same, check_synapses
+from somaflow.workers.dividing import STEPS, interval_of, shortest_drawn
 from somaflow.workers.exchange import Message, Part
 from somaflow.workers.hearing import Gathered, Hearing, Layout, Mine, begun
 from somaflow.workers.recording import Own, nothing, own_recorders, whole_views
-from somaflow.workers.stages import exchanges, staged_of, stages_of
+from somaflow.workers.stages import staged_of, stages_of
 from somaflow.workers.states import merged, taken
 
-# Numbers of the list of crossings of an interval; longer ones are made of several.
-_MOST = 4_000_000
-# Steps from one exchange to the next at most.
-_STEPS = 10_000
-# Methods that compute each cell by itself; others iterate until all have arrived.
-_CELLWISE = (
-    *(ExplicitRungeKutta, ExponentialEuler, ExponentialMidpoint, Map),
-    *(EulerMaruyama, StochasticHeun, RosenbrockW),
-)
 _GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
-
-
-def interval_of(job: Job, staged: Collection[str] = (), drawn: int | None = None) -> int:
-    """Return in how many steps no spike arrives in another share: the smallest delay.
-
-    Args:
-        job: The run.
-        staged: Projections whose cells are told something within each step.
-        drawn: The smallest of the delays that differ between synapses, in steps; None where they
-            are not drawn yet, and may be as short as their distribution says.
-    """
-    if staged:
-        return 1
-    network, dt = job.network, job.dt
-    delays = [
-        shortest_delay(p, dt)
-        for p in network.projections
-        if goes_by_spikes(p, dt) and (drawn is None or p.one_delay is not None)
-    ]
-    cells = sum(p.size for p in network.populations)
-    known = [] if drawn is None else [drawn]
-    return min([*delays, *known, max(1, _MOST // cells), _STEPS])
-
-
-def _shortest(projections: Sequence[Projection], synapses: Drawn, dt: float) -> int:
-    """Return the smallest of the delays that differ between synapses, in steps."""
-    pairs = zip(projections, synapses, strict=True)
-    varied = [parts for p, parts in pairs if p.one_delay is None and goes_by_spikes(p, dt)]
-    delays = [p.delay.min() for parts in varied for p in parts if len(p)]
-    return round(min([*delays, _STEPS * dt]) / dt)
-
-
-def held_of(job: Job, staged: bool = False) -> list[Held]:
-    """Return the populations of a run that are whole in one share, and why.
-
-    Args:
-        job: The run.
-        staged: Whether workers tell each other within a step what they can.
-    """
-    if type(job.solver) in _CELLWISE:
-        return together(job.network, job.recorders, job.dt, staged)
-    reason = f"{job.solver.name} computes all cells at once"
-    return [Held(tuple(p.name for p in job.network.populations), (reason,))]
-
-
-def bounds_of(job: Job, count: int) -> list[Bounds]:
-    """Return the cells of each of some workers; all are the first one's where they must be.
-
-    Cells that meet within a step are together, unless one worker has nearly all of them then.
-    """
-    whole, told = (
-        shares(job.network, count, [held.names for held in held_of(job, staged)])
-        for staged in (False, True)
-    )
-    return told if leaves_little(whole) and not leaves_little(told) else whole
-
-
-def division_of(job: Job, count: int) -> Division:
-    """Return how some workers share a run."""
-    bounds = bounds_of(job, count)
-    staged = staged_of(job, bounds)
-    cells = tuple({n: e - b for n, (b, e) in own.items()} for own in bounds)
-    steps = min(interval_of(job, staged), job.n_steps)
-    longer = steps < min(interval_of(job, staged, _STEPS), job.n_steps)
-    held = tuple(held_of(job, bool(staged)))
-    many = exchanges(job, staged) if staged else 0
-    told = tuple(sorted(staged))
-    return Division(cells, steps, steps * job.dt, held, longer, told, many)
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -160,7 +73,7 @@ def prepared(job: Job, k: int, bounds: Sequence[Bounds]) -> Part[Mine]:
     }
     found = {key: most_and_all(made) for key, made in synapses.items()}
     least = min(
-        (_shortest(g.projections, synapses[g.key], job.dt) for g in groupings), default=_STEPS
+        (shortest_drawn(g.projections, synapses[g.key], job.dt) for g in groupings), default=STEPS
     )
     told = found, counts, least
     heard = [pickle.loads(data) for data in (yield Message(pickle.dumps(told)))]
