@@ -122,7 +122,7 @@ def test_of_many_projections_three_are_named():
         (sf.Projection(A, B, GAP, name="on"), True),
         (joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=0 * ms), True),
         (joined(SYNAPSES.ampa, weight=1 * nS, delay=0 * ms), True),
-        (joined(delay=sf.Uniform(1 * ms, 2 * ms)), False),
+        (joined(delay=sf.Uniform(0 * ms, 2 * ms)), False),
         (joined(SYNAPSES.graded_conductance, weight=1 * nS, delay=1 * ms), False),
         (joined(SYNAPSES.nmda_saturating, weight=1 * nS, delay=1 * ms), True),
         (joined(SYNAPSES.stdp_clopath, weight=1 * nS, delay=0 * ms), False),

@@ -16,7 +16,7 @@ from somaflow.network.shares import BLOCK, Bounds
 _SHOWN = 3  # projections of one kind that are named
 _MOST = 0.9  # of the cells; where one share has more, others have next to nothing to do
 _LONGEST = 1 << 30  # steps, in place of the delay of no synapse
-_FEW = 64_000  # cells, the most that were measured: two workers took as long as one
+_FEW = 16_000  # cells with which two workers were measured to take as long as one
 _STEPS = 10  # from exchange to exchange, as it was measured
 _EACH = 2.0  # ms of a processor for each exchange within a step, as measured (design/workers.md)
 
