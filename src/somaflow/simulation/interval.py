@@ -92,7 +92,7 @@ class Interval(Advance):
             self._given = self._fixed.packed(self.parameters)
             # Large, and the same throughout an interval: as arguments they would be copied.
             self._resting = tf.nest.map_structure(tf.Variable, resting)
-        # As if one cell of some had spiked; a longer one is compiled when more have.
+        # As if one cell of some had spiked; for more a program is compiled when there are.
         cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
         self._room, self._every = max(cells // _SOME, min(cells, _LEAST), 1), False
         self._programs: dict[tuple[bool | None, int, bool, int, int], Program] = {}
@@ -126,8 +126,6 @@ class Interval(Advance):
         self, carry: Carry, step: int, n_steps: int, n_rows: int, lead: bool
     ) -> tuple[Carry, Samples]:
         """Go on from a packed state; see `Advance`."""
-        while self._room < len(self.heard.places):
-            self._room *= 2
         counts = step, n_steps, n_rows, lead
         after, samples = self._made(carry, *counts)
         if samples.steps < n_steps:  # there was no room for more crossings
@@ -178,6 +176,8 @@ class Interval(Advance):
         # From another step on, as where a fault is looked for, and a second time nothing is new.
         if step != last or last == self._taken:
             first = step
+        while self._room < len(places):
+            self._room *= 2
         numbers = np.zeros(_COUNTS + self._room, np.int64)
         numbers[:_COUNTS] = step, *counts, first, len(places)
         numbers[_COUNTS : _COUNTS + len(places)] = places
