@@ -1,8 +1,9 @@
 """Sending: in a share, what the spikes that were heard of put under way where delays differ.
 
-One process puts what a spike delivers into a ring in the spike's step. A share does so between two
-chunks, once it has heard the spikes of all cells, step by step and in the order of all cells: by
-the same functions, and before anything of it arrives, since no delay is shorter than a chunk.
+One process puts what a spike delivers into a ring in the spike's step. A share does so at the start
+of the next chunk, once it has heard the spikes of all cells, step by step and in the order of all
+cells: by the same functions, and before anything of it arrives, since no delay is shorter than a
+chunk.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ class Receiving:
         tables: Of its network.
         histories: The last spikes of each sender of which more is elsewhere.
     """
+
+    unseen = ("histories",)
 
     def __init__(self, tables: Tables, histories: Mapping[str, Array]) -> None:
         self.tables, self.histories = tables, histories

@@ -1,9 +1,9 @@
 """Share: the part of a network that one of several workers compiles, and what it hears of others.
 
 A share has states of its own cells alone, and synapses that reach these. Of every population whose
-spikes go from share to share it has the last spikes of all cells, its own among them: they are put
-in between compiled calls, so that a share does with its own spikes what it does with those of
-others, in the order of all cells.
+spikes go from share to share it is given the last spikes of all cells, its own among them, with
+each compiled call, so that a share does with its own spikes what it does with those of others, in
+the order of all cells.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -2,9 +2,9 @@
 
 Populations that meet within a step are whole in one share: those that a graded synapse or a gap
 junction joins, one that reads variables of another, and those whose spikes may act without a
-delay. All others are cut into ranges of cells. Spikes alone go from one share to another. Where
+delay. All others are cut into ranges of cells, and spikes alone go from one share to another. Where
 one share had nearly all cells so, most of the former are cut too, and tell each other within the
-step.
+step what they read of each other.
 """
 
 import warnings

@@ -69,7 +69,7 @@ class Division:
         or_more = ", or more" if self.at_least else ""
         lines.append(f"{'exchange every':<25} {steps}, {self.interval_ms:,.6g} ms{or_more}")
         if self.told:
-            cost = f"{self.exchanges} exchanges, about {self.exchanges * _EACH:g} ms of a processor"
+            cost = f"{self.exchanges} exchanges, up to {self.exchanges * _EACH:g} ms of a processor"
             lines.append(f"{'in each step':<25} {cost}, for {_listed(self.told)}")
         lines += [f"{'whole in one worker':<25} {held}" for held in self.whole]
         return "\n".join(lines)
@@ -81,8 +81,8 @@ class Division:
             return (
                 f"cells of different workers act on each other within a step by "
                 f"{_listed(self.told)}, so each step has {self.exchanges} exchanges, which take "
-                f"about {self.exchanges * _EACH:g} ms of a processor in each worker. An antennal "
-                "lobe of 830 cells took more than 50 times as long as in one process "
+                f"up to {self.exchanges * _EACH:g} ms of a processor in each worker. An antennal "
+                "lobe of 830 cells took more than 200 times as long as in one process "
                 "(docs/design/workers.md). Leave workers out where memory allows; for many runs "
                 "sf.sweep uses all cores."
             )
@@ -93,8 +93,8 @@ class Division:
             return (
                 f"{len(counts)} workers have {sum(counts):,} cells to share, and an exchange every "
                 f"{self.interval_ms:,.6g} ms. Two workers were not faster than one with "
-                f"{_FEW:,} cells and an exchange every {_STEPS} steps, and slower with fewer of "
-                "either (docs/design/workers.md); for many runs sf.sweep uses all cores."
+                f"{_FEW:,} cells and an exchange every {_STEPS} steps, and slower with fewer cells "
+                "(docs/design/workers.md); for many runs sf.sweep uses all cores."
             )
         why = ". ".join(map(str, self.whole)) or f"cells are shared in blocks of {BLOCK}"
         share = "all cells" if most == 1 else f"{max(counts):,} of {sum(counts):,} cells"

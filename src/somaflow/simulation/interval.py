@@ -146,7 +146,8 @@ class Interval(Advance):
         made = int(made)
         keeps = keeping_of(self._system, self._schedule, self._dtype, self._every)
         crossings = None if keeps is None else cache(partial(keeps.found, found, made))
-        observed = {name: table[:n_rows] for name, table in out.items()}
+        # Copied, as it is kept: what else was packed with it would be kept too.
+        observed = {name: table[:n_rows].copy() for name, table in out.items()}
         return carry, Samples(observed, made, crossings)
 
     def shown(self, carry: Carry, step: int, seen: Seen, look: bool) -> tuple[Array, Found]:
@@ -212,10 +213,12 @@ class Interval(Advance):
         """Return a program: of an interval, or if `look` is not None up to a point of a step."""
         known = look, self._room, self._every, len(seen.step), len(seen.look)
         if known not in self._programs:
-            kinds = [(tensor.dtype, tuple(tensor.shape)) for tensor in every]
-            parts = self._key, repr(kinds), repr(shapes), self._dt, self._schedule, self._dtype
+            kinds = repr([(tensor.dtype, tuple(tensor.shape)) for tensor in every])
+            packed = [packing.shapes for packing in (self._states, self._kept, self._fixed)]
+            rest = repr([tuple(variable.shape) for variable in self._at_rest()])
+            parts = self._key, kinds, *packed, rest, repr(shapes), self._dt, self._schedule
             trace = partial(self._traced, look, shapes, every, seen)
-            key = "interval", self._device, *parts, *known
+            key = "interval", self._device, self._dtype, *parts, *known
             self._programs[known], fresh = programs.kept(key, trace)
             self.fresh = self.fresh or fresh
         return self._programs[known]

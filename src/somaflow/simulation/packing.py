@@ -26,6 +26,7 @@ class Packing:
 
     Attributes:
         count: How many tensors it is given in.
+        shapes: The types and shapes of all, on which it depends where each stands in the few.
     """
 
     def __init__(self, like: Any) -> None:
@@ -40,6 +41,7 @@ class Packing:
                 self._rows.setdefault(kind, []).append(place)
             else:
                 self._alone.append(place)
+        self.shapes = str([(leaf.dtype, tuple(leaf.shape)) for leaf in leaves])
         self.count = len(self._rows) + len(self._alone)
 
     def packed(self, nest: Any) -> tuple[Tensor, ...]:
