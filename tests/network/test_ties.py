@@ -161,7 +161,8 @@ def test_noise_that_is_driven_holds_together_what_could_be_told():
 
 
 def test_exchanges_within_a_step_are_told_and_so_is_what_they_cost():
-    division = Division(({"A": 8}, {"B": 8}), 1, 0.1, (), ("ab", "ba"), 6)
+    told = {"told": ("ab", "ba"), "exchanges": 6}
+    division = Division(({"A": 8}, {"B": 8}), 1, 0.1, (), **told)
     assert "6 exchanges" in str(division) and "for ab, ba" in str(division)
     for words in ("6 exchanges", "ab, ba", "12 ms", "sf.sweep"):
         assert words in division.doubt()
