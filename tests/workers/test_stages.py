@@ -16,7 +16,7 @@ from somaflow.units import Hz, cm, mS, ms, mV, nA, nS, uA, uF
 from somaflow.workers.dividing import division_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
-from somaflow.workers.stages import evaluations, staged_of
+from somaflow.workers.stages import evaluations, exchanges, staged_of
 
 GRADED = sf.load("graded_conductance")
 SOLVERS = (sf.RK4(), sf.ExponentialEuler())
@@ -217,6 +217,9 @@ def test_methods_are_asked_how_often_they_look() -> None:
     division = division_of(job, 2)
     assert division.told == ("ach", "gaba", "lateral")
     assert division.exchanges == 6 and division.interval_steps == 1
+    # Spikes are told at a step's end alone.
+    job = asked(at_once(), 5 * ms, dt=0.1 * ms, solver=sf.RK4())
+    assert exchanges(job, staged_of(job, cut(job.network, 2))) == 2
     assert (
         division_of(asked(network, 5 * ms, dt=0.02 * ms, solver=sf.ImplicitEuler()), 2).told == ()
     )

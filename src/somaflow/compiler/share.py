@@ -66,6 +66,11 @@ class Share:
         return sorted({name_of_sender(g.projections[0]) for g in every})
 
     @property
+    def shows(self) -> bool:
+        """Whether cells are told, at each look at the right-hand side, what others show."""
+        return any(g.key in self.staged and g.form.shown for g in self.every)
+
+    @property
     def moves(self) -> bool:
         """Whether spikes move gates of presynaptic cells of which others are told."""
         return any(g.key in self.staged and g.form.shown and g.form.acts for g in self.every)

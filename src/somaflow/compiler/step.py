@@ -250,7 +250,9 @@ class NetworkDynamics:
             self.tables.past.given(coupling, numbers, states, context, node)
             for coupling, numbers in pairs
         ]
-        told = None if context.told is None else self._shown(given, context.told, constants)
+        told, share = None, self.tables.share
+        if context.told is not None and share is not None and share.shows:
+            told = self._shown(given, context.told, constants)
         sums = []
         for (coupling, numbers), own in zip(pairs, given, strict=True):
             key = coupling.group.key

@@ -55,7 +55,8 @@ def exchanges(job: Job, staged: Collection[str]) -> int:
     every = [take_apart(p) for p in told_of(job) if str(p.name) in staged]
     at_end = any(not form.shown for form in every)
     at_end += any(form.shown and form.acts for form in every)
-    return evaluations(job.solver) + at_end + 1  # the last is of spikes for later steps
+    looks = evaluations(job.solver) if any(form.shown for form in every) else 0
+    return looks + at_end + 1  # the last is of spikes for later steps
 
 
 def evaluations(solver: Solver) -> int:
