@@ -38,7 +38,7 @@ class Receiving:
     def __init__(self, tables: Tables, histories: Mapping[str, Array]) -> None:
         self.tables, self.histories = tables, histories
         self.places = Histories({key: past.shape for key, past in histories.items()})
-        self.spikes = {name: key for key in histories for name in [key.partition(" ")[2]]}
+        self.spikes = {key.partition(" ")[2]: key for key in histories}
 
     def split(self, carry: Carry) -> tuple[Carry, Resting]:
         """Return a state without what changes only where spikes are heard of, and that."""
@@ -97,16 +97,11 @@ class Receiving:
                 after[key] = coupling.sent(groups[key], spikes, tick, constants[c])
             return following(step, tf.nest.flatten(after)), after
 
-        kept = {
-            coupling.group.key: event.groups[coupling.group.key] for _, coupling in tables.heard
-        }
+        couplings = {coupling.group.key: coupling for _, coupling in tables.heard}
+        kept = {key: event.groups[key] for key in couplings}
 
         def emptied(step: Tensor, groups: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
-            after = {
-                coupling.group.key: coupling.emptied(groups[coupling.group.key], step)
-                for _, coupling in tables.heard
-            }
-            return step + 1, after
+            return step + 1, {key: c.emptied(groups[key], step) for key, c in couplings.items()}
 
         # All first: no spike of these steps arrives in one of them. A loop that did both would copy
         # the whole rings.

@@ -18,7 +18,7 @@ from somaflow.numerics.device import called_flat, traced
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.loop import Advance, Samples, Schedule, chunk_of, keeping_of
 from somaflow.simulation.packing import Packing
-from somaflow.simulation.stops import Label, Point
+from somaflow.simulation.stops import Found, Point
 from somaflow.simulation.system import Array, Blocks, Carry, Heard, Inputs, Jump, Seen, System
 from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import nodes_of
@@ -32,7 +32,6 @@ _AHEAD = 500  # steps of which inputs are computed at once
 Result = TypeVar("Result")
 Few = Sequence[Tensor]
 Program = tuple[Callable[[Few], Few], Any]
-Found = tuple[dict[Label, int], dict[Label, int]] | None
 
 
 class Told(NamedTuple):

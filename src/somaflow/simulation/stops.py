@@ -14,6 +14,8 @@ from somaflow.solvers.base import Solver
 from somaflow.solvers.stages import Stages
 
 Label = tuple[str, ...]  # who shows something, and what
+# How many numbers of each name are shown at a point, and are to be told; None where there is none.
+Found = tuple[dict[Label, int], dict[Label, int]] | None
 
 
 class Untold(Exception):  # noqa: N818 - no error
@@ -46,12 +48,12 @@ class Point:
     """
 
     def __init__(
-        self, system: System, solver: Solver, dt: float, dtype: tf.DType, look: bool = False
+        self, system: System, solver: Solver, dt: float, dtype: tf.DType, look: bool
     ) -> None:
         self.system, self.dt, self.dtype = system, dt, dtype
         self.stages = Stages(solver, dt)
         self.step = None if look else stepper(system, solver, dt, self.stages)
-        self.found: tuple[dict[Label, int], dict[Label, int]] | None = None
+        self.found: Found = None
 
     def __call__(
         self,
@@ -86,7 +88,6 @@ class Point:
         except Untold as untold:
             self.found = untold.own, untold.wanted
             return untold.shown
-        self.found = None
         return tf.zeros([0], self.dtype)
 
 

@@ -80,9 +80,7 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
         return values
     kind, _, name = path.partition(" ")
     if kind in _CELLS and name in told.sizes:
-        ends = [(array, told.own(k, name)) for k, array in known]
-        own = [array[..., : end - begin] for array, (begin, end) in ends if end > begin]
-        return _filled(np.concatenate(own, axis=-1), told.sizes[name])
+        return told.joined(known, name)
     if kind == "spikes" and name in told.sizes:
         # A share keeps as many steps as its own synapses wait for; the longest has all.
         longest = max((array for _, array in known), key=len)
@@ -91,9 +89,7 @@ def _joined(path: str, parts: Sequence[FinalState], told: "_Whole") -> Array:
     if not key or not told.groups[key].members:
         return first
     if (owner := told.shown_by(key)) is not None:
-        ends = [(array, told.own(k, owner)) for k, array in known]
-        own = [array[..., : end - begin] for array, (begin, end) in ends if end > begin]
-        return _filled(np.concatenate(own, axis=-1), told.sizes[owner])
+        return told.joined(known, owner)
     if part == "own" and len(known) > 1:
         return np.concatenate([array for _, array in known], axis=-1)
     if part in RINGS:
@@ -232,16 +228,14 @@ def _part(
         return mine if mine.shape[-1] else None
     kind, _, name = path.partition(" ")
     if kind in _CELLS and name in told.sizes:
-        begin, end = told.own(k, name)
-        return _filled(array[..., begin:end], end - begin) if end > begin else None
+        return told.taken(array, k, name)
     key, part = told.group_of(path)
     if not key:
         return array
     if key not in groups:
         return None
     if (owner := told.shown_by(key)) is not None:
-        begin, end = told.own(k, owner)
-        return _filled(array[..., begin:end], end - begin) if end > begin else None
+        return told.taken(array, k, owner)
     old, new = told.groups[key], groups[key]
     if part == "own" and old.wired:
         (name,) = old.members
@@ -327,6 +321,17 @@ class _Whole:
     def own(self, k: int, name: str) -> tuple[int, int]:
         """Return the range of the cells of a population, or of its events, in a share."""
         return self.bounds[k].get(self.owner[name], (0, 0))
+
+    def joined(self, known: Sequence[tuple[int, Array]], name: str) -> Array:
+        """Return of all cells of a population what its shares have of their own, padded."""
+        ends = [(array, self.own(k, name)) for k, array in known]
+        own = [array[..., : end - begin] for array, (begin, end) in ends if end > begin]
+        return _filled(np.concatenate(own, axis=-1), self.sizes[name])
+
+    def taken(self, array: Array, k: int, name: str) -> Array | None:
+        """Return of what all cells of a population have that of a share's; None for no cell."""
+        begin, end = self.own(k, name)
+        return _filled(array[..., begin:end], end - begin) if end > begin else None
 
     def shown_by(self, key: str) -> str | None:
         """Return who has what a group keeps: its presynaptic cells; None where others have too."""
