@@ -118,7 +118,6 @@ class Joining:
             nodes=self.nodes,
             heard=share is not None and delay is None and not share.has_all(sender),
         )
-        share = self.share
         if share is not None and group.key in share.staged and form.shown:
             source = self.populations[group.source]
             group.here = padded(source.size) if share.has_some(source.name) else 0

@@ -177,10 +177,7 @@ class JumpingCoupling:
 
         if self.wiring.latest is not None:
             kept = event if self.group.heard else self.sent(event, spikes, tick, prepared)
-            ring, late = self._ring(since), kept.late
-            if not self.group.heard:
-                late = ring.emptied(late, tick.step)
-            arrived = ring.arriving(late, tick.step)
+            arrived, late = self._ring(since).take(kept.late, tick.step, self.group.heard)
             sums, charge, added = finished(self.linear, self.ports, grown_by(tf.unstack(arrived)))
             return Effect(JumpingState(sums, kept.pre, late), charge, {}, added)
 

@@ -188,10 +188,8 @@ class PulsedCoupling:
         opened = list(tf.unstack(at_all_times(decays, event.sum)))
         if self.wiring.latest is not None:
             kept = event if self.group.heard else self._open(event, tick, prepared)
-            ring, late = self._ring(event, len(parts)), kept.late
-            if not self.group.heard:
-                late = ring.emptied(late, tick.step)
-            arrived = ring.arriving(late, tick.step)
+            ring = self._ring(event, len(parts))
+            arrived, late = ring.take(kept.late, tick.step, self.group.heard)
             opened = [a + arrived[k] for k, a in enumerate(opened)]
             sums = self._at(tick, event, opened)
             return PulsedContext(*sums, kept.gate, kept.remaining, late)
@@ -290,10 +288,8 @@ class PulsedCoupling:
             if not self.group.heard:
                 ended = event._replace(gate=context.gate, remaining=context.remaining)
                 kept = self._begin(event, ended, since, tick, prepared)
-            ring, late_end = self._ring(event, 2), kept.late_end
-            if not self.group.heard:
-                late_end = ring.emptied(late_end, tick.step)
-            added = ring.arriving(late_end, tick.step)
+            ring = self._ring(event, 2)
+            added, late_end = ring.take(kept.late_end, tick.step, self.group.heard)
             total = context.end + added[0]
             state = kept._replace(sum=total, late=context.late, late_end=late_end)
             return Effect(state, [added[1]], {}, {})

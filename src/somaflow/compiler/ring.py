@@ -55,6 +55,17 @@ class Ring:
         part = tf.gather(slots, self._slot(step))
         return tf.reshape(tf.transpose(part)[:, :-1], [*self.shape, self.wiring.width])
 
+    def take(self, ring: Tensor, step: Tensor, heard: bool) -> tuple[Tensor, Tensor]:
+        """Return what arrives in a step and the ring, emptied as `emptied` does.
+
+        Args:
+            ring: The ring.
+            step: The step.
+            heard: Whether it stays as it is, and is emptied where spikes are heard of.
+        """
+        ring = ring if heard else self.emptied(ring, step)
+        return self.arriving(ring, step), ring
+
     def _slot(self, step: Tensor) -> Tensor:
         return tf.cast(tf.math.floormod(step, self.slots), tf.int32)
 
