@@ -45,7 +45,7 @@ def main() -> None:
         wanted = [
             one
             for one in rounds.chosen(PEERS, options.only)
-            if n == problem.SIZES[0] or one.label in (ONE, TWO)
+            if n == problem.SIZES[0] or one.label in (ONE, TWO, INSIDE)
         ]
         given = [(file, "--duration", str(options.duration))] * options.rounds
         results = rounds.measure(wanted, given, core=None)

@@ -51,6 +51,7 @@ DTYPES = {"weight": np.float64, "delay": np.int32}
 SIZES = {
     "one block a cell": (Part(np.repeat(np.arange(48), 8), np.tile(np.arange(8), 48), {}), 48, 32),
     "several blocks": (lognormal(150, 200, 30.0), 150, 200),
+    "long blocks": (Part(np.tile(np.arange(16), 300), np.repeat(np.arange(300), 16), {}), 16, 300),
     "many small blocks": (lognormal(64, 4000, 200.0), 64, 4000),
     "none": (Part(np.zeros(0, np.int64), np.zeros(0, np.int64), {}), 16, 16),
 }
@@ -222,6 +223,46 @@ def test_delivery_equals_the_dense_product(lists: tuple, leading: tuple[int, ...
     total = delivered(found, n_post, x)
     assert total.shape == (*leading, n_post)
     assert np.all(np.abs(total - wanted) <= 1e-15 * size)
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
+def test_each_product_is_rounded_and_added_in_the_order_of_the_senders(
+    lists: tuple, leading: tuple[int, ...]
+) -> None:
+    found, part, n_pre, n_post = lists
+    x = sent(n_pre, *leading)
+    rows = x.reshape(-1, n_pre)
+    wanted = np.zeros((len(rows), n_post))
+    order = np.lexsort((part.post, part.pre))
+    weight = part.columns.get("weight", np.zeros(len(part.pre)))
+    for pre, post, w in zip(part.pre[order], part.post[order], weight[order], strict=True):
+        wanted[:, post] += w * rows[:, pre]
+    assert delivered(found, n_post, x).tobytes() == wanted.reshape(*leading, n_post).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "scatters"),
+    [
+        ("several blocks", 1, 0),
+        ("several blocks", 4, 0),
+        ("several blocks", 5, 1),
+        ("long blocks", 1, 1),
+    ],
+)
+def test_few_rows_of_short_blocks_are_delivered_in_one_kernel(
+    name: str, rows: int, scatters: int
+) -> None:
+    found, _, n_pre, n_post = made(name)
+
+    def total(arrays: Any, x: tf.Tensor) -> tf.Tensor:
+        return deliver(arrays, found.single, n_post, x)
+
+    run = tf.function(total, jit_compile=True, autograph=False)
+    arguments = tensors(found), tf.constant(sent(n_pre, rows))
+    text = run.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+    assert text.count(" scatter(") == scatters
+    # The loops over cells, over their blocks and over synapses; each is in a kernel, all in one.
+    assert text.count('xla_cpu_small_call="true"') == (0 if scatters else 3)
 
 
 def test_delivery_without_a_sender_is_zero(lists: tuple) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import sparse
 from wholes import RATES, asked, contents, cut, differences, different_states, lif, shared
 
@@ -15,6 +16,7 @@ from somaflow.units import Hz, cm, ms, mV, nA, nS, uA, um
 from somaflow.workers.dividing import bounds_of
 from somaflow.workers.exchange import in_turn
 from somaflow.workers.running import Rest, again, other
+from somaflow.workers.sharing import prepared
 
 J, C = sf.load("exponential_current"), sf.load("exponential_conductance")
 
@@ -402,3 +404,27 @@ def test_cells_without_a_reset_that_some_spikes_reach_go_on_as_in_one_process() 
     louder = sf.Stimulus(cells, sf.OrnsteinUhlenbeck(0.1 * nA, sd=0.08 * nA, tau=5 * ms))
     changed = sf.Network(cells, source, wired, louder)
     check(changed, 10 * ms, bounds, **keywords(record=record, initial=first.final))
+
+
+def test_a_worker_holds_its_part_of_the_synapses_and_cells() -> None:
+    cells = sf.Population("cells", 1024, lif(), threshold=RATES[0], reset=RATES[1])
+    synapse = sf.load("exponential_current")
+    delays = {"fixed": 1 * ms, "varied": sf.Uniform(1 * ms, 3 * ms, seed=2)}
+    joined = [
+        sf.Projection(cells, cells, synapse, sf.FixedInDegree(100, seed=k), name=name, delay=delay)
+        for k, (name, delay) in enumerate(delays.items())
+    ]
+    job = asked(sf.Network(cells, *joined), 1 * ms, dt=0.1 * ms, solver=sf.ExponentialEuler())
+
+    def most(count: int) -> int:
+        bounds = bounds_of(job, count)
+        parts = in_turn([prepared(job, k, bounds) for k in range(count)])
+        sizes = []
+        for part in parts:
+            held = part.compiled.system.parameters.sums, part.compiled.system.initial.event.groups
+            sizes.append(sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(held)))
+        return max(sizes)
+
+    whole = most(1)
+    for count in (2, 4):  # lists of a share are padded to its longest, hence not the whole 1/N
+        assert most(count) <= 1.3 * whole / count

@@ -55,8 +55,9 @@ def has_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
-_BARRIERS_STAND = _on_cpu()
-os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), _BARRIERS_STAND)
+# On a CPU barriers stand, and loops of single numbers are kernels.
+ON_CPU = _on_cpu()
+os.environ["XLA_FLAGS"] = _with_wishes(os.environ.get("XLA_FLAGS", ""), ON_CPU)
 
 # The packed blocks are padded to a multiple of this, so that no cell is computed by the scalar
 # remainder of a vector loop: its bits could differ there.
@@ -158,7 +159,7 @@ def following(number: Tensor, written: Sequence[Tensor]) -> Tensor:
         written: What the loop computes anew each time.
     """
     size = sum(part.shape.num_elements() * part.dtype.size for part in written)
-    if not _BARRIERS_STAND or size >= _SMALL_LOOP:
+    if not ON_CPU or size >= _SMALL_LOOP:
         return number + 1
     return tf.sort(tf.stack([number, number + 1]))[1]
 
@@ -213,6 +214,13 @@ def rows_of(table: Tensor, start: Tensor, count: int) -> Tensor:
 def row_of(table: Tensor, place: Tensor) -> Tensor:
     """Return one row of a table likewise."""
     return tf.reshape(rows_of(table, place, 1), table.shape[1:])
+
+
+def number_of(table: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Return one number of a table likewise."""
+    if tf.executing_eagerly():
+        return table[row, column]
+    return tf.reshape(xla.dynamic_slice(table, tf.stack([row, column]), [1, 1]), [])
 
 
 def put(buffer: Tensor, row: Tensor, value: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from somaflow.solvers.stages import nodes_of
 # The step, steps, samples, whether the first is taken before them, since when spikes are new, and
 # how many there are.
 _COUNTS = 6
-_SOME, _LEAST = 16, 1024  # cells of which one spikes, and that may all
+_SOME, _LEAST = 4, 1024  # cells of which one spikes, and that may all
 _AHEAD = 500  # steps of which inputs are computed at once
 
 Result = TypeVar("Result")
@@ -91,9 +91,10 @@ class Interval(Advance):
             self._given = self._fixed.packed(self.parameters)
             # Large, and the same throughout an interval: as arguments they would be copied.
             self._resting = tf.nest.map_structure(tf.Variable, resting)
-        # As if one cell of some had spiked; for more a program is compiled when there are.
-        cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
-        self._room, self._every = max(cells // _SOME, min(cells, _LEAST), 1), False
+        # As if one cell of some had spiked; for more a program is compiled when there are, with
+        # room for all, so that it is once.
+        self._cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
+        self._room, self._every = max(self._cells // _SOME, min(self._cells, _LEAST), 1), False
         self._programs: dict[tuple[bool | None, int, bool, int, int], Program] = {}
         self.heard = Told(np.zeros(0, np.int64), np.zeros(0), 0, 0)
         self.seen = Seen()
@@ -177,7 +178,7 @@ class Interval(Advance):
         if step != last or last == self._taken:
             first = step
         while self._room < len(places):
-            self._room *= 2
+            self._room = max(2 * self._room, self._cells)
         numbers = np.zeros(_COUNTS + self._room, np.int64)
         numbers[:_COUNTS] = step, *counts, first, len(places)
         numbers[_COUNTS : _COUNTS + len(places)] = places

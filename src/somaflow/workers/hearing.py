@@ -118,8 +118,10 @@ class Hearing:
             since, last = found[key][slot, cells], step - 1
             known = [last - (last - slot) % slots, source.start + cells, since]
             recent.append(np.array(known, np.float64))
-        self.recent = np.concatenate(recent, axis=1)
-        self._tell(step, step)
+        # Of each spike that a synapse waits for: the step at which its slot is another's, and where
+        # it stands; and the time to its step's end.
+        self.slots, self.since = np.zeros((2, 0), np.int64), np.zeros(0, self.kind)
+        self._tell(np.concatenate(recent, axis=1), step, step)
 
     def said(self, chunk: Chunk) -> bytes:
         """Return the spikes of a chunk for the others."""
@@ -140,20 +142,28 @@ class Hearing:
         height = 3 + self.mine.alongside
         parts = [np.frombuffer(data, offset=1).reshape(height, -1) for data in heard]
         self.spikes = np.concatenate(parts, axis=1)
-        known = np.concatenate([self.recent, self.spikes[:3]], axis=1)
         first = chunk.start + chunk.step
-        known[0, self.recent.shape[1] :] += first
-        last = first + chunk.steps
-        # Spikes that no synapse waits for any more have lost their slot.
-        self.recent = known[:, known[0] >= last - self.where[2, known[1].astype(np.int64)]]
-        self._tell(first, last)
+        new = self.spikes[:3].copy()
+        new[0] += first
+        self._tell(new, first, first + chunk.steps)
 
-    def _tell(self, first: int, last: int) -> None:
-        """Give the compiled loop what was heard; new is what is of the steps of an interval."""
-        steps, cells = self.recent[:2].astype(np.int64)
+    def _tell(self, new: Array, first: int, last: int) -> None:
+        """Give the compiled loop what was heard.
+
+        Args:
+            new: Spikes that were not known: the step, the place and the time of each.
+            first: The first step of the interval of which they are.
+            last: The step behind its last.
+        """
+        steps, cells = new[:2].astype(np.int64)
         begin, width, slots = self.where[:, cells]
-        since = self.recent[2].astype(self.kind)
-        self.advance.heard = Told(begin + steps % slots * width, since, first, last)
+        told = np.stack([steps + slots, begin + steps % np.maximum(slots, 1) * width])
+        self.slots = np.concatenate([self.slots, told], axis=1)
+        self.since = np.concatenate([self.since, new[2].astype(self.kind)])
+        # Spikes that no synapse waits for any more have lost their slot.
+        (left,) = np.nonzero(self.slots[0] >= last)
+        self.slots, self.since = self.slots[:, left], self.since[left]
+        self.advance.heard = Told(self.slots[1], self.since, first, last)
 
     def settled(self, carry: Carry) -> Carry:
         """Return the state at the end of a chunk, with what was heard of it."""

@@ -46,6 +46,7 @@ from somaflow.workers.stages import staged_of, stages_of
 from somaflow.workers.states import merged, taken
 
 _GOES_ON, _FULL, _STOPS, _FAILED = b"0", b"1", b"2", b"3"
+_SHOWN = 0.05  # s from one look at how far it is to the next
 
 
 def groupings_of(job: Job) -> list[Grouping]:
@@ -324,7 +325,7 @@ def computed(
     carry = advance.begun()
     stages = yield from stages_of(mine, advance, carry)
     advance(carry, 0, 0, 0, False)
-    started = time.perf_counter()
+    started = told = time.perf_counter()
     border = None if job.every is None else -(-job.every // job.stride) * job.stride
     parts = mine.compiled.system, advance, _schedule(mine), carry
     steps = chunks.run(*parts, job.n_steps, job.dt, job.begin, done, border)
@@ -358,7 +359,11 @@ def computed(
         if run is not None:
             run.compiled = advance.fresh
             run.seconds["compile_seconds"] = started - begin
-            run.keep(state, time.perf_counter() - started, show)
+            now = time.perf_counter()
+            # To look at the memory in each of many short chunks would take as long as to say them.
+            if state is not None or now - told > _SHOWN:
+                told = now
+                run.keep(state, now - started, show)
         if over or stopped:
             return state
         yield from stages.told(chunk.carry, done)
