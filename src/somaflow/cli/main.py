@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ from somaflow.cli.report import table
 from somaflow.cli.request import Request, entry
 from somaflow.errors import Interrupted, SomaflowError
 from somaflow.solvers import catalogue
+from somaflow.tutorials import copied
 
 app = typer.Typer(
     help="Simulate biological neural networks, as easy to write as their equations.",
@@ -380,6 +382,19 @@ def look_at(
     with _plain_errors():
         works = doctor.mpi(Console(highlight=False))
     raise typer.Exit(0 if works else 1)
+
+
+@app.command("tutorials")
+def copy_tutorials(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to; it is made where it is missing.")
+    ] = Path("somaflow-tutorials"),
+) -> None:
+    """Copy the notebooks of the course to a folder, and say how to open them."""
+    with _plain_errors():
+        copies = copied(folder)
+    typer.echo("\n".join(map(str, copies)))
+    typer.echo(f"\nOpen them with: pip install jupyterlab && jupyter lab {quote(str(folder))}")
 
 
 def _tell(report: Report | sweep.SweepReport, as_json: bool) -> None:

@@ -1,0 +1,3 @@
+"""Wrong answers of session 3."""
+
+WRONG: dict[str, list[str]] = {}

@@ -1,0 +1,3 @@
+"""Wrong answers of session 4."""
+
+WRONG: dict[str, list[str]] = {}
