@@ -2,7 +2,9 @@
 # make demo      the antennal lobe, with its figure and its results in somaflow-out
 # make test      the tests
 # make lint      style and types
-# make docs      the pages and the API reference as a site, in docs/_build
+# make docs      the course with what it computes, the pages and the API reference as a site, in docs/_build
+# make docs-check   the same site, looked at in a browser (Chromium, from apt)
+# make notebooks    the course's notebooks, from their text
 # make lowest    the fast tests and one store with the lowest versions that pyproject.toml allows
 # make bench     speed, beside other simulators; BENCH="cobahh --wirings 2" is another one
 
@@ -11,7 +13,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OUT := somaflow-out
 
-.PHONY: install demo test lint docs lowest bench
+.PHONY: install demo test lint docs docs-check notebooks lowest bench
 
 install: $(STAMP)
 
@@ -49,8 +51,18 @@ lint: install
 SITE := docs/_build
 docs: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	MPLBACKEND=Agg $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . $(SITE)
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . $(SITE)
 	@echo "The site is     $(CURDIR)/$(SITE)/index.html"
+
+docs-check: docs
+	@command -v chromium >/dev/null 2>&1 || { echo "There is no chromium. Install it (on Debian: apt install chromium)." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'playwright>=1.49'
+	$(BIN)/python docs/check/site.py $(SITE) $(OUT)-site
+	$(BIN)/somaflow lab --static $(OUT)-lab
+	$(BIN)/python docs/check/lab.py $(OUT)-lab/antennal-lobe.html $(OUT)-lab
+
+notebooks: install
+	$(BIN)/jupytext --quiet --to ipynb docs/tutorials/[1-9]-*.md
 
 # Libraries of these versions warn of each other; that is theirs to mend, so it is not an error here.
 LOWEST := .venv-lowest

@@ -4,6 +4,7 @@ The sources are the repository and not this folder, so that a link such as `../R
 the site where it leads on the disk. `make docs` builds it.
 """
 
+import os
 import re
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils import unescape
+from latex2mathml import converter
 from sphinx.domains.python import PyXRefRole
+from sphinx.util.math import get_node_equation_number
 
 project = "somaflow"
 author = "The authors of somaflow"
 copyright = author
 version = release = version_of("somaflow")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 root_doc = "docs/contents"
 include_patterns = ["*.md", "docs/**.md", "docs/api/generated/*.rst"]
 exclude_patterns = [".*", "docs/_build", "src", "tests", "benchmarks"]
@@ -28,8 +31,21 @@ html_theme = "furo"
 html_title = "somaflow"
 html_additional_pages = {"index": "redirect.html"}  # where the pages begin is docs/index.html
 html_copy_source = False
+html_static_path = [str(Path(__file__).parent / "_static")]
+html_css_files = ["somaflow.css"]
+html_favicon = str(Path(__file__).parent / "_static" / "icon.svg")
+html_math_renderer = "mathml"
 
 myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
+
+# The sessions of the course are computed when the site is made, and their figures stand in it.
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_output_stderr = "remove"
 
 # Pages of names that are no longer there would stay, and fail.
 for page in (Path(__file__).parent / "api" / "generated").glob("*.rst"):
@@ -77,8 +93,23 @@ def signed(
     return re.sub(r"<Quantity\((\S+), '(\w+)'\)>", r"\1*\2", arguments), returns
 
 
+def inline_math(writer: Any, node: nodes.math) -> None:
+    """Write mathematics as MathML, which browsers draw by themselves: no script, no other host."""
+    writer.body.append(converter.convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def display_math(writer: Any, node: nodes.math_block) -> None:
+    """Write a line of mathematics likewise."""
+    number = f"({get_node_equation_number(writer, node)})" if node.get("number") else ""
+    drawn = converter.convert(node.astext(), display="block")
+    writer.body.append(f'<div class="math">{drawn}{number}</div>\n')
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
     """Add to Sphinx what is particular to this site."""
+    app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.add_role("quoted", quoted)
     app.connect("autodoc-skip-member", left_out)
     app.connect("autodoc-process-docstring", described, priority=0)  # before Napoleon
