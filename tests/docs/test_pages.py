@@ -107,7 +107,7 @@ def test_every_block_is_python_and_every_link_leads_somewhere(page: Path) -> Non
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("folder", ["concepts", "howto", "models", "design"])
+@pytest.mark.parametrize("folder", ["tutorials", "concepts", "howto", "models", "design"])
 def test_the_index_has_every_page(folder: str) -> None:
     linked = set(LINK.findall((DOCS / "index.md").read_text(encoding="utf-8")))
     assert {f"{folder}/{page.name}" for page in (DOCS / folder).glob("*.md")} <= linked

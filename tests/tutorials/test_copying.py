@@ -1,4 +1,4 @@
-"""`somaflow tutorials`: from a checkout, and from a wheel in an environment that holds nothing else."""
+"""`somaflow tutorials`: from a checkout, and from a wheel in an empty environment."""
 
 import os
 import subprocess
