@@ -79,7 +79,8 @@ def swing(answer: Any) -> str | None:
 def my_current(answer: Any) -> str | None:
     """Check a current, by the time between two firings."""
     current = float(answer)
-    v = voltages(np.array([current]), 3000)[:, 0]
+    with np.errstate(all="ignore"):  # a current may be as large as it likes
+        v = voltages(np.array([current]), 3000)[:, 0]
     if not np.all(np.isfinite(v)):
         return "With this current the state grows without bound."
     upward = np.flatnonzero((v[:-1] < 0) & (v[1:] >= 0))
@@ -93,7 +94,8 @@ def my_current(answer: Any) -> str | None:
 
 def stuck(answer: Any) -> str | None:
     """Check a time at which a clock in float32 stops."""
-    time = np.float32(answer)
+    with np.errstate(over="ignore"):
+        time = np.float32(answer)
     if not np.isfinite(time) or time < 0:
         return "It should be a time that is not negative, and finite in float32."
     moved = float(time + np.float32(0.1)) - float(time)
