@@ -10,5 +10,12 @@ WRONG: dict[str, list[str]] = {
         "(0.1*3000**2, 0.1*6000**2, 100*6000**2)",
         "(0.1*3000**2/2, 0.1*6000**2/2, 100*6000)",
     ],
-    "4.5": ["(5, 2.0)", "(2.0, 12)", "(8, 1.0)", "(6, 1.2)", "(12, -2)"],
+    "4.5": [
+        "lambda fired, dt: fired.sum(axis=0)/(len(fired)*dt)",
+        "lambda fired, dt: fired.sum(axis=0)/len(fired)*1000",
+        "lambda fired, dt: fired.sum(axis=1)/(len(fired)*dt/1000)",
+        "lambda fired, dt: fired.sum()/(len(fired)*dt/1000)",
+        "lambda fired, dt: fired.mean(axis=0)*dt",
+    ],
+    "4.6": ["(5, 2.0)", "(2.0, 12)", "(8, 1.0)", "(6, 1.2)", "(12, -2)"],
 }

@@ -68,6 +68,29 @@ def _expected(answer: Any) -> str | None:
     return None
 
 
+def _mean_rates(answer: Any) -> str | None:
+    function = given(answer)
+    random = np.random.default_rng(1)
+    for n_steps, n_cells, dt in ((2000, 7, 0.1), (300, 3, 0.5)):
+        fired = (random.random((n_steps, n_cells)) < 0.05).astype(float)
+        fired[:, 1] = 0
+        right = fired.sum(axis=0) / (n_steps * dt / 1000)
+        found = np.asarray(given(function(fired, dt)), float)
+        if near(found, right):
+            continue
+        if found.shape != right.shape:
+            return "It is to return one number for each cell, which is a column."
+        ratios = found[right > 0] / right[right > 0]
+        if near(ratios, np.full_like(ratios, 0.001)):
+            return "These are spikes per millisecond."
+        if near(ratios, np.full_like(ratios, dt)):
+            return "How long is the recording, if a step takes dt?"
+        return (
+            "Count the spikes of each cell, and divide by the length of the recording in seconds."
+        )
+    return None
+
+
 def _balanced(answer: Any) -> str | None:
     g, drive = (float(one) for one in given(answer))
     if g < 0 or drive < 0:
@@ -117,5 +140,6 @@ CHECKS: dict[str, Check] = {
     "4.2": _factors,
     "4.3": _delay,
     "4.4": _expected,
-    "4.5": _balanced,
+    "4.5": _mean_rates,
+    "4.6": _balanced,
 }
