@@ -71,7 +71,10 @@ def _scaled(
 def _blocked(projection: sf.Projection, share: float) -> sf.Projection:
     if projection.synapse_name != BLOCKED:
         return projection
-    left = (1.0 - share) * projection.weight.value * sf.units.Quantity(1.0, projection.weight_unit)
+    weight = projection.weight
+    if not isinstance(weight, sf.units.Parameter):
+        raise sf.errors.WrongTypeError(f"the weights of {projection.name} are no numbers.")
+    left = (1.0 - share) * weight.value * sf.units.Quantity(1.0, weight.unit)
     return sf.Projection(
         projection.pre, projection.post, projection.synapse, projection.connector, weight=left
     )

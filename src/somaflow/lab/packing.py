@@ -45,7 +45,8 @@ class Scale:
 
     def unpacked(self, text: str) -> Floats:
         """Return the values of a text, shape [n]."""
-        return self.offset + self.step * np.frombuffer(base64.b64decode(text), _LEVELS)
+        levels = np.frombuffer(base64.b64decode(text), _LEVELS).astype(np.float64)
+        return self.offset + self.step * levels
 
 
 def packed_spikes(times: ArrayLike, cells: ArrayLike, dt: float) -> dict[str, str]:
