@@ -93,6 +93,13 @@ def test_a_page_holds_what_drives_the_cells_that_it_shows(lab: Lab) -> None:
     assert [drive for _, _, drive in lab.shown] == ["A", "A+B", "B", "neither", "A"]
 
 
+def test_without_inhibition_a_cell_that_no_odour_drives_feels_nothing(lab: Lab) -> None:
+    place = [drive for _, _, drive in lab.shown].index("neither")
+    ends = round(100 / lab.every)
+    inhibited, free = (run.traces[place][ends:] for run in lab.runs)
+    assert np.ptp(free) < 0.05 and inhibited.min() < free.min() - 0.05  # mV
+
+
 def test_rates_are_of_the_odour(lab: Lab) -> None:
     run = lab.runs[0]
     times = run.spikes["PN"].times
