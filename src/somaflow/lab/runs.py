@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import somaflow as sf
 from somaflow.analysis import Spectrum, field_potential, power_spectrum
-from somaflow.lab.lobe import Cells, driven, lobe
+from somaflow.lab.lobe import SEED, Cells, driven, lobe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,6 +138,7 @@ def computed(
         duration * sf.units.ms,
         dt=DT * sf.units.ms,
         solver=sf.RK4(),
+        seed=SEED,
         record=record,
         pool=pool,
         progress=progress,
