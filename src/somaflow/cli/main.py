@@ -22,6 +22,7 @@ from somaflow.cli.place import command
 from somaflow.cli.report import table
 from somaflow.cli.request import Request, entry
 from somaflow.errors import Interrupted, SomaflowError
+from somaflow.lab import written
 from somaflow.solvers import catalogue
 from somaflow.tutorials import copied
 
@@ -395,6 +396,16 @@ def copy_tutorials(
         copies = copied(folder)
     typer.echo("\n".join(map(str, copies)))
     typer.echo(f"\nOpen them with: pip install jupyterlab && jupyter lab {quote(str(folder))}")
+
+
+@app.command("lab")
+def make_lab(
+    static: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the page.")],
+) -> None:
+    """Compute runs of the antennal lobe; write one page with sliders over them, for a lecture."""
+    with _plain_errors(of_sweep=True):
+        page = written(static)
+    typer.echo(f"{page}  {page.stat().st_size / 1e6:.1f} MB")
 
 
 def _tell(report: Report | sweep.SweepReport, as_json: bool) -> None:
