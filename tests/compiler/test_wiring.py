@@ -11,7 +11,8 @@ from somaflow.compiler.wiring import Member, Wiring, delay_steps
 from somaflow.errors import NetworkError
 from somaflow.network import groups
 from somaflow.network.choice import Choice
-from somaflow.numerics.delivery import columns_of, senders
+from somaflow.numerics.delivery import columns_of
+from somaflow.numerics.places import senders
 from somaflow.units import ms, mV, nA
 
 DT = 0.1

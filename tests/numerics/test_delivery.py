@@ -16,12 +16,10 @@ from somaflow.numerics.delivery import (
     deliver,
     deliver_later,
     deliver_values,
-    for_each,
     in_lists,
     out_lists,
-    places,
-    senders,
 )
+from somaflow.numerics.places import for_each, places, senders
 
 
 def lognormal(n_pre: int, n_post: int, mean: float, seed: int = 3) -> Part:

@@ -30,8 +30,9 @@ from somaflow.compiler.sums import (
 from somaflow.compiler.wiring import Wiring
 from somaflow.equations.expression import Node
 from somaflow.network.jumping import Jumping
-from somaflow.numerics.delivery import Value, senders
+from somaflow.numerics.delivery import Value
 from somaflow.numerics.device import cast, spread
+from somaflow.numerics.places import senders
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 

@@ -37,8 +37,9 @@ from somaflow.equations.expression import Node
 from somaflow.errors import NetworkError
 from somaflow.network.jumping import increment
 from somaflow.network.plastic import Plastic
-from somaflow.numerics.delivery import Lists, for_each, in_lists, over_blocks, senders
+from somaflow.numerics.delivery import Lists, in_lists, over_blocks
 from somaflow.numerics.device import cast, row_of, rows_of, spread, stored
+from somaflow.numerics.places import for_each, senders
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 

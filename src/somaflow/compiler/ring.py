@@ -5,7 +5,8 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.wiring import Wiring
-from somaflow.numerics.delivery import Places, Value, columns_of, senders
+from somaflow.numerics.delivery import Value, columns_of
+from somaflow.numerics.places import Places, senders
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 

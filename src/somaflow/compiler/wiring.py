@@ -17,7 +17,6 @@ from somaflow.numerics.delivery import (
     Indices,
     Lists,
     Part,
-    Places,
     Value,
     deliver,
     deliver_later,
@@ -25,6 +24,7 @@ from somaflow.numerics.delivery import (
     is_one,
     out_lists,
 )
+from somaflow.numerics.places import Places
 from somaflow.numerics.sums import dense, gathered, weighted_sum
 from somaflow.numerics.types import Tensor
 from somaflow.units import Parameter

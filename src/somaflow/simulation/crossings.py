@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from somaflow.numerics.delivery import for_each, places
 from somaflow.numerics.device import put
+from somaflow.numerics.places import for_each, places
 from somaflow.numerics.types import Tensor
 from somaflow.simulation.system import Array
 
