@@ -11,7 +11,7 @@ WRONG: dict[str, list[str]] = {
     "6.3": ["loop(0.6)", "loop(0.6, beta=0.3)", "loop(2.0)", "loop(0.6, excitation=0.0)"],
     "6.4": [
         "lambda network, names: network",
-        "lambda network, names: blocked",
+        "lambda network, names: picrotoxin(network)",
         "lambda network, names: sf.Network("
         "*(p for p in network.parts if not isinstance(p, sf.Projection)))",
         "lambda network, names: names",
@@ -22,5 +22,5 @@ WRONG: dict[str, list[str]] = {
         "tuple(2.785 * tau for tau in at_rest)",
         "0.27",
     ],
-    "6.6": ["bigger", "bigger_lobe(odours, kc_weight=0.2)", "control"],
+    "6.6": ["changed", "own_lobe(odours, kc_weight=0.2)", "control"],
 }
