@@ -17,7 +17,7 @@ def _number(value: Any, unit: str) -> Any:
 
 
 def _current(answer: Any) -> str | None:
-    value = float(_number(answer, "uA/cm**2"))
+    value = float(np.squeeze(_number(answer, "uA/cm**2")))
     right = _CONDUCTANCE * _OPEN * (_VOLTAGE - _REVERSAL)
     if near(value, right, 0.01):
         return None
@@ -36,7 +36,7 @@ def _frequency(answer: Any) -> str | None:
             found = answer(given)
             if found is None or found is ...:
                 raise Unanswered
-            value = float(_number(found, "Hz"))
+            value = float(np.squeeze(_number(found, "Hz")))
             right = 1000 * (count - 1) / (times[-1] - times[0])
             if not near(value, right, 1e-3):
                 return _about_frequency(value, times, right)
@@ -56,6 +56,8 @@ def _about_frequency(value: float, times: np.ndarray, right: float) -> str:
 
 
 def _slow(answer: Any) -> str | None:
+    if not hasattr(answer, "final"):
+        return "Store the run, which is what `loop` returns."
     spikes, volleys = answer["PN.spikes"], answer["LN.spikes"].trains()[0]
     if spikes.size != 6 or answer["LN.spikes"].size != 2:
         return "The loop is to keep its six projection neurons and two local neurons."
@@ -113,6 +115,8 @@ def _longest(answer: Any) -> str | None:
 
 
 def _sparse(answer: Any) -> str | None:
+    if not hasattr(answer, "final"):
+        return "Store the run, which is what `own_lobe` returns."
     answering = _firing(answer["PN.spikes"])
     if answering <= 10:
         return f"Only {answering} projection neurons answer the rose."
