@@ -33,6 +33,7 @@ The rooms, from the ground up:
 - `analysis`: spectra, rates, synchrony.
 - `plotting`: figures.
 - `sweeping`: many runs of one model: what varies, where its members are computed, one result.
+- `tutorials`: the course: its notebooks, and checks of what students answer.
 - `lab`: a page for the lecture hall, over runs computed beforehand.
 - `cli`: the command line.
 """

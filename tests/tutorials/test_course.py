@@ -74,3 +74,10 @@ def test_all_sessions_install_from_one_address() -> None:
 def test_there_are_seven_sessions() -> None:
     assert [path.name[0] for path in SESSIONS] == list("1234567")
     assert jupytext.__version__
+
+
+def test_what_a_session_recommends_is_on_the_reading_list() -> None:
+    doi = re.compile(r"\[doi:(10\.[^\]]+)\]")
+    listed = set(doi.findall((FOLDER / "reading.md").read_text()))
+    told = {one for path in SESSIONS for one in doi.findall(path.read_text())}
+    assert len(told) >= 15 and told <= listed
