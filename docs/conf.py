@@ -4,8 +4,10 @@ The sources are the repository and not this folder, so that a link such as `../R
 the site where it leads on the disk. `make docs` builds it.
 """
 
+import importlib
 import os
 import re
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,10 @@ nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_output_stderr = "remove"
+
+sys.path.insert(0, str(Path(__file__).parent))
+mechanism_pages = importlib.import_module("mechanism_pages")
+mechanism_pages.write(Path(__file__).parent / "mechanisms")
 
 # Pages of names that are no longer there would stay, and fail.
 for page in (Path(__file__).parent / "api" / "generated").glob("*.rst"):
