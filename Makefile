@@ -54,12 +54,14 @@ docs: install
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . $(SITE)
 	@echo "The site is     $(CURDIR)/$(SITE)/index.html"
 
-docs-check: docs
-	@command -v chromium >/dev/null 2>&1 || { echo "There is no chromium. Install it (on Debian: apt install chromium)." >&2; exit 1; }
+CHROMIUM ?= $(shell command -v chromium)
+docs-check:
+	@test -x "$(CHROMIUM)" || { echo "There is no chromium. Install it (on Debian: apt install chromium), or name one: make docs-check CHROMIUM=/path/to/it" >&2; exit 1; }
+	$(MAKE) docs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'playwright>=1.49'
-	$(BIN)/python docs/check/site.py $(SITE) $(OUT)-site
+	CHROMIUM=$(CHROMIUM) $(BIN)/python docs/check/site.py $(SITE) $(OUT)-site
 	$(BIN)/somaflow lab --static $(OUT)-lab
-	$(BIN)/python docs/check/lab.py $(OUT)-lab/antennal-lobe.html $(OUT)-lab
+	CHROMIUM=$(CHROMIUM) $(BIN)/python docs/check/lab.py $(OUT)-lab/antennal-lobe.html $(OUT)-lab
 
 notebooks: install
 	$(BIN)/jupytext --quiet --to ipynb docs/tutorials/[1-9]-*.md

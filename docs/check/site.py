@@ -6,6 +6,7 @@ links lead somewhere, and it is no wider than a telephone's screen. The search f
 """
 
 import functools
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from urllib.parse import urldefrag, urljoin
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 NARROW, WIDE = 390, 1400
 SEARCHED = "picrotoxin"
 # Pages of which pictures are kept: the sessions, and pages of each other kind.

@@ -1,5 +1,6 @@
 """Delays shift what spikes do by whole steps, and nothing else."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -247,3 +248,10 @@ def test_rows_of_a_batch_are_right_in_loops_and_rings() -> None:
         (both if len(start) == 2 else alone).append(found)
     assert np.ptp(both[0][:, 0]) > 0.05
     np.testing.assert_allclose(both[0], np.concatenate(alone, axis=1), rtol=1e-13)
+
+
+def test_a_ring_that_is_longer_than_its_places_can_be_counted_is_refused() -> None:
+    wiring: Any = SimpleNamespace(latest=1_000, width=1_000_000)
+    with pytest.raises(NetworkError, match="shorten the longest delay"):
+        Ring(wiring, 3, ())
+    assert Ring(wiring, 2, ()).slots == 1_002

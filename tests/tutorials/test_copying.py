@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sessions import FOLDER, SESSIONS
 from typer.testing import CliRunner
 
 from somaflow.cli.main import app
-from somaflow.errors import RunError
+from somaflow.errors import StoreError
 from somaflow.tutorials import copied
 
 ROOT = FOLDER.parents[1]
@@ -38,10 +39,30 @@ def test_the_command_copies_all_sessions_and_says_how_to_open_them(tmp_path: Pat
 def test_answers_that_are_there_are_kept(tmp_path: Path) -> None:
     own = tmp_path / SESSIONS[2].with_suffix(".ipynb").name
     own.write_text("my answers")
-    with pytest.raises(RunError, match=f"{own.name} already"):
+    with pytest.raises(StoreError, match=f"{own.name} already"):
         copied(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [own.name]
     assert own.read_text() == "my answers"
+
+
+@pytest.mark.parametrize("kind", ["a dangling link", "a folder"])
+def test_what_is_in_the_place_of_a_session_is_not_written_through(
+    tmp_path: Path, kind: str
+) -> None:
+    own, elsewhere = tmp_path / SESSIONS[0].with_suffix(".ipynb").name, tmp_path / "elsewhere"
+    own.mkdir() if kind == "a folder" else own.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="already"):
+        copied(tmp_path)
+    assert not elsewhere.exists() and [path.name for path in tmp_path.iterdir()] == [own.name]
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_place_that_is_no_folder_is_said_plainly(tmp_path: Path, below: str) -> None:
+    place = tmp_path / "file"
+    place.write_text("mine")
+    result = CliRunner().invoke(app, ["tutorials", str(place / below)])
+    assert result.exit_code == 2 and "file" in result.output
+    assert place.read_text() == "mine"
 
 
 @pytest.mark.slow(seconds=180)
@@ -64,6 +85,9 @@ def test_an_empty_environment_installs_a_wheel_and_runs_the_first_session(tmp_pa
     quiet = ("-m", "pip", "--disable-pip-version-check", "--quiet")
     run(sys.executable, *quiet, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("somaflow-*.whl")
+    with zipfile.ZipFile(wheel) as held:
+        names = {name for name in held.namelist() if "/tutorials/notebooks/" in name}
+    assert {Path(n).name for n in names} == {p.with_suffix(".ipynb").name for p in SESSIONS}
     bare = tmp_path / "bare"
     venv.create(bare, with_pip=True)
     python = bare / "bin" / "python"

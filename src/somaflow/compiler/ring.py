@@ -5,6 +5,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from somaflow.compiler.wiring import Wiring
+from somaflow.errors import NetworkError
 from somaflow.numerics.delivery import Value, columns_of
 from somaflow.numerics.places import Places, senders
 from somaflow.numerics.types import Tensor
@@ -18,12 +19,22 @@ class Ring:
         wiring: The synapses.
         height: How many values each delivers.
         batch: Leading axes of the state.
+
+    Raises:
+        NetworkError: It would be longer than places in it can be counted.
     """
 
     def __init__(self, wiring: Wiring, height: int, batch: tuple[int, ...]) -> None:
         self.wiring, self.shape = wiring, (height, *batch)
         self.slots = (wiring.latest or 0) + 2
         self.stride = wiring.width + 1
+        size = self.slots * self.stride * int(np.prod(self.shape))
+        if size >= 2**31:  # places are int32, and would begin anew
+            raise NetworkError(
+                f"what spikes have under way would take {size:.3g} numbers, and 2**31 is the most: "
+                f"{self.slots - 2} steps of delay for {wiring.width} cells; shorten the longest "
+                "delay, or divide the population."
+            )
 
     def initial(self, dtype: np.dtype) -> np.ndarray:
         """Return an empty ring `[n_slots*(width + 1), height*batch]`."""

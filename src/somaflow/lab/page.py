@@ -13,7 +13,7 @@ from somaflow.errors import StoreError
 from somaflow.lab.lobe import SECOND_SEED, SEED
 from somaflow.lab.packing import Scale, packed_spikes
 from somaflow.lab.runs import DT, Lab, Run, computed
-from somaflow.storage.folder import probe, writing
+from somaflow.storage.folder import probe, replace_file, writing
 
 NAME = "antennal-lobe.html"
 MARK = '<meta name="generator" content="somaflow lab">'
@@ -37,13 +37,9 @@ def written(folder: Path) -> Path:
     """
     page = place_in(folder)
     text = html(computed())
+    _check_own(page)  # another may have come while the runs were computed
     with writing(page):
-        part = folder / f".{NAME}.part"  # a page that is half written is never in its place
-        try:
-            part.write_bytes(text.encode())
-            os.replace(part, page)
-        finally:
-            part.unlink(missing_ok=True)
+        replace_file(page, text.encode())
     return page
 
 
@@ -61,12 +57,16 @@ def place_in(folder: Path) -> Path:
     except OSError as error:
         raise StoreError(f"{page} cannot be written: {error.strerror or error}.") from error
     probe(folder, page)
+    _check_own(page)
+    return page
+
+
+def _check_own(page: Path) -> None:
     if os.path.lexists(page) and not _is_own(page):
         raise StoreError(
             f"{page} is not a page that somaflow has made, so it is not replaced; move it, or "
             "choose another folder."
         )
-    return page
 
 
 def html(lab: Lab) -> str:

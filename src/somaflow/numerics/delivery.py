@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from somaflow.numerics.device import ON_CPU, in_each_row, number_of, put, recording, row_of
+from somaflow.numerics.device import ON_CPU, in_each_row, number_of, put, row_of
 from somaflow.numerics.places import Places, State, for_each, senders
 from somaflow.numerics.types import Tensor
 
@@ -45,6 +45,7 @@ class Part(NamedTuple):
 
 
 Parts = Callable[[], Iterable[Part]]
+# What cell j delivers. It holds no barrier of a few numbers, which XLA refuses in a small loop.
 Value = Callable[[Tensor], Tensor]
 # A block's number, what its cell delivers, and what it is added to.
 Add = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -325,7 +326,7 @@ def _to_vector(lists: dict[str, Tensor], targets: Targets) -> Add:
 
     Several times as fast as to add a row to a table.
     """
-    scattered = tf.executing_eagerly() or recording() or not ON_CPU
+    scattered = tf.executing_eagerly() or not ON_CPU
     if scattered or lists["weight"].shape[1] > _SHORT:
         return _by_rows(lists, targets)
     return _by_numbers(lists, targets)

@@ -92,7 +92,7 @@ class Interval(Advance):
             # Large, and the same throughout an interval: as arguments they would be copied.
             self._resting = tf.nest.map_structure(tf.Variable, resting)
         # As if one cell of some had spiked; for more a program is compiled when there are, with
-        # room for all, so that it is once.
+        # room for one spike of each cell, so that it is hardly ever more than once.
         self._cells = sum(past.shape[-1] for past in self._elsewhere.histories.values())
         self._room, self._every = max(self._cells // _SOME, min(self._cells, _LEAST), 1), False
         self._programs: dict[tuple[bool | None, int, bool, int, int], Program] = {}

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from somaflow.errors import StoreError
 
@@ -269,6 +270,25 @@ def settle(path: Path) -> None:
         except OSError as error:
             if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise  # but some file systems have no lists of names to wait for
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all, in place of one that may be there.
+
+    Args:
+        path: The file; where it is a link, the link is replaced and not what it leads to.
+        data: What is to be in it.
+
+    Raises:
+        OSError: It cannot be written; what was there is as it was.
+    """
+    part = path.with_name(f".{path.name}-{uuid4().hex}")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

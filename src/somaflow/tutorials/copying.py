@@ -1,9 +1,10 @@
 """Copying: the notebooks of the course, out of what is installed into a folder."""
 
-import shutil
+import os
 from pathlib import Path
 
-from somaflow.errors import RunError
+from somaflow.errors import RunError, StoreError
+from somaflow.storage.folder import probe, replace_file, writing
 
 _INSTALLED = Path(__file__).parent / "notebooks"
 _CHECKOUT = Path(__file__).parents[3] / "docs" / "tutorials"
@@ -31,18 +32,29 @@ def copied(place: Path) -> list[Path]:
         The copies.
 
     Raises:
-        RunError: One of them is there already, with other content: it may hold a student's answers.
+        RunError: This installation has no notebooks.
+        StoreError: The folder cannot be written to, or one of them is there already, with other
+            content: it may hold a student's answers.
     """
+    if place.exists() and not place.is_dir():
+        raise StoreError(f"{place} is a file; the notebooks are copied to a folder.")
     sources = notebooks()
     targets = [place / source.name for source in sources]
     pairs = list(zip(sources, targets, strict=True))
-    kept = [t.name for s, t in pairs if t.exists() and t.read_bytes() != s.read_bytes()]
+    kept = [t.name for s, t in pairs if os.path.lexists(t) and not _is_copy(s, t)]
     if kept:
-        raise RunError(
+        raise StoreError(
             f"{place} has {', '.join(kept)} already, with other content, perhaps your answers; "
             "choose another folder. Nothing was copied."
         )
-    place.mkdir(parents=True, exist_ok=True)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    probe(place, place)
     for source, target in pairs:
-        shutil.copyfile(source, target)
+        with writing(target):
+            replace_file(target, source.read_bytes())
     return targets
+
+
+def _is_copy(source: Path, target: Path) -> bool:
+    return target.is_file() and target.read_bytes() == source.read_bytes()
