@@ -5,6 +5,8 @@ WRONG: dict[str, list[str]] = {
     "5.2": ["2", "2 * ms", "4", "2.9", "0.003", "3 * second"],
     "5.3": [
         "(straight, straight)",
+        "(sf.simulate(network, 800 * ms, **settings), straight)",
+        "(straight, longer)",
         "(sf.resume(folder / 'first.zarr', progress=False), whole)",
         "(longer, sf.simulate(network, 800 * ms, **{**settings, 'seed': 2}))",
     ],

@@ -20,7 +20,7 @@ class Unanswered(Exception):  # noqa: N818 - it is no error
     """There is no answer yet: a function that returns nothing, or three dots."""
 
 
-def check(exercise: str, answer: object) -> None:
+def check(exercise: str | float, answer: object) -> None:
     """Print whether an answer is right, and if not, what to look at again.
 
     Args:
@@ -30,6 +30,7 @@ def check(exercise: str, answer: object) -> None:
     Raises:
         ValueError: There is no such exercise.
     """
+    exercise = str(exercise)
     known = checks_of(exercise.partition(".")[0])
     if exercise not in known:
         names = ", ".join(known) or "those of sessions 1 to 7"
@@ -60,6 +61,23 @@ def given(answer: object) -> Any:
     if answer is None or answer is ...:
         raise Unanswered
     return answer
+
+
+def number(value: Any, unit: str | None = None) -> float:
+    """Return one number: of a quantity, or of an array or a list that holds no more than one.
+
+    Args:
+        value: Of the student.
+        unit: Of what is returned, if the value has a unit; None where it is to have none.
+
+    Raises:
+        ValueError: There are several numbers, or none.
+    """
+    plain: Any = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    plain = np.asarray(plain.to(unit or "").magnitude if hasattr(plain, "to") else plain, float)
+    if plain.size != 1:
+        raise ValueError(f"one number is asked for, and these are {plain.size}")
+    return float(plain.reshape(()))
 
 
 def near(value: object, right: object, within: float = 1e-6) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from somaflow.tutorials.checking import Check, Unanswered, near
+from somaflow.tutorials.checking import Check, Unanswered, near, number
 
 _STEP, _CURRENTS = 0.1, np.linspace(0.0, 1.5, 31)
 
@@ -41,7 +41,7 @@ def traces(answer: Any) -> str | None:
     """Check how often a function is traced: once for each shape and type, or value."""
     tensors = [((), "float32"), ((), "float32"), ((2,), "float32"), ((), "float64")]
     right = len(set(tensors)) + len({1, 2})
-    if near(answer, right, 1e-9):
+    if near(number(answer), right, 1e-9):
         return None
     return "Go through the calls again: which of them finds a graph that is already there?"
 
@@ -78,7 +78,7 @@ def swing(answer: Any) -> str | None:
 
 def my_current(answer: Any) -> str | None:
     """Check a current, by the time between two firings."""
-    current = float(answer)
+    current = number(answer)
     with np.errstate(all="ignore"):  # a current may be as large as it likes
         v = voltages(np.array([current]), 3000)[:, 0]
     if not np.all(np.isfinite(v)):
@@ -95,7 +95,7 @@ def my_current(answer: Any) -> str | None:
 def stuck(answer: Any) -> str | None:
     """Check a time at which a clock in float32 stops."""
     with np.errstate(over="ignore"):
-        time = np.float32(answer)
+        time = np.float32(number(answer))
     if not np.isfinite(time) or time < 0:
         return "It should be a time that is not negative, and finite in float32."
     moved = float(time + np.float32(0.1)) - float(time)

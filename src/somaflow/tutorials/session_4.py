@@ -5,13 +5,8 @@ from typing import Any
 import numpy as np
 
 import somaflow as sf
-from somaflow.tutorials.checking import Check, given, near
+from somaflow.tutorials.checking import Check, given, near, number
 from somaflow.units import kHz, ms, mV
-
-
-def _number(value: Any, unit: str) -> float:
-    """Return a number, also of a quantity."""
-    return float(value.to(unit).magnitude if hasattr(value, "to") else value)
 
 
 def _ways(answer: Any) -> str | None:
@@ -24,7 +19,7 @@ def _ways(answer: Any) -> str | None:
 
 
 def _factors(answer: Any) -> str | None:
-    end, line = (float(one) for one in given(answer))
+    end, line = (number(one) for one in given(answer))
     if abs(end - 2) > 0.3:
         return "Of the first error, divide one value by the next one of half the step."
     if abs(line - 4) > 0.6:
@@ -33,7 +28,7 @@ def _factors(answer: Any) -> str | None:
 
 
 def _delay(answer: Any) -> str | None:
-    delay = _number(given(answer), "ms")
+    delay = number(given(answer), "ms")
     cells = sf.Population(
         "cells", 20, sf.load("lif")(v=np.where(np.arange(20) == 0, -49, -65) * mV)
     )
@@ -58,7 +53,7 @@ def _delay(answer: Any) -> str | None:
 
 
 def _expected(answer: Any) -> str | None:
-    few, many, fixed = (float(one) for one in given(answer))
+    few, many, fixed = (number(one) for one in given(answer))
     if not near(few, 0.1 * 3000**2, 0.001):
         return "How many pairs are there among 3,000 cells, and which part of them is joined?"
     if not near(many, 0.1 * 6000**2, 0.001):
@@ -92,7 +87,7 @@ def _mean_rates(answer: Any) -> str | None:
 
 
 def _balanced(answer: Any) -> str | None:
-    g, drive = (float(one) for one in given(answer))
+    g, drive = (number(one) for one in given(answer))
     if g < 0 or drive < 0:
         return "Both numbers are at least 0."
     cells = sf.Population(

@@ -7,31 +7,26 @@ from typing import Any
 import numpy as np
 
 import somaflow as sf
-from somaflow.tutorials.checking import Check, Unanswered, near
+from somaflow.tutorials.checking import Check, Unanswered, near, number
 from somaflow.units import cm, ms, nA, uA
 
 _STEPS = (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125)
 
 
-def _in(value: Any, unit: str) -> float:
-    """Return a number, or a quantity as a number of a unit."""
-    return float(value.to(unit).magnitude if hasattr(value, "to") else value)
-
-
 def _recorded(answer: Any) -> str | None:
     right = 5_000 * 120_001 * 8
-    size = float(answer)
+    size = number(answer)
     if near(size, right):
         return None
     if near(size, right - 40_000):
         return "The sample at time zero is missing."
-    if near(size, right / 8) or near(size, right / 2):
+    if any(near(size, some / part) for some in (right, right - 40_000) for part in (8, 2)):
         return "How many bytes has one number in float64?"
     return "Cells times samples times bytes: how many samples are there in a minute?"
 
 
 def _interval(answer: Any) -> str | None:
-    interval = _in(answer, "ms")
+    interval = number(answer, "ms")
     if not interval > 0:
         return "An interval is longer than zero."
     if (3_600_000 // interval + 1) * 800 > 1e9:
@@ -52,6 +47,8 @@ def _resumed(answer: Any) -> str | None:
     for name, run in (("longer", longer), ("straight", straight)):
         if run.duration != 800:
             return f"`{name}` ends at {run.duration:g} ms."
+    if not isinstance(longer._sink, sf.ZarrSink):
+        return "`longer` is to come out of a store, by sf.resume."
     one, other = longer["exc.spikes"], straight["exc.spikes"]
     if not np.array_equal(one.times, other.times) or not np.array_equal(one.cells, other.cells):
         return "The spikes of the two differ; have both runs the same settings, and the same seed?"
@@ -59,7 +56,7 @@ def _resumed(answer: Any) -> str | None:
 
 
 def _weight(answer: Any) -> str | None:
-    rate = _rate_with(_in(answer, "nA"))
+    rate = _rate_with(number(answer, "nA"))
     if abs(rate - 20) <= 2:
         return None
     return f"With this weight the mean rate is {rate:.1f} Hz."
@@ -105,7 +102,7 @@ def _rate_with(weight: float) -> float:
 
 
 def _largest(answer: Any) -> str | None:
-    step = _in(answer, "ms")
+    step = number(answer, "ms")
     fits = [one for one in _STEPS if np.isclose(step, one)]
     if not fits:
         return "That is none of the six steps."

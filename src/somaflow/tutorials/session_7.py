@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from somaflow.tutorials.checking import Check, Unanswered, near
+from somaflow.tutorials.checking import Check, Unanswered, near, number
 
 
 def _amdahl(answer: Any) -> str | None:
-    eight, limit = (float(value) for value in answer)
+    eight, limit = (number(value) for value in answer)
     if near([limit, eight], [1 / (1 - 0.95), 1 / (0.05 + 0.95 / 8)], 0.01):
         return "Both numbers are there, in the other order." if eight > limit else None
     if near([limit], [1 / 0.05], 0.01):
@@ -20,9 +20,10 @@ def _amdahl(answer: Any) -> str | None:
 
 def _count(answer: Any) -> str | None:
     # The spikes of the last steps need not be told: one fewer is right too.
-    if float(answer) in (1249, 1250):
+    count = number(answer)
+    if count in (1249, 1250):
         return None
-    if float(answer) in (20_000, 19_999):
+    if count in (20_000, 19_999):
         return "That is one exchange in each step; how long may a worker go on without news?"
     return "Which delay decides, and how often does it fit into the run?"
 
@@ -63,7 +64,7 @@ def _choice(answer: Any) -> str | None:
         return f"There is no {missing[0]!r} in it."
     if any(value is ... for value in answer.values()):
         raise Unanswered
-    cells, rate, delay = (float(answer[key]) for key in ("cells", "rate", "delay"))
+    cells, rate, delay = (number(answer[key]) for key in ("cells", "rate", "delay"))
     if not (16 <= cells <= 1e6 and rate >= 1 and 0.1 <= delay <= 10):
         return "One of the three lies outside of what may be chosen."
     spikes = cells * rate * 1e-4
