@@ -3,7 +3,7 @@
 WRONG: dict[str, list[str]] = {
     "4.1": ["('up', 'down')", "('down', 'down')", "('up', 'up')", "'down'"],
     "4.2": ["(4, 2)", "(2, 2)", "(2, 16)", "(0.5, 0.25)", "(1, 2)"],
-    "4.3": ["5", "100", "5.1", "3", "4.9/1000", "100/19 - 0.1"],
+    "4.3": ["5", "100", "5.1", "3", "4.9/1000", "100/19 - 0.1", "[5]"],
     "4.4": [
         "(300, 600, 100)",
         "(0.1*3000**2, 2*0.1*3000**2, 100*6000)",
@@ -12,6 +12,7 @@ WRONG: dict[str, list[str]] = {
     ],
     "4.5": [
         "lambda fired, dt: fired.sum(axis=0)/(len(fired)*dt)",
+        "lambda fired, dt: fired.sum(axis=0)/((len(fired) - 1)*dt/1000)",
         "lambda fired, dt: fired.sum(axis=0)/len(fired)*1000",
         "lambda fired, dt: fired.sum(axis=1)/(len(fired)*dt/1000)",
         "lambda fired, dt: fired.sum()/(len(fired)*dt/1000)",

@@ -7,8 +7,16 @@ WRONG: dict[str, list[str]] = {
         "lambda times: np.mean(np.diff(times))",
         "lambda times: 1000 * len(times) / (times[-1] - times[0])",
         "lambda times: 1000 * len(times) / times[-1]",
+        "lambda times: np.mean(1000 / np.diff(times))",
+        "lambda times: 1000 / np.median(np.diff(times))",
     ],
-    "6.3": ["loop(0.6)", "loop(0.6, beta=0.3)", "loop(2.0)", "loop(0.6, excitation=0.0)"],
+    "6.3": [
+        "loop(0.6)",
+        "loop(0.6, beta=0.3)",
+        "loop(2.0)",
+        "loop(0.6, excitation=0.0)",
+        "loop(0.0, excitation=0.0, to_ln=4.4)",
+    ],
     "6.4": [
         "lambda network, names: network",
         "lambda network, names: picrotoxin(network)",

@@ -5,14 +5,19 @@ from typing import Any
 import numpy as np
 
 from somaflow.models import antennal_lobe
-from somaflow.tutorials.checking import Check, Unanswered, near, number
+from somaflow.tutorials.checking import Check, Unanswered, near
 
 _CONDUCTANCE, _OPEN, _VOLTAGE, _REVERSAL = 0.6, 0.5, -55.0, -70.0  # of exercise 6.1
 _STABLE = 2.785  # steps of RK4, in time constants
 
 
+def _number(value: Any, unit: str) -> Any:
+    """Return a number, or that of a quantity in a unit."""
+    return value.to(unit).magnitude if hasattr(value, "to") and hasattr(value, "units") else value
+
+
 def _current(answer: Any) -> str | None:
-    value = number(answer, "uA/cm**2")
+    value = float(np.squeeze(_number(answer, "uA/cm**2")))
     right = _CONDUCTANCE * _OPEN * (_VOLTAGE - _REVERSAL)
     if near(value, right, 0.01):
         return None
@@ -31,19 +36,19 @@ def _frequency(answer: Any) -> str | None:
             found = answer(given)
             if found is None or found is ...:
                 raise Unanswered
-            value = number(found, "Hz")
+            value = float(np.squeeze(_number(found, "Hz")))
             right = 1000 * (count - 1) / (times[-1] - times[0])
-            if not near(value, right, 1e-3):
+            if not near(value, right, 5e-3):
                 return _about_frequency(value, times, right)
     return None
 
 
 def _about_frequency(value: float, times: np.ndarray, right: float) -> str:
-    if near(value * 1000, right, 1e-3):
+    if near(value * 1000, right, 5e-3):
         return "How many milliseconds does a second have?"
-    if near(value, 1000 / right, 1e-3):
+    if near(value, 1000 / right, 5e-3):
         return "That is the interval, and not the frequency."
-    if near(value, right * len(times) / (len(times) - 1), 1e-3):
+    if near(value, right * len(times) / (len(times) - 1), 5e-3):
         return f"How many intervals are there between {len(times)} volleys?"
     return (
         "Take the mean of the intervals between volleys; when the first one came is of no matter."
@@ -61,10 +66,22 @@ def _slow(answer: Any) -> str | None:
     rate = 1000 * (len(volleys) - 1) / (volleys[-1] - volleys[0])
     if not 18 <= rate <= 22:
         return f"The volleys come {rate:.1f} times a second."
+    if _locked(spikes.times, volleys) < 0.5:
+        return "The projection neurons fire at any time between two volleys: what should join them?"
     active = int(np.count_nonzero(spikes.counts() >= len(volleys) / 2))
     if active < 2:
         return "Fewer than two projection neurons take part in most of the volleys."
     return None
+
+
+def _locked(times: np.ndarray, volleys: np.ndarray) -> float:
+    """Return how well spikes keep to one phase between volleys: 1 is one phase, near 0 any."""
+    times = times[(times >= volleys[0]) & (times < volleys[-1])]
+    if not len(times):
+        return 0.0
+    last = np.searchsorted(volleys, times, side="right") - 1
+    phases = (times - volleys[last]) / np.diff(volleys)[last]
+    return float(abs(np.exp(2j * np.pi * phases).mean()))
 
 
 def _block(answer: Any) -> str | None:
@@ -94,7 +111,9 @@ def _blocked(network: Any, found: Any, names: list[str]) -> str | None:
 
 
 def _longest(answer: Any) -> str | None:
-    values = [number(value, "ms") for value in np.atleast_1d(np.array(answer, object))]
+    answer = _number(answer, "ms")
+    parts = answer if isinstance(answer, (list, tuple)) else np.atleast_1d(answer)
+    values = [float(np.squeeze(_number(value, "ms"))) for value in parts]
     if len(values) != 2:
         return "There are to be two numbers: mended, and with the slip."
     total = np.exp((40 + 35.82) / 19.69) + np.exp(-(40 + 79.69) / 12.7)
