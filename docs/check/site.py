@@ -42,11 +42,16 @@ class _Silent(SimpleHTTPRequestHandler):
         """Say nothing of each request."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where the browser has left: what it misses it says itself."""
+
+
 @contextmanager
 def served(site: Path) -> Iterator[str]:
     """Serve a folder on this machine alone, and give its address."""
     handler = functools.partial(_Silent, directory=str(site))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"
