@@ -5,19 +5,14 @@ from typing import Any
 import numpy as np
 
 from somaflow.models import antennal_lobe
-from somaflow.tutorials.checking import Check, Unanswered, near
+from somaflow.tutorials.checking import Check, Unanswered, near, number
 
 _CONDUCTANCE, _OPEN, _VOLTAGE, _REVERSAL = 0.6, 0.5, -55.0, -70.0  # of exercise 6.1
 _STABLE = 2.785  # steps of RK4, in time constants
 
 
-def _number(value: Any, unit: str) -> Any:
-    """Return a number, or that of a quantity in a unit."""
-    return value.to(unit).magnitude if hasattr(value, "to") and hasattr(value, "units") else value
-
-
 def _current(answer: Any) -> str | None:
-    value = float(np.squeeze(_number(answer, "uA/cm**2")))
+    value = number(answer, "uA/cm**2")
     right = _CONDUCTANCE * _OPEN * (_VOLTAGE - _REVERSAL)
     if near(value, right, 0.01):
         return None
@@ -36,7 +31,7 @@ def _frequency(answer: Any) -> str | None:
             found = answer(given)
             if found is None or found is ...:
                 raise Unanswered
-            value = float(np.squeeze(_number(found, "Hz")))
+            value = number(found, "Hz")
             right = 1000 * (count - 1) / (times[-1] - times[0])
             if not near(value, right, 5e-3):
                 return _about_frequency(value, times, right)
@@ -111,9 +106,9 @@ def _blocked(network: Any, found: Any, names: list[str]) -> str | None:
 
 
 def _longest(answer: Any) -> str | None:
-    answer = _number(answer, "ms")
+    answer = answer.to("ms").magnitude if hasattr(answer, "to") else answer
     parts = answer if isinstance(answer, (list, tuple)) else np.atleast_1d(answer)
-    values = [float(np.squeeze(_number(value, "ms"))) for value in parts]
+    values = [number(value, "ms") for value in parts]
     if len(values) != 2:
         return "There are to be two numbers: mended, and with the slip."
     total = np.exp((40 + 35.82) / 19.69) + np.exp(-(40 + 79.69) / 12.7)

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from somaflow.tutorials.checking import Check, Unanswered, near
+from somaflow.tutorials.checking import Check, Unanswered, near, number
 
 
 def _amdahl(answer: Any) -> str | None:
-    eight, limit = (float(np.squeeze(value)) for value in answer)
+    eight, limit = map(number, answer)
     of_eight, at_most = 1 / (0.05 + 0.95 / 8), 1 / (1 - 0.95)
     if near(eight, of_eight, 0.015) and near(limit, at_most, 0.01):
         return None
@@ -23,7 +23,7 @@ def _amdahl(answer: Any) -> str | None:
 
 def _count(answer: Any) -> str | None:
     # The spikes of the last steps need not be told: one fewer is right too.
-    count = float(np.squeeze(answer))
+    count = number(answer)
     if count in (1249, 1250):
         return None
     if count in (20_000, 19_999):
@@ -69,7 +69,8 @@ def _choice(answer: Any) -> str | None:
         return f"There is no {missing[0]!r} in it."
     if any(value is ... for value in answer.values()):
         raise Unanswered
-    cells, rate, delay = (float(np.squeeze(answer[key])) for key in ("cells", "rate", "delay"))
+    cells, rate = number(answer["cells"]), number(answer["rate"], "Hz")
+    delay = number(answer["delay"], "ms")
     if not (16 <= cells <= 1e6 and rate >= 1 and 0.1 <= delay <= 10):
         return "One of the three lies outside of what may be chosen."
     spikes = cells * rate * 1e-4
