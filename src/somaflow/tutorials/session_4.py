@@ -5,13 +5,8 @@ from typing import Any
 import numpy as np
 
 import somaflow as sf
-from somaflow.tutorials.checking import Check, given, near
+from somaflow.tutorials.checking import Check, given, near, number
 from somaflow.units import kHz, ms, mV
-
-
-def _number(value: Any, unit: str) -> float:
-    """Return a number, also of a quantity."""
-    return float(np.squeeze(value.to(unit).magnitude if hasattr(value, "to") else value))
 
 
 def _ways(answer: Any) -> str | None:
@@ -33,7 +28,7 @@ def _factors(answer: Any) -> str | None:
 
 
 def _delay(answer: Any) -> str | None:
-    delay = _number(given(answer), "ms")
+    delay = number(given(answer), "ms")
     cells = sf.Population(
         "cells", 20, sf.load("lif")(v=np.where(np.arange(20) == 0, -49, -65) * mV)
     )

@@ -18,6 +18,7 @@ from typing import Any
 from somaflow.errors import RunError
 from somaflow.quiet import loaded
 from somaflow.running import pickles
+from somaflow.storage.folder import replace_file
 from somaflow.workers.carrying import carried, here, told
 from somaflow.workers.exchange import Part
 from somaflow.workers.mpi import joined
@@ -43,26 +44,19 @@ def main(place: str) -> None:
     faulthandler.enable(all_threads=False)  # a crash in compiled code says where it was
     folder = Path(place)
     parent, count, start, patience = pickle.loads((folder / TERMS).read_bytes())
-    written(folder / f"{PROCESS}{here()[0]}", str(os.getpid()).encode())
+    replace_file(folder / f"{PROCESS}{here()[0]}", str(os.getpid()).encode())
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     rank, size = joined(2 * start)  # sooner the parent says who is missing
-    written(folder / f"{READY}{rank}", b"")
+    replace_file(folder / f"{READY}{rank}", b"")
 
     def tell(error: BaseException, number: int, of: int) -> None:
         try:
-            written(folder / f"{FAILURE}{number}", pickles.failure(error))
+            replace_file(folder / f"{FAILURE}{number}", pickles.failure(error))
         except OSError:  # the disk is full, say
             told(error, number, of)
 
     carried(_part(folder, rank, size, count), patience, tell)
-    written(folder / f"{DONE}{rank}", b"")
-
-
-def written(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = path.with_name(f"partial-{path.name}")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    replace_file(folder / f"{DONE}{rank}", b"")
 
 
 def _part(folder: Path, rank: int, size: int, count: int) -> Part[None]:
